@@ -1,0 +1,23 @@
+// The reference's answer for one Program: every outcome that a healthy kernel can show.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "harness/outcome.h"
+
+namespace faultline {
+
+struct Allowed {
+  std::vector<Observable> schema;
+  std::vector<Outcome> outcomes;  // sorted, each once
+  bool complete = false;          // false: the budget ended first; an unseen outcome is then not forbidden
+  std::uint64_t states = 0;       // distinct states
+  std::uint64_t executions = 0;   // distinct terminal states reached
+  double seconds = 0;
+  std::vector<std::string> known_bugs;  // names of test_hmm's own bugs (known_bugs.h) that some execution runs into
+  std::vector<std::string> findings;    // invariants broken on some path: a bug of the reference, or a variant's
+};
+
+}  // namespace faultline

@@ -1,0 +1,205 @@
+// A scenario as a value: what the parser makes, what the reference explores, what the executor runs.
+//
+// Everything is an index into the vectors of Program, so that a Program can be copied, compared and
+// printed without looking anything up. A closed set of operations (std::variant): adding one makes the
+// compiler list every place that must know it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace faultline {
+
+// Bounds of a Program. Scenarios are untrusted text: the parser refuses what exceeds these, and the
+// reference and the executor size their tables by them.
+namespace limits {
+inline constexpr int text_bytes = 64 * 1024;
+inline constexpr int regions = 8;
+inline constexpr int pages_per_region = 16;
+inline constexpr int pages = 32;  // of all regions together
+inline constexpr int processes = 6;
+inline constexpr int threads = 8;  // of all processes together, main threads included
+inline constexpr int devices = 1;
+inline constexpr int operations = 64;  // of all threads together
+inline constexpr int barriers = 8;
+inline constexpr int claims = 32;
+inline constexpr int observes = 32;
+inline constexpr int claim_depth = 16;  // nesting of one claim's condition
+inline constexpr int name_bytes = 32;
+inline constexpr int value = 200;  // the largest value that a store writes
+inline constexpr int delay_us = 1'000'000;
+}  // namespace limits
+
+// A place in the scenario text, 1-based; line 0 where a Program did not come from text. Compares equal
+// to every other place, so that two Programs are equal when they mean the same.
+struct Place {
+  int line = 0;
+  int column = 0;
+  friend bool operator==(const Place&, const Place&) { return true; }
+};
+
+// What a mapping is backed by. (File-backed memory is the next kind to come.)
+enum class Backing { none, anon_private, anon_shared };
+
+struct Protection {
+  bool read = false;
+  bool write = false;
+  friend bool operator==(const Protection&, const Protection&) = default;
+};
+
+// Pages [first, first + count) of one region, in pages of 4 KiB.
+struct PageRange {
+  int region = 0;
+  int first = 0;
+  int count = 0;
+  friend bool operator==(const PageRange&, const PageRange&) = default;
+};
+
+// One cell: the first 8 bytes of one page.
+struct Cell {
+  int region = 0;
+  int page = 0;
+  friend bool operator==(const Cell&, const Cell&) = default;
+};
+
+// A range of virtual addresses that every process of one fork tree sees at the same place. `backing`
+// none means that nothing is mapped there when the threads start. With `initial` every page is
+// populated with that value before the threads start; without it no page is present.
+struct Region {
+  std::string name;
+  int owner = 0;  // index of the root process that declares it
+  int pages = 0;
+  Backing backing = Backing::none;
+  Protection protection;
+  std::optional<int> initial;
+  Place place;
+  friend bool operator==(const Region&, const Region&) = default;
+};
+
+// How the device can react to an invalidation. The class that a scenario names is the one its claims
+// are about; a target of another class gets the allowed set of its own class.
+enum class DeviceClass { recoverable, shares_cpu_tables };
+
+struct Device {
+  std::string name;
+  DeviceClass device_class = DeviceClass::recoverable;
+  Place place;
+  friend bool operator==(const Device&, const Device&) = default;
+};
+
+// A process is a root (there when the threads start) or comes to life by a `fork` operation.
+struct Process {
+  std::string name;
+  int parent = -1;  // index of the process whose thread forks it; -1 for a root
+  Place place;
+  friend bool operator==(const Process&, const Process&) = default;
+};
+
+// Who does an access: the CPU, or a device through the descriptor that process `opener` opened. The
+// addresses are the opener's; a descriptor is inherited by fork, so that a child may use its parent's.
+struct Via {
+  int device = -1;  // -1: the CPU
+  int opener = -1;  // process whose mm the device mirrors
+  bool cpu() const { return device < 0; }
+  friend bool operator==(const Via&, const Via&) = default;
+};
+
+namespace op {
+// Each names the system call or device request that it stands for. Results: see outcome.h.
+struct Load { Cell cell; Via via; friend bool operator==(const Load&, const Load&) = default; };
+struct Store { Cell cell; int value = 0; Via via; friend bool operator==(const Store&, const Store&) = default; };
+// mmap(MAP_FIXED): replaces what is mapped there. backing is never none.
+struct Mmap { PageRange range; Backing backing = Backing::anon_private; Protection protection; friend bool operator==(const Mmap&, const Mmap&) = default; };
+struct Munmap { PageRange range; friend bool operator==(const Munmap&, const Munmap&) = default; };
+struct Mprotect { PageRange range; Protection protection; friend bool operator==(const Mprotect&, const Mprotect&) = default; };
+// mremap(MREMAP_MAYMOVE | MREMAP_FIXED), same length: moves `range` so that it starts at `to`.
+struct Mremap { PageRange range; Cell to; friend bool operator==(const Mremap&, const Mremap&) = default; };
+enum class Advice { dontneed, dontfork, hugepage };
+struct Madvise { PageRange range; Advice advice = Advice::dontneed; friend bool operator==(const Madvise&, const Madvise&) = default; };
+struct Fork { int process = 0; friend bool operator==(const Fork&, const Fork&) = default; };
+struct Exit { friend bool operator==(const Exit&, const Exit&) = default; };  // _exit(0) of the whole process
+struct Kill { int process = 0; friend bool operator==(const Kill&, const Kill&) = default; };  // SIGKILL
+struct Wait { int process = 0; friend bool operator==(const Wait&, const Wait&) = default; };  // waitpid of a child
+// All threads that name the barrier wait for each other; a thread that died counts as arrived.
+struct Barrier { int barrier = 0; friend bool operator==(const Barrier&, const Barrier&) = default; };
+struct Delay { int us = 0; friend bool operator==(const Delay&, const Delay&) = default; };
+struct Open { int device = 0; friend bool operator==(const Open&, const Open&) = default; };
+struct Close { int device = 0; friend bool operator==(const Close&, const Close&) = default; };
+struct Migrate { PageRange range; bool to_device = true; Via via; friend bool operator==(const Migrate&, const Migrate&) = default; };
+struct Snapshot { PageRange range; Via via; friend bool operator==(const Snapshot&, const Snapshot&) = default; };
+}  // namespace op
+
+using Operation = std::variant<op::Load, op::Store, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
+                               op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier, op::Delay, op::Open,
+                               op::Close, op::Migrate, op::Snapshot>;
+
+struct Statement {
+  std::string name;  // the register that the text gives it ("r0"), or empty
+  Operation operation;
+  Place place;
+  friend bool operator==(const Statement&, const Statement&) = default;
+};
+
+// A thread of control. Threads of a root process start together; those of a forked process when the
+// fork has happened (its main thread is what returns from fork in the child).
+struct Thread {
+  std::string name;  // "P.cpu", or the process's name for its main thread
+  int process = 0;
+  Via via;  // what its bare loads and stores go through ("on d")
+  std::vector<Statement> statements;
+  Place place;
+  friend bool operator==(const Thread&, const Thread&) = default;
+};
+
+// What the end state shows, read when every thread is done and no process is in motion.
+struct Observe {
+  enum class Kind {
+    value,  // what a CPU load of the cell gives in that process
+    same,   // whether two mappings show the same page frame
+  };
+  Kind kind = Kind::value;
+  int process = 0;
+  Cell cell;
+  int process2 = 0;  // for `same`
+  Cell cell2;
+  Place place;
+  friend bool operator==(const Observe&, const Observe&) = default;
+};
+
+// A condition over an outcome. `key` names an observable of schema() (outcome.h), `value` is its text
+// there ("1", "zero", "EPERM", "SIGSEGV", "ok", ...).
+struct Condition {
+  enum class Kind { equal, not_equal, all, any, negation };
+  Kind kind = Kind::equal;
+  std::string key;
+  std::string value;
+  std::vector<Condition> parts;
+  Place place;
+  friend bool operator==(const Condition&, const Condition&) = default;
+};
+
+struct Claim {
+  enum class Kind { never, sometimes, always };
+  Kind kind = Kind::never;
+  Condition condition;
+  Place place;
+  friend bool operator==(const Claim&, const Claim&) = default;
+};
+
+struct Program {
+  std::string name;
+  std::string doc;
+  std::vector<Device> devices;
+  std::vector<Region> regions;
+  std::vector<Process> processes;
+  std::vector<Thread> threads;
+  std::vector<std::string> barriers;  // names
+  std::vector<Observe> observes;
+  std::vector<Claim> claims;
+  friend bool operator==(const Program&, const Program&) = default;
+};
+
+}  // namespace faultline
