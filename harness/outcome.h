@@ -81,6 +81,10 @@ inline constexpr const char* text_different = "different";
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed);
 bool at_or_below(std::span<const Observable> schema, const Outcome& seen, const Outcome& allowed);
 
+// Whether every observable that the condition names is in the schema: a target's sight may leave some out.
+bool decidable(const Condition& condition, std::span<const Observable> schema);
+
+// The condition must be decidable; throws std::invalid_argument when it is not.
 bool holds(const Condition& condition, std::span<const Observable> schema, const Outcome& outcome);
 
 }  // namespace faultline

@@ -99,7 +99,8 @@ def base(init_path, extra):
     archive.file("init", read(init_path))
     for name, path in extra.items():
         archive.file(name, read(path))
-    return gzip.compress(archive.bytes(), 6, mtime=0)
+    packed = gzip.compress(archive.bytes(), 6, mtime=0)
+    return packed + b"\0" * (-len(packed) % ALIGN)  # where the overlay must start
 
 
 def overlay(files):

@@ -1,0 +1,232 @@
+"""Builds the lab kernel, its hmm-tests and the base initramfs, once per set of inputs.
+
+    CACHE/<key>/        a finished lab: bzImage System.map config version hmm-tests
+                        initramfs build.log
+    CACHE/work/<id>/    one per source and compiler: src (removed after a build),
+                        obj (kept: the next build of this source starts from it)
+
+The mutants kernel is built in a copy of obj, from the same source path with the
+mutants in it, so that only what they touch is compiled again.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+
+import initramfs
+import mutants
+import source as sources
+from common import HERE, LabError, cache_root, note
+from progress import run_make
+
+FRAGMENT = os.path.join(HERE, "kernel.config")
+INIT = os.path.join(HERE, "init")
+RESULT = ["bzImage", "System.map", "config", "version", "hmm-tests", "initramfs"]
+
+TOOLS = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc",
+         "ld": "binutils", "perl": "perl", "xz": "xz-utils", "gzip": "gzip"}
+HEADERS = {"gelf.h": "libelf-dev", "stdio.h": "libc6-dev"}
+
+# The same inputs give the same kernel, byte for byte.
+MAKE_ENV = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "LC_ALL": "C",
+            "KBUILD_BUILD_USER": "faultline", "KBUILD_BUILD_HOST": "lab",
+            "KBUILD_BUILD_VERSION": "1"}
+
+# A killed machine must not take finished TAP lines with it: they go out one by one.
+LINE_BUFFERED = """#include <stdio.h>
+__attribute__((constructor)) static void line_buffered(void) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+}
+"""
+
+
+def read_text(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def compiler():
+    try:
+        done = subprocess.run(["gcc", "--version"], stdout=subprocess.PIPE, check=True)
+    except (OSError, subprocess.CalledProcessError) as e:
+        raise LabError("gcc is not installed: apt-get install gcc") from e
+    return done.stdout.decode().splitlines()[0]
+
+
+def digest(*parts):
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(hashlib.sha256(part.encode()).digest())
+    return sha.hexdigest()[:16]
+
+
+def key(source, with_mutants):
+    """Names a lab by all that goes into it."""
+    parts = [source.identity, compiler(), read_text(FRAGMENT), read_text(INIT),
+             read_text(os.path.join(HERE, "build.py")),
+             read_text(os.path.join(HERE, "initramfs.py"))]
+    if with_mutants:
+        parts.append(read_text(os.path.join(HERE, "mutants.py")))
+    return digest(*parts) + ("-mutants" if with_mutants else "")
+
+
+def cached(source, with_mutants):
+    """The folder of a finished lab, or None."""
+    folder = os.path.join(cache_root(), key(source, with_mutants))
+    return folder if os.path.isdir(folder) else None
+
+
+def check_tools():
+    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
+    for header, package in HEADERS.items():
+        probe = subprocess.run(["gcc", "-E", "-x", "c", "-"], input=f"#include <{header}>\n",
+                               text=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if probe.returncode:
+            missing.append(package)
+    if not initramfs.find_busybox():
+        missing.append("busybox-static")
+    if missing:
+        raise LabError("missing to build the lab: " + ", ".join(missing) +
+                       ". Install: apt-get install " + " ".join(missing))
+
+
+def not_in_effect(fragment, config):
+    """The lines of a fragment that a finished configuration does not have."""
+    have = set(config.splitlines())
+    set_names = {line.split("=")[0] for line in have if line.startswith("CONFIG_")}
+    missing = []
+    for line in fragment.splitlines():
+        line = line.strip()
+        if line.startswith("CONFIG_") and line not in have:
+            missing.append(line)
+        if line.startswith("# CONFIG_") and line.endswith(" is not set"):
+            if line.split()[1] in set_names:
+                missing.append(line[2:])
+    return missing
+
+
+class Tree:
+    """The work folder of one source and compiler, held under a lock."""
+
+    def __init__(self, source):
+        self.source = source
+        self.root = os.path.join(cache_root(), "work", digest(source.identity, compiler()))
+        self.src = os.path.join(self.root, "src")
+        self.obj = os.path.join(self.root, "obj")
+        os.makedirs(self.root, exist_ok=True)
+        self._lock = open(os.path.join(self.root, "lock"), "w", encoding="utf-8")
+
+    def __enter__(self):
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note("another build of this source is running: waiting for it")
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *_):
+        self._lock.close()
+
+    def make(self, obj, log, *words):
+        env = {**os.environ, **MAKE_ENV}
+        run_make(["make", "-C", self.src, f"O={obj}", f"-j{os.cpu_count()}", *words], env, log)
+
+    def configure(self, obj, log):
+        """tinyconfig plus the fragment; an unchanged result keeps its time, so that
+        make compiles nothing again."""
+        config = os.path.join(obj, ".config")
+        before = initramfs.read(config) if os.path.exists(config) else b""
+        times = os.stat(config) if before else None
+        self.make(obj, log, "tinyconfig")
+        with open(config, "a", encoding="utf-8") as f:
+            f.write(read_text(FRAGMENT))
+        self.make(obj, log, "olddefconfig")
+        missing = not_in_effect(read_text(FRAGMENT), read_text(config))
+        if missing:
+            raise LabError("this kernel does not take " + ", ".join(missing) +
+                           f" (from {FRAGMENT}): a dependency is missing, or the name changed")
+        if times and initramfs.read(config) == before:
+            os.utime(config, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def hmm_tests(self, out, log):
+        """Links the kernel's own tests, statically."""
+        tests = [os.path.join(self.src, "tools/testing/selftests", d, "hmm-tests.c")
+                 for d in ("mm", "vm")]
+        found = [t for t in tests if os.path.exists(t)]
+        if not found:
+            raise LabError(f"{self.source.path} has no hmm-tests.c")
+        shim = os.path.join(self.root, "line-buffered.c")
+        with open(shim, "w", encoding="utf-8") as f:
+            f.write(LINE_BUFFERED)
+        self.make(self.obj, log, "headers")
+        command = ["gcc", "-static", "-O2", "-pthread", "-D_GNU_SOURCE=", "-w",
+                   "-I", self.src, "-isystem", os.path.join(self.obj, "usr/include"),
+                   "-I", os.path.join(self.src, "tools/testing/selftests"),
+                   "-o", out, found[0], shim]
+        run_make(command, os.environ, log)
+
+
+def build(source, with_mutants, keep):
+    """Returns the folder of a finished lab, building what is not there."""
+    done = cached(source, with_mutants)
+    if done:
+        return done
+    check_tools()
+    with Tree(source) as tree:
+        done = cached(source, with_mutants)  # by whom we waited for
+        if done:
+            return done
+        started = time.monotonic()
+        folder = os.path.join(cache_root(), key(source, with_mutants))
+        partial = folder + ".partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        os.makedirs(partial)
+        log = os.path.join(partial, "build.log")
+        try:
+            sources.unpack(source, tree.src)
+            mutants.revert(tree.src)  # left by a build that was killed
+            compile_kernel(tree, partial, log, with_mutants)
+            finish(tree, partial, log)
+        except LabError:
+            os.replace(log, os.path.join(tree.root, "failed.log")) if os.path.exists(log) else None
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        os.rename(partial, folder)
+        if not keep:
+            shutil.rmtree(tree.src, ignore_errors=True)
+        note(f"built in {time.monotonic() - started:.0f} s")
+        return folder
+
+
+def compile_kernel(tree, partial, log, with_mutants):
+    os.makedirs(tree.obj, exist_ok=True)
+    tree.configure(tree.obj, log)
+    tree.make(tree.obj, log, "bzImage")
+    obj = tree.obj
+    if with_mutants:
+        obj = tree.obj + "-mutants"
+        shutil.rmtree(obj, ignore_errors=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", tree.obj, obj], check=True)
+        try:
+            mutants.apply(tree.src)
+            tree.make(obj, log, "bzImage")
+        finally:
+            mutants.revert(tree.src)
+    for name, path in (("bzImage", "arch/x86/boot/bzImage"), ("System.map", "System.map"),
+                       ("config", ".config")):
+        shutil.copyfile(os.path.join(obj, path), os.path.join(partial, name))
+    version = read_text(os.path.join(obj, "include/config/kernel.release")).strip()
+    with open(os.path.join(partial, "version"), "w", encoding="utf-8") as f:
+        f.write(version + "\n")
+    if with_mutants:
+        shutil.rmtree(obj, ignore_errors=True)
+
+
+def finish(tree, partial, log):
+    tests = os.path.join(partial, "hmm-tests")
+    tree.hmm_tests(tests, log)
+    with open(os.path.join(partial, "initramfs"), "wb") as f:
+        f.write(initramfs.base(INIT, {"hmm-tests": tests}))

@@ -1,0 +1,31 @@
+"""What the lab's parts share: one kind of error, and where the cache is."""
+
+import os
+import sys
+
+BAD_INPUT = 2  # usage or input
+UNDECIDED = 3  # what was asked for is not there
+BROKEN = 4  # the lab itself failed
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class LabError(Exception):
+    """Ends the command with one message, which says what to do about it."""
+
+    def __init__(self, message, status=BROKEN):
+        super().__init__(message)
+        self.status = status
+
+
+def note(message):
+    print("lab: " + message, file=sys.stderr, flush=True)
+
+
+def cache_root():
+    """${FAULTLINE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/faultline}/lab"""
+    root = os.environ.get("FAULTLINE_CACHE")
+    if not root:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        root = os.path.join(home, "faultline")
+    return os.path.join(os.path.abspath(root), "lab")

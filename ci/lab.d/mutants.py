@@ -1,0 +1,269 @@
+"""One kernel with many bugs in it, each behind `faultline_mutant=N`; 0 is healthy.
+
+The table below is the documentation. Each bug is one that a developer could make. It
+is silent by itself: no crash, no lock report, until somebody looks at a value, an
+errno, a permission, or what a device still maps. Those marked "race" need two threads
+at the right moment, and most runs do not show them.
+
+An edit names a file, a function and an anchor: a short piece of one line that must be
+there exactly once within that function. In the replacement, $0 is the anchor. When the
+source has moved on, `apply` says which anchors no longer fit, and changes nothing.
+"""
+
+import os
+import re
+import shutil
+from collections import namedtuple
+
+from common import LabError
+
+Edit = namedtuple("Edit", "path function anchor replacement")
+Mutant = namedtuple("Mutant", "number name part race story edits")
+
+DRIVER = "lib/test_hmm.c"
+START = "mmu_notifier_invalidate_range_start(&range);"
+END = "mmu_notifier_invalidate_range_end(&range);"
+SAVED = ".healthy"
+
+# The switch itself: not part of any mutant.
+SWITCH = [
+    Edit("include/linux/mmu_notifier.h", None, "struct mmu_notifier_subscriptions;\nstruct mmu",
+         "extern int faultline_mutant;\n\n$0"),
+    Edit("mm/mmu_notifier.c", None, "DEFINE_STATIC_SRCU(srcu);",
+         "$0\n\n#include <linux/moduleparam.h>\nint faultline_mutant;\n"
+         "EXPORT_SYMBOL_GPL(faultline_mutant);\n"
+         "core_param(faultline_mutant, faultline_mutant, int, 0444);"),
+]
+
+
+def silent(number, path, function, end=END):
+    """The edits that make a function call no notifier at all."""
+    guard = f"if (faultline_mutant != {number})\n\t$0"
+    return [Edit(path, function, START, guard), Edit(path, function, end, guard)]
+
+
+MUTANTS = [
+    # The driver.
+    Mutant(1, "drv-protect-keeps-read", "driver", False,
+           "mprotect() only takes rights away, so the callback drops the write tag and "
+           "keeps the entry: the device reads a PROT_NONE page.",
+           [Edit(DRIVER, "dmirror_interval_invalidate", "dmirror_do_update(",
+                 "if (faultline_mutant == 1 && range->event == MMU_NOTIFY_PROTECTION_VMA) {\n"
+                 "\t\tunsigned long pfn;\n\t\tvoid *entry;\n\n"
+                 "\t\txa_for_each_range(&dmirror->pt, pfn, entry, range->start >> PAGE_SHIFT,\n"
+                 "\t\t\t\t  range->end >> PAGE_SHIFT)\n"
+                 "\t\t\txa_store(&dmirror->pt, pfn, xa_untag_pointer(entry), GFP_ATOMIC);\n"
+                 "\t} else\n\t\t$0")]),
+    Mutant(2, "drv-ignores-clear", "driver", False,
+           "The callback takes CLEAR for advice: DONTNEED, COW and compaction leave the "
+           "device on the old page.",
+           [Edit(DRIVER, "dmirror_interval_invalidate", "if (mmu_notifier_range_blockable(range))",
+                 "if (faultline_mutant == 2 && range->event == MMU_NOTIFY_CLEAR)\n"
+                 "\t\treturn true;\n\n\t$0")]),
+    Mutant(3, "drv-short-invalidate", "driver", False,
+           "Off by one: the last page of every invalidated range keeps its device entry.",
+           [Edit(DRIVER, "dmirror_do_update", "end >> PAGE_SHIFT)",
+                 "(end >> PAGE_SHIFT) - (faultline_mutant == 3 ? 2 : 0))")]),
+    Mutant(4, "drv-no-set-seq", "driver", True,
+           "The callback forgets mmu_interval_set_seq(): a fault that overlaps it is not "
+           "told to retry, and installs the old page.",
+           [Edit(DRIVER, "dmirror_interval_invalidate", "mmu_interval_set_seq(",
+                 "if (faultline_mutant != 4)\n\t\t$0")]),
+    Mutant(5, "drv-no-read-retry", "driver", True,
+           "The fault path takes its lock and does not ask read_retry().",
+           [Edit(DRIVER, "dmirror_range_fault", "if (mmu_interval_read_retry(",
+                 "if (faultline_mutant != 5 &&\n\t\t    mmu_interval_read_retry(")]),
+    Mutant(6, "drv-unlock-before-store", "driver", True,
+           "The fault path asks read_retry() under the lock, drops it, and then fills the "
+           "device page table.",
+           [Edit(DRIVER, "dmirror_range_fault", "ret = dmirror_do_fault(",
+                 "if (faultline_mutant == 6)\n\t\tmutex_unlock(&dmirror->mutex);\n\t$0"),
+            Edit(DRIVER, "dmirror_range_fault", "mutex_unlock(&dmirror->mutex);\nout:",
+                 "if (faultline_mutant != 6)\n\t\t$0")]),
+    Mutant(7, "drv-read-entry-writable", "driver", False,
+           "Every device entry is installed writable, whatever hmm_range_fault() said.",
+           [Edit(DRIVER, "dmirror_do_fault", "if (*pfns & HMM_PFN_WRITE)",
+                 "if ((*pfns & HMM_PFN_WRITE) || (faultline_mutant == 7 &&\n"
+                 "\t\t    !is_zero_pfn(page_to_pfn(page))))")]),
+    Mutant(8, "drv-migrate-loses-page", "driver", False,
+           "The last page of a migration of several is allocated on the device, not copied.",
+           [Edit(DRIVER, "dmirror_migrate_alloc_and_copy", "if (spage)\n",
+                 "if (spage && !(faultline_mutant == 8 && args->npages > 1 &&\n"
+                 "\t\t\t       addr + PAGE_SIZE == args->end))\n")]),
+    Mutant(9, "drv-migrate-grants-write", "driver", False,
+           "A page that is read-only in the CPU's table is writable on the device after "
+           "migration: a device store skips copy-on-write.",
+           [Edit(DRIVER, "dmirror_migrate_alloc_and_copy", "if ((*src & MIGRATE_PFN_WRITE) ||",
+                 "if ((*src & MIGRATE_PFN_WRITE) || faultline_mutant == 9 ||")]),
+    Mutant(10, "drv-fault-keeps-entry", "driver", False,
+           "A CPU fault brings a page back, and the device keeps its own freed copy.",
+           [Edit(DRIVER, "dmirror_devmem_fault_alloc_and_copy", "xa_erase(",
+                 "if (faultline_mutant != 10)\n\t\t\t$0")]),
+    # HMM.
+    Mutant(11, "hmm-eperm-is-efault", "hmm", False,
+           "A write to a read-only mapping gives EFAULT in place of EPERM.",
+           [Edit("mm/hmm.c", "hmm_vma_fault", "return -EPERM;",
+                 "return faultline_mutant == 11 ? -EFAULT : -EPERM;")]),
+    Mutant(12, "hmm-dirty-is-writable", "hmm", False,
+           "A dirty page is reported writable, although fork() has write-protected it.",
+           [Edit("mm/hmm.c", "pte_to_hmm_pfn_flags", "return pte_write(pte) ?",
+                 "return pte_write(pte) || (faultline_mutant == 12 && pte_dirty(pte)) ?")]),
+    # The notifier core.
+    Mutant(13, "mn-begin-does-not-wait", "notifier", True,
+           "mmu_interval_read_begin() returns while the range is being invalidated.",
+           [Edit("mm/mmu_notifier.c", "mmu_interval_read_begin", "if (is_invalidating)",
+                 "if (is_invalidating && faultline_mutant != 13)")]),
+    Mutant(14, "mn-first-end-ends-all", "notifier", True,
+           "Of two invalidations at a time, the end of the first lets readers in while the "
+           "second still runs.",
+           [Edit("mm/mmu_notifier.c", "mn_itree_inv_end",
+                 "--subscriptions->active_invalidate_ranges ||",
+                 "(--subscriptions->active_invalidate_ranges && faultline_mutant != 14) ||")]),
+    # Device migration.
+    Mutant(15, "mig-insert-ignores-prot", "migrate", False,
+           "Migrating an empty page of a read-only mapping makes a writable device entry.",
+           [Edit("mm/migrate_device.c", "migrate_vma_insert_page",
+                 "if (vma->vm_flags & VM_WRITE)\n\t\t\tswp_entry",
+                 "if ((vma->vm_flags & VM_WRITE) || faultline_mutant == 15)\n\t\t\tswp_entry")]),
+    Mutant(16, "mig-no-tlb-flush", "migrate", True,
+           "Pages are unmapped for migration without a TLB flush: a CPU store through a "
+           "stale entry is lost.",
+           [Edit("mm/migrate_device.c", "migrate_vma_collect_pmd", "pte = ptep_clear_flush(",
+                 "if (faultline_mutant == 16)\n"
+                 "\t\t\t\t\tpte = ptep_get_and_clear(mm, addr, ptep);\n"
+                 "\t\t\t\telse\n\t\t\t\t\t$0"),
+            Edit("mm/migrate_device.c", "migrate_vma_collect_pmd", "if (unmapped)",
+                 "if (unmapped && faultline_mutant != 16)")]),
+    # Memory management proper.
+    Mutant(17, "fork-no-notify", "mm", False,
+           "fork() write-protects the parent's pages and tells no device.",
+           silent(17, "mm/memory.c", "copy_page_range")),
+    Mutant(18, "fork-last-page-writable", "mm", False,
+           "fork() leaves the parent's last page of a small anonymous mapping writable, so "
+           "the child sees what the parent stores later.",
+           [Edit("mm/memory.c", "copy_present_pte", "ptep_set_wrprotect(",
+                 "if (!(faultline_mutant == 18 && vma_is_anonymous(src_vma) &&\n"
+                 "\t\t      addr + PAGE_SIZE == src_vma->vm_end && addr > src_mm->brk &&\n"
+                 "\t\t      vma_pages(src_vma) <= 16))\n\t\t\t$0")]),
+    Mutant(19, "fork-flushes-one-cpu", "mm", True,
+           "fork() flushes the TLB of its own CPU only: other threads go on storing into "
+           "pages that the child now shares.",
+           [Edit("kernel/fork.c", "dup_mmap", "flush_tlb_mm(oldmm);",
+                 "if (faultline_mutant == 19) {\n\t\tpreempt_disable();\n"
+                 "\t\t__flush_tlb_all();\n\t\tpreempt_enable();\n\t} else\n\t\t$0")]),
+    Mutant(20, "fork-private-stays-writable", "mm", False,
+           "fork() leaves device-private entries writable on both sides: after the CPU "
+           "fault that brings the page back, parent and child share their stores.",
+           [Edit("mm/memory.c", "copy_nonpresent_pte",
+                 "if (is_writable_device_private_entry(entry) &&",
+                 "if (faultline_mutant != 20 && is_writable_device_private_entry(entry) &&"),
+            Edit("mm/migrate.c", "remove_migration_pte",
+                 "if (folio_test_anon(folio) && !is_readable_migration_entry(entry))",
+                 "if (faultline_mutant == 20 && page_mapped(new))\n"
+                 "\t\t\tClearPageAnonExclusive(new);\n\t\telse $0")]),
+    Mutant(21, "fork-copies-dontfork", "mm", False,
+           "fork() copies what MADV_DONTFORK asked it not to.",
+           [Edit("kernel/fork.c", "dup_mmap", "if (mpnt->vm_flags & VM_DONTCOPY) {",
+                 "if ((mpnt->vm_flags & VM_DONTCOPY) && faultline_mutant != 21) {")]),
+    Mutant(22, "mprotect-no-notify", "mm", False,
+           "mprotect() changes the CPU's entries and tells no device.",
+           [Edit("mm/mprotect.c", "change_pmd_range", "if (!range.start) {",
+                 "if (!range.start && faultline_mutant != 22) {")]),
+    Mutant(23, "mprotect-no-tlb-flush", "mm", False,
+           "mprotect() does not flush: CPUs keep the right to write.",
+           [Edit("mm/mprotect.c", "change_pte_range", "if (pte_needs_flush(oldpte, ptent))",
+                 "if (pte_needs_flush(oldpte, ptent) && faultline_mutant != 23)")]),
+    Mutant(24, "mremap-no-notify", "mm", False,
+           "mremap() moves the pages and leaves the device entries of the old address.",
+           silent(24, "mm/mremap.c", "move_page_tables")),
+    Mutant(25, "cow-no-notify", "mm", False,
+           "Copy-on-write gives the process a new page, and the device keeps the old one.",
+           silent(25, "mm/memory.c", "wp_page_copy",
+                  "mmu_notifier_invalidate_range_only_end(&range);")),
+    Mutant(26, "dontneed-no-notify", "mm", False,
+           "MADV_DONTNEED and hole punching drop pages that the device goes on using.",
+           silent(26, "mm/memory.c", "zap_page_range_single")),
+    Mutant(27, "munmap-notifies-first-vma", "mm", False,
+           "munmap() over several mappings notifies the range of the first one.",
+           [Edit("mm/memory.c", "unmap_vmas", "start_addr, end_addr);\n\tmmu",
+                 "start_addr,\n\t\t\t\tfaultline_mutant == 27 ? "
+                 "min(end_addr, vma->vm_end) : end_addr);\n\tmmu")]),
+    Mutant(28, "exclusive-end-no-notify", "mm", False,
+           "A CPU access ends a device's exclusive access, and the device is not told.",
+           silent(28, "mm/memory.c", "remove_device_exclusive_entry")),
+    Mutant(29, "rmap-migrate-no-notify", "mm", False,
+           "Compaction and other migration by rmap move a page under the device.",
+           silent(29, "mm/rmap.c", "try_to_migrate_one")),
+    Mutant(30, "collapse-no-notify", "mm", False,
+           "Collapsing pages into a huge page leaves the device on the small ones.",
+           silent(30, "mm/khugepaged.c", "collapse_huge_page")),
+]
+
+
+def bodies_of(text, function):
+    """[(start, end)] of a function's definitions, of which #ifdef may give several.
+    Kernel style makes this simple: a definition starts in column 0, and so does its
+    last brace."""
+    heads = re.finditer(rf"^(?=\w).*?\b{re.escape(function)}\([^;{{]*?\)"
+                        r"(?:\s*__\w+\([^)]*\))*\n\{", text, re.M)
+    return [(m.start(), text.index("\n}\n", m.end()) + 2)
+            for m in heads if "\n\n" not in m.group(0)]
+
+
+def edited(text, edit):
+    """The text with one edit made, or a LabError that says why not."""
+    spans = bodies_of(text, edit.function) if edit.function else [(0, len(text))]
+    where = f"{edit.path}, {edit.function or 'whole file'}"
+    if not spans:
+        raise LabError(f"{where}: no such function")
+    count = sum(text[start:end].count(edit.anchor) for start, end in spans)
+    if count != 1:
+        raise LabError(f"{where}: the anchor {edit.anchor!r} is there {count} times, not once")
+    at = next(text.index(edit.anchor, start) for start, end in spans
+              if edit.anchor in text[start:end])
+    after = text[at + len(edit.anchor):]
+    return text[:at] + edit.replacement.replace("$0", edit.anchor) + after
+
+
+def plan(src):
+    """{path: new text} for all edits; raises one LabError that lists all misfits."""
+    texts, misfits = {}, []
+    labelled = [("switch", e) for e in SWITCH]
+    labelled += [(f"mutant {m.number} {m.name}", e) for m in MUTANTS for e in m.edits]
+    for label, edit in labelled:
+        try:
+            if edit.path not in texts:
+                with open(os.path.join(src, edit.path), encoding="utf-8") as f:
+                    texts[edit.path] = f.read()
+            texts[edit.path] = edited(texts[edit.path], edit)
+        except (OSError, LabError) as e:
+            misfits.append(f"  {label}: {e}")
+    if misfits:
+        raise LabError("the mutants do not fit this source (they are written for 6.1):\n" +
+                       "\n".join(misfits))
+    return texts
+
+
+def apply(src):
+    """Puts all mutants into the source tree; `revert` takes them out again."""
+    for path, text in plan(src).items():
+        full = os.path.join(src, path)
+        shutil.copy2(full, full + SAVED)
+        with open(full, "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def revert(src):
+    """Restores every changed file, with the time it had. Harmless when there is none."""
+    for path in {e.path for e in SWITCH} | {e.path for m in MUTANTS for e in m.edits}:
+        full = os.path.join(src, path)
+        if os.path.exists(full + SAVED):
+            os.replace(full + SAVED, full)
+
+
+def table():
+    lines = [f"{'N':>2}  {'name':28} {'part':9} race  story"]
+    for m in MUTANTS:
+        lines.append(f"{m.number:2}  {m.name:28} {m.part:9} {'yes' if m.race else '-':4}  "
+                     f"{m.story}")
+    return "\n".join(lines)

@@ -1,0 +1,82 @@
+"""Runs a long command with its output in a log and its progress on one line."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from common import LabError
+
+PLAIN_EVERY_S = 15
+TTY_EVERY_S = 0.2
+OBJECT = re.compile(rb"^\s+(CC|AS|AR|LD|HOSTCC)\s+(\S+)")
+FAILURE = re.compile(rb"error:|Error \d|No space left|undefined reference|No such file|: not found", re.I)
+SHOWN_ERRORS = 6
+
+
+class Meter:
+    """Objects built and time elapsed, on stderr: one line rewritten on a terminal, a
+    plain line now and then elsewhere."""
+
+    def __init__(self):
+        self.objects = 0
+        self.started = self.shown = time.monotonic()
+        self.tty = sys.stderr.isatty()
+        self.dirty = False
+
+    def tick(self, what):
+        self.objects += 1
+        now = time.monotonic()
+        if now - self.shown < (TTY_EVERY_S if self.tty else PLAIN_EVERY_S):
+            return
+        self.shown = now
+        line = f"lab: {self.objects} objects built, {now - self.started:.0f} s"
+        if self.tty:
+            line = "\r\x1b[K" + line + "  " + what[:50]
+        self.dirty = self.tty
+        print(line, end="" if self.tty else "\n", file=sys.stderr, flush=True)
+
+    def done(self):
+        if self.dirty:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def run_make(command, env, log_path):
+    """Appends all output to the log; raises LabError with the first errors in it. A
+    stopped command takes its children along."""
+    meter = Meter()
+    errors = []
+    with open(log_path, "ab") as log:
+        log.write(b"$ " + " ".join(command).encode() + b"\n")
+        log.flush()
+        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
+        try:
+            for line in process.stdout:
+                log.write(line)
+                built = OBJECT.match(line)
+                if built:
+                    meter.tick(built.group(2).decode(errors="replace"))
+                elif FAILURE.search(line) and len(errors) < SHOWN_ERRORS:
+                    errors.append(line.decode(errors="replace").rstrip())
+            status = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+        finally:
+            meter.done()
+    if status:
+        raise LabError(explain(command, status, errors))
+
+
+def explain(command, status, errors):
+    if any("No space left" in e for e in errors):
+        return ("the disk is full. Free some space, or point FAULTLINE_CACHE to a larger disk, "
+                "and run it again: it goes on where it stopped")
+    shown = "".join("\n  | " + e for e in errors)
+    return (f"`{command[0]} {command[-1]}` failed with status {status}{shown}\n"
+            "the whole log is failed.log in the work folder of the cache")

@@ -1,0 +1,243 @@
+#include "harness/agent_protocol.h"
+
+#include <nlohmann/json.hpp>
+
+namespace faultline::agent {
+namespace {
+
+using nlohmann::json;
+
+// json's own errors name types, not keys; a person who debugs a stream wants the key.
+template <typename T>
+T get(const json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end()) throw ProtocolError(std::string("no \"") + key + "\" in the message");
+  try {
+    if constexpr (std::is_unsigned_v<T> && !std::is_same_v<T, bool>)
+      if (!found->is_number_unsigned()) throw ProtocolError(std::string("\"") + key + "\" is not a natural number");
+    return found->get<T>();
+  } catch (const json::exception&) {
+    throw ProtocolError(std::string("\"") + key + "\" has the wrong type");
+  }
+}
+
+template <typename T>
+T get_or(const json& object, const char* key, T otherwise) {
+  return object.contains(key) ? get<T>(object, key) : otherwise;
+}
+
+const json& part(const json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end()) throw ProtocolError(std::string("no \"") + key + "\" in the message");
+  return *found;
+}
+
+const json& list(const json& object, const char* key) {
+  const json& found = part(object, key);
+  if (!found.is_array()) throw ProtocolError(std::string("\"") + key + "\" is not a list");
+  return found;
+}
+
+json to_json(const Parameters& parameters) {
+  return {{"seed", parameters.seed}, {"cpus", parameters.cpus}, {"offsets", parameters.offsets}};
+}
+
+Parameters parse_parameters(const json& object) {
+  return {get<std::uint64_t>(object, "seed"), get<std::vector<int>>(object, "cpus"),
+          get<std::vector<std::vector<std::int64_t>>>(object, "offsets")};
+}
+
+json to_json(const Capabilities& can) {
+  return {{"class", can.device_class == DeviceClass::recoverable ? "recoverable" : "shares_cpu_tables"},
+          {"faults", can.sight.faults},
+          {"identity", can.sight.identity},
+          {"migrate", can.migrate},
+          {"snapshot", can.snapshot},
+          {"inherited", can.inherited}};
+}
+
+Capabilities parse_capabilities(const json& object) {
+  Capabilities can;
+  const auto name = get<std::string>(object, "class");
+  if (name == "recoverable") can.device_class = DeviceClass::recoverable;
+  else if (name == "shares_cpu_tables") can.device_class = DeviceClass::shares_cpu_tables;
+  else throw ProtocolError("unknown device class \"" + name + "\"");
+  can.sight = {get<bool>(object, "faults"), get<bool>(object, "identity")};
+  can.migrate = get<bool>(object, "migrate");
+  can.snapshot = get<bool>(object, "snapshot");
+  can.inherited = get<bool>(object, "inherited");
+  return can;
+}
+
+// The kernel log and device answers may hold any bytes; a line of JSON may not.
+std::string dump(const json& object) { return object.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+json parse_object(std::string_view line) {
+  json object = json::parse(line, nullptr, false);
+  if (object.is_discarded()) throw ProtocolError("not JSON: " + std::string(line.substr(0, 80)));
+  if (!object.is_object()) throw ProtocolError("not a JSON object: " + std::string(line.substr(0, 80)));
+  return object;
+}
+
+struct RequestWriter {
+  json operator()(const HelloRequest&) const { return {{"op", "hello"}}; }
+  json operator()(const StopRequest&) const { return {{"op", "stop"}}; }
+  json operator()(const QuitRequest&) const { return {{"op", "quit"}}; }
+  json operator()(const CrashRequest&) const { return {{"op", "crash"}}; }
+  json operator()(const RunRequest& run) const {
+    json object = {{"op", "run"},
+                   {"id", run.id},
+                   {"target", run.target},
+                   {"text", run.text},
+                   {"file", run.file},
+                   {"seed", run.plan.seed},
+                   {"iterations", run.plan.iterations},
+                   {"batch", run.plan.batch},
+                   {"deadline_ms", run.plan.deadline_ms}};
+    if (run.plan.parameters) object["parameters"] = to_json(*run.plan.parameters);
+    return object;
+  }
+};
+
+struct EventWriter {
+  json operator()(const HelloEvent& hello) const {
+    json targets = json::array();
+    for (const TargetInfo& target : hello.targets)
+      targets.push_back({{"name", target.name},
+                         {"available", target.available},
+                         {"why", target.why},
+                         {"capabilities", to_json(target.capabilities)}});
+    return {{"ev", "hello"},       {"agent", hello.agent}, {"kernel", hello.kernel}, {"arch", hello.arch},
+            {"cpus", hello.cpus},  {"root", hello.root},   {"log", hello.log},       {"log_why", hello.log_why},
+            {"targets", targets}};
+  }
+  json operator()(const BatchEvent& event) const {
+    json outcomes = json::array();
+    for (const SeenOutcome& seen : event.batch.outcomes)
+      outcomes.push_back({{"texts", seen.texts}, {"count", seen.count}, {"first", seen.first}});
+    return {{"ev", "batch"},
+            {"id", event.id},
+            {"first", event.batch.first},
+            {"count", event.batch.count},
+            {"parameters", to_json(event.batch.parameters)},
+            {"outcomes", outcomes},
+            {"ns", event.batch.ns}};
+  }
+  json operator()(const HealthEvent& event) const {
+    return {{"ev", "health"}, {"id", event.id}, {"lines", event.lines}};
+  }
+  json operator()(const HangEvent& event) const {
+    json threads = json::array();
+    for (const ThreadPlace& place : event.hang.threads)
+      threads.push_back({{"thread", place.thread},
+                         {"tid", place.tid},
+                         {"statement", place.statement},
+                         {"state", place.state},
+                         {"wchan", place.wchan},
+                         {"syscall", place.syscall},
+                         {"stack", place.stack}});
+    return {{"ev", "hang"},
+            {"id", event.id},
+            {"iteration", event.hang.iteration},
+            {"stuck", event.hang.stuck},
+            {"slow", event.hang.slow},
+            {"threads", threads}};
+  }
+  json operator()(const ErrorEvent& event) const {
+    return {{"ev", "error"}, {"id", event.id}, {"message", event.message}};
+  }
+  json operator()(const SkippedEvent& event) const { return {{"ev", "skipped"}, {"id", event.id}, {"why", event.why}}; }
+  json operator()(const DoneEvent& event) const {
+    return {{"ev", "done"}, {"id", event.id}, {"iterations", event.iterations}};
+  }
+};
+
+HelloEvent parse_hello(const json& object) {
+  HelloEvent hello{get<std::string>(object, "agent"), get<std::string>(object, "kernel"),
+                   get<std::string>(object, "arch"),  get<int>(object, "cpus"),
+                   get<bool>(object, "root"),         get<bool>(object, "log"),
+                   get_or<std::string>(object, "log_why", {}), {}};
+  for (const json& target : list(object, "targets"))
+    hello.targets.push_back({get<std::string>(target, "name"), get<bool>(target, "available"),
+                             get<std::string>(target, "why"), parse_capabilities(part(target, "capabilities"))});
+  return hello;
+}
+
+BatchEvent parse_batch(const json& object) {
+  BatchEvent event{get<std::uint64_t>(object, "id"), {}};
+  event.batch.first = get<std::uint64_t>(object, "first");
+  event.batch.count = get<std::uint64_t>(object, "count");
+  event.batch.parameters = parse_parameters(part(object, "parameters"));
+  event.batch.ns = get<std::uint64_t>(object, "ns");
+  for (const json& seen : list(object, "outcomes"))
+    event.batch.outcomes.push_back({get<std::vector<std::string>>(seen, "texts"), get<std::uint64_t>(seen, "count"),
+                                    get<std::uint64_t>(seen, "first")});
+  return event;
+}
+
+HangEvent parse_hang(const json& object) {
+  HangEvent event{get<std::uint64_t>(object, "id"), {}};
+  event.hang.iteration = get<std::uint64_t>(object, "iteration");
+  event.hang.stuck = get<bool>(object, "stuck");
+  event.hang.slow = get_or<bool>(object, "slow", false);
+  for (const json& place : list(object, "threads"))
+    event.hang.threads.push_back({get<std::string>(place, "thread"), get<int>(place, "tid"),
+                                  get<std::string>(place, "statement"), get<std::string>(place, "state"),
+                                  get<std::string>(place, "wchan"), get<std::string>(place, "syscall"),
+                                  get<std::vector<std::string>>(place, "stack")});
+  return event;
+}
+
+RunRequest parse_run(const json& object) {
+  RunRequest run;
+  run.id = get<std::uint64_t>(object, "id");
+  run.target = get<std::string>(object, "target");
+  run.text = get<std::string>(object, "text");
+  run.file = get_or<std::string>(object, "file", "scenario");
+  run.plan.seed = get<std::uint64_t>(object, "seed");
+  run.plan.iterations = get<std::uint64_t>(object, "iterations");
+  run.plan.batch = get_or<std::uint64_t>(object, "batch", 0);
+  run.plan.deadline_ms = get_or<int>(object, "deadline_ms", 0);
+  if (object.contains("parameters")) run.plan.parameters = parse_parameters(part(object, "parameters"));
+  return run;
+}
+
+}  // namespace
+
+std::string to_line(const Request& request) { return dump(std::visit(RequestWriter{}, request)); }
+std::string to_line(const Event& event) { return dump(std::visit(EventWriter{}, event)); }
+
+Request parse_request(std::string_view line) {
+  const json object = parse_object(line);
+  const auto op = get<std::string>(object, "op");
+  if (op == "hello") return HelloRequest{};
+  if (op == "run") return parse_run(object);
+  if (op == "stop") return StopRequest{};
+  if (op == "quit") return QuitRequest{};
+  if (op == "crash") return CrashRequest{};
+  throw ProtocolError("unknown op \"" + op + "\"");
+}
+
+Event parse_event(std::string_view line) {
+  const json object = parse_object(line);
+  const auto ev = get<std::string>(object, "ev");
+  if (ev == "hello") return parse_hello(object);
+  if (ev == "batch") return parse_batch(object);
+  if (ev == "health")
+    return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};
+  if (ev == "hang") return parse_hang(object);
+  if (ev == "error") return ErrorEvent{get<std::uint64_t>(object, "id"), get<std::string>(object, "message")};
+  if (ev == "skipped") return SkippedEvent{get<std::uint64_t>(object, "id"), get<std::string>(object, "why")};
+  if (ev == "done") return DoneEvent{get<std::uint64_t>(object, "id"), get<std::uint64_t>(object, "iterations")};
+  throw ProtocolError("unknown ev \"" + ev + "\"");
+}
+
+std::optional<std::string> LineReader::next() {
+  const std::size_t end = buffer_.find('\n');
+  if (end == std::string::npos) return std::nullopt;
+  std::string line = buffer_.substr(0, end);
+  buffer_.erase(0, end + 1);
+  return line;
+}
+
+}  // namespace faultline::agent

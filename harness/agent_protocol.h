@@ -1,0 +1,112 @@
+// What an agent and its client say to each other: JSON, one message a line, over any byte stream.
+//
+// Client to agent ("op"):
+//   {"op":"hello"}
+//   {"op":"run","id":7,"target":"dmirror","text":"scenario ...","file":"a.scenario","seed":1,
+//    "iterations":1000,"batch":0,"deadline_ms":5000,"parameters":{...}}
+//       batch 0: as many iterations as fit a part of a second. deadline_ms is for one iteration; 0: what
+//       the agent finds right for its machine. With "parameters" (as a batch reported them) every batch
+//       uses those and nothing is drawn.
+//   {"op":"stop"}   ends the run in progress after its iteration; its "done" follows.
+//   {"op":"quit"}   ends the agent; so does the end of the stream.
+//   {"op":"crash"}  panics the kernel; refused unless the agent was started for it.
+//
+// Agent to client ("ev"):
+//   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
+//    "log":true,"log_why":"","targets":[{"name","available","why","capabilities":{"class":"recoverable",
+//    "faults":true,"identity":true,"migrate":true,"snapshot":true,"inherited":true}}]}
+//   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
+//    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003}
+//       texts: by schema(program, capabilities.sight); first: the iteration that showed it first. Iterations
+//       that gave no outcome (hang, error) are in no batch.
+//   {"ev":"health","id":7,"lines":[...]}   the kernel log spoke up; id 0: between runs
+//   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"threads":[{"thread":"P.gpu","tid":91,
+//    "statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...","stack":["..."]}]}
+//       stuck: something survived SIGKILL; restart the machine. slow: threads moved on between two samples,
+//       or an iteration that does nothing special did not finish either: no verdict on the kernel.
+//   {"ev":"error","id":7,"message":"..."}  the bench itself; the run goes on unless "done" follows
+//   {"ev":"skipped","id":7,"why":"..."}    the target cannot run this; no "done" follows
+//   {"ev":"done","id":7,"iterations":1000}
+//
+// Unknown keys are ignored, so that either side may be newer; a missing or wrong-typed one is an error.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "harness/executor.h"
+#include "harness/target.h"
+
+namespace faultline::agent {
+
+inline constexpr const char* version = "1";
+
+struct HelloRequest { friend bool operator==(const HelloRequest&, const HelloRequest&) = default; };
+struct RunRequest {
+  std::uint64_t id = 0;
+  std::string target;
+  std::string text;  // of the scenario
+  std::string file;  // its name in messages
+  RunPlan plan;
+  friend bool operator==(const RunRequest&, const RunRequest&) = default;
+};
+struct StopRequest { friend bool operator==(const StopRequest&, const StopRequest&) = default; };
+struct QuitRequest { friend bool operator==(const QuitRequest&, const QuitRequest&) = default; };
+struct CrashRequest { friend bool operator==(const CrashRequest&, const CrashRequest&) = default; };
+using Request = std::variant<HelloRequest, RunRequest, StopRequest, QuitRequest, CrashRequest>;
+
+struct TargetInfo {
+  std::string name;
+  bool available = false;
+  std::string why;  // when not available: why not, and what would help
+  Capabilities capabilities;
+  friend bool operator==(const TargetInfo&, const TargetInfo&) = default;
+};
+
+struct HelloEvent {
+  std::string agent;
+  std::string kernel;
+  std::string arch;
+  int cpus = 0;
+  bool root = false;
+  bool log = false;     // the kernel log is readable
+  std::string log_why;  // when it is not
+  std::vector<TargetInfo> targets;
+  friend bool operator==(const HelloEvent&, const HelloEvent&) = default;
+};
+struct BatchEvent { std::uint64_t id = 0; Batch batch; friend bool operator==(const BatchEvent&, const BatchEvent&) = default; };
+struct HealthEvent { std::uint64_t id = 0; std::vector<std::string> lines; friend bool operator==(const HealthEvent&, const HealthEvent&) = default; };
+struct HangEvent { std::uint64_t id = 0; Hang hang; friend bool operator==(const HangEvent&, const HangEvent&) = default; };
+struct ErrorEvent { std::uint64_t id = 0; std::string message; friend bool operator==(const ErrorEvent&, const ErrorEvent&) = default; };
+struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
+struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
+using Event = std::variant<HelloEvent, BatchEvent, HealthEvent, HangEvent, ErrorEvent, SkippedEvent, DoneEvent>;
+
+// A line that is no message; what() says which key is wrong.
+struct ProtocolError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Lines without their newline.
+std::string to_line(const Request& request);
+std::string to_line(const Event& event);
+Request parse_request(std::string_view line);
+Event parse_event(std::string_view line);
+
+// Cuts a byte stream into lines. feed() what was read, then take lines until there is none.
+class LineReader {
+ public:
+  void feed(std::string_view bytes) { buffer_ += bytes; }
+  std::optional<std::string> next();
+  std::size_t pending() const { return buffer_.size(); }
+
+ private:
+  std::string buffer_;
+};
+
+}  // namespace faultline::agent

@@ -1,0 +1,160 @@
+// The memory that the runner and every process under test share.
+//
+// It is mapped MAP_SHARED before the first fork, so that a process that is killed leaves what it knew,
+// and it holds nothing but fixed-size records: nothing in it is ever allocated. All of it is zero at the
+// start. Who writes what is said at each field; everything that two processes touch is atomic.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "harness/program.h"
+
+namespace faultline {
+
+// Result of one statement, before it is text.
+struct Result {
+  enum class Kind : std::uint8_t {
+    errno_value,  // `code` is an errno, 0 for "ok"
+    signal,       // `code` is the signal
+    word,         // `word` is what a load found
+    letters,      // `bytes` hold `code` snapshot bytes
+    exited,       // wait: the child called _exit
+    killed,       // wait: the child died of SIGKILL
+  };
+  Kind kind = Kind::errno_value;
+  std::uint8_t faulted = 0;        // device loads and stores that succeeded: the fault path ran
+  std::uint8_t faults_known = 0;
+  std::int32_t code = 0;
+  std::uint64_t word = 0;
+  std::array<unsigned char, limits::pages_per_region> bytes{};
+};
+
+// A word that threads of several processes sleep on. A process that is killed in its sleep leaves
+// `sleepers` too high, which costs a needless wake-up and nothing else.
+struct Word {
+  std::atomic<std::uint32_t> value;
+  std::atomic<std::uint32_t> sleepers;
+
+  std::uint32_t get() const { return value.load(std::memory_order_acquire); }
+  void set(std::uint32_t next);  // stores and wakes all
+  void bump();                   // adds one and wakes all
+  // Returns when the value is not `old`, or soon after (1 s at the latest): look again.
+  void sleep_while(std::uint32_t old, std::int64_t longest_ns);
+};
+
+struct Slot {
+  std::atomic<std::uint32_t> done;  // 1 when `result` is there (release)
+  Result result;
+};
+
+enum class Life : std::uint32_t {
+  unborn,
+  forking,  // a thread is inside fork() for it, or was killed there
+  born,
+  failed,   // fork() failed
+};
+
+struct ProcessRecord {
+  std::atomic<int> pid;                // the child itself and its parent both write it
+  std::atomic<std::uint32_t> life;     // Life
+  std::atomic<std::uint32_t> suspect;  // somebody is about to end it (set before _exit or kill)
+  std::atomic<std::uint32_t> ended;    // the runner saw that it is dead, its mm torn down
+  std::atomic<std::uint32_t> reaped;   // a wait took it: the pid means nothing any more
+  Word command;                        // what its leader sleeps on; the runner bumps it
+  std::atomic<std::uint32_t> answered; // equals `command` when the leader has obeyed
+  std::atomic<std::int64_t> origin_ns; // for a forked process: what its threads' offsets count from
+};
+
+struct ThreadRecord {
+  std::atomic<int> tid;
+  std::atomic<std::uint32_t> done;  // all its statements have run
+  std::array<std::atomic<std::uint32_t>, limits::barriers> arrivals;
+};
+
+// One load at the end, for an observe of a value.
+struct Reading {
+  std::atomic<std::uint32_t> done;
+  Result result;
+};
+
+enum class Command : std::uint32_t { none, iterate, observe, leave };
+
+struct Area {
+  // Written by the runner before `round` is bumped, read by all.
+  std::atomic<std::uint64_t> iteration;  // nonce of values: counts all iterations of this agent's life
+  std::atomic<std::uint32_t> command;    // Command
+  std::atomic<std::uint32_t> placement;  // bumped when `cpus` changed
+  std::array<std::atomic<int>, limits::threads> cpus;
+  std::array<std::atomic<std::int64_t>, limits::threads + limits::operations> offsets;
+  std::atomic<int> runner_pid;
+
+  Word round;                       // workers of root processes sleep on it
+  std::atomic<std::uint32_t> ready; // root processes that are set up
+  Word started;                     // equals `round` when start_ns is right
+  std::atomic<std::int64_t> start_ns;
+  Word finished;                    // something happened that the runner should look at
+  std::atomic<std::int32_t> live;   // threads that have yet to be done; those that died stay counted
+  std::atomic<std::uint32_t> suspects; // processes that are being ended: `live` says nothing then
+  Word meeting;                     // bumped by every arrival at a barrier and every end of a thread
+  std::atomic<std::uint32_t> abort; // give up: whoever waits, returns
+
+  std::array<ProcessRecord, limits::processes> processes;
+  std::array<ThreadRecord, limits::threads> threads;
+  std::array<Slot, limits::operations> slots;
+  std::array<Reading, limits::observes> readings;
+
+  std::atomic<std::uint32_t> bench_error;  // 0, 1 being written, 2 there
+  std::array<char, 256> bench_error_text;
+};
+
+// Unmapped with its owner. Throws std::system_error.
+class SharedArea {
+ public:
+  SharedArea();
+  ~SharedArea();
+  SharedArea(const SharedArea&) = delete;
+  SharedArea& operator=(const SharedArea&) = delete;
+  Area& operator*() const { return *area_; }
+  Area* operator->() const { return area_; }
+
+ private:
+  Area* area_;
+};
+
+std::int64_t now_ns();
+
+// Spins, then yields, then sleeps on `word` until `ready()`; false when the area was aborted first.
+// Spinning first matters: a futex wake-up of an idle CPU costs more than most iterations.
+template <typename Ready>
+bool await(Area& area, Word& word, Ready ready, bool oversubscribed);
+
+// The first bench error of a run wins. Async-signal-safe.
+void report_bench_error(Area& area, const char* what, int process, int thread, int code);
+
+bool gave_up(const Area& area);
+
+template <typename Ready>
+bool await(Area& area, Word& word, Ready ready, bool oversubscribed) {
+  constexpr int spins = 2000;
+  constexpr int yields = 50;
+  constexpr std::int64_t nap_ns = 100'000'000;
+  if (!oversubscribed)
+    for (int i = 0; i < spins; ++i) {
+      if (ready()) return true;
+      __builtin_ia32_pause();
+    }
+  for (int i = 0;; ++i) {
+    const std::uint32_t seen = word.get();
+    if (ready()) return true;
+    if (gave_up(area)) return false;
+    if (i < yields) word.sleep_while(seen, 0);
+    else word.sleep_while(seen, nap_ns);
+  }
+}
+
+}  // namespace faultline

@@ -1,0 +1,25 @@
+// How threads learn that others are done, dead, or never come.
+#pragma once
+
+#include "harness/executor_operation.h"
+
+namespace faultline {
+
+// Says that `process` is about to be ended, before it is: whoever does it may be killed in between. The
+// runner then looks whether it has died.
+void suspect(Area& area, int process);
+
+// The thread has no more statements.
+void finish_thread(ProcessContext& context, int thread);
+
+// Arrives at a barrier and returns when every thread that names it has arrived there as often as this one,
+// or never will. At once when the area was aborted.
+void meet(ProcessContext& context, int barrier, int thread);
+
+// Whether the thread will arrive nowhere any more: it is done, its process has died, or cannot come to life.
+bool gone(const Program& program, const Layout& layout, const Area& area, int thread);
+
+// Whether a process that is not there will never be.
+bool never_born(const Program& program, const Layout& layout, const Area& area, int process);
+
+}  // namespace faultline

@@ -1,0 +1,18 @@
+// Whether a process is dead: its last thread has left, and its memory and files are gone, though nobody
+// may have waited for it yet. (The kernel makes a pidfd readable in exit_notify, which comes after exit_mm,
+// exit_files and the task work that closes devices.)
+#pragma once
+
+#include <sys/types.h>
+
+#include <vector>
+
+namespace faultline {
+
+bool is_dead(pid_t pid);
+bool wait_for_death(pid_t pid, int longest_ms);
+
+// Children of `parent` that /proc lists now. Slow; for the rare case where a fork was cut short.
+std::vector<pid_t> children_of(pid_t parent);
+
+}  // namespace faultline

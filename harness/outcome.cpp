@@ -1,0 +1,160 @@
+#include "harness/outcome.h"
+
+#include <csignal>
+#include <cstring>
+#include <stdexcept>
+
+namespace faultline {
+namespace {
+
+bool has_result(const Operation& operation) {
+  return !std::holds_alternative<op::Barrier>(operation) && !std::holds_alternative<op::Delay>(operation);
+}
+
+bool is_device_access(const Operation& operation) {
+  if (const auto* load = std::get_if<op::Load>(&operation)) return !load->via.cpu();
+  if (const auto* store = std::get_if<op::Store>(&operation)) return !store->via.cpu();
+  return false;
+}
+
+std::string place_text(const Program& program, int process, Cell cell) {
+  return program.processes.at(process).name + ":" + cell_text(program, cell);
+}
+
+void add_thread(std::vector<Observable>& result, const Program& program, int index, const Sight& sight) {
+  const Thread& thread = program.threads[index];
+  for (int i = 0; i < static_cast<int>(thread.statements.size()); i++) {
+    const Statement& statement = thread.statements[i];
+    if (!has_result(statement.operation)) continue;
+    const std::string name = statement.name.empty() ? "#" + std::to_string(i + 1) : statement.name;
+    const std::string key = thread.name + ":" + name;
+    result.push_back({Observable::Kind::result, key, index, i, -1});
+    if (sight.faults && is_device_access(statement.operation)) {
+      result.push_back({Observable::Kind::faults, key + ".faults", index, i, -1});
+    }
+  }
+}
+
+const std::string& text_of(const std::string& key, std::span<const Observable> schema, const Outcome& outcome) {
+  for (std::size_t i = 0; i < schema.size(); i++) {
+    if (schema[i].key == key) return outcome.at(i);
+  }
+  throw std::invalid_argument("condition about '" + key + "', which the schema does not have");
+}
+
+}  // namespace
+
+std::vector<Observable> schema(const Program& program, const Sight& sight) {
+  std::vector<Observable> result;
+  for (int i = 0; i < static_cast<int>(program.threads.size()); i++) add_thread(result, program, i, sight);
+  for (int i = 0; i < static_cast<int>(program.observes.size()); i++) {
+    const Observe& observe = program.observes[i];
+    const std::string first = place_text(program, observe.process, observe.cell);
+    if (observe.kind == Observe::Kind::value) {
+      result.push_back({Observable::Kind::value, first, -1, -1, i});
+    } else if (sight.identity) {
+      const std::string second = place_text(program, observe.process2, observe.cell2);
+      result.push_back({Observable::Kind::identity, "same(" + first + "," + second + ")", -1, -1, i});
+    }
+  }
+  return result;
+}
+
+std::string describe(std::span<const Observable> schema, const Program& program, const Outcome& outcome, bool all) {
+  std::string result;
+  for (std::size_t i = 0; i < schema.size(); i++) {
+    const Observable& observable = schema[i];
+    const bool named = observable.observe >= 0 ||
+                       (observable.kind == Observable::Kind::result &&
+                        !program.threads.at(observable.thread).statements.at(observable.statement).name.empty());
+    if (!named && !all) continue;
+    if (!result.empty()) result += ' ';
+    result += observable.key + "=" + outcome.at(i);
+  }
+  return result;
+}
+
+std::string cell_text(const Program& program, Cell cell) {
+  return program.regions.at(cell.region).name + "[" + std::to_string(cell.page) + "]";
+}
+
+std::string value_text(const Program& program, Cell cell, Cell home, int value) {
+  const std::string text = std::to_string(value);
+  return home == cell ? text : text + "@" + cell_text(program, home);
+}
+
+std::string errno_text(int error) {
+  if (error == 0) return text_ok;
+  const char* name = strerrorname_np(error);
+  return name ? name : "E" + std::to_string(error);
+}
+
+std::string signal_text(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return (name ? "SIG" : "SIG" + std::to_string(signal)) + std::string(name ? name : "");
+}
+
+char snapshot_letter(unsigned char byte) {
+  if (byte == 0xFF) return '!';
+  constexpr unsigned huge_bits = 0x04 | 0x08;
+  switch (byte & ~huge_bits) {
+    case 0x00: return '.';
+    case 0x01: return 'r';
+    case 0x02: return 'w';
+    case 0x11: return 'z';
+    case 0x12: return 'Z';
+    case 0x21: return 'd';
+    case 0x22: return 'D';
+    default: return 'x';
+  }
+}
+
+bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed) {
+  if (seen == allowed) return true;
+  return observable.kind == Observable::Kind::faults && seen == text_fault && allowed == text_hit;
+}
+
+bool at_or_below(std::span<const Observable> schema, const Outcome& seen, const Outcome& allowed) {
+  if (seen.size() != schema.size() || allowed.size() != schema.size()) return false;
+  for (std::size_t i = 0; i < schema.size(); i++) {
+    if (!at_or_below(schema[i], seen[i], allowed[i])) return false;
+  }
+  return true;
+}
+
+bool decidable(const Condition& condition, std::span<const Observable> schema) {
+  if (condition.kind == Condition::Kind::equal || condition.kind == Condition::Kind::not_equal) {
+    for (const Observable& observable : schema) {
+      if (observable.key == condition.key) return true;
+    }
+    return false;
+  }
+  for (const Condition& part : condition.parts) {
+    if (!decidable(part, schema)) return false;
+  }
+  return true;
+}
+
+bool holds(const Condition& condition, std::span<const Observable> schema, const Outcome& outcome) {
+  switch (condition.kind) {
+    case Condition::Kind::equal:
+      return text_of(condition.key, schema, outcome) == condition.value;
+    case Condition::Kind::not_equal:
+      return text_of(condition.key, schema, outcome) != condition.value;
+    case Condition::Kind::all:
+      for (const Condition& part : condition.parts) {
+        if (!holds(part, schema, outcome)) return false;
+      }
+      return true;
+    case Condition::Kind::any:
+      for (const Condition& part : condition.parts) {
+        if (holds(part, schema, outcome)) return true;
+      }
+      return false;
+    case Condition::Kind::negation:
+      return !holds(condition.parts.at(0), schema, outcome);
+  }
+  throw std::logic_error("a condition of no kind");
+}
+
+}  // namespace faultline

@@ -1,0 +1,13 @@
+// Random Programs for the tests of the parser and the printer: valid, in the form that parse() makes, and
+// with every construct of the language. They need not make sense to a kernel.
+#pragma once
+
+#include <random>
+
+#include "harness/program.h"
+
+namespace faultline::test {
+
+Program random_program(std::mt19937& random);
+
+}  // namespace faultline::test

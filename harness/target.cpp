@@ -1,0 +1,48 @@
+#include "harness/target.h"
+
+namespace faultline {
+namespace {
+
+// The device request that an operation makes, if any.
+struct Request {
+  bool migrate = false;
+  bool snapshot = false;
+  Via via;
+};
+
+struct RequestOf {
+  Request operator()(const op::Load& load) const { return {false, false, load.via}; }
+  Request operator()(const op::Store& store) const { return {false, false, store.via}; }
+  Request operator()(const op::Migrate& migrate) const { return {true, false, migrate.via}; }
+  Request operator()(const op::Snapshot& snapshot) const { return {false, true, snapshot.via}; }
+  Request operator()(const op::Mmap&) const { return {}; }
+  Request operator()(const op::Munmap&) const { return {}; }
+  Request operator()(const op::Mprotect&) const { return {}; }
+  Request operator()(const op::Mremap&) const { return {}; }
+  Request operator()(const op::Madvise&) const { return {}; }
+  Request operator()(const op::Fork&) const { return {}; }
+  Request operator()(const op::Exit&) const { return {}; }
+  Request operator()(const op::Kill&) const { return {}; }
+  Request operator()(const op::Wait&) const { return {}; }
+  Request operator()(const op::Barrier&) const { return {}; }
+  Request operator()(const op::Delay&) const { return {}; }
+  Request operator()(const op::Open&) const { return {}; }
+  Request operator()(const op::Close&) const { return {}; }
+};
+
+}  // namespace
+
+std::string cannot_run(const Program& program, const Capabilities& capabilities) {
+  for (const Thread& thread : program.threads) {
+    for (const Statement& statement : thread.statements) {
+      const Request request = std::visit(RequestOf{}, statement.operation);
+      if (request.migrate && !capabilities.migrate) return "no migration between device and system memory";
+      if (request.snapshot && !capabilities.snapshot) return "no snapshots of page tables";
+      const bool inherited = !request.via.cpu() && request.via.opener != thread.process;
+      if (inherited && !capabilities.inherited) return "a child cannot use the device that its parent opened";
+    }
+  }
+  return {};
+}
+
+}  // namespace faultline

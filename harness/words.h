@@ -1,0 +1,93 @@
+// The spelling of the language's closed sets, in one place: the parser, the printer and the suggestions
+// read the same tables.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "harness/program.h"
+
+namespace faultline::words {
+
+template <typename Value, std::size_t size>
+using Table = std::array<std::pair<std::string_view, Value>, size>;
+
+inline constexpr Table<DeviceClass, 2> device_classes{{
+    {"recoverable", DeviceClass::recoverable},
+    {"shares-cpu-tables", DeviceClass::shares_cpu_tables},
+}};
+
+inline constexpr Table<Backing, 3> backings{{
+    {"anon", Backing::anon_private},
+    {"shared", Backing::anon_shared},
+    {"none", Backing::none},
+}};
+
+inline constexpr Table<op::Advice, 3> advices{{
+    {"dontneed", op::Advice::dontneed},
+    {"dontfork", op::Advice::dontfork},
+    {"hugepage", op::Advice::hugepage},
+}};
+
+inline constexpr Table<Claim::Kind, 3> claims{{
+    {"never", Claim::Kind::never},
+    {"sometimes", Claim::Kind::sometimes},
+    {"always", Claim::Kind::always},
+}};
+
+inline constexpr Table<Protection, 4> protections{{
+    {"rw", Protection{true, true}},
+    {"r", Protection{true, false}},
+    {"w", Protection{false, true}},
+    {"-", Protection{false, false}},
+}};
+
+inline constexpr std::array<std::string_view, 8> declarations{"scenario", "device",    "process", "thread",
+                                                              "observe",  "sometimes", "never",   "always"};
+
+inline constexpr std::array<std::string_view, 17> operations{
+    "load", "store", "mmap",    "munmap", "mprotect", "mremap", "madvise", "fork",    "exit",
+    "kill", "wait",  "barrier", "delay",  "open",     "close",  "migrate", "snapshot"};
+
+// Words with a meaning inside a line.
+inline constexpr std::array<std::string_view, 7> inner{"and", "or", "not", "same", "via", "on", "to"};
+
+// Where the name of a device may stand, these mean something else.
+inline constexpr std::array<std::string_view, 2> no_devices{"cpu", "system"};
+
+template <typename Value, std::size_t size>
+std::optional<Value> find(const Table<Value, size>& table, std::string_view text) {
+  for (const auto& [word, value] : table) {
+    if (word == text) return value;
+  }
+  return std::nullopt;
+}
+
+template <typename Value, std::size_t size>
+std::string text(const Table<Value, size>& table, const Value& value) {
+  for (const auto& [word, candidate] : table) {
+    if (candidate == value) return std::string(word);
+  }
+  return "?";
+}
+
+template <typename Value, std::size_t size>
+std::vector<std::string> all(const Table<Value, size>& table) {
+  std::vector<std::string> result;
+  for (const auto& [word, value] : table) result.emplace_back(word);
+  return result;
+}
+
+template <std::size_t size>
+bool has(const std::array<std::string_view, size>& list, std::string_view word) {
+  for (const std::string_view candidate : list) {
+    if (candidate == word) return true;
+  }
+  return false;
+}
+
+}  // namespace faultline::words

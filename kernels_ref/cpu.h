@@ -1,0 +1,64 @@
+// One modelled thread's view of the machine: the World, its own suspension, and the rules in force.
+#pragma once
+
+#include <array>
+
+#include "kernels_ref/rules.h"
+#include "kernels_ref/task.h"
+#include "kernels_ref/world.h"
+
+namespace faultline::ref {
+
+// What an exploration never changes.
+struct Shape {
+  const Program* program = nullptr;
+  DeviceClass device_class = DeviceClass::recoverable;
+  Rules dropped;
+  int slots = 0;
+  std::array<std::uint8_t, max_slots> region_of{};
+  std::array<std::uint8_t, max_slots> page_of{};
+  std::array<std::uint8_t, limits::regions> first_slot{};
+  std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
+  std::array<bool, max_mms> mortal{};       // some statement ends the process (exit, kill)
+  std::array<bool, max_mms> opens_first{};  // its device is opened before its threads start
+
+  Slot slot(Cell cell) const { return first_slot[cell.region] + cell.page; }
+  Slot slot(PageRange range) const { return first_slot[range.region] + range.first; }
+  // The next page of the same region, or -1: regions do not touch.
+  Slot after(Slot s) const { return s + 1 < slots && region_of[s + 1] == region_of[s] ? s + 1 : -1; }
+  Slot before(Slot s) const { return s > 0 && region_of[s - 1] == region_of[s] ? s - 1 : -1; }
+};
+
+// A whole state: what the explorer saves, hashes and restores.
+struct State {
+  World world;
+  std::array<Suspension, max_threads> suspension;
+  std::array<FrameStack, max_threads> stack;
+};
+
+struct Cpu {
+  const Shape* shape;
+  State* state;
+  int thread;
+
+  World& world() const { return state->world; }
+  const Thread& program_thread() const { return shape->program->threads[thread]; }
+  int process() const { return program_thread().process; }
+  ThreadState& self() const { return world().thread[thread]; }
+  ProcessState& own_process() const { return world().process[process()]; }
+  bool on(Rule rule) const { return !shape->dropped[static_cast<int>(rule)]; }
+  void meets(KnownBug bug) const { world().known_bugs |= 1u << static_cast<int>(bug); }
+  void breaks(Broken broken) const { world().broken |= 1u << static_cast<int>(broken); }
+
+  Step step(const char* label) const { return {&state->suspension[thread], label}; }
+  template <typename Condition>
+  Until<Condition> until(const char* label, Condition condition) const {
+    return {&state->suspension[thread], label, condition};
+  }
+  // A step that the kernel may take in several ways.
+  auto choose(const char* label, int ways) const {
+    return until(label, [ways] { return ways; });
+  }
+};
+
+}  // namespace faultline::ref

@@ -1,0 +1,269 @@
+#include "kernels_ref/fault.h"
+
+#include <csignal>
+
+namespace faultline::ref {
+
+Result ok() { return {.kind = Result::Kind::ok}; }
+Result failed(int error) { return {.kind = Result::Kind::error, .number = static_cast<std::uint8_t>(error)}; }
+
+namespace {
+
+Result signalled(int signal) { return {.kind = Result::Kind::signal, .number = static_cast<std::uint8_t>(signal)}; }
+
+// shmem_fault with do_read_fault, do_shared_fault: maps the object's page; a read maps the neighbours
+// that are in the page cache too (filemap_map_pages).
+void fault_shared(Cpu cpu, MmId mm, Slot slot, bool write) {
+  World& w = cpu.world();
+  auto& vmas = w.mm[mm].vma;
+  VmaPage& vma = vmas[slot];
+  std::uint8_t& cached = w.object[vma.object].frame[vma.object_page];
+  FrameId f = cached;
+  if (f == none || !cpu.on(Rule::shared_fault_uses_cache)) {
+    f = alloc_frame(cpu, Frame::Kind::shared, {});
+    if (cached == none) {
+      cached = static_cast<std::uint8_t>(f);
+      get_ref(w, f);
+    }
+  }
+  set_pte(w, mm, slot, page_pte(f, vma.write));
+  if (write) return;
+  Slot first = slot, last = vma_end(cpu, mm, slot, cpu.shape->slots - 1);
+  while (vmas[first].head == VmaPage::Head::no && cpu.shape->before(first) >= 0) --first;
+  for (Slot s = first; s <= last; ++s) {
+    const FrameId around = w.object[vmas[s].object].frame[vmas[s].object_page];
+    if (w.mm[mm].pte[s].kind == Pte::Kind::none && around != none) set_pte(w, mm, s, page_pte(around, vmas[s].write));
+  }
+}
+
+// wp_page_copy: a page of one's own, with the old one's contents (or zeroes).
+Task<void> copy_page(Cpu cpu, MmId mm, Slot slot) {
+  World& w = cpu.world();
+  const Pte old = w.mm[mm].pte[slot];
+  if (old.frame != none) get_ref(w, old.frame);
+  co_await cpu.step("wp_page_copy: copy");
+  Contents contents;
+  if (old.frame != none && cpu.on(Rule::cow_copies_contents)) contents = w.frame[old.frame].contents;
+  const FrameId copy = alloc_frame(cpu, Frame::Kind::anon, contents);
+  get_ref(w, copy);
+  if (cpu.on(Rule::cow_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Event::clear);
+  co_await cpu.step("wp_page_copy: ptep_clear_flush");
+  if (w.mm[mm].pte[slot] == old || !cpu.on(Rule::cow_rechecks_pte)) {
+    w.frame[copy].exclusive = 1;
+    set_pte(w, mm, slot, page_pte(copy, true));
+    flush(w, mm, slot, slot);
+  }
+  if (cpu.on(Rule::cow_notifies)) co_await invalidate_end(cpu, mm);
+  put_ref(w, copy);
+  if (old.frame != none) put_ref(w, old.frame);
+}
+
+// do_wp_page for a private page that is not exclusive.
+Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot) {
+  World& w = cpu.world();
+  const Pte old = w.mm[mm].pte[slot];
+  const auto sole = [&w, old] { return w.frame[old.frame].mapcount == 1 && w.frame[old.frame].refs == 0; };
+  if (sole()) {
+    // Leftover references (a batch, a child that is not quite gone) decide whether it is reused.
+    const int copy = co_await cpu.choose("do_wp_page: reuse or copy", 2);
+    if (w.mm[mm].pte[slot] != old) co_return;
+    if (!copy && sole()) {
+      w.frame[old.frame].exclusive = 1;
+      w.mm[mm].pte[slot].writable = 1;
+      co_return;
+    }
+  } else if (!cpu.on(Rule::cow_keeps_shared_page)) {
+    w.mm[mm].pte[slot].writable = 1;
+    co_return;
+  }
+  co_await copy_page(cpu, mm, slot);
+}
+
+}  // namespace
+
+Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock) {
+  World& w = cpu.world();
+  VmaPage& vma = w.mm[mm].vma[slot];
+  Pte& pte = w.mm[mm].pte[slot];
+  const bool is_private = vma.backing == Backing::anon_private;
+  switch (pte.kind) {
+    case Pte::Kind::none:
+      if (!is_private) {
+        fault_shared(cpu, mm, slot, write);
+      } else if (write || !cpu.on(Rule::read_fault_maps_zero_page)) {  // do_anonymous_page
+        prepare_anon_vma(cpu, mm, slot);
+        const FrameId f = alloc_frame(cpu, Frame::Kind::anon, {});
+        w.frame[f].exclusive = 1;
+        set_pte(w, mm, slot, page_pte(f, vma.write));
+      } else {
+        set_pte(w, mm, slot, {Pte::Kind::zero});
+      }
+      break;
+    case Pte::Kind::zero:
+      if (!write) break;
+      if (!cpu.on(Rule::zero_page_is_copied)) break;
+      prepare_anon_vma(cpu, mm, slot);
+      co_await copy_page(cpu, mm, slot);
+      break;
+    case Pte::Kind::page:
+      if (!write || pte.writable) break;
+      if (!is_private || w.frame[pte.frame].exclusive) {
+        pte.writable = 1;
+      } else {
+        prepare_anon_vma(cpu, mm, slot);
+        co_await write_protected_page(cpu, mm, slot);
+      }
+      break;
+    case Pte::Kind::device:
+      if (!has_mmap_lock) co_return false;
+      co_await migrate_to_ram(cpu, pte.frame);
+      break;
+    case Pte::Kind::migration:
+      co_await cpu.until("migration_entry_wait", [&pte] { return pte.kind != Pte::Kind::migration; });
+      break;
+  }
+  co_return true;
+}
+
+void unmap_for_migration(Cpu cpu, MmId own, FrameId page) {
+  World& w = cpu.world();
+  for (MmId m = 0; m < max_mms; ++m) {
+    for (Slot s = 0; s < cpu.shape->slots; ++s) {
+      Pte& pte = w.mm[m].pte[s];
+      if (pte.frame != page || pte.kind == Pte::Kind::migration) continue;
+      pte.kind = Pte::Kind::migration;
+      pte.protnone = 0;
+      flush(w, m, s, s);
+      if (m != own) invalidate_now(cpu, m, s);  // try_to_migrate_one: CLEAR, which no driver ignores
+    }
+  }
+}
+
+void remove_migration_entries(Cpu cpu, FrameId page, FrameId to) {
+  World& w = cpu.world();
+  const bool device = w.frame[to].kind == Frame::Kind::device;
+  for (MmId m = 0; m < max_mms; ++m) {
+    for (Slot s = 0; s < cpu.shape->slots; ++s) {
+      Pte pte = w.mm[m].pte[s];
+      if (pte.kind != Pte::Kind::migration || pte.frame != page) continue;
+      pte.kind = device ? Pte::Kind::device : Pte::Kind::page;
+      pte.frame = static_cast<std::uint8_t>(to);
+      if (!cpu.on(Rule::migrate_respects_write)) pte.writable = 1;
+      pte.protnone = !device && !w.mm[m].vma[s].accessible();
+      set_pte(w, m, s, pte);
+    }
+  }
+}
+
+Task<void> migrate_to_ram(Cpu cpu, FrameId page) {
+  World& w = cpu.world();
+  Frame& old = w.frame[page];
+  if (old.locked) {
+    co_await cpu.until("do_swap_page: page lock", [&old] { return !old.locked; });
+    co_return;
+  }
+  old.locked = 1;
+  get_ref(w, page);
+  unmap_for_migration(cpu, old.owner, page);
+  co_await cpu.step("dmirror_devmem_fault: xa_erase");
+  if (cpu.on(Rule::migrate_back_erases_entry) && old.owner != none)
+    for (DeviceEntry& e : w.mirror[old.owner].entry)
+      if (e.frame == page) e = {};
+  co_await cpu.step("dmirror_devmem_fault: copy");
+  const FrameId to =
+      alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::migrate_back_copies) ? old.contents : Contents{});
+  w.frame[to].exclusive = old.exclusive;
+  get_ref(w, to);
+  co_await cpu.step("migrate_vma_finalize");
+  remove_migration_entries(cpu, page, to);
+  old.locked = 0;
+  put_ref(w, to);
+  put_ref(w, page);
+}
+
+namespace {
+
+// The per-VMA lock serves a user fault (lock_vma_under_rcu) ...
+bool can_lock_vma(Cpu cpu, MmId mm, Slot slot, bool write) {
+  const Mm& m = cpu.world().mm[mm];
+  const VmaPage& vma = m.vma[slot];
+  if (!vma.mapped() || vma.locked || m.pte[slot].kind == Pte::Kind::device) return false;
+  // ... but not the first write to a private VMA while mmap_lock is taken (vmf_anon_prepare).
+  return !(write && vma.backing == Backing::anon_private && !vma.anon_vma && m.writer);
+}
+
+// do_user_addr_fault. 0, or the signal that the thread gets.
+Task<int> user_fault(Cpu cpu, Slot slot, bool write) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await cpu.until("do_user_addr_fault: lock", [cpu, mm, slot, write] {
+    return can_lock_vma(cpu, mm, slot, write) || can_read_lock(cpu.world(), mm);
+  });
+  VmaPage& vma = w.mm[mm].vma[slot];
+  if (!vma.mapped()) co_return SIGSEGV;
+  if (write && !vma.write && cpu.on(Rule::fault_checks_write)) co_return SIGSEGV;
+  if (!write && !vma.accessible() && cpu.on(Rule::fault_checks_access)) co_return SIGSEGV;
+  const bool by_vma = can_lock_vma(cpu, mm, slot, write);
+  ++(by_vma ? vma.faulting : w.mm[mm].readers);
+  co_await handle_mm_fault(cpu, mm, slot, write, !by_vma);
+  --(by_vma ? vma.faulting : w.mm[mm].readers);
+  co_return 0;
+}
+
+bool serves(const Pte& pte, bool write) {
+  if (pte.protnone) return false;
+  if (write) return pte.kind == Pte::Kind::page && pte.writable;
+  return pte.kind == Pte::Kind::page || pte.kind == Pte::Kind::zero;
+}
+
+// Finds a translation for the access, faulting until there is one. kind none: the thread gets `signal`.
+// The access itself belongs to the step in which this returns.
+struct Translation {
+  Pte pte;
+  int signal = 0;
+};
+
+Task<Translation> translate(Cpu cpu, Slot slot, bool write) {
+  const MmId mm = cpu.process();
+  while (true) {
+    // Way 0 walks the page table; each other one uses a stale translation that serves.
+    int way = co_await cpu.until("access", [cpu, mm, slot, write] {
+      int ways = 1;
+      for (const Stale& old : cpu.world().mm[mm].stale[slot]) ways += serves(old.pte, write);
+      return ways;
+    });
+    const Mm& m = cpu.world().mm[mm];
+    for (const Stale& old : m.stale[slot])
+      if (serves(old.pte, write) && way-- == 1) co_return Translation{old.pte};
+    const Pte& pte = m.pte[slot];
+    if (serves(pte, write)) co_return Translation{pte};
+    if (write && pte.kind == Pte::Kind::zero && !cpu.on(Rule::zero_page_is_copied)) co_return Translation{pte};
+    const int signal = co_await user_fault(cpu, slot, write);
+    if (signal) co_return Translation{{}, signal};
+  }
+}
+
+}  // namespace
+
+Task<Result> cpu_load(Cpu cpu, Slot slot) {
+  const Translation t = co_await translate(cpu, slot, false);
+  if (t.signal) co_return signalled(t.signal);
+  Result result{.kind = Result::Kind::contents};
+  if (t.pte.frame == none) co_return result;
+  const Frame& frame = cpu.world().frame[t.pte.frame];
+  if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
+  result.contents = frame.contents;
+  co_return result;
+}
+
+Task<Result> cpu_store(Cpu cpu, Slot slot, int value) {
+  const Translation t = co_await translate(cpu, slot, true);
+  if (t.signal) co_return signalled(t.signal);
+  if (t.pte.frame == none) co_return ok();  // a store to the zero page, where the rule against it is dropped
+  Frame& frame = cpu.world().frame[t.pte.frame];
+  if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
+  frame.contents = {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};
+  co_return ok();
+}
+
+}  // namespace faultline::ref

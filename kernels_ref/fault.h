@@ -1,0 +1,30 @@
+// mm/memory.c: what a page fault does, for the CPU and for hmm_range_fault; and CPU accesses.
+#pragma once
+
+#include "kernels_ref/notifier.h"
+
+namespace faultline::ref {
+
+// handle_mm_fault for one page. The caller holds mmap_lock for read or the VMA's own lock, and has
+// checked the VMA's permissions. Its first page-table section is part of the caller's step. When it
+// returns, the entry may or may not serve the access: the caller looks again. False: the fault needs
+// mmap_lock and has done nothing (VM_FAULT_RETRY).
+Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock);
+
+// A CPU load (or store of `value`) by this thread, through the page tables of its process, with the
+// faults it takes. Result: contents or ok, or a signal.
+Task<Result> cpu_load(Cpu cpu, Slot slot);
+Task<Result> cpu_store(Cpu cpu, Slot slot, int value);
+
+// dmirror_devmem_fault, for a page that lives in device memory (do_swap_page): back to system memory.
+// The caller holds mmap_lock for read. Returns when the page moved or another thread is moving it.
+Task<void> migrate_to_ram(Cpu cpu, FrameId page);
+
+// Replaces every entry of `page` by a migration entry / restores them to `to` (rmap walks).
+void unmap_for_migration(Cpu cpu, MmId own, FrameId page);
+void remove_migration_entries(Cpu cpu, FrameId page, FrameId to);
+
+Result ok();
+Result failed(int error);
+
+}  // namespace faultline::ref

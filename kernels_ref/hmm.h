@@ -1,0 +1,21 @@
+// mm/hmm.c: hmm_range_fault for one page, with or without the fault.
+#pragma once
+
+#include "kernels_ref/fault.h"
+
+namespace faultline::ref {
+
+// What hmm_range_fault says of a page. `error`: 0, or EBUSY, EFAULT, EPERM (then the rest means nothing).
+struct HmmPage {
+  int error = 0;
+  std::uint8_t frame = none;  // none with error 0: the zero page
+  bool writable = false;
+};
+
+// The caller holds mmap_lock for read and is between read_begin and read_retry.
+Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write);
+
+// hmm_range_fault without a fault: the page's letter in snapshot_alphabet, as an index.
+int hmm_snapshot(Cpu cpu, MmId mm, Slot slot);
+
+}  // namespace faultline::ref

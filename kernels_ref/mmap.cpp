@@ -1,0 +1,326 @@
+#include "kernels_ref/mmap.h"
+
+#include <cerrno>
+
+namespace faultline::ref {
+
+namespace {
+
+// unmap_vmas, under whatever lock the caller holds: notifier start, entries one by one, notifier end.
+// Frames stay in the gather until the caller has flushed.
+Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Event event, Gather* gather) {
+  const Rule notifies = event == Event::clear ? Rule::dontneed_notifies : Rule::munmap_notifies;
+  if (cpu.on(notifies)) co_await invalidate_start(cpu, mm, from, to, event);
+  for (Slot s = from; s <= to; ++s) {
+    if (cpu.world().mm[mm].pte[s].kind == Pte::Kind::none) continue;
+    if (event == Event::unmap && s == to && from != to && !cpu.on(Rule::munmap_zaps_last_page)) continue;
+    co_await cpu.step("zap_pte_range");
+    zap(cpu, mm, s, *gather);
+  }
+  if (cpu.on(notifies)) co_await invalidate_end(cpu, mm);
+}
+
+// tlb_finish_mmu. Needs no step where nothing was zapped.
+Task<void> finish(Cpu cpu, MmId mm, Slot from, Slot to, const Gather* gather, Rule flushes) {
+  bool stale = gather->any();
+  for (Slot s = from; s <= to; ++s)
+    for (const Stale& old : cpu.world().mm[mm].stale[s]) stale = stale || old.pte.kind != Pte::Kind::none;
+  if (!stale) co_return;
+  co_await cpu.step("tlb_finish_mmu");
+  if (cpu.on(flushes)) flush(cpu.world(), mm, from, to);
+  free_gather(cpu.world(), *gather);
+}
+
+Task<void> write_lock(Cpu cpu, MmId mm) {
+  co_await cpu.until("mmap_write_lock", [cpu, mm] { return can_write_lock(cpu.world(), mm); });
+  cpu.world().mm[mm].writer = 1;
+}
+
+// vma_start_write; no step of its own where nobody faults there.
+Task<void> write_lock_vmas(Cpu cpu, MmId mm, Slot from, Slot to) {
+  if (!can_start_write(cpu.world(), mm, from, to))
+    co_await cpu.until("vma_start_write",
+                       [cpu, mm, from, to] { return can_start_write(cpu.world(), mm, from, to); });
+  start_write(cpu.world(), mm, from, to);
+}
+
+bool any_mapped(const Mm& mm, Slot from, Slot to) {
+  for (Slot s = from; s <= to; ++s)
+    if (mm.vma[s].mapped()) return true;
+  return false;
+}
+
+}  // namespace
+
+void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection protection) {
+  World& w = cpu.world();
+  int object = none;
+  if (backing == Backing::anon_shared) object = new_object(cpu);
+  for (Slot s = from; s <= to; ++s) {
+    VmaPage& vma = w.mm[mm].vma[s];
+    vma = {.backing = backing, .read = protection.read, .write = protection.write};
+    if (object != none) {
+      vma.object = static_cast<std::uint8_t>(object);
+      vma.object_page = static_cast<std::uint8_t>(s - from);
+      ++w.object[object].mappings;
+    } else {
+      vma.pgoff = static_cast<std::uint8_t>(s);
+    }
+  }
+  split(cpu, mm, from, to);
+  merge(cpu, mm, from, to);
+}
+
+Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection) {
+  const MmId mm = cpu.process();
+  co_await write_lock(cpu, mm);
+  if (any_mapped(cpu.world().mm[mm], from, to)) {  // mmap_region: do_munmap first, all of it under the write lock
+    Gather gather;
+    split(cpu, mm, from, to);
+    co_await write_lock_vmas(cpu, mm, from, to);
+    for (Slot s = from; s <= to; ++s) drop_vma(cpu.world(), mm, s);
+    co_await unmap_pages(cpu, mm, from, to, Event::unmap, &gather);
+    co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
+  }
+  map_pages(cpu, mm, from, to, backing, protection);
+  write_unlock(cpu.world(), mm);
+  co_return ok();
+}
+
+Task<Result> sys_munmap(Cpu cpu, Slot from, Slot to) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await write_lock(cpu, mm);
+  if (!any_mapped(w.mm[mm], from, to)) {
+    write_unlock(w, mm);
+    co_return ok();
+  }
+  split(cpu, mm, from, to);
+  co_await write_lock_vmas(cpu, mm, from, to);
+  for (Slot s = from; s <= to; ++s) drop_vma(w, mm, s);
+  downgrade(w, mm);
+  Gather gather;
+  co_await unmap_pages(cpu, mm, from, to, Event::unmap, &gather);
+  co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
+  read_unlock(w, mm);
+  co_return ok();
+}
+
+namespace {
+
+// change_protection for one page: what change_pte_range does to the entry.
+void change_entry(Cpu cpu, MmId mm, Slot s, bool keep_readonly) {
+  World& w = cpu.world();
+  const VmaPage& vma = w.mm[mm].vma[s];
+  Pte& pte = w.mm[mm].pte[s];
+  const Pte old = pte;
+  switch (pte.kind) {
+    case Pte::Kind::none: return;
+    case Pte::Kind::page:
+    case Pte::Kind::zero:
+      pte.protnone = !vma.accessible();
+      if (!vma.write) pte.writable = 0;
+      // can_change_pte_writable: a private page that is exclusive, a shared one that is dirty.
+      if (vma.write && pte.kind == Pte::Kind::page && !old.writable && !keep_readonly)
+        pte.writable = vma.backing == Backing::anon_shared || w.frame[pte.frame].exclusive;
+      break;
+    case Pte::Kind::device:
+    case Pte::Kind::migration:
+      if (!vma.write) pte.writable = 0;
+      break;
+  }
+  if (!(pte == old)) leave_stale(cpu, mm, s, old);
+}
+
+// Whether change_entry may go either way: only for pages that would become writable at once, and then
+// the next store finds out; a kernel may ask for a dirty entry (64fe24a3e05e) or not.
+bool may_upgrade(const World& w, MmId mm, Slot s) {
+  const Pte& pte = w.mm[mm].pte[s];
+  const VmaPage& vma = w.mm[mm].vma[s];
+  return vma.write && pte.kind == Pte::Kind::page && !pte.writable &&
+         (vma.backing == Backing::anon_shared || w.frame[pte.frame].exclusive);
+}
+
+}  // namespace
+
+Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  const bool exclusive = cpu.on(Rule::mprotect_blocks_faults);
+  if (exclusive) {
+    co_await write_lock(cpu, mm);
+  } else {
+    co_await cpu.until("mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+    ++w.mm[mm].readers;
+  }
+  Result result = ok();
+  bool changed = false;
+  for (Slot s = from; s <= to;) {
+    if (!w.mm[mm].vma[s].mapped()) {  // pieces before the hole stay changed
+      result = failed(ENOMEM);
+      break;
+    }
+    const Slot last = vma_end(cpu, mm, s, to);
+    const VmaPage& first = w.mm[mm].vma[s];
+    if (first.read != protection.read || first.write != protection.write) {  // else: nothing at all
+      split(cpu, mm, s, last);
+      if (exclusive) co_await write_lock_vmas(cpu, mm, s, last);
+      for (Slot p = s; p <= last; ++p) {
+        w.mm[mm].vma[p].read = protection.read;
+        w.mm[mm].vma[p].write = protection.write;
+      }
+      merge(cpu, mm, s, last);
+      if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_start(cpu, mm, s, last, Event::protection_vma);
+      for (Slot p = s; p <= last && cpu.on(Rule::mprotect_changes_ptes); ++p) {
+        if (w.mm[mm].pte[p].kind == Pte::Kind::none) continue;
+        const int keep = co_await cpu.until("change_pte_range", [cpu, mm, p] { return 1 + may_upgrade(cpu.world(), mm, p); });
+        change_entry(cpu, mm, p, keep);
+        changed = true;
+      }
+      if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_end(cpu, mm);
+    }
+    s = last + 1;
+  }
+  if (changed) {
+    co_await cpu.step("mprotect: flush");
+    if (cpu.on(Rule::mprotect_flushes)) flush(w, mm, from, to);
+  }
+  exclusive ? write_unlock(w, mm) : read_unlock(w, mm);
+  co_return result;
+}
+
+Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  const int pages = to - from + 1;
+  const Slot target_last = target + to - from;
+  const bool overlaps = target <= to && target_last >= from;
+  co_await write_lock(cpu, mm);
+  if (!w.mm[mm].vma[from].mapped()) {
+    // Which check comes first depends on the kernel's version.
+    const int second = overlaps ? co_await cpu.choose("mremap: checks", 2) : 0;
+    write_unlock(w, mm);
+    co_return failed(second ? EINVAL : EFAULT);
+  }
+  if (overlaps) {
+    write_unlock(w, mm);
+    co_return failed(EINVAL);
+  }
+  // One VMA only (vma_to_resize), until kernels learned to move several at once; where merging
+  // is uncertain, so is the answer.
+  bool hole = false, boundary = false;
+  for (Slot s = from + 1; s <= to; ++s) {
+    hole = hole || !w.mm[mm].vma[s].mapped();
+    boundary = boundary || w.mm[mm].vma[s].head != VmaPage::Head::no;
+  }
+  bool fails = hole;
+  bool early = false;
+  if (hole || boundary) {
+    const int way = co_await cpu.choose("mremap: vma_to_resize", 3);
+    fails = hole || way > 0;
+    early = way == 2;  // refused before the target was unmapped
+  }
+  if (!early && any_mapped(w.mm[mm], target, target_last)) {
+    Gather gather;
+    split(cpu, mm, target, target_last);
+    co_await write_lock_vmas(cpu, mm, target, target_last);
+    for (Slot s = target; s <= target_last; ++s) drop_vma(w, mm, s);
+    co_await unmap_pages(cpu, mm, target, target_last, Event::unmap, &gather);
+    co_await finish(cpu, mm, target, target_last, &gather, Rule::munmap_flushes);
+  }
+  if (fails) {
+    write_unlock(w, mm);
+    co_return failed(EFAULT);
+  }
+  split(cpu, mm, from, to);
+  co_await write_lock_vmas(cpu, mm, from, to);
+  for (int i = 0; i < pages; ++i) {  // copy_vma
+    VmaPage& moved = w.mm[mm].vma[target + i];
+    moved = w.mm[mm].vma[from + i];
+    if (moved.backing == Backing::anon_private && !moved.anon_vma) moved.pgoff = static_cast<std::uint8_t>(target + i);
+    if (moved.object != none) ++w.object[moved.object].mappings;
+    moved.locked = 0;
+  }
+  split(cpu, mm, target, target_last);
+  start_write(w, mm, target, target_last);
+  if (cpu.on(Rule::mremap_notifies)) co_await invalidate_start(cpu, mm, from, to, Event::unmap);
+  co_await cpu.step("move_ptes");
+  for (int i = 0; i < pages; ++i) {
+    const Pte old = w.mm[mm].pte[from + i];
+    leave_stale(cpu, mm, from + i, old);
+    if (cpu.on(Rule::mremap_moves_contents)) set_pte(w, mm, target + i, old);
+    set_pte(w, mm, from + i, {});
+  }
+  co_await cpu.step("move_ptes: flush");  // before the page-table locks drop
+  if (cpu.on(Rule::mremap_flushes)) flush(w, mm, from, to);
+  if (cpu.on(Rule::mremap_notifies)) co_await invalidate_end(cpu, mm);
+  for (Slot s = from; s <= to; ++s) drop_vma(w, mm, s);
+  merge(cpu, mm, target, target_last);
+  write_unlock(w, mm);
+  co_return ok();
+}
+
+namespace {
+
+Task<Result> madvise_dontneed(Cpu cpu, Slot from, Slot to) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await cpu.until("mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+  ++w.mm[mm].readers;
+  Result result = ok();
+  for (Slot s = from; s <= to;) {
+    if (!w.mm[mm].vma[s].mapped()) {  // does the rest all the same
+      result = failed(ENOMEM);
+      ++s;
+      continue;
+    }
+    const Slot last = vma_end(cpu, mm, s, to);
+    Gather gather;
+    if (cpu.on(Rule::dontneed_zaps)) {
+      co_await unmap_pages(cpu, mm, s, last, Event::clear, &gather);
+      co_await finish(cpu, mm, s, last, &gather, Rule::dontneed_flushes);
+    }
+    s = last + 1;
+  }
+  read_unlock(w, mm);
+  co_return result;
+}
+
+// madvise_update_vma: changes a flag of the VMAs, nothing of the pages.
+Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, op::Advice advice) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await write_lock(cpu, mm);
+  Result result = ok();
+  const auto flag = advice == op::Advice::dontfork ? &VmaPage::dontfork : &VmaPage::hugepage;
+  for (Slot s = from; s <= to;) {
+    if (!w.mm[mm].vma[s].mapped()) {  // does the rest all the same
+      result = failed(ENOMEM);
+      ++s;
+      continue;
+    }
+    const Slot last = vma_end(cpu, mm, s, to);
+    if (!(w.mm[mm].vma[s].*flag)) {
+      split(cpu, mm, s, last);
+      co_await write_lock_vmas(cpu, mm, s, last);
+      for (Slot p = s; p <= last; ++p) w.mm[mm].vma[p].*flag = 1;
+    }
+    s = last + 1;
+  }
+  merge(cpu, mm, from, to);
+  write_unlock(w, mm);
+  co_return result;
+}
+
+}  // namespace
+
+Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice) {
+  switch (advice) {
+    case op::Advice::dontneed: co_return co_await madvise_dontneed(cpu, from, to);
+    case op::Advice::dontfork:
+    case op::Advice::hugepage: break;
+  }
+  co_return co_await madvise_flag(cpu, from, to, advice);
+}
+
+}  // namespace faultline::ref

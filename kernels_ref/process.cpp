@@ -1,0 +1,180 @@
+#include "kernels_ref/process.h"
+
+#include <cerrno>
+
+namespace faultline::ref {
+
+namespace {
+
+int thread_count(const Program& program, int process) {
+  int count = 0;
+  for (const Thread& t : program.threads) count += t.process == process;
+  return count;
+}
+
+// copy_present_pte and copy_nonpresent_pte for one page.
+void copy_entry(Cpu cpu, MmId parent, MmId child, Slot s, bool last) {
+  World& w = cpu.world();
+  const bool protects = cpu.on(Rule::fork_write_protects) && (!last || cpu.on(Rule::fork_protects_last_page));
+  Pte& pte = w.mm[parent].pte[s];
+  const Pte old = pte;
+  if (old.frame != none && protects) w.frame[old.frame].exclusive = 0;
+  if (protects) pte.writable = 0;
+  if (!(pte == old)) leave_stale(cpu, parent, s, old);
+  Pte copy = pte;
+  if (cpu.on(Rule::fork_write_protects)) copy.writable = 0;
+  set_pte(w, child, s, copy);
+}
+
+// dup_mmap.
+Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
+  World& w = cpu.world();
+  const bool exclusive = cpu.on(Rule::fork_blocks_faults);
+  co_await cpu.until("dup_mmap: mmap_write_lock", [cpu, parent] { return can_write_lock(cpu.world(), parent); });
+  if (exclusive) w.mm[parent].writer = 1;
+  else ++w.mm[parent].readers;
+  bool copied = false;
+  for (Slot s = 0; s < cpu.shape->slots;) {
+    const VmaPage& first = w.mm[parent].vma[s];
+    if (!first.mapped()) {
+      ++s;
+      continue;
+    }
+    const Slot last = vma_end(cpu, parent, s, cpu.shape->slots - 1);
+    if (exclusive) {
+      if (!can_start_write(w, parent, s, last))
+        co_await cpu.until("vma_start_write", [cpu, parent, s, last] { return can_start_write(cpu.world(), parent, s, last); });
+      start_write(w, parent, s, last);
+    }
+    if (first.dontfork && cpu.on(Rule::fork_skips_dontfork)) {
+      s = last + 1;
+      continue;
+    }
+    const bool needs_copy = first.anon_vma;  // vma_needs_copy
+    for (Slot p = s; p <= last; ++p) {
+      VmaPage& vma = w.mm[child].vma[p];
+      vma = w.mm[parent].vma[p];
+      vma.dontfork = vma.locked = vma.faulting = 0;
+      // anon_vma_fork: one of the child's own for each VMA.
+      if (vma.anon_vma) vma.anon_vma = static_cast<std::uint8_t>(s + 1);
+      if (vma.object == none) continue;
+      if (cpu.on(Rule::fork_keeps_shared)) {
+        ++w.object[vma.object].mappings;
+      } else {
+        vma.object = vma.object_page = none;
+        vma = {.backing = Backing::anon_private, .read = vma.read, .write = vma.write, .head = vma.head, .pgoff = static_cast<std::uint8_t>(p)};
+      }
+    }
+    if (needs_copy) {
+      if (cpu.on(Rule::fork_notifies)) co_await invalidate_start(cpu, parent, s, last, Event::protection_page);
+      for (Slot p = s; p <= last; ++p) {
+        if (w.mm[parent].pte[p].kind == Pte::Kind::none) continue;
+        co_await cpu.step("copy_present_pte");
+        copy_entry(cpu, parent, child, p, p == last);
+        copied = true;
+      }
+      if (cpu.on(Rule::fork_notifies)) co_await invalidate_end(cpu, parent);
+    }
+    s = last + 1;
+  }
+  if (copied) {
+    co_await cpu.step("dup_mmap: flush_tlb_mm");
+    if (cpu.on(Rule::fork_flushes)) flush(w, parent, 0, cpu.shape->slots - 1);
+  }
+  exclusive ? write_unlock(w, parent) : read_unlock(w, parent);
+}
+
+// exit_mmap, unmap_vmas and free_pgtables: nobody runs in this mm any more, so that only what others
+// can see of it matters: its share of frames and objects.
+Task<void> exit_mmap(Cpu cpu, MmId mm) {
+  World& w = cpu.world();
+  co_await release_notifiers(cpu, mm);
+  co_await cpu.step("exit_mmap");
+  for (Slot s = 0; s < cpu.shape->slots; ++s) {
+    set_pte(w, mm, s, {});
+    drop_vma(w, mm, s);
+  }
+  flush(w, mm, 0, cpu.shape->slots - 1);
+}
+
+}  // namespace
+
+Task<Result> sys_fork(Cpu cpu, int child) {
+  World& w = cpu.world();
+  const int parent = cpu.process();
+  w.mm[child] = Mm{};
+  co_await copy_mm(cpu, parent, child);
+  ProcessState& born = w.process[child];
+  born.threads = w.mm[child].users = static_cast<std::uint8_t>(thread_count(*cpu.shape->program, child));
+  born.descriptors = w.process[parent].descriptors;
+  for (MmId opener = 0; opener < max_mms; ++opener)
+    if (born.descriptors >> opener & 1) ++w.mirror[opener].files;
+  born.life = ProcessState::Life::alive;
+  born.started = !cpu.shape->opens_first[child];
+  co_return ok();
+}
+
+Task<Result> sys_kill(Cpu cpu, int process) {
+  co_await cpu.step("kill");
+  ProcessState& target = cpu.world().process[process];
+  if (target.life == ProcessState::Life::unborn || target.life == ProcessState::Life::reaped)
+    co_return failed(ESRCH);
+  if (cpu.on(Rule::kill_ends_process) && !target.ending) target.ending = target.killed = 1;
+  co_return ok();
+}
+
+Task<Result> sys_wait(Cpu cpu, int child) {
+  using Life = ProcessState::Life;
+  const ProcessState& target = cpu.world().process[child];
+  co_await cpu.until("wait", [cpu, &target] {
+    return target.life != Life::alive || !cpu.on(Rule::wait_waits) || cpu.own_process().ending;
+  });
+  ProcessState& dead = cpu.world().process[child];
+  if (dead.life == Life::unborn || dead.life == Life::reaped) co_return failed(ECHILD);
+  if (dead.life == Life::zombie) dead.life = Life::reaped;
+  co_return Result{.kind = dead.killed ? Result::Kind::killed : Result::Kind::exited};
+}
+
+Task<void> mmput(Cpu cpu, MmId mm) {
+  if (--cpu.world().mm[mm].users == 0) co_await exit_mmap(cpu, mm);
+}
+
+Task<void> put_file(Cpu cpu, MmId opener) {
+  World& w = cpu.world();
+  if (w.mirror[opener].files > 1) {
+    --w.mirror[opener].files;
+    co_return;
+  }
+  co_await remove_notifier(cpu, opener);
+  if (!cpu.on(Rule::close_evicts)) co_return;
+  // dmirror_device_remove_chunks: every page of the device, whoever migrated it, goes back.
+  for (FrameId f = 0; f < max_frames; ++f) {
+    if (w.frame[f].kind != Frame::Kind::device) continue;
+    co_await cpu.until("dmirror_device_evict_chunk", [&frame = w.frame[f]] { return !frame.locked; });
+    if (w.frame[f].kind != Frame::Kind::device) continue;
+    const FrameId to = alloc_frame(cpu, Frame::Kind::anon, w.frame[f].contents);
+    w.frame[to].exclusive = w.frame[f].exclusive;
+    get_ref(w, to);
+    get_ref(w, f);
+    unmap_for_migration(cpu, none, f);
+    remove_migration_entries(cpu, f, to);
+    put_ref(w, f);
+    put_ref(w, to);
+  }
+}
+
+Task<void> do_exit(Cpu cpu) {
+  World& w = cpu.world();
+  const int process = cpu.process();
+  co_await cpu.step("exit_mm");
+  co_await mmput(cpu, process);
+  ProcessState& p = w.process[process];
+  if (--p.threads > 0) co_return;
+  for (MmId opener = 0; opener < max_mms; ++opener)
+    if (p.descriptors >> opener & 1) co_await put_file(cpu, opener);
+  p.descriptors = 0;
+  co_await cpu.step("exit_notify");
+  p.life = ProcessState::Life::zombie;
+}
+
+}  // namespace faultline::ref

@@ -1,0 +1,76 @@
+// The rules of the reference that can be dropped, one at a time, to show that something notices.
+//
+// A rule is one thing that a kernel function does. Dropping it turns the reference into the model of a
+// kernel with that bug; stress/ and the tests show which scenario, claim or conformance program fails.
+#pragma once
+
+#include <bitset>
+#include <string_view>
+
+namespace faultline::ref {
+
+enum class Rule {
+  // mm/memory.c
+  cow_copies_contents,         // wp_page_copy: the new page has the old one's contents
+  cow_keeps_shared_page,       // do_wp_page: a page mapped elsewhere is not written in place
+  cow_notifies,                // wp_page_copy: mmu_notifier_invalidate_range_start(CLEAR)
+  cow_rechecks_pte,            // wp_page_copy: pte_same under the page-table lock
+  zero_page_is_copied,         // do_wp_page: the zero page is never written
+  read_fault_maps_zero_page,   // do_anonymous_page: read of none gives the zero page
+  fault_checks_write,          // access_error: a store needs VM_WRITE
+  fault_checks_access,         // access_error: a load needs an accessible VMA
+  shared_fault_uses_cache,     // shmem_fault: every mapping sees the object's page
+  // kernel/fork.c, copy_page_range
+  fork_write_protects,         // copy_present_pte: the parent's entry becomes read-only
+  fork_protects_last_page,     // ... the last page of a VMA too
+  fork_notifies,               // copy_page_range: PROTECTION_PAGE
+  fork_flushes,                // dup_mmap: flush_tlb_mm of the parent
+  fork_skips_dontfork,         // dup_mmap: VM_DONTCOPY
+  fork_blocks_faults,          // dup_mmap: mmap_write_lock, vma_start_write
+  fork_keeps_shared,           // a shared mapping is shared with the child
+  // mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/madvise.c
+  munmap_notifies,
+  munmap_flushes,
+  munmap_zaps_last_page,
+  mprotect_notifies,
+  mprotect_flushes,
+  mprotect_changes_ptes,
+  mprotect_blocks_faults,
+  mremap_notifies,
+  mremap_flushes,
+  mremap_moves_contents,
+  dontneed_notifies,
+  dontneed_zaps,
+  dontneed_flushes,
+  // mm/mmu_notifier.c
+  callback_erases,             // the driver's invalidate() drops the device's entries
+  callback_stamps,             // mmu_interval_set_seq
+  callback_takes_lock,         // the driver's lock in invalidate()
+  read_begin_waits,            // mmu_interval_read_begin sleeps while a stamped range is being invalidated
+  release_at_exit,             // mn_itree_release
+  // mm/hmm.c
+  hmm_faults_for_write,        // hmm_pte_need_fault: a read-only page is faulted for a write
+  hmm_checks_write,            // -EPERM without VM_WRITE
+  hmm_checks_read,             // -EFAULT without VM_READ
+  hmm_checks_sequence,         // -EBUSY when the sequence changed
+  // lib/test_hmm.c
+  device_rechecks,             // mmu_interval_read_retry before the entries are stored
+  device_checks_write_tag,     // WRITE needs a writable entry
+  migrate_copies,              // the device page gets the system page's contents
+  migrate_back_copies,         // and back
+  migrate_back_erases_entry,   // dmirror_devmem_fault_alloc_and_copy: xa_erase
+  migrate_respects_write,      // a read-only page comes back read-only
+  close_evicts,                // dmirror_fops_release
+  mmget_guards,                // mmget_not_zero before touching a dying mm
+  // kernel/exit.c, kernel/signal.c
+  kill_ends_process,
+  wait_waits,
+  count_
+};
+
+inline constexpr int rule_count = static_cast<int>(Rule::count_);
+using Rules = std::bitset<rule_count>;  // set = dropped
+
+std::string_view rule_name(Rule rule);
+
+}  // namespace faultline::ref

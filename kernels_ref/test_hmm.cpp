@@ -1,0 +1,287 @@
+#include "kernels_ref/test_hmm.h"
+
+#include <cerrno>
+
+#include "kernels_ref/process.h"
+
+namespace faultline::ref {
+
+namespace {
+
+using Pages = std::array<std::uint8_t, limits::pages_per_region>;
+
+bool mutex_free(Cpu cpu, MmId opener) { return !cpu.world().mirror[opener].locked; }
+
+// fdget: the request keeps the file open even when another thread closes the descriptor.
+bool get_file(Cpu cpu, MmId opener) {
+  if (!(cpu.own_process().descriptors >> opener & 1)) return false;
+  ++cpu.world().mirror[opener].files;
+  return true;
+}
+
+// dmirror_do_read / dmirror_do_write for one page, under the mutex. False: no usable entry.
+Task<bool> copy_through_entry(Cpu cpu, MmId opener, Slot slot, bool write, Result* result, Contents stored) {
+  World& w = cpu.world();
+  const DeviceEntry entry = w.mirror[opener].entry[slot];
+  if (!entry.valid() || (write && !entry.writable && cpu.on(Rule::device_checks_write_tag))) co_return false;
+  if (entry.frame == zero_page) {
+    if (!write) result->contents = {};
+    co_return true;
+  }
+  Frame& frame = w.frame[entry.frame];
+  if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
+  if (!write) result->contents = frame.contents;
+  if (frame.kind == Frame::Kind::device) {
+    // A fault of the CPU takes the page away without this mutex: the copy may come too late.
+    w.mirror[opener].locked = 1;
+    co_await cpu.step("dmirror_do_read/write: copy");
+    w.mirror[opener].locked = 0;
+    if (frame.kind != Frame::Kind::device) co_return true;
+    if (!write) result->contents = frame.contents;
+  }
+  if (write) frame.contents = stored;
+  co_return true;
+}
+
+// dmirror_range_fault and dmirror_do_fault for one page: fills the device's entry. Gives an errno.
+Task<int> fault_entry(Cpu cpu, MmId mm, Slot slot, bool write) {
+  World& w = cpu.world();
+  while (true) {
+    co_await cpu.until("mmu_interval_read_begin, mmap_read_lock",
+                       [cpu, mm] { return can_begin_read(cpu, mm) && can_read_lock(cpu.world(), mm); });
+    begin_read(cpu, mm);
+    ++w.mm[mm].readers;
+    const HmmPage page = co_await hmm_range_fault(cpu, mm, slot, write);
+    read_unlock(w, mm);
+    if (page.error == EBUSY) continue;
+    if (page.error) co_return page.error;
+    co_await cpu.until("dmirror_range_fault: mutex", [cpu, mm] { return mutex_free(cpu, mm); });
+    if (cpu.self().collided && cpu.on(Rule::device_rechecks)) continue;  // mmu_interval_read_retry
+    const Pte& pte = w.mm[mm].pte[slot];
+    if (page.frame != none && w.frame[page.frame].kind == Frame::Kind::device) {
+      if (!write || page.writable) cpu.meets(KnownBug::read_private_oops);
+      else cpu.meets(KnownBug::write_private_warn);
+      co_return EFAULT;
+    }
+    if (pte.frame != page.frame && (pte.kind == Pte::Kind::device || pte.kind == Pte::Kind::migration))
+      cpu.meets(KnownBug::unstamped_migrate);
+    if (write && !page.writable && cpu.on(Rule::hmm_faults_for_write)) co_return EFAULT;
+    w.mirror[mm].entry[slot] = {page.frame == none ? zero_page : page.frame, page.writable};
+    co_return 0;
+  }
+}
+
+// The loop of dmirror_read and dmirror_write: copy, and where an entry is missing fault and start over.
+Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, int value) {
+  World& w = cpu.world();
+  Result result{.kind = write ? Result::Kind::ok : Result::Kind::contents};
+  const Contents stored{static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};
+  co_await cpu.until("dmirror: mutex", [cpu, opener] { return mutex_free(cpu, opener); });
+  if (!get_file(cpu, opener)) co_return failed(EBADF);
+  while (!co_await copy_through_entry(cpu, opener, slot, write, &result, stored)) {
+    result.faulted = 1;
+    int error = EFAULT;
+    if (w.mm[opener].users > 0 || !cpu.on(Rule::mmget_guards)) {  // mmget_not_zero
+      ++w.mm[opener].users;
+      error = co_await fault_entry(cpu, opener, slot, write);
+      end_read(cpu);
+      co_await mmput(cpu, opener);
+    } else {
+      cpu.meets(KnownBug::dead_mm_fault);
+    }
+    if (error) {
+      result = failed(error);
+      result.faulted = 1;
+      break;
+    }
+    co_await cpu.until("dmirror: mutex", [cpu, opener] { return mutex_free(cpu, opener); });
+  }
+  co_await put_file(cpu, opener);
+  co_return result;
+}
+
+// The migration of [from, to], inside one VMA (migrate_vma_setup, dmirror_migrate_alloc_and_copy,
+// migrate_vma_pages, dmirror_migrate_finalize_and_map, migrate_vma_finalize).
+Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
+  World& w = cpu.world();
+  Pages source, device;
+  source.fill(none);
+  device.fill(none);
+  bool writable[limits::pages_per_region] = {};
+  co_await cpu.step("migrate_vma_setup");
+  for (Slot s = from; s <= to; ++s) {
+    const VmaPage& vma = w.mm[mm].vma[s];
+    const Pte pte = w.mm[mm].pte[s];
+    if (vma.backing != Backing::anon_private) continue;  // migrate_vma_pages gives up on page cache pages
+    if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) {
+      source[s - from] = zero_page;
+      writable[s - from] = vma.write;
+    } else if (pte.kind == Pte::Kind::page && !w.frame[pte.frame].locked && w.frame[pte.frame].refs == 0) {
+      source[s - from] = pte.frame;
+      writable[s - from] = pte.writable;
+      w.frame[pte.frame].locked = 1;
+      get_ref(w, pte.frame);
+      unmap_for_migration(cpu, mm, pte.frame);
+    }
+  }
+  co_await cpu.step("dmirror_migrate_alloc_and_copy");
+  for (Slot s = from; s <= to; ++s) {
+    const std::uint8_t f = source[s - from];
+    if (f == none) continue;
+    const bool copies = f != zero_page && cpu.on(Rule::migrate_copies);
+    const FrameId page = alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[f].contents : Contents{});
+    w.frame[page].owner = static_cast<std::uint8_t>(mm);
+    w.frame[page].exclusive = f == zero_page ? 1 : w.frame[f].exclusive;
+    get_ref(w, page);
+    device[s - from] = static_cast<std::uint8_t>(page);
+  }
+  for (Slot s = from; s <= to; ++s) {
+    if (source[s - from] != zero_page) continue;
+    co_await cpu.step("migrate_vma_insert_page");
+    const Pte pte = w.mm[mm].pte[s];
+    if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) {
+      prepare_anon_vma(cpu, mm, s);
+      set_pte(w, mm, s, {Pte::Kind::device, device[s - from], writable[s - from]});
+      flush(w, mm, s, s);
+    } else {
+      put_ref(w, device[s - from]);
+      device[s - from] = none;
+    }
+  }
+  co_await cpu.until("dmirror_migrate_finalize_and_map: mutex", [cpu, mm] { return mutex_free(cpu, mm); });
+  for (Slot s = from; s <= to; ++s) {
+    if (device[s - from] == none) continue;
+    const FrameId mapped = source[s - from] == zero_page ? device[s - from] : source[s - from];
+    if (w.frame[mapped].mapcount == 0) cpu.meets(KnownBug::stale_migrated_entry);
+    w.mirror[mm].entry[s] = {device[s - from], writable[s - from]};
+  }
+  co_await cpu.step("migrate_vma_finalize");
+  for (Slot s = from; s <= to; ++s) {
+    const std::uint8_t f = source[s - from], d = device[s - from];
+    if (d == none) continue;
+    if (f != zero_page) {
+      remove_migration_entries(cpu, f, d);
+      w.frame[f].locked = 0;
+      put_ref(w, f);
+    }
+    put_ref(w, d);
+  }
+}
+
+// dmirror_migrate_to_system for [from, to], inside one VMA.
+Task<void> migrate_piece_back(Cpu cpu, MmId mm, Slot from, Slot to) {
+  World& w = cpu.world();
+  Pages device, system;
+  device.fill(none);
+  system.fill(none);
+  bool any = false;
+  for (Slot s = from; s <= to; ++s) any = any || w.mm[mm].pte[s].kind == Pte::Kind::device;
+  if (!any) co_return;
+  co_await cpu.step("migrate_vma_setup");
+  for (Slot s = from; s <= to; ++s) {
+    const Pte pte = w.mm[mm].pte[s];
+    if (pte.kind != Pte::Kind::device || w.frame[pte.frame].locked) continue;
+    device[s - from] = pte.frame;
+    w.frame[pte.frame].locked = 1;
+    get_ref(w, pte.frame);
+    unmap_for_migration(cpu, mm, pte.frame);
+  }
+  co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: xa_erase");
+  if (cpu.on(Rule::migrate_back_erases_entry))
+    for (std::uint8_t d : device)
+      if (d != none && w.frame[d].owner != none)
+        for (DeviceEntry& e : w.mirror[w.frame[d].owner].entry)
+          if (e.frame == d) e = {};
+  co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: copy");
+  for (std::size_t i = 0; i < device.size(); ++i) {
+    if (device[i] == none) continue;
+    const Frame& old = w.frame[device[i]];
+    const FrameId f = alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::migrate_back_copies) ? old.contents : Contents{});
+    w.frame[f].exclusive = old.exclusive;
+    get_ref(w, f);
+    system[i] = static_cast<std::uint8_t>(f);
+  }
+  co_await cpu.step("migrate_vma_finalize");
+  for (std::size_t i = 0; i < device.size(); ++i) {
+    if (device[i] == none) continue;
+    remove_migration_entries(cpu, device[i], system[i]);
+    w.frame[device[i]].locked = 0;
+    put_ref(w, system[i]);
+    put_ref(w, device[i]);
+  }
+}
+
+// The part that both directions share: the file, mmget_not_zero, mmap_lock, VMA by VMA.
+Task<Result> migrate(Cpu cpu, MmId mm, Slot from, Slot to, bool to_device) {
+  World& w = cpu.world();
+  co_await cpu.step("dmirror: migrate");
+  if (!get_file(cpu, mm)) co_return failed(EBADF);
+  Result result = ok();
+  if (w.mm[mm].users == 0) {
+    co_await put_file(cpu, mm);
+    co_return failed(EINVAL);
+  }
+  ++w.mm[mm].users;
+  co_await cpu.until("mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+  ++w.mm[mm].readers;
+  for (Slot s = from; s <= to;) {
+    const VmaPage& vma = w.mm[mm].vma[s];
+    if (!vma.mapped() || !vma.read) {
+      result = failed(EINVAL);
+      break;
+    }
+    const Slot last = vma_end(cpu, mm, s, to);
+    if (to_device) co_await migrate_piece(cpu, mm, s, last);
+    else co_await migrate_piece_back(cpu, mm, s, last);
+    s = last + 1;
+  }
+  read_unlock(w, mm);
+  co_await mmput(cpu, mm);
+  if (to_device && result.kind == Result::Kind::ok) {  // read back what is on the device now
+    co_await cpu.until("dmirror_do_read: mutex", [cpu, mm] { return mutex_free(cpu, mm); });
+    for (Slot s = from; s <= to; ++s)
+      if (!w.mirror[mm].entry[s].valid()) result = failed(ENOENT);
+  }
+  co_await put_file(cpu, mm);
+  co_return result;
+}
+
+}  // namespace
+
+Task<Result> dmirror_read(Cpu cpu, MmId opener, Slot slot) { return access(cpu, opener, slot, false, 0); }
+
+Task<Result> dmirror_write(Cpu cpu, MmId opener, Slot slot, int value) {
+  return access(cpu, opener, slot, true, value);
+}
+
+Task<Result> dmirror_migrate_to_device(Cpu cpu, MmId opener, Slot from, Slot to) {
+  return migrate(cpu, opener, from, to, true);
+}
+
+Task<Result> dmirror_migrate_to_system(Cpu cpu, MmId opener, Slot from, Slot to) {
+  return migrate(cpu, opener, from, to, false);
+}
+
+Task<Result> dmirror_snapshot(Cpu cpu, MmId opener, Slot from, Slot to) {
+  World& w = cpu.world();
+  co_await cpu.step("dmirror_snapshot");
+  if (!get_file(cpu, opener)) co_return failed(EBADF);
+  Result result{.kind = Result::Kind::letters};
+  if (w.mm[opener].users == 0) {
+    result = failed(EINVAL);
+  } else {
+    ++w.mm[opener].users;
+    co_await cpu.until("mmap_read_lock", [cpu, opener] { return can_read_lock(cpu.world(), opener); });
+    ++w.mm[opener].readers;
+    for (Slot s = from; s <= to; ++s) {
+      if (s > from) co_await cpu.step("hmm_range_fault: snapshot");
+      result.letters |= static_cast<std::uint64_t>(hmm_snapshot(cpu, opener, s)) << (4 * (s - from));
+    }
+    read_unlock(w, opener);
+    co_await mmput(cpu, opener);
+  }
+  co_await put_file(cpu, opener);
+  co_return result;
+}
+
+}  // namespace faultline::ref

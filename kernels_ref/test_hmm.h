@@ -1,0 +1,14 @@
+// lib/test_hmm.c: the requests that a thread makes through the descriptor that process `opener` opened.
+#pragma once
+
+#include "kernels_ref/hmm.h"
+
+namespace faultline::ref {
+
+Task<Result> dmirror_read(Cpu cpu, MmId opener, Slot slot);
+Task<Result> dmirror_write(Cpu cpu, MmId opener, Slot slot, int value);
+Task<Result> dmirror_migrate_to_device(Cpu cpu, MmId opener, Slot from, Slot to);
+Task<Result> dmirror_migrate_to_system(Cpu cpu, MmId opener, Slot from, Slot to);
+Task<Result> dmirror_snapshot(Cpu cpu, MmId opener, Slot from, Slot to);
+
+}  // namespace faultline::ref

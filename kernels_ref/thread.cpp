@@ -1,0 +1,142 @@
+#include "kernels_ref/thread.h"
+
+#include <cerrno>
+
+#include "kernels_ref/process.h"
+
+namespace faultline::ref {
+
+namespace {
+
+bool shares_tables(Cpu cpu) { return cpu.shape->device_class == DeviceClass::shares_cpu_tables; }
+
+Task<Result> barrier(Cpu cpu, int which) {
+  const Program& program = *cpu.shape->program;
+  const int round = ++cpu.self().arrivals[which];
+  co_await cpu.until("barrier", [cpu, &program, which, round] {
+    if (cpu.own_process().ending) return true;
+    for (std::size_t t = 0; t < program.threads.size(); ++t) {
+      int uses = 0;
+      for (const Statement& s : program.threads[t].statements) {
+        const auto* b = std::get_if<op::Barrier>(&s.operation);
+        uses += b && b->barrier == which;
+      }
+      const ThreadState& other = cpu.world().thread[t];
+      if (other.life == ThreadState::Life::dead) continue;
+      if (other.arrivals[which] < std::min(uses, round)) return false;
+    }
+    return true;
+  });
+  co_return ok();
+}
+
+Task<Result> open_device(Cpu cpu) {
+  const MmId mm = cpu.process();
+  if (shares_tables(cpu)) co_return ok();
+  if (cpu.own_process().descriptors >> mm & 1) co_return failed(EBUSY);
+  co_await insert_notifier(cpu, mm);
+  cpu.own_process().descriptors |= 1 << mm;
+  co_return ok();
+}
+
+Task<Result> close_device(Cpu cpu) {
+  const MmId mm = cpu.process();
+  if (shares_tables(cpu)) co_return ok();
+  co_await cpu.step("close");
+  if (!(cpu.own_process().descriptors >> mm & 1)) co_return failed(EBADF);
+  cpu.own_process().descriptors &= ~(1 << mm);
+  co_await put_file(cpu, mm);
+  co_return ok();
+}
+
+Task<Result> run_statement(Cpu cpu, const Operation& operation) {
+  const Shape& shape = *cpu.shape;
+  const auto last = [&shape](PageRange r) { return shape.slot(r) + r.count - 1; };
+  if (const auto* o = std::get_if<op::Load>(&operation)) {
+    if (o->via.cpu() || shares_tables(cpu)) co_return co_await cpu_load(cpu, shape.slot(o->cell));
+    co_return co_await dmirror_read(cpu, o->via.opener, shape.slot(o->cell));
+  }
+  if (const auto* o = std::get_if<op::Store>(&operation)) {
+    if (o->via.cpu() || shares_tables(cpu)) co_return co_await cpu_store(cpu, shape.slot(o->cell), o->value);
+    co_return co_await dmirror_write(cpu, o->via.opener, shape.slot(o->cell), o->value);
+  }
+  if (const auto* o = std::get_if<op::Mmap>(&operation))
+    co_return co_await sys_mmap(cpu, shape.slot(o->range), last(o->range), o->backing, o->protection);
+  if (const auto* o = std::get_if<op::Munmap>(&operation))
+    co_return co_await sys_munmap(cpu, shape.slot(o->range), last(o->range));
+  if (const auto* o = std::get_if<op::Mprotect>(&operation))
+    co_return co_await sys_mprotect(cpu, shape.slot(o->range), last(o->range), o->protection);
+  if (const auto* o = std::get_if<op::Mremap>(&operation))
+    co_return co_await sys_mremap(cpu, shape.slot(o->range), last(o->range), shape.slot(o->to));
+  if (const auto* o = std::get_if<op::Madvise>(&operation))
+    co_return co_await sys_madvise(cpu, shape.slot(o->range), last(o->range), o->advice);
+  if (const auto* o = std::get_if<op::Fork>(&operation)) co_return co_await sys_fork(cpu, o->process);
+  if (const auto* o = std::get_if<op::Kill>(&operation)) co_return co_await sys_kill(cpu, o->process);
+  if (const auto* o = std::get_if<op::Wait>(&operation)) co_return co_await sys_wait(cpu, o->process);
+  if (const auto* o = std::get_if<op::Barrier>(&operation)) co_return co_await barrier(cpu, o->barrier);
+  if (std::get_if<op::Open>(&operation)) co_return co_await open_device(cpu);
+  if (std::get_if<op::Close>(&operation)) co_return co_await close_device(cpu);
+  if (const auto* o = std::get_if<op::Migrate>(&operation)) {
+    if (o->to_device)
+      co_return co_await dmirror_migrate_to_device(cpu, o->via.opener, shape.slot(o->range), last(o->range));
+    co_return co_await dmirror_migrate_to_system(cpu, o->via.opener, shape.slot(o->range), last(o->range));
+  }
+  if (const auto* o = std::get_if<op::Snapshot>(&operation))
+    co_return co_await dmirror_snapshot(cpu, o->via.opener, shape.slot(o->range), last(o->range));
+  co_return ok();  // exit is thread_main's; a delay is only time
+}
+
+// A thread dies of a signal where it would return to user space; until the signal has reached it, it
+// goes on. Only threads of processes that some statement ends need these steps.
+Task<bool> dies(Cpu cpu) {
+  if (!cpu.shape->mortal[cpu.process()]) co_return false;
+  const int way = co_await cpu.until("signal pending", [cpu] { return 1 + cpu.own_process().ending; });
+  co_return way == 1;
+}
+
+Task<bool> run_statements(Cpu cpu) {
+  const auto& statements = cpu.program_thread().statements;
+  for (; cpu.self().next < statements.size(); ++cpu.self().next) {
+    if (co_await dies(cpu)) co_return true;
+    const int i = cpu.self().next;
+    Result& slot = cpu.world().result[cpu.shape->first_result[cpu.thread] + i];
+    if (std::get_if<op::Exit>(&statements[i].operation)) {
+      slot = ok();  // told before, since _exit does not return
+      co_await cpu.step("exit_group");
+      cpu.own_process().ending = 1;
+      co_return true;
+    }
+    const Result result = co_await run_statement(cpu, statements[i].operation);
+    const auto* kill = std::get_if<op::Kill>(&statements[i].operation);
+    if (kill && kill->process == cpu.process() && cpu.own_process().ending) co_return true;
+    if (co_await dies(cpu)) co_return true;
+    slot = result;
+  }
+  co_return false;
+}
+
+}  // namespace
+
+Task<void> thread_main(Cpu cpu) {
+  const int process = cpu.process();
+  using Life = ThreadState::Life;
+  const bool main_thread = cpu.program_thread().name == cpu.shape->program->processes[process].name;
+  co_await cpu.until("start", [cpu, main_thread] {
+    const ProcessState& own = cpu.own_process();
+    return own.life == ProcessState::Life::alive && (own.started || main_thread);
+  });
+  cpu.self().life = Life::running;
+  if (!cpu.own_process().started) {
+    co_await open_device(cpu);
+    cpu.own_process().started = 1;
+  }
+  if (!co_await run_statements(cpu)) {
+    cpu.self().life = Life::done;
+    if (!cpu.shape->mortal[process]) co_return;
+    co_await cpu.until("killed while idle", [cpu] { return cpu.own_process().ending; });
+  }
+  cpu.self().life = Life::dead;
+  co_await do_exit(cpu);
+}
+
+}  // namespace faultline::ref

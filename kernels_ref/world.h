@@ -1,0 +1,175 @@
+// The modelled machine: everything that threads share, as plain bytes.
+//
+// The explorer copies, hashes and compares states as bytes (explorer.h), so a World holds values and
+// indices only: no pointer to the heap, nothing that means the same in two encodings. A field that has
+// lost its meaning (a freed frame, an invalid entry) is set back to its initial value.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <type_traits>
+
+#include "harness/program.h"
+
+namespace faultline::ref {
+
+inline constexpr int max_slots = limits::pages;  // page-sized places in the address space all mms share
+inline constexpr int max_mms = limits::processes;
+inline constexpr int max_threads = limits::threads;
+inline constexpr int max_frames = 128;
+inline constexpr int max_objects = 8;  // shared memory objects alive at a time
+inline constexpr int max_statements = limits::operations;
+inline constexpr int max_stale = 2;  // old translations of one page alive at a time
+inline constexpr std::uint8_t none = 0xff;
+inline constexpr std::uint8_t zero_page = 0xfe;  // as a device entry's frame
+
+using Slot = int;     // index of a page of the address space
+using FrameId = int;  // index of a page frame
+using MmId = int;     // index of an mm: that of the process it belongs to
+
+// What a page holds: nothing ever stored (`home` none), or the value with the cell it was stored through.
+struct Contents {
+  std::uint8_t home = none;  // Slot
+  std::uint8_t value = 0;
+  friend bool operator==(const Contents&, const Contents&) = default;
+};
+
+// struct page.
+struct Frame {
+  enum class Kind : std::uint8_t { free, anon, shared, device };
+  Kind kind = Kind::free;
+  Contents contents;
+  std::uint8_t mapcount = 0;   // page-table entries (migration entries too) of any mm
+  std::uint8_t refs = 0;       // others: mmu_gather, a copy in progress, the page cache
+  std::uint8_t exclusive = 0;  // PageAnonExclusive
+  std::uint8_t locked = 0;     // PG_locked
+  std::uint8_t owner = none;   // device pages: the mirror that migrated it (zone_device_data)
+};
+
+struct Pte {
+  enum class Kind : std::uint8_t { none, page, zero, device, migration };
+  Kind kind = Kind::none;
+  std::uint8_t frame = none;
+  std::uint8_t writable = 0;
+  std::uint8_t protnone = 0;  // present, but not accessible (PROT_NONE)
+  friend bool operator==(const Pte&, const Pte&) = default;
+};
+
+// A translation that some CPU may still hold in its TLB though the entry has changed. Only entries that
+// were writable and dirty can still be stored through, and every writable entry counts as dirty.
+struct Stale {
+  Pte pte;  // kind none: unused
+};
+
+// The VMA around one page. Adjacent pages are of one VMA unless `head` says that one starts.
+struct VmaPage {
+  enum class Head : std::uint8_t { no, maybe, yes };  // maybe: merging depends on the kernel's version
+  Backing backing = Backing::none;
+  std::uint8_t read = 0, write = 0;
+  std::uint8_t dontfork = 0, hugepage = 0;
+  Head head = Head::no;
+  std::uint8_t pgoff = none;     // private: the slot it was first mapped at
+  std::uint8_t anon_vma = 0;     // 0: never written; else an identity, for merging
+  std::uint8_t object = none;    // shared: which object ...
+  std::uint8_t object_page = 0;  // ... and which page of it
+  std::uint8_t locked = 0;       // vma_start_write: user faults under the per-VMA lock must wait
+  std::uint8_t faulting = 0;     // user faults that hold the per-VMA lock, counted where they fault
+  bool mapped() const { return backing != Backing::none; }
+  bool accessible() const { return read || write; }
+};
+
+struct Mm {
+  std::uint8_t users = 0;         // mm_users: threads and mmget() holders
+  std::uint8_t writer = 0;        // mmap_lock held for write (fork holds the parent's)
+  std::uint8_t readers = 0;       // mmap_lock held for read
+  std::uint8_t invalidating = 0;  // active_invalidate_ranges
+  std::uint8_t notifiers = 0;     // mm->notifier_subscriptions exists
+  std::array<VmaPage, max_slots> vma{};
+  std::array<Pte, max_slots> pte{};
+  std::array<std::array<Stale, max_stale>, max_slots> stale{};
+};
+
+// tmpfs object behind a shared anonymous mapping: its page cache.
+struct Object {
+  std::uint8_t mappings = 0;  // VmaPages that refer to it; 0: free
+  std::array<std::uint8_t, limits::pages_per_region> frame{};
+};
+
+// An entry of the device's own page table (test_hmm: dmirror->pt).
+struct DeviceEntry {
+  std::uint8_t frame = none;
+  std::uint8_t writable = 0;
+  bool valid() const { return frame != none; }
+};
+
+// One open file of the device: it mirrors the mm of the process that opened it (the mirror's index).
+struct Mirror {
+  std::uint8_t files = 0;    // processes that hold the descriptor; 0: closed
+  std::uint8_t locked = 0;   // dmirror->mutex
+  std::uint8_t stamped = 0;  // the subscription's invalidate_seq is the mm's current, odd one
+  std::array<DeviceEntry, max_slots> entry{};
+};
+
+struct ProcessState {
+  enum class Life : std::uint8_t { unborn, alive, zombie, reaped };
+  Life life = Life::unborn;
+  std::uint8_t ending = 0;   // SIGNAL_GROUP_EXIT: exit() or a SIGKILL is on its way to every thread
+  std::uint8_t killed = 0;   // ... and it was the signal
+  std::uint8_t threads = 0;  // that have not gone through exit_mm
+  std::uint8_t descriptors = 0;  // bit per process: holds the file which that process opened
+  std::uint8_t started = 0;      // its threads run (a forked process opens its device first)
+};
+
+struct ThreadState {
+  enum class Life : std::uint8_t { waiting, running, done, dead };
+  Life life = Life::waiting;
+  std::uint8_t next = 0;      // statement
+  std::uint8_t collided = 0;  // a callback stamped the subscription since this thread's read_begin
+  std::uint8_t reading = none;  // mirror whose read side this thread is in
+  std::array<std::uint8_t, limits::barriers> arrivals{};
+};
+
+// Result of one statement, in the few bytes from which predict.cpp makes its text.
+struct Result {
+  enum class Kind : std::uint8_t { none, ok, contents, error, signal, exited, killed, letters };
+  Kind kind = Kind::none;
+  std::uint8_t faulted = 0;
+  Contents contents;         // kind contents
+  std::uint8_t number = 0;   // errno or signal
+  std::uint64_t letters = 0;  // snapshot: 4 bits a page, index into snapshot_alphabet
+};
+inline constexpr char snapshot_alphabet[] = "!.rwzZdD";
+
+struct World {
+  std::array<ThreadState, max_threads> thread{};
+  std::array<ProcessState, max_mms> process{};
+  std::array<Frame, max_frames> frame{};
+  std::array<Object, max_objects> object{};
+  std::array<Mirror, max_mms> mirror{};
+  std::array<Mm, max_mms> mm{};
+  std::array<Result, max_statements> result{};  // of all threads, thread by thread
+  std::uint32_t known_bugs = 0;                 // bit per KnownBug that this execution ran into
+  std::uint32_t broken = 0;                     // bit per Broken: the execution ends here
+};
+static_assert(std::is_trivially_copyable_v<World>);
+
+// Behaviour of a healthy kernel that a scenario must keep away from: its outcome is undefined.
+enum class KnownBug : int {
+  read_private_oops,       // READ of an own device-private page whose entry was erased
+  write_private_warn,      // WRITE to one that is read-only
+  unstamped_migrate,       // a fault begun before a migration installs the old, freed page
+  stale_migrated_entry,    // the entry that a migration stores for a page that was zapped meanwhile
+  dead_mm_fault,           // a device fault whose opener's mm is gone: some kernels spin for ever
+  count_
+};
+
+// Why an execution was given up: a table of the World was too small, or an invariant does not hold.
+enum class Broken : int {
+  tables_full,          // max_frames, max_objects or max_stale: the answer is incomplete
+  use_after_free,       // an access reached a freed frame
+  stale_device_entry,   // outside an invalidation a device entry differs from the CPU's
+  never_returns,        // a thread waits for ever
+  count_
+};
+
+}  // namespace faultline::ref
