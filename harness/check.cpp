@@ -74,7 +74,8 @@ class Checker {
       if (thread.process == index) return;
     }
     source_.fail_at(process.place, process.name,
-                    "process '" + process.name + "' does nothing: nothing forks it, and it has no thread and no region");
+                    "process '" + process.name +
+                        "' does nothing: nothing forks it, and it has no thread and no region");
   }
 
   void check_region(const Region& region) const {
@@ -105,7 +106,8 @@ class Checker {
     const auto* wait = std::get_if<op::Wait>(&statement.operation);
     if (wait && program_.processes[wait->process].parent != thread.process) {
       source_.fail_at(statement.place, name(wait->process),
-                      "wait is for children: '" + name(wait->process) + "' is not forked by '" + name(thread.process) + "'");
+                      "wait is for children: '" + name(wait->process) + "' is not forked by '" + name(thread.process) +
+                          "'");
     }
   }
 
@@ -113,8 +115,8 @@ class Checker {
     if (root_of(program_, process) == region.owner) return;
     const bool forgotten = root_of(program_, process) == process;
     source_.fail_at(place, region.name,
-                    "region '" + region.name + "' belongs to '" + name(region.owner) + "', from which '" + name(process) +
-                        "' does not descend",
+                    "region '" + region.name + "' belongs to '" + name(region.owner) + "', from which '" +
+                        name(process) + "' does not descend",
                     forgotten ? "nothing forks '" + name(process) + "'" : "");
   }
 

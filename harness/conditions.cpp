@@ -24,7 +24,8 @@ Seen read_seen(Cursor& cursor, const Program& program) {
   const Cell cell = read_cell(cursor, program);
   const Region& region = program.regions[cell.region];
   if (root_of(program, process) != region.owner) {
-    cursor.fail(region_token, "process '" + program.processes[process].name + "' does not have region '" + region.name + "'");
+    cursor.fail(region_token,
+                "process '" + program.processes[process].name + "' does not have region '" + region.name + "'");
   }
   return {process, cell};
 }
@@ -135,7 +136,8 @@ class ClaimReader {
   const Observable& read_observed_cell(const Token& process) {
     const int index = find_named(program_.processes, process.text);
     if (index < 0) {
-      cursor_.fail(process, "unknown process " + quoted(process), did_you_mean(process.text, names_of(program_.processes)));
+      cursor_.fail(process, "unknown process " + quoted(process),
+                   did_you_mean_or_known(process.text, names_of(program_.processes)));
     }
     cursor_.expect(":");
     const Cell cell = read_cell(cursor_, program_);
@@ -155,7 +157,7 @@ class ClaimReader {
     if (process < 0 && find_named(program_.threads, owner.text) < 0) {
       std::vector<std::string> known = names_of(program_.threads);
       for (const std::string& more : names_of(program_.processes)) known.push_back(more);
-      cursor_.fail(owner, "unknown thread or process " + quoted(owner), did_you_mean(owner.text, known));
+      cursor_.fail(owner, "unknown thread or process " + quoted(owner), did_you_mean_or_known(owner.text, known));
     }
     const Observable* only = nullptr;
     for (const Observable& observable : schema_) {
@@ -172,45 +174,43 @@ class ClaimReader {
   }
 
   [[noreturn]] void unknown_result(const Token& owner, const Token& name, int process) const {
-    const std::string wanted = owner.text + ":" + name.text;
-    std::vector<std::string> near;
-    std::vector<std::string> all;
+    std::vector<std::string> results;
     for (const Observable& observable : schema_) {
-      all.push_back(observable.key);
       if (observable.thread < 0) continue;
       const Thread& thread = program_.threads[observable.thread];
-      if (thread.name == owner.text || thread.process == process) near.push_back(observable.key);
+      if (thread.name == owner.text || thread.process == process) {
+        results.push_back(observable.key.substr(thread.name.size() + 1));
+      }
     }
-    const std::string same_owner = nearest(wanted, near);
-    cursor_.fail(name, "no result '" + wanted + "'", did_you_mean(wanted, same_owner.empty() ? all : near));
+    cursor_.fail(name, "'" + owner.text + "' has no result '" + name.text + "'",
+                 did_you_mean_or_known(name.text, results));
   }
 
   std::string read_value(const Observable& observable) {
     const Token token = cursor_.peek();
     std::string text;
-    std::string shown;
     if (token.kind == Token::Kind::number) {
       text = std::to_string(cursor_.number("value", limits::value));
       if (cursor_.accept("@")) text += "@" + cell_text(program_, read_cell(cursor_, program_));
-      shown = text;
     } else if (token.kind == Token::Kind::string || token.kind == Token::Kind::word || token.text == "-") {
       text = cursor_.take().text;
-      shown = text;
     } else {
       cursor_.fail_expected("what it can be (1, zero, EFAULT, SIGSEGV, ok, ...)");
     }
     const Texts texts(program_, observable);
-    const bool snapshot = is_snapshot_text(text);
-    if (snapshot != (token.kind == Token::Kind::string) || !texts.can_be(text)) refuse(token, text, observable, texts);
+    const bool well_quoted = is_snapshot_text(text) == (token.kind == Token::Kind::string);
+    if (!well_quoted || !texts.can_be(text)) refuse(cursor_.since(token), text, observable, texts);
     return text;
   }
 
-  [[noreturn]] void refuse(const Token& token, const std::string& text, const Observable& observable, const Texts& texts) const {
+  [[noreturn]] void refuse(const Token& token, const std::string& text, const Observable& observable,
+                           const Texts& texts) const {
     if (token.kind == Token::Kind::word && is_snapshot_text(text) && texts.can_be(text)) {
       cursor_.fail(token, "the text of a snapshot is quoted", "write \"" + text + "\"");
     }
     const std::string suggestion = token.kind == Token::Kind::number ? "" : did_you_mean(text, texts.words());
-    cursor_.fail(token, observable.key + " is never " + quoted(token),
+    const std::string shown = token.kind == Token::Kind::string ? quoted(token) : "'" + text + "'";
+    cursor_.fail(token, observable.key + " is never " + shown,
                  suggestion.empty() ? "it is one of: " + texts.described() : suggestion);
   }
 

@@ -126,7 +126,7 @@ class Reader {
     thread.process = find_named(program().processes, owner);
     if (thread.process < 0) {
       cursor.fail(name, "a thread without a process: there is no process '" + owner + "'",
-                  did_you_mean(owner, names_of(program().processes)));
+                  did_you_mean_or_known(owner, names_of(program().processes)));
     }
     if (cursor.accept("on")) thread.via = device_via(cursor, cursor.word("a device"), program(), thread.process);
     cursor.end();
@@ -153,7 +153,8 @@ class Reader {
     region.backing = *backing;
     if (region.backing == Backing::none) {
       if (cursor.peek().kind != Token::Kind::end) {
-        cursor.fail(cursor.peek(), "nothing is mapped in a region of 'none', so that it has no protection and no value");
+        cursor.fail(cursor.peek(),
+                    "nothing is mapped in a region of 'none', so that it has no protection and no value");
       }
     } else {
       region.protection = read_protection(cursor);
@@ -165,7 +166,7 @@ class Reader {
 
   void read_pages(Cursor& cursor, Region& region) {
     const Token& count = cursor.peek();
-    region.pages = cursor.number("pages of a region", limits::pages_per_region);
+    region.pages = cursor.number("page count", limits::pages_per_region);
     if (region.pages == 0) cursor.fail(count, "a region has at least one page");
     int pages = region.pages;
     for (const Region& other : program().regions) pages += other.pages;
@@ -182,7 +183,9 @@ class Reader {
       if (!named) known.insert(known.end(), words::declarations.begin(), words::declarations.end());
       cursor.fail(word, "unknown word " + quoted(word), did_you_mean(word.text, known));
     }
-    if (thread_ < 0) cursor.fail(cursor.peek(), "a statement outside a thread: it stands below a 'process' or 'thread' line");
+    if (thread_ < 0) {
+      cursor.fail(cursor.peek(), "a statement outside a thread: it stands below a 'process' or 'thread' line");
+    }
     if (result_.statements.size() == limits::operations) {
       too_many(cursor, word, "operations of all threads together", limits::operations);
     }

@@ -99,6 +99,15 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
   return best.empty() ? best : "did you mean '" + best + "'?";
 }
 
+std::string did_you_mean_or_known(std::string_view word, std::span<const std::string> candidates) {
+  constexpr std::size_t most = 8;  // a list longer than that helps nobody
+  const std::string near = did_you_mean(word, candidates);
+  if (!near.empty() || candidates.empty() || candidates.size() > most) return near;
+  std::string list;
+  for (const std::string& candidate : candidates) list += (list.empty() ? "" : ", ") + candidate;
+  return "known here: " + list;
+}
+
 Source::Source(std::string_view text, std::string file) : file_(std::move(file)) {
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
@@ -122,7 +131,8 @@ void Source::fail_at(Place place, std::string_view word, std::string message, st
   for (std::size_t at = text.find(word, place.column - 1); at != text.npos; at = text.find(word, at + 1)) {
     const std::size_t end = at + word.size();
     if ((at > 0 && word_byte(text[at - 1])) || (end < text.size() && word_byte(text[end]))) continue;
-    fail({place.line, static_cast<int>(at) + 1}, static_cast<int>(word.size()), std::move(message), std::move(suggestion));
+    const Place found{place.line, static_cast<int>(at) + 1};
+    fail(found, static_cast<int>(word.size()), std::move(message), std::move(suggestion));
   }
   fail(place, 1, std::move(message), std::move(suggestion));
 }

@@ -38,6 +38,8 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 
 // "did you mean 'x'?" for the nearest candidate, or empty.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
+// The same, or else "known here: a, b", since a wrong name of one letter is near to nothing.
+std::string did_you_mean_or_known(std::string_view word, std::span<const std::string> candidates);
 
 class Source {
  public:

@@ -1,6 +1,6 @@
 // Runs a Program on a target with real processes, threads and signals, and tells what was seen.
 //
-// run() makes the calling process the *runner*: it forks the root processes, becomes the reaper of
+// execute() makes the calling process the *runner*: it forks the root processes, becomes the reaper of
 // everything below them, and waits for a teardown to end before the next iteration begins. It must be
 // called in a single-threaded process without other children (the agent forks one for each run).
 #pragma once
@@ -63,7 +63,7 @@ struct Hang {
   friend bool operator==(const Hang&, const Hang&) = default;
 };
 
-// Called by run() as things happen.
+// Called by execute() as things happen.
 class RunListener {
  public:
   virtual ~RunListener() = default;
@@ -81,7 +81,7 @@ class Frames {
 };
 
 // How many iterations gave an outcome. `frames` may be null when no `same` is observed.
-std::uint64_t run(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener);
+std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener);
 
 // Why the executor refuses a Program whatever the target ("wait C: nothing ends C"); empty when it does not.
 std::string cannot_execute(const Program& program);

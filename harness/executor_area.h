@@ -59,10 +59,18 @@ enum class Life : std::uint32_t {
   failed,   // fork() failed
 };
 
+// Whether somebody in the scenario ends a process. Said before it is done, because whoever does it may be
+// killed in between.
+enum class Suspect : std::uint32_t {
+  no,
+  tried,    // somebody is about to kill it
+  doomed,   // it is exiting, or a kill has reached it: it will be dead
+};
+
 struct ProcessRecord {
   std::atomic<int> pid;                // the child itself and its parent both write it
   std::atomic<std::uint32_t> life;     // Life
-  std::atomic<std::uint32_t> suspect;  // somebody is about to end it (set before _exit or kill)
+  std::atomic<std::uint32_t> suspect;  // Suspect
   std::atomic<std::uint32_t> ended;    // the runner saw that it is dead, its mm torn down
   std::atomic<std::uint32_t> reaped;   // a wait took it: the pid means nothing any more
   Word command;                        // what its leader sleeps on; the runner bumps it

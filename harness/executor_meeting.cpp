@@ -2,8 +2,14 @@
 
 namespace faultline {
 
-void suspect(Area& area, int process) {
-  if (area.processes[process].suspect.exchange(1) == 0) area.suspects.fetch_add(1);
+void suspect(Area& area, int process, Suspect certainty) {
+  std::atomic<std::uint32_t>& suspicion = area.processes[process].suspect;
+  std::uint32_t before = suspicion.load();
+  // Never less sure than before: two threads may kill one process.
+  while (before < static_cast<std::uint32_t>(certainty) &&
+         !suspicion.compare_exchange_weak(before, static_cast<std::uint32_t>(certainty))) {
+  }
+  if (before == static_cast<std::uint32_t>(Suspect::no)) area.suspects.fetch_add(1);
   area.finished.bump();
 }
 

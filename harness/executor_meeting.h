@@ -5,9 +5,8 @@
 
 namespace faultline {
 
-// Says that `process` is about to be ended, before it is: whoever does it may be killed in between. The
-// runner then looks whether it has died.
-void suspect(Area& area, int process);
+// Says how sure it is that `process` will be dead. The runner then looks whether it is.
+void suspect(Area& area, int process, Suspect certainty);
 
 // The thread has no more statements.
 void finish_thread(ProcessContext& context, int thread);

@@ -141,8 +141,10 @@ struct Perform {
     const int pid = victim.pid.load();
     // Not there yet, or a wait has taken it: the number is nobody's.
     if (pid == 0 || victim.reaped.load() != 0) return errno_result(ESRCH);
-    suspect(area(), kill_op.process);
-    return call_result(kill(pid, SIGKILL) == 0);
+    suspect(area(), kill_op.process, Suspect::tried);
+    if (kill(pid, SIGKILL) != 0) return errno_result(errno);
+    suspect(area(), kill_op.process, Suspect::doomed);
+    return errno_result(0);
   }
 
   // Polls, so that a deadline can end it.
@@ -252,7 +254,7 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
     Slot& slot = area.slots[context.layout.first_slot[thread] + i];
     const Result result = std::visit(perform, statements[i].operation);
     if (std::holds_alternative<op::Exit>(statements[i].operation)) {
-      suspect(area, context.process);
+      suspect(area, context.process, Suspect::doomed);
       record(slot, result);
       _exit(0);
     }

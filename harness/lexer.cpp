@@ -18,8 +18,10 @@ class Lexer {
   Line run() {
     while (next_token()) {
     }
-    const Place place{number_, static_cast<int>(at_) + 1};
-    line_.tokens.push_back({Token::Kind::end, "", place, 1});
+    // Right behind the last token, where what is missing belongs, not behind a comment.
+    const bool empty = line_.tokens.empty();
+    const int column = empty ? 1 : line_.tokens.back().place.column + line_.tokens.back().length;
+    line_.tokens.push_back({Token::Kind::end, "", {number_, column}, 1});
     return std::move(line_);
   }
 
@@ -27,7 +29,8 @@ class Lexer {
   char look(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
 
   void push(Token::Kind kind, std::string text, std::size_t start) {
-    line_.tokens.push_back({kind, std::move(text), {number_, static_cast<int>(start) + 1}, static_cast<int>(at_ - start)});
+    const Place place{number_, static_cast<int>(start) + 1};
+    line_.tokens.push_back({kind, std::move(text), place, static_cast<int>(at_ - start)});
   }
 
   bool next_token() {
@@ -45,8 +48,9 @@ class Lexer {
       return true;
     }
     if (name_start(look()) || look() == '#') {
-      at_++;
-      while (name_byte(look()) || (look() == '-' && name_byte(look(1))) || (look() == '.' && name_start(look(1)))) at_++;
+      do {
+        at_++;
+      } while (name_byte(look()) || (look() == '-' && name_byte(look(1))) || (look() == '.' && name_start(look(1))));
       push(Token::Kind::word, std::string(text_.substr(start, at_ - start)), start);
       return true;
     }
@@ -111,8 +115,11 @@ std::string quoted(const Token& token) {
   switch (token.kind) {
     case Token::Kind::end:
       return "the end of the line";
-    case Token::Kind::string:
-      return "a quoted text";
+    case Token::Kind::string: {
+      constexpr std::size_t longest_string = 20;
+      const bool shown = token.text.size() <= longest_string && token.text.find('\n') == token.text.npos;
+      return shown ? '"' + token.text + '"' : "a quoted text";
+    }
     case Token::Kind::word:
     case Token::Kind::number:
     case Token::Kind::symbol:
@@ -164,7 +171,15 @@ int Cursor::number(const char* what, int limit) {
 }
 
 void Cursor::end() {
-  if (peek().kind != Token::Kind::end) fail(peek(), "unexpected " + quoted(peek()) + " after a complete statement");
+  if (peek().kind != Token::Kind::end) fail(peek(), "unexpected " + quoted(peek()) + " at the end of the line");
+}
+
+Token Cursor::since(const Token& first) const {
+  Token result = first;
+  if (next_ == 0) return result;
+  const Token& last = line_.tokens[next_ - 1];
+  result.length = std::max(first.length, last.place.column + last.length - first.place.column);
+  return result;
 }
 
 void Cursor::fail(const Token& token, std::string message, std::string suggestion) const {

@@ -42,6 +42,8 @@ class Cursor {
   // A number up to `limit`. `what` it is, for the message: "value".
   int number(const char* what, int limit);
   void end();  // nothing may follow
+  // `first`, lengthened to the end of what was taken last.
+  Token since(const Token& first) const;
 
   [[noreturn]] void fail(const Token& token, std::string message, std::string suggestion = {}) const;
   [[noreturn]] void fail_expected(const char* what) const;

@@ -110,6 +110,9 @@ Machine::~Machine() {
   // What the child left behind in its group, if anything.
   ::kill(-pid_, SIGKILL);
   if (from_ >= 0) ::close(from_);
+  struct stat status {};
+  if (!errors_.empty() && ::stat(errors_.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0)
+    ::unlink(errors_.c_str());  // it had nothing to say
 }
 
 bool Machine::send(const std::string& line) {

@@ -14,7 +14,7 @@ int read_region(Cursor& cursor, const Program& program) {
   const Token& token = cursor.word("a region");
   const int region = find_named(program.regions, token.text);
   if (region < 0) {
-    cursor.fail(token, "unknown region " + quoted(token), did_you_mean(token.text, names_of(program.regions)));
+    cursor.fail(token, "unknown region " + quoted(token), did_you_mean_or_known(token.text, names_of(program.regions)));
   }
   return region;
 }
@@ -53,7 +53,11 @@ int read_process(Cursor& cursor, const Program& program) {
   const Token& token = cursor.word("a process");
   const int process = find_named(program.processes, token.text);
   if (process < 0) {
-    cursor.fail(token, "unknown process " + quoted(token), did_you_mean(token.text, names_of(program.processes)));
+    // The name of a thread begins with that of its process.
+    const std::string owner = token.text.substr(0, token.text.find('.'));
+    const bool known = find_named(program.processes, owner) >= 0;
+    cursor.fail(token, "unknown process " + quoted(token),
+                known ? "did you mean '" + owner + "'?" : did_you_mean_or_known(owner, names_of(program.processes)));
   }
   return process;
 }
@@ -86,13 +90,14 @@ Via device_via(const Cursor& cursor, const Token& token, const Program& program,
   const std::string name = dot == token.text.npos ? token.text : token.text.substr(dot + 1);
   const int device = find_named(program.devices, name);
   if (device < 0) {
-    cursor.fail(token, "unknown device '" + name + "'", did_you_mean(name, names_of(program.devices)));
+    cursor.fail(token, "unknown device '" + name + "'", did_you_mean_or_known(name, names_of(program.devices)));
   }
   if (dot == token.text.npos) return {device, process};
   const std::string opener_name = token.text.substr(0, dot);
   const int opener = find_named(program.processes, opener_name);
   if (opener < 0) {
-    cursor.fail(token, "unknown process '" + opener_name + "'", did_you_mean(opener_name, names_of(program.processes)));
+    cursor.fail(token, "unknown process '" + opener_name + "'",
+                did_you_mean_or_known(opener_name, names_of(program.processes)));
   }
   return {device, opener};
 }

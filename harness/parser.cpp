@@ -20,7 +20,8 @@ namespace {
 std::size_t character_bytes(std::string_view text) {
   const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const unsigned first = byte(0);
-  const std::size_t bytes = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+  const bool begins_none = (first >= 0x80 && first < 0xC2) || first > 0xF4;
+  const std::size_t bytes = begins_none ? 0 : first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
   for (std::size_t i = 1; i < bytes; i++) {
     if ((byte(i) & 0xC0) != 0x80) return 0;
   }
@@ -57,7 +58,9 @@ void drop_idle_main_threads(Program& program) {
   throw ParseError({file, {}, 1, "", message, ""});
 }
 
-std::string too_large() { return "too large for a scenario: the limit is " + std::to_string(limits::text_bytes) + " bytes"; }
+std::string too_large() {
+  return "too large for a scenario: the limit is " + std::to_string(limits::text_bytes) + " bytes";
+}
 
 }  // namespace
 

@@ -28,7 +28,6 @@ bool is_snapshot_text(const std::string& text) {
 }
 
 Texts::Texts(const Program& program, const Observable& observable) {
-  words_ = {text_unknown, text_not_reached};
   switch (observable.kind) {
     case Observable::Kind::faults:
       words_.insert(words_.end(), {text_hit, text_fault});
@@ -56,6 +55,7 @@ Texts::Texts(const Program& program, const Observable& observable) {
       break;
     }
   }
+  words_.insert(words_.end(), {text_unknown, text_not_reached});
   std::string list;
   for (const std::string& word : words_) {
     const bool open_set = word.starts_with("SIG") || (errnos_ && word.starts_with("E"));

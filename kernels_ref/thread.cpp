@@ -88,16 +88,18 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
 
 // A thread dies of a signal where it would return to user space; until the signal has reached it, it
 // goes on. Only threads of processes that some statement ends need these steps.
-Task<bool> dies(Cpu cpu) {
-  if (!cpu.shape->mortal[cpu.process()]) co_return false;
-  const int way = co_await cpu.until("signal pending", [cpu] { return 1 + cpu.own_process().ending; });
-  co_return way == 1;
+enum class Fate { lives, dies, dies_after_telling };
+
+Task<Fate> signal_point(Cpu cpu) {
+  if (!cpu.shape->mortal[cpu.process()]) co_return Fate::lives;
+  const int way = co_await cpu.until("signal pending", [cpu] { return cpu.own_process().ending ? 3 : 1; });
+  co_return static_cast<Fate>(way);
 }
 
 Task<bool> run_statements(Cpu cpu) {
   const auto& statements = cpu.program_thread().statements;
+  if (co_await signal_point(cpu) != Fate::lives) co_return true;
   for (; cpu.self().next < statements.size(); ++cpu.self().next) {
-    if (co_await dies(cpu)) co_return true;
     const int i = cpu.self().next;
     Result& slot = cpu.world().result[cpu.shape->first_result[cpu.thread] + i];
     if (std::get_if<op::Exit>(&statements[i].operation)) {
@@ -109,8 +111,10 @@ Task<bool> run_statements(Cpu cpu) {
     const Result result = co_await run_statement(cpu, statements[i].operation);
     const auto* kill = std::get_if<op::Kill>(&statements[i].operation);
     if (kill && kill->process == cpu.process() && cpu.own_process().ending) co_return true;
-    if (co_await dies(cpu)) co_return true;
+    const Fate fate = co_await signal_point(cpu);
+    if (fate == Fate::dies) co_return true;
     slot = result;
+    if (fate == Fate::dies_after_telling) co_return true;
   }
   co_return false;
 }
@@ -123,10 +127,10 @@ Task<void> thread_main(Cpu cpu) {
   const bool main_thread = cpu.program_thread().name == cpu.shape->program->processes[process].name;
   co_await cpu.until("start", [cpu, main_thread] {
     const ProcessState& own = cpu.own_process();
-    return own.life == ProcessState::Life::alive && (own.started || main_thread);
+    return own.life == ProcessState::Life::alive && (own.started || own.ending || main_thread);
   });
   cpu.self().life = Life::running;
-  if (!cpu.own_process().started) {
+  if (main_thread && !cpu.own_process().started) {
     co_await open_device(cpu);
     cpu.own_process().started = 1;
   }

@@ -24,8 +24,6 @@ from progress import run_make
 
 FRAGMENT = os.path.join(HERE, "kernel.config")
 INIT = os.path.join(HERE, "init")
-RESULT = ["bzImage", "System.map", "config", "version", "hmm-tests", "initramfs"]
-
 TOOLS = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc",
          "ld": "binutils", "perl": "perl", "xz": "xz-utils", "gzip": "gzip"}
 HEADERS = {"gelf.h": "libelf-dev", "stdio.h": "libc6-dev"}
@@ -190,8 +188,9 @@ def build(source, with_mutants, keep):
             mutants.revert(tree.src)  # left by a build that was killed
             compile_kernel(tree, partial, log, with_mutants)
             finish(tree, partial, log)
-        except LabError:
-            os.replace(log, os.path.join(tree.root, "failed.log")) if os.path.exists(log) else None
+        except BaseException:
+            if os.path.exists(log):
+                os.replace(log, os.path.join(tree.root, "failed.log"))
             shutil.rmtree(partial, ignore_errors=True)
             raise
         os.rename(partial, folder)
@@ -205,24 +204,28 @@ def compile_kernel(tree, partial, log, with_mutants):
     os.makedirs(tree.obj, exist_ok=True)
     tree.configure(tree.obj, log)
     tree.make(tree.obj, log, "bzImage")
-    obj = tree.obj
-    if with_mutants:
-        obj = tree.obj + "-mutants"
-        shutil.rmtree(obj, ignore_errors=True)
+    if not with_mutants:
+        collect(tree.obj, partial)
+        return
+    obj = tree.obj + "-mutants"
+    shutil.rmtree(obj, ignore_errors=True)
+    try:
         subprocess.run(["cp", "-a", "--reflink=auto", tree.obj, obj], check=True)
-        try:
-            mutants.apply(tree.src)
-            tree.make(obj, log, "bzImage")
-        finally:
-            mutants.revert(tree.src)
+        mutants.apply(tree.src)
+        tree.make(obj, log, "bzImage")
+        collect(obj, partial)
+    finally:
+        mutants.revert(tree.src)
+        shutil.rmtree(obj, ignore_errors=True)
+
+
+def collect(obj, partial):
     for name, path in (("bzImage", "arch/x86/boot/bzImage"), ("System.map", "System.map"),
                        ("config", ".config")):
         shutil.copyfile(os.path.join(obj, path), os.path.join(partial, name))
     version = read_text(os.path.join(obj, "include/config/kernel.release")).strip()
     with open(os.path.join(partial, "version"), "w", encoding="utf-8") as f:
         f.write(version + "\n")
-    if with_mutants:
-        shutil.rmtree(obj, ignore_errors=True)
 
 
 def finish(tree, partial, log):

@@ -1,0 +1,116 @@
+#include "drm_glue/dmirror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "drm_glue/pagemap.h"
+
+namespace faultline {
+namespace {
+
+constexpr std::size_t page_size = 4096;
+constexpr const char* device_paths[] = {"/dev/hmm_dmirror0", "/dev/hmm_dmirror1"};
+static_assert(limits::devices <= 2);
+
+class DmirrorHandle : public DeviceHandle {
+ public:
+  DmirrorHandle(Kernel& kernel, int fd) : kernel_(kernel), fd_(fd) {}
+  ~DmirrorHandle() override { kernel_.close(fd_); }
+  DmirrorHandle(const DmirrorHandle&) = delete;
+  DmirrorHandle& operator=(const DmirrorHandle&) = delete;
+
+  DeviceAccess load(std::uintptr_t address) override {
+    // On the stack: any number of threads may be here at once, and nothing may allocate in a forked child.
+    alignas(page_size) unsigned char page[page_size];
+    dmirror::Command command{};
+    DeviceAccess access;
+    access.error = submit(dmirror::read_pages, address, page, 1, command);
+    if (access.error != 0) return access;
+    if (command.cpages != 1) access.error = EIO;  // a success that did not copy: not what the driver promises
+    memcpy(&access.value, page, sizeof access.value);
+    access.faulted = command.faults > 0;
+    return access;
+  }
+
+  // The device writes whole pages. The rest of the page derives from the value, so that a page that mixes
+  // two stores shows in a dump.
+  DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
+    alignas(page_size) unsigned char page[page_size];
+    for (std::size_t word = 0; word < page_size / sizeof value; ++word) {
+      const std::uint64_t pattern = value + word;
+      memcpy(page + word * sizeof value, &pattern, sizeof pattern);
+    }
+    dmirror::Command command{};
+    DeviceAccess access;
+    access.error = submit(dmirror::write_pages, address, page, 1, command);
+    if (access.error == 0 && command.cpages != 1) access.error = EIO;
+    access.faulted = command.faults > 0;
+    return access;
+  }
+
+  // The driver copies the pages back to us after migrating them to the device (and fails with -ENOENT where
+  // one is not there by then), so it wants a buffer in both directions.
+  int migrate(std::uintptr_t address, int pages, bool to_device) override {
+    alignas(page_size) unsigned char buffer[limits::pages_per_region * page_size];
+    dmirror::Command command{};
+    return submit(to_device ? dmirror::migrate_to_device : dmirror::migrate_to_system, address, buffer, pages,
+                  command);
+  }
+
+  int snapshot(std::uintptr_t address, std::span<unsigned char> bytes_per_page) override {
+    dmirror::Command command{};
+    return submit(dmirror::snapshot_pages, address, bytes_per_page.data(), static_cast<int>(bytes_per_page.size()),
+                  command);
+  }
+
+ private:
+  int submit(unsigned long request, std::uintptr_t address, void* buffer, int pages, dmirror::Command& command) {
+    for (;;) {
+      command = {address, reinterpret_cast<std::uintptr_t>(buffer), static_cast<std::uint64_t>(pages), 0, 0};
+      if (kernel_.ioctl(fd_, request, &command) >= 0) return 0;
+      if (errno != EINTR) return errno;
+    }
+  }
+
+  Kernel& kernel_;
+  const int fd_;
+};
+
+}  // namespace
+
+std::string DmirrorTarget::unavailable() const {
+  const int fd = kernel_.open(device_paths[0], O_RDWR);
+  if (fd >= 0) {
+    kernel_.close(fd);
+    return {};
+  }
+  if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+    return std::string(device_paths[0]) +
+           " is not there: the kernel needs CONFIG_TEST_HMM (module test_hmm); the virtual lab's kernel has it";
+  if (errno == EACCES || errno == EPERM) return std::string(device_paths[0]) + ": no permission; root may open it";
+  return std::string(device_paths[0]) + ": " + strerror(errno);
+}
+
+Capabilities DmirrorTarget::capabilities() const {
+  Capabilities can;
+  can.device_class = DeviceClass::recoverable;
+  can.sight.faults = true;
+  can.sight.identity = frames_unavailable(kernel_).empty();
+  can.migrate = true;
+  can.snapshot = true;
+  can.inherited = true;
+  return can;
+}
+
+std::unique_ptr<DeviceHandle> DmirrorTarget::open(int device) {
+  if (device < 0 || device >= static_cast<int>(std::size(device_paths))) {
+    errno = ENODEV;
+    return nullptr;
+  }
+  const int fd = kernel_.open(device_paths[device], O_RDWR);
+  if (fd < 0) return nullptr;
+  return std::make_unique<DmirrorHandle>(kernel_, fd);
+}
+
+}  // namespace faultline

@@ -1,0 +1,48 @@
+// The kernel's HMM test device (lib/test_hmm.c) as a target: real hmm_range_fault, real interval
+// notifiers, and a device whose page table and fault count can be seen.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "drm_glue/kernel.h"
+#include "harness/target.h"
+
+namespace faultline {
+
+// lib/test_hmm_uapi.h is not among the headers that a kernel installs, so it is mirrored here. In every
+// tree since v5.8 (b2ef9f5a5cb37, "mm/hmm/test: add selftest driver for HMM").
+namespace dmirror {
+struct Command {
+  std::uint64_t addr;    // of the first page; page-aligned, or -EINVAL
+  std::uint64_t ptr;     // of our buffer: pages to read or write, or one byte a page for a snapshot
+  std::uint64_t npages;  // not 0, or -EINVAL
+  std::uint64_t cpages;  // out: pages that were copied
+  std::uint64_t faults;  // out: calls of the fault path; not written when the request fails
+};
+static_assert(sizeof(Command) == 40);
+static_assert(offsetof(Command, ptr) == 8 && offsetof(Command, npages) == 16 && offsetof(Command, cpages) == 24 &&
+              offsetof(Command, faults) == 32);
+
+// _IOWR('H', number, struct hmm_dmirror_cmd), spelt out so that the tests can check it against <sys/ioctl.h>.
+constexpr unsigned long request(unsigned number) { return 3ul << 30 | sizeof(Command) << 16 | 'H' << 8 | number; }
+inline constexpr unsigned long read_pages = request(0);
+inline constexpr unsigned long write_pages = request(1);
+inline constexpr unsigned long migrate_to_device = request(2);
+inline constexpr unsigned long migrate_to_system = request(3);
+inline constexpr unsigned long snapshot_pages = request(4);
+}  // namespace dmirror
+
+class DmirrorTarget : public Target {
+ public:
+  explicit DmirrorTarget(Kernel& kernel = real_kernel()) : kernel_(kernel) {}
+  std::string name() const override { return "dmirror"; }
+  std::string unavailable() const override;
+  Capabilities capabilities() const override;
+  std::unique_ptr<DeviceHandle> open(int device) override;
+
+ private:
+  Kernel& kernel_;
+};
+
+}  // namespace faultline

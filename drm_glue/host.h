@@ -1,0 +1,22 @@
+// The machine's own mm as a target: the "device" is a CPU thread, which shares the page tables of the
+// process that it belongs to.
+#pragma once
+
+#include "drm_glue/kernel.h"
+#include "harness/target.h"
+
+namespace faultline {
+
+class HostTarget : public Target {
+ public:
+  explicit HostTarget(Kernel& kernel = real_kernel()) : kernel_(kernel) {}
+  std::string name() const override { return "host"; }
+  std::string unavailable() const override { return {}; }
+  Capabilities capabilities() const override;
+  std::unique_ptr<DeviceHandle> open(int device) override;
+
+ private:
+  Kernel& kernel_;
+};
+
+}  // namespace faultline

@@ -1,0 +1,167 @@
+#include "harness/app/app.h"
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <set>
+
+#include <unistd.h>
+
+#include "harness/diagnostic.h"
+#include "harness/parser.h"
+#include "harness/printer.h"
+#include "kernels_ref/predict.h"
+
+namespace faultline::app {
+namespace fs = std::filesystem;
+namespace {
+
+std::atomic<int> signals{0};
+
+void on_signal(int) {
+  // The third time nothing is waited for any more.
+  if (signals.fetch_add(1) >= 2) ::_exit(130);
+}
+
+std::vector<std::string> files_of(const std::string& path) {
+  std::vector<std::string> files;
+  if (!fs::is_directory(path)) return {path};
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path))
+    if (entry.path().extension() == ".scn" && !entry.is_directory()) files.push_back(entry.path().string());
+  std::sort(files.begin(), files.end());
+  if (files.empty()) throw BadInput("faultline: " + path + ": no scenario (*.scn) in this folder\n");
+  return files;
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+std::string executable() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error).string();
+}
+
+}  // namespace
+
+std::string project_root(const std::string& start) {
+  if (const std::string given = environment("FAULTLINE_ROOT"); !given.empty()) return given;
+  for (fs::path folder = fs::path(start).parent_path(); !folder.empty(); folder = folder.parent_path()) {
+    std::error_code error;
+    if (fs::exists(folder / "ci" / "lab", error)) return folder.string();
+    if (folder == folder.root_path()) break;
+  }
+  return fs::current_path().string();
+}
+
+std::string project_root() { return project_root(executable()); }
+
+std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths) {
+  std::vector<Scenario> scenarios;
+  std::set<std::string> seen;
+  std::string wrong;
+  for (const std::string& path : paths) {
+    try {
+      for (const std::string& file : files_of(path)) {
+        if (!seen.insert(file).second) continue;
+        try {
+          Scenario scenario;
+          scenario.file = file;
+          scenario.program = parse_file(file);
+          std::ifstream stream(file, std::ios::binary);
+          scenario.text.assign(std::istreambuf_iterator<char>(stream), {});
+          scenarios.push_back(std::move(scenario));
+        } catch (const ParseError& error) {
+          wrong += render(error.diagnostic());
+        }
+      }
+    } catch (const BadInput& error) {
+      wrong += error.what();
+    } catch (const fs::filesystem_error& error) {
+      wrong += "faultline: " + path + ": " + error.code().message() + "\n";
+    }
+  }
+  if (!wrong.empty()) throw BadInput(wrong);
+  return scenarios;
+}
+
+std::vector<std::string> target_words() { return {"host", "dmirror", "lab:host", "lab:dmirror"}; }
+
+TargetWord parse_target(const std::string& word) {
+  const std::vector<std::string> words = target_words();
+  if (std::find(words.begin(), words.end(), word) == words.end()) {
+    const std::string suggestion = did_you_mean(word, words);
+    std::string known;
+    for (const std::string& each : words) known += (known.empty() ? "" : ", ") + each;
+    throw BadInput("faultline: unknown target '" + word + "'" +
+                   (suggestion.empty() ? "; there are " + known : "; " + suggestion) + "\n");
+  }
+  const std::size_t colon = word.find(':');
+  if (colon == std::string::npos) return {"", word};
+  return {word.substr(0, colon), word.substr(colon + 1)};
+}
+
+std::function<Machine::Spec(const std::string&, int)> machines(const std::string& root, const LabOptions& lab,
+                                                               const std::string& prefix) {
+  return [=](const std::string& place, int number) {
+    Machine::Spec spec;
+    spec.name = place.empty() ? "local" : place;
+    const std::string files = prefix + spec.name + "-" + std::to_string(number);
+    if (!prefix.empty()) spec.errors = files + ".log";
+    if (place.empty()) {
+      const std::string own = environment("FAULTLINE_AGENT");
+      const std::string beside = (fs::path(executable()).parent_path() / "faultline-agent").string();
+      const std::string agent = fs::exists(beside) ? beside : root + "/build/faultline-agent";
+      if (own.empty()) spec.command = {agent, "--stdio"};
+      else spec.command = {"/bin/sh", "-c", "exec " + own};
+      return spec;
+    }
+    spec.console = files + ".console";
+    const std::string own = environment("FAULTLINE_LAB");
+    if (own.empty()) spec.command = {root + "/ci/lab"};
+    else spec.command = {"/bin/sh", "-c", "exec " + own + " \"$@\"", "lab"};
+    for (const char* word : {"boot", "--agent"}) spec.command.push_back(word);
+    spec.command.push_back(root + "/build/faultline-agent");
+    if (!lab.kernel.empty()) spec.command.insert(spec.command.end(), {"--kernel", lab.kernel});
+    if (!lab.append.empty()) spec.command.push_back("--append=" + lab.append);
+    spec.command.insert(spec.command.end(), {"--console", "{console}"});
+    return spec;
+  };
+}
+
+Predictor reference() {
+  auto known = std::make_shared<std::map<std::pair<std::string, DeviceClass>, Allowed>>();
+  return [known](const Program& program, DeviceClass device_class, const std::function<bool(std::uint64_t)>& keep_going) {
+    const auto key = std::pair(print(program), device_class);
+    if (const auto found = known->find(key); found != known->end()) return found->second;
+    bool whole = true;
+    Facets facets;
+    facets.device_class = device_class;
+    Allowed allowed = predict(program, facets, {}, [&](std::uint64_t states) {
+      return whole = whole && (!keep_going || keep_going(states));
+    });
+    if (whole) known->emplace(key, allowed);  // not what an interruption cut short
+    return allowed;
+  };
+}
+
+void watch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;  // without SA_RESTART: whoever waits has a look
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+Stop stop_asked() {
+  const int count = signals.load();
+  return count == 0 ? Stop::none : count == 1 ? Stop::soon : Stop::now;
+}
+
+}  // namespace faultline::app

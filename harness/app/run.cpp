@@ -1,0 +1,265 @@
+// faultline run
+#include "harness/run.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <random>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "harness/app/app.h"
+#include "harness/app/commands.h"
+#include "harness/diagnostic.h"
+#include "harness/progress.h"
+#include "harness/report.h"
+
+namespace faultline::app {
+namespace fs = std::filesystem;
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* examples =
+    "Examples:\n"
+    "  faultline run fork.scn                    1000 iterations on this machine's own mm\n"
+    "  faultline run -t host -t lab:dmirror --time 600 stress/scenarios\n"
+    "                                            ten minutes, shared by all of them\n"
+    "  faultline run -t lab:dmirror --lab-kernel arch/x86/boot/bzImage stress/scenarios\n"
+    "                                            on your own kernel\n"
+    "  git bisect run faultline run --bisect -t lab:dmirror --lab-kernel bzImage fork.scn\n"
+    "\n"
+    "Every run keeps a journal (results/runs/, or --json FILE), readable whatever happens to the run.\n"
+    "Ctrl-C ends it in good order; a second one at once.\n"
+    "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
+    "decided (125 with --bisect), 4 the bench itself failed.";
+
+struct Arguments {
+  std::vector<std::string> targets;
+  std::vector<std::string> paths;
+  std::uint64_t iterations = 1000;
+  double seconds = 0;
+  std::uint64_t seed = 0;
+  std::string journal;
+  LabOptions lab;
+  double deadline = 0;
+  std::string replay;
+  std::string crash;
+  double grace = 30;
+  bool bisect = false;
+  bool verbose = false;
+  bool has_seed = false;
+  std::vector<std::string> command_line;
+};
+
+// "journal.jsonl:17": the parameters of the batch on that line.
+Parameters journalled_parameters(const std::string& word) {
+  const auto bad = [&](const std::string& what) { return BadInput("faultline: --replay " + word + ": " + what + "\n"); };
+  const std::size_t colon = word.rfind(':');
+  std::uint64_t number = 0;
+  if (colon != std::string::npos) number = std::strtoull(word.c_str() + colon + 1, nullptr, 10);
+  if (number == 0) throw bad("not FILE:LINE");
+  std::ifstream file(word.substr(0, colon));
+  if (!file) throw bad("the journal cannot be read");
+  std::string line;
+  for (std::uint64_t i = 0; i < number; ++i)
+    if (!std::getline(file, line)) throw bad("the journal has " + std::to_string(i) + " lines");
+  json record = json::parse(line, nullptr, false);
+  if (!record.is_object() || record.value("ev", "") != "batch") throw bad("that line is not a batch");
+  record["id"] = 0;
+  try {
+    return std::get<agent::BatchEvent>(agent::parse_event(record.dump())).batch.parameters;
+  } catch (const agent::ProtocolError& error) {
+    throw bad(error.what());
+  }
+}
+
+std::vector<TargetWord> targets_of(const Arguments& arguments) {
+  std::vector<TargetWord> targets;
+  for (const std::string& word : arguments.targets.empty() ? std::vector<std::string>{"host"} : arguments.targets) {
+    const TargetWord target = parse_target(word);
+    if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
+  }
+  const bool lab = std::any_of(targets.begin(), targets.end(), [](const TargetWord& each) { return each.place == "lab"; });
+  if (!lab && !(arguments.lab.kernel.empty() && arguments.lab.append.empty() && arguments.crash.empty()))
+    throw BadInput("faultline: --lab-kernel and --lab-append need a target in the lab; did you mean '-t lab:" +
+                   targets.front().name + "'?\n");
+  if (!arguments.lab.kernel.empty() && ::access(arguments.lab.kernel.c_str(), R_OK) != 0)
+    throw BadInput("faultline: --lab-kernel " + arguments.lab.kernel + ": " + std::strerror(errno) + "\n");
+  return targets;
+}
+
+// A wrong claim cannot survive: nothing runs before every one of them has been checked.
+bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predictor, ProgressBar& bar) {
+  std::string refuted;
+  RunProgress progress;
+  for (const Scenario& scenario : scenarios) {
+    progress.status = "checking the claims of " + scenario.program.name;
+    bar.update(progress);
+    const Allowed allowed = predictor(scenario.program, class_of_claims(scenario.program),
+                                      [](std::uint64_t) { return stop_asked() == Stop::none; });
+    if (stop_asked() != Stop::none) return false;
+    for (const Claim& claim : scenario.program.claims) {
+      const ClaimCheck check = check_claim(claim, allowed);
+      if (check.state == ClaimState::refuted) refuted += render(refutation(scenario, claim, allowed, check));
+    }
+  }
+  bar.clear();
+  if (!refuted.empty()) throw BadInput(refuted);
+  return true;
+}
+
+// Where the journal is and where machines leave their words.
+struct Files {
+  std::string journal;
+  std::string prefix;
+  bool can_replay = true;
+};
+
+Files files_of(const Arguments& arguments, const std::string& root) {
+  if (arguments.journal.empty()) {
+    const std::string folder = root + "/results/runs/" + run_folder_name();
+    return {folder + "/journal.jsonl", folder + "/"};
+  }
+  std::error_code error;
+  if (!fs::exists(arguments.journal, error) || fs::is_regular_file(arguments.journal, error))
+    return {arguments.journal, arguments.journal + "."};
+  // A pipe or a device: the machines' words go elsewhere.
+  std::string folder = (fs::temp_directory_path() / "faultline-XXXXXX").string();
+  if (!::mkdtemp(folder.data())) throw std::system_error(errno, std::generic_category(), folder);
+  return {arguments.journal, folder + "/", false};
+}
+
+ReportStyle style_of(const Arguments& arguments, const Files& files) {
+  ReportStyle style;
+  style.verbose = arguments.verbose;
+  if (files.can_replay) style.journal = files.journal;
+  style.iterations = arguments.iterations;
+  if (!arguments.lab.kernel.empty()) style.options.insert(style.options.end(), {"--lab-kernel", arguments.lab.kernel});
+  if (!arguments.lab.append.empty()) style.options.insert(style.options.end(), {"--lab-append", arguments.lab.append});
+  if (arguments.deadline > 0) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", arguments.deadline);
+    style.options.insert(style.options.end(), {"--deadline", text});
+  }
+  return style;
+}
+
+int run_command(const Arguments& arguments) {
+  const std::string root = project_root();
+  RunOptions options;
+  options.targets = targets_of(arguments);
+  if (!arguments.replay.empty()) options.parameters = journalled_parameters(arguments.replay);
+  const std::vector<Scenario> scenarios = load_scenarios(arguments.paths);
+  options.iterations = arguments.iterations;
+  if (arguments.seconds > 0) options.seconds = arguments.seconds;
+  // Short enough to be typed again.
+  options.seed = arguments.has_seed ? arguments.seed : std::random_device{}();
+  options.deadline_ms = static_cast<int>(arguments.deadline * 1000);
+  options.crash = arguments.crash;
+  options.patience.grace = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.grace * 1000));
+  options.about = {{"command", arguments.command_line}, {"program", "faultline"}, {"journal_version", 1}};
+
+  watch_signals();
+  ProgressBar bar(stderr, ::isatty(2));
+  const auto code = [&](int status) {
+    return arguments.bisect && status == exits::undecided ? exits::bisect_skip : status;
+  };
+  const Predictor predictor = reference();
+  if (!check_claims(scenarios, predictor, bar)) {
+    std::fputs("faultline: interrupted before anything ran\n", stderr);
+    return code(exits::undecided);
+  }
+
+  const Files files = files_of(arguments, root);
+  std::unique_ptr<Journal> journal;
+  try {
+    journal = std::make_unique<Journal>(files.journal);
+  } catch (const std::system_error& error) {
+    std::fprintf(stderr, "faultline: the journal %s: %s\n", files.journal.c_str(), error.code().message().c_str());
+    return arguments.journal.empty() ? exits::bench : exits::usage;
+  }
+  LabOptions lab = arguments.lab;
+  if (!arguments.crash.empty()) lab.append += (lab.append.empty() ? "" : " ") + std::string("faultline.crash=1");
+  options.machine = machines(root, lab, files.prefix);
+
+  const ReportStyle style = style_of(arguments, files);
+  std::cout << "Seed " << options.seed << "\n" << std::flush;
+  RunEvents events;
+  events.stop = stop_asked;
+  events.progress = [&](const RunProgress& progress) { bar.update(progress); };
+  events.trial = [&](const Trial& trial) {
+    bar.clear();
+    std::cout << trial_text(trial, style) << "\n" << std::flush;
+  };
+  events.note = [&](const std::string& line) {
+    bar.clear();
+    std::fprintf(stderr, "faultline: %s\n", printable(line).c_str());
+  };
+  RunResult result;
+  try {
+    result = run(scenarios, options, predictor, *journal, events);
+  } catch (const TargetNotHere& error) {
+    bar.clear();
+    throw BadInput("faultline: " + std::string(error.what()) + "\n");
+  }
+  bar.clear();
+  const int status = code(result.exit_code());
+  std::cout << summary_text(result, files.journal, status) << std::flush;
+  return status;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& status) {
+  CLI::App* command = app.add_subcommand("run", "Run scenarios on targets and compare with what is allowed");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("PATH", arguments->paths, "Scenarios, and folders that are searched for *.scn")->required();
+  command->add_option("-t,--target", arguments->targets, "Where: host, dmirror, lab:host, lab:dmirror [host]")
+      ->allow_extra_args(false)
+      ->type_name("TARGET");
+  CLI::Option* iterations =
+      command->add_option("--iterations", arguments->iterations, "For each scenario on each target [1000]")
+          ->check(CLI::PositiveNumber)
+          ->type_name("N");
+  command->add_option("--time", arguments->seconds, "Seconds for the whole call, instead of iterations")
+      ->check(CLI::PositiveNumber)
+      ->type_name("SECONDS")
+      ->excludes(iterations);
+  CLI::Option* seed = command->add_option("--seed", arguments->seed, "What everything random is drawn from [random]")
+                          ->type_name("N");
+  command->add_option("--json", arguments->journal, "Write the journal (JSON lines) here")->type_name("FILE");
+  command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")
+      ->type_name("FILE");
+  command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")
+      ->type_name("WORDS");
+  command->add_option("--deadline", arguments->deadline, "Of one iteration [the agent chooses]")
+      ->check(CLI::PositiveNumber)
+      ->type_name("SECONDS");
+  command->add_option("--replay", arguments->replay, "Take the parameters of the batch on this line of a journal")
+      ->type_name("JOURNAL:LINE");
+  command->add_flag("--bisect", arguments->bisect, "Exit 125 instead of 3, for 'git bisect run'");
+  command->add_flag("-v,--verbose", arguments->verbose, "Documentation, and results without a name");
+  command->add_option("--crash", arguments->crash, "Panic the lab's kernel once while this scenario runs")
+      ->type_name("SCENARIO")
+      ->group("For tests of the bench");
+  command->add_option("--grace", arguments->grace, "Silence taken after four deadlines [30]")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("SECONDS")
+      ->group("For tests of the bench");
+  command->footer(examples);
+  command->callback([arguments, seed, &status] {
+    arguments->has_seed = seed->count() > 0;
+    status = run_command(*arguments);
+  });
+}
+
+}  // namespace faultline::app

@@ -1,0 +1,138 @@
+// faultline targets
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/wait.h>
+
+#include <nlohmann/json.hpp>
+
+#include "harness/app/app.h"
+#include "harness/app/commands.h"
+#include "harness/report.h"
+#include "harness/words.h"
+
+namespace faultline::app {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* examples =
+    "Examples:\n"
+    "  faultline targets                         and how many of the project's scenarios run there\n"
+    "  faultline targets my.scn                  where my.scn runs, and why not elsewhere\n"
+    "  faultline targets --json";
+
+struct Arguments {
+  std::vector<std::string> paths;
+  bool as_json = false;
+};
+
+struct Answer {
+  int status = 0;
+  std::string words;
+};
+
+// What a command of ci/lab says. It does not boot anything.
+Answer ask_lab(const std::string& root, const std::string& command) {
+  const char* own = std::getenv("FAULTLINE_LAB");
+  const std::string line = (own ? std::string(own) : shell_word(root + "/ci/lab")) + " " + command + " 2>&1";
+  Answer answer{127, ""};
+  std::FILE* pipe = ::popen(line.c_str(), "r");
+  if (!pipe) return answer;
+  std::array<char, 4096> bytes;
+  while (std::size_t got = std::fread(bytes.data(), 1, bytes.size(), pipe)) answer.words.append(bytes.data(), got);
+  const int status = ::pclose(pipe);
+  answer.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  while (answer.words.ends_with('\n')) answer.words.pop_back();
+  return answer;
+}
+
+// The last line says what is wrong.
+std::string last_line(const std::string& text) {
+  const std::size_t end = text.rfind('\n');
+  return end == std::string::npos ? text : text.substr(end + 1);
+}
+
+std::vector<TargetRow> rows_of(const std::string& root) {
+  std::vector<TargetRow> rows;
+  std::optional<agent::HelloEvent> hello;
+  std::string failure;
+  try {
+    Session session(machines(root, {}, "")("", 1), {}, stop_asked, {});
+    hello = session.hello();
+  } catch (const StartFailure& error) {
+    failure = std::string("the agent does not start: ") + error.what();
+  }
+  const Answer lab = ask_lab(root, "path");
+  for (const std::string& word : target_words()) {
+    const TargetWord target = parse_target(word);
+    const agent::TargetInfo* info = hello ? find_target(*hello, target.name) : nullptr;
+    TargetRow row;
+    row.word = word;
+    if (info) row.capabilities = info->capabilities;
+    if (target.place.empty()) {
+      row.available = info && info->available;
+      row.why = info ? info->why : hello ? "the agent does not know it" : failure;
+    } else {
+      row.available = lab.status == 0;
+      row.why = lab.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(lab.words);
+      row.capabilities.sight.identity = true;  // the agent is root there
+    }
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+void add_scenarios(TargetRow& row, const std::vector<Scenario>& scenarios) {
+  for (const Scenario& scenario : scenarios) {
+    const std::string why = cannot_run(scenario.program, row.capabilities);
+    if (why.empty()) row.runs++;
+    else row.does_not_run.emplace_back(scenario.program.name, why);
+  }
+}
+
+json to_json(const TargetRow& row, std::size_t scenarios) {
+  const Capabilities& can = row.capabilities;
+  json skips = json::array();
+  for (const auto& [name, why] : row.does_not_run) skips.push_back({{"scenario", name}, {"why", why}});
+  return {{"target", row.word}, {"available", row.available}, {"why", row.why},
+          {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
+          {"identity", can.sight.identity}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
+          {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
+}
+
+int targets_command(const Arguments& arguments) {
+  const std::string root = project_root();
+  std::vector<std::string> paths = arguments.paths;
+  if (paths.empty() && std::filesystem::is_directory(root + "/stress/scenarios")) paths = {root + "/stress/scenarios"};
+  const std::vector<Scenario> scenarios = load_scenarios(paths);
+  watch_signals();
+  std::vector<TargetRow> rows = rows_of(root);
+  json all = json::array();
+  for (TargetRow& row : rows) {
+    add_scenarios(row, scenarios);
+    all.push_back(to_json(row, scenarios.size()));
+  }
+  if (arguments.as_json) std::cout << all.dump() << "\n";
+  else std::cout << targets_text(rows, scenarios.size());
+  return exits::agree;
+}
+
+}  // namespace
+
+void add_targets(CLI::App& app, int& status) {
+  CLI::App* command = app.add_subcommand("targets", "What can be tested here, and what would help where it cannot");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("PATH", arguments->paths, "Scenarios and folders of them [stress/scenarios]");
+  command->add_flag("--json", arguments->as_json, "For programs");
+  command->footer(examples);
+  command->callback([arguments, &status] { status = targets_command(*arguments); });
+}
+
+}  // namespace faultline::app

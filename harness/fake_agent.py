@@ -1,0 +1,164 @@
+#!/usr/bin/python3
+"""An agent that runs nothing: it speaks the protocol and does what its arguments say.
+
+Tests use it (FAULTLINE_AGENT, FAULTLINE_LAB) for what a healthy machine never does. One fault a
+word, given as SCENARIO=FAULT; the others run well and show their first --outcome.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+
+TARGETS = {
+    "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "migrate": False,
+             "snapshot": False, "inherited": True},
+    "dmirror": {"class": "recoverable", "faults": True, "identity": True, "migrate": True,
+                "snapshot": True, "inherited": True},
+}
+FAULTS = ("die", "panic", "splat", "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
+          "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty")
+
+
+def say(**event):
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def batch(run, first, count, texts):
+    say(ev="batch", id=run["id"], first=first, count=count,
+        parameters={"seed": 5, "cpus": [0, -1], "offsets": [[0, 120]]},
+        outcomes=[{"texts": texts, "count": count, "first": first}] if count else [], ns=1000 * count)
+
+
+class Agent:
+    def __init__(self, options):
+        self.options = options
+        self.faults = dict(word.split("=") for word in options.fault)
+
+    def console(self, *lines):
+        if self.options.console:
+            with open(self.options.console, "a", encoding="utf-8") as file:
+                file.write("".join(f"[   12.5] {line}\r\n" for line in lines))
+
+    def fault_of(self, scenario):
+        fault = self.faults.get(scenario, "")
+        if not self.options.once or not fault:
+            return fault
+        # Only the first machine has it.
+        try:
+            os.close(os.open(f"{self.options.once}.{scenario}", os.O_CREAT | os.O_EXCL))
+            return fault
+        except FileExistsError:
+            return ""
+
+    def hello(self):
+        targets = [{"name": name, "available": name in self.options.targets,
+                    "why": "" if name in self.options.targets else "no /dev/hmm_dmirror0: load test_hmm",
+                    "capabilities": TARGETS[name]} for name in TARGETS]
+        say(ev="hello", agent="1", kernel="6.1.99 #1 SMP", arch="x86_64", cpus=2, root=True, log=True,
+            log_why="", targets=targets)
+
+    def run(self, run):
+        scenario = re.search(r"^\s*scenario\s+(\S+)", run["text"], re.M).group(1)
+        fault = self.fault_of(scenario)
+        count = min(run["iterations"], 100)
+        texts = self.options.outcome
+        if fault == "skip":
+            return say(ev="skipped", id=run["id"], why="no appetite")
+        if fault == "empty":
+            return say(ev="done", id=run["id"], iterations=0)
+        if fault == "forbidden":
+            batch(run, 0, count, texts)
+            batch(run, count, 3, self.options.forbidden)
+            return say(ev="done", id=run["id"], iterations=count + 3)
+        if fault == "misfit":
+            batch(run, 0, count, texts + ["more"])
+            return say(ev="done", id=run["id"], iterations=count)
+        batch(run, 0, count, texts)
+        if fault == "die":
+            os._exit(7)
+        if fault in ("panic", "splat"):
+            self.console("all is well", "BUG: kernel NULL pointer dereference" if fault == "splat" else "bye",
+                         "last word")
+            os._exit(1)
+        if fault == "silent":
+            time.sleep(3600)
+        if fault == "garbage":
+            return say(ev="greetings", id=run["id"])
+        if fault == "notjson":
+            sys.stdout.write("\x1b[31mKernel panic\n")
+            return sys.stdout.flush()
+        if fault == "health":
+            say(ev="health", id=run["id"], lines=["WARNING: CPU: 1 PID: 7 at mm/hmm.c:1", "Call Trace:"])
+        if fault in ("hang", "stuck", "slow"):
+            say(ev="hang", id=run["id"], iteration=31, stuck=fault == "stuck", slow=fault == "slow",
+                threads=[{"thread": "P.cpu", "tid": 91, "statement": "load a[0]#1", "state": "D",
+                          "wchan": "hmm_range_fault", "syscall": "16", "stack": ["dmirror_fault+0x1"]}])
+            if fault == "stuck":
+                time.sleep(3600)
+        if fault == "error":
+            say(ev="error", id=run["id"], message="fork: Cannot allocate memory")
+        if fault == "deaf":
+            while True:
+                time.sleep(0.05)
+                batch(run, 0, 1, texts)
+        done = count
+        if fault == "endless" or run["iterations"] >= 10**9:
+            done += self.until_stopped(run, texts)
+        elif run["iterations"] > count:
+            batch(run, count, run["iterations"] - count, texts)
+            done = run["iterations"]
+        say(ev="done", id=run["id"], iterations=done)
+
+    def until_stopped(self, run, texts):
+        os.set_blocking(0, False)
+        done = 0
+        while not (line := sys.stdin.readline()):
+            time.sleep(0.01)
+            batch(run, 100 + done, 10, texts)
+            done += 10
+        os.set_blocking(0, True)
+        if json.loads(line)["op"] == "quit":
+            sys.exit(0)
+        return done
+
+    def serve(self):
+        self.console("booted")
+        if self.options.late:
+            time.sleep(3600)
+        for line in iter(sys.stdin.readline, ""):
+            message = json.loads(line)
+            if message["op"] == "hello":
+                self.hello()
+            elif message["op"] == "run":
+                self.run(message)
+            elif message["op"] == "quit":
+                return
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fault", action="append", default=[], help="SCENARIO=" + "|".join(FAULTS))
+    parser.add_argument("--once", help="each fault only once; a file name that marks it")
+    parser.add_argument("--outcome", type=json.loads, default=["7"])
+    parser.add_argument("--forbidden", type=json.loads, default=["alien"])
+    parser.add_argument("--targets", nargs="*", default=["host", "dmirror"])
+    parser.add_argument("--late", action="store_true", help="never say hello")
+    # What ci/lab gets
+    parser.add_argument("command", nargs="?")
+    parser.add_argument("--agent")
+    parser.add_argument("--kernel")
+    parser.add_argument("--append")
+    parser.add_argument("--console")
+    options = parser.parse_args()
+    if options.command == "path":
+        print("/cache/lab")
+        return
+    Agent(options).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+#include "harness/target.h"
+
+#include <gtest/gtest.h>
+
+#include "harness/parser.h"
+
+namespace faultline {
+namespace {
+
+constexpr Capabilities everything{DeviceClass::recoverable, {}, true, true, true};
+
+Program program(const std::string& statement) {
+  return parse("scenario x\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw\nthread P.t\n  fork C\nprocess C\n  " + statement +
+                   "\n",
+               "x.scn");
+}
+
+TEST(Target, RunsWhatItCanDo) {
+  for (const std::string statement : {"load a[0] via P.d", "migrate a to d", "snapshot a via d", "munmap a"}) {
+    EXPECT_EQ(cannot_run(program(statement), everything), "");
+  }
+}
+
+TEST(Target, SaysWhatItCannotDo) {
+  Capabilities some = everything;
+  some.migrate = false;
+  EXPECT_EQ(cannot_run(program("migrate a to system via d"), some), "no migration between device and system memory");
+  EXPECT_EQ(cannot_run(program("snapshot a via d"), some), "");
+  some = everything;
+  some.snapshot = false;
+  EXPECT_EQ(cannot_run(program("snapshot a via d"), some), "no snapshots of page tables");
+  some = everything;
+  some.inherited = false;
+  EXPECT_EQ(cannot_run(program("store a[0] 1 via P.d"), some), "a child cannot use the device that its parent opened");
+  EXPECT_EQ(cannot_run(program("store a[0] 1 via d"), some), "");
+}
+
+TEST(Target, AnotherClassIsNoReason) {
+  Capabilities other = everything;
+  other.device_class = DeviceClass::shares_cpu_tables;
+  EXPECT_EQ(cannot_run(program("load a[0] via d"), other), "");
+}
+
+}  // namespace
+}  // namespace faultline
