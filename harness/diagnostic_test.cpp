@@ -10,7 +10,8 @@ Diagnostic diagnostic(const std::string& source, int column, int length) {
 }
 
 TEST(Diagnostic, ShowsTheLineWithACaretAndTheSuggestion) {
-  Diagnostic d{"stress/scenarios/x.scn", {12, 9}, 5, "        stroe a[0] 1", "unknown word 'stroe'", "did you mean 'store'?"};
+  const Diagnostic d{"stress/scenarios/x.scn", {12, 9}, 5, "        stroe a[0] 1", "unknown word 'stroe'",
+                     "did you mean 'store'?"};
   EXPECT_EQ(render(d),
             "stress/scenarios/x.scn:12:9: unknown word 'stroe'\n"
             "    stroe a[0] 1\n"
@@ -23,7 +24,8 @@ TEST(Diagnostic, KeepsTabsBeforeTheCaret) {
 }
 
 TEST(Diagnostic, CountsCharactersAndNotBytes) {
-  EXPECT_EQ(render(diagnostic("\"\xC3\xA9\xC3\xA9\" x\xC3\xA9", 8, 3)), "x.scn:12:8: message\n    \"\xC3\xA9\xC3\xA9\" x\xC3\xA9\n         ^~\n");
+  EXPECT_EQ(render(diagnostic("\"\xC3\xA9\xC3\xA9\" x\xC3\xA9", 8, 3)),
+            "x.scn:12:8: message\n    \"\xC3\xA9\xC3\xA9\" x\xC3\xA9\n         ^~\n");
 }
 
 TEST(Diagnostic, ReplacesWhatATerminalWouldObey) {

@@ -41,8 +41,9 @@ std::vector<std::string> keys(const std::vector<Observable>& schema) {
 }
 
 TEST(Schema, StatementsByThreadThenObserves) {
-  const std::vector<std::string> expected{"P.gpu:#1", "P.gpu:#1.faults", "P.gpu:g0", "P.gpu:g0.faults", "P.gpu:#4",
-                                          "P.gpu:s0", "P.cpu:#2",        "C:r0",     "P:a[1]",          "same(P:a[0],C:a[0])"};
+  const std::vector<std::string> expected{"P.gpu:#1", "P.gpu:#1.faults", "P.gpu:g0", "P.gpu:g0.faults",
+                                          "P.gpu:#4", "P.gpu:s0",        "P.cpu:#2", "C:r0",
+                                          "P:a[1]",   "same(P:a[0],C:a[0])"};
   EXPECT_EQ(keys(schema(example())), expected);
 }
 
@@ -68,7 +69,8 @@ TEST(Describe, NamedOrAll) {
   const Program program = example();
   const std::vector<Observable> all = schema(program);
   const Outcome outcome{"ok", "fault", "zero", "hit", "0", "r.", "ok", "1", "0", "same"};
-  EXPECT_EQ(describe(all, program, outcome, false), "P.gpu:g0=zero P.gpu:s0=r. C:r0=1 P:a[1]=0 same(P:a[0],C:a[0])=same");
+  EXPECT_EQ(describe(all, program, outcome, false),
+            "P.gpu:g0=zero P.gpu:s0=r. C:r0=1 P:a[1]=0 same(P:a[0],C:a[0])=same");
   EXPECT_EQ(describe(all, program, outcome, true),
             "P.gpu:#1=ok P.gpu:#1.faults=fault P.gpu:g0=zero P.gpu:g0.faults=hit P.gpu:#4=0 P.gpu:s0=r. P.cpu:#2=ok "
             "C:r0=1 P:a[1]=0 same(P:a[0],C:a[0])=same");
@@ -128,7 +130,8 @@ TEST(AtOrBelow, EverythingElseIsEqual) {
 }
 
 TEST(AtOrBelow, OutcomesAsAWhole) {
-  const std::vector<Observable> both{{Observable::Kind::result, "k", 0, 0, -1}, {Observable::Kind::faults, "k.faults", 0, 0, -1}};
+  const std::vector<Observable> both{{Observable::Kind::result, "k", 0, 0, -1},
+                                     {Observable::Kind::faults, "k.faults", 0, 0, -1}};
   EXPECT_TRUE(at_or_below(both, {"7", "fault"}, {"7", "hit"}));
   EXPECT_FALSE(at_or_below(both, {"8", "fault"}, {"7", "hit"}));
   EXPECT_FALSE(at_or_below(both, {"7"}, {"7", "hit"}));
@@ -136,7 +139,8 @@ TEST(AtOrBelow, OutcomesAsAWhole) {
 }
 
 TEST(Holds, EveryKindOfCondition) {
-  const std::vector<Observable> two{{Observable::Kind::result, "x", 0, 0, -1}, {Observable::Kind::result, "y", 0, 1, -1}};
+  const std::vector<Observable> two{{Observable::Kind::result, "x", 0, 0, -1},
+                                    {Observable::Kind::result, "y", 0, 1, -1}};
   const Outcome outcome{"1", "2"};
   const auto is = [](const std::string& key, const std::string& value) {
     return Condition{Condition::Kind::equal, key, value, {}, {}};

@@ -91,7 +91,7 @@ Program parse_file(const std::string& path) {
   // Asked before it is opened, since opening a FIFO would wait for its writer.
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) fail_file(path, "cannot be read: " + (error ? error.message() : "no such file"));
+  if (error) fail_file(path, "cannot be read: " + error.message());
   if (!std::filesystem::is_regular_file(status)) fail_file(path, "not a regular file");
   std::ifstream stream(path, std::ios::binary);
   if (!stream) fail_file(path, std::string("cannot be read: ") + std::strerror(errno));

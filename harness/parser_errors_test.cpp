@@ -20,7 +20,8 @@ std::string error_of(const std::string& text) {
   } catch (const ParseError& error) {
     const Diagnostic& d = error.diagnostic();
     const std::string place = std::to_string(d.place.line) + ":" + std::to_string(d.place.column);
-    return place + "+" + std::to_string(d.length) + " " + d.message + (d.suggestion.empty() ? "" : " (" + d.suggestion + ")");
+    const std::string suggestion = d.suggestion.empty() ? "" : " (" + d.suggestion + ")";
+    return place + "+" + std::to_string(d.length) + " " + d.message + suggestion;
   }
   return "no error";
 }
@@ -92,9 +93,11 @@ TEST(ParserErrors, BelowAProcess) {
       {"  b: 2 pgs anon rw", "5:8+3 expected 'pages', found 'pgs'"},
       {"  load a[0]\n  b: 1 page none\n", "6:3+1 the regions of a process come before its statements"},
       {"thread gpu",
-       "5:8+3 a thread without a process: the name of a thread is PROCESS.NAME (write 'thread P.gpu' for a thread of process P)"},
+       "5:8+3 a thread without a process: the name of a thread is PROCESS.NAME "
+        "(write 'thread P.gpu' for a thread of process P)"},
       {"thread P",
-       "5:8+1 a thread without a process: the name of a thread is PROCESS.NAME (statements below 'process P' are its main thread)"},
+       "5:8+1 a thread without a process: the name of a thread is PROCESS.NAME "
+        "(statements below 'process P' are its main thread)"},
       {"thread Q.t", "5:8+3 a thread without a process: there is no process 'Q' (known here: P)"},
       {"thread P.gpu on dd", "5:17+2 unknown device 'dd' (known here: d)"},
       {"thread P.gpu on Q.d", "5:17+3 unknown process 'Q' (known here: P)"},
@@ -194,15 +197,19 @@ TEST(ParserErrors, Claims) {
       {"never Q:r0 = 0", "8:7+1 unknown thread or process 'Q' (known here: P.t, P)"},
       {"never P.tt:r0 = 0", "8:7+4 unknown thread or process 'P.tt' (did you mean 'P.t'?)"},
       {"never P:r0 = 5",
-       "8:14+1 P.t:r0 is never '5' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, the name of a signal)"},
+       "8:14+1 P.t:r0 is never '5' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, "
+        "the name of a signal)"},
       {"never P:r0 = ok",
-       "8:14+2 P.t:r0 is never 'ok' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, the name of a signal)"},
+       "8:14+2 P.t:r0 is never 'ok' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, "
+        "the name of a signal)"},
       {"never P:r0 = SIGSEG", "8:14+6 P.t:r0 is never 'SIGSEG' (did you mean 'SIGSEGV'?)"},
       {"never P:r0 = 0@a[0]",
-       "8:14+6 P.t:r0 is never '0@a[0]' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, the name of a signal)"},
+       "8:14+6 P.t:r0 is never '0@a[0]' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, "
+        "the name of a signal)"},
       {"never P:s0 = EPREM", "8:14+5 P.t:s0 is never 'EPREM' (did you mean 'EPERM'?)"},
       {"never P:s0 = 3",
-       "8:14+1 P.t:s0 is never '3' (it is one of: ok, unknown, -, the name of an errno, the name of a signal)"},
+       "8:14+1 P.t:s0 is never '3' (it is one of: ok, unknown, -, "
+        "the name of an errno, the name of a signal)"},
       {"never P:r0 = 201", "8:14+3 value '201' is over the limit of 200"},
       {"never P:r0 = 0 and",
        "8:19+1 expected an observable (P.cpu:r0, P:a[0] or same(P:a[0], C:a[0])), found the end of the line"},
@@ -230,7 +237,8 @@ TEST(ParserErrors, ClaimsAboutADevice) {
       {"never P:p = \"rq\"",
        "8:13+4 P.gpu:p is never \"rq\" (it is one of: unknown, -, the name of an errno, \"rr\" and the like)"},
       {"never P:g = \"rr\"",
-       "8:13+4 P.gpu:g is never \"rr\" (it is one of: zero, alien, 0, 0@a[1], unknown, -, the name of an errno, the name of a signal)"},
+       "8:13+4 P.gpu:g is never \"rr\" (it is one of: zero, alien, 0, 0@a[1], unknown, -, "
+        "the name of an errno, the name of a signal)"},
       {"never P:g.faults = fualt", "8:20+5 P.gpu:g.faults is never 'fualt' (did you mean 'fault'?)"},
   });
 }
@@ -248,7 +256,8 @@ TEST(ParserErrors, Limits) {
             "70:3+5 too many operations of all threads together: the limit is 64");
   EXPECT_EQ(error_of(after_results + repeated(33, "never P:r0 = 0 # ", "\n")),
             "40:1+5 too many claims: the limit is 32");
-  EXPECT_EQ(error_of(below_process + "  b: 15 pages none\n  c: 15 pages none\n" + "process Q\nthread P.t\n  fork Q\n" + repeated(15, "observe P:b[", "]\n") +
+  const std::string two_regions = below_process + "  b: 15 pages none\n  c: 15 pages none\n";
+  EXPECT_EQ(error_of(two_regions + "process Q\nthread P.t\n  fork Q\n" + repeated(15, "observe P:b[", "]\n") +
                      repeated(15, "observe P:c[", "]\n") + repeated(3, "observe Q:b[", "]\n")),
             "42:9+1 too many observes: the limit is 32");
   EXPECT_EQ(error_of(std::string(limits::text_bytes + 1, '\n')),

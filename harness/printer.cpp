@@ -51,7 +51,9 @@ class StatementText {
   std::string operator()(const op::Exit&) const { return "exit"; }
   std::string operator()(const op::Kill& kill) const { return "kill " + process(kill.process); }
   std::string operator()(const op::Wait& wait) const { return "wait " + process(wait.process); }
-  std::string operator()(const op::Barrier& barrier) const { return "barrier " + program_.barriers.at(barrier.barrier); }
+  std::string operator()(const op::Barrier& barrier) const {
+    return "barrier " + program_.barriers.at(barrier.barrier);
+  }
   std::string operator()(const op::Delay& delay) const {
     const bool whole = delay.us > 0 && delay.us % 1000 == 0;
     return "delay " + (whole ? std::to_string(delay.us / 1000) + "ms" : std::to_string(delay.us) + "us");
@@ -189,7 +191,8 @@ std::string print(const Condition& condition) {
     case Condition::Kind::equal:
     case Condition::Kind::not_equal: {
       const std::string relation = condition.kind == Condition::Kind::equal ? " = " : " != ";
-      return condition.key + relation + (is_snapshot_text(condition.value) ? quoted_text(condition.value) : condition.value);
+      const std::string& value = condition.value;
+      return condition.key + relation + (is_snapshot_text(value) ? quoted_text(value) : value);
     }
     case Condition::Kind::all:
     case Condition::Kind::any:

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "harness/check.h"
+#include "harness/names.h"
 #include "harness/outcome.h"
 #include "harness/texts.h"
 
@@ -18,7 +19,8 @@ class Generator {
     program_.name = "random-" + std::to_string(below(1000));
     const char* docs[] = {"", "One sentence.", "Quotes \" and \\ and\nlines, tabs\t, UTF-8 \xC3\xA9.", " spaces "};
     program_.doc = docs[below(4)];
-    if (chance(2)) program_.devices.push_back({"d", chance(2) ? DeviceClass::recoverable : DeviceClass::shares_cpu_tables, {}});
+    const DeviceClass device_class = chance(2) ? DeviceClass::recoverable : DeviceClass::shares_cpu_tables;
+    if (chance(2)) program_.devices.push_back({"d", device_class, {}});
     make_processes();
     make_regions();
     make_threads();
@@ -77,7 +79,7 @@ class Generator {
   }
 
   bool any_thread(const std::string& name) const {
-    return std::any_of(program_.threads.begin(), program_.threads.end(), [&](const Thread& t) { return t.name == name; });
+    return find_named(program_.threads, name) >= 0;
   }
 
   int ancestor(int process) {
@@ -191,8 +193,8 @@ class Generator {
         observe.process2 = below(processes());
         observe.cell2 = cell(observe.process2);
       }
-      const bool twice = std::find(program_.observes.begin(), program_.observes.end(), observe) != program_.observes.end();
-      if (!twice) program_.observes.push_back(observe);
+      std::vector<Observe>& all = program_.observes;
+      if (std::find(all.begin(), all.end(), observe) == all.end()) all.push_back(observe);
     }
   }
 

@@ -262,7 +262,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
     note(where + (trial.allowed.complete ? ": an outcome that is not allowed" : ": an outcome that was not predicted"));
   if (healthy && !trial.health.empty()) note(where + ": " + trial.health.front());
   if (trial.machines_lost > 0 && !machine->usable() && !trial.lost.empty()) {
-    note(where + ": " + trial.lost);
+    note(where + ": the machine was lost: " + trial.lost);
     write("lost", {{"scenario", trial.program.name}, {"target", trial.target}, {"seed", work.plan.seed},
                    {"why", trial.lost}, {"words", trial.words}, {"health", trial.health}});
   }
@@ -302,12 +302,10 @@ void Runner::close(Pair& pair) {
 void Runner::run_by_iterations() {
   for (Pair& pair : pairs_) {
     while (!pair.closed && !stopped() && pair.trial.iterations < options_.iterations) {
-      const std::uint64_t before = pair.trial.iterations;
-      slice(pair, options_.iterations - before, std::nullopt);
-      if (!pair.closed && pair.trial.iterations == before && pair.trial.machines_lost == 0) {
-        if (!stopped()) pair.trial.undecided = "the agent ended without an iteration";
-        break;
-      }
+      const int lost = pair.trial.machines_lost;
+      slice(pair, options_.iterations - pair.trial.iterations, std::nullopt);
+      // Goes on after a loss only: iterations that gave no outcome (a hang) are not made up for.
+      if (pair.trial.machines_lost == lost) break;
     }
     if (stopped()) return;
     close(pair);

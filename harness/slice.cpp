@@ -49,7 +49,7 @@ void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
 // The machine died or went silent: its last words tell why, and whether the kernel saw it coming.
 void add_loss(Machine& machine, std::uint64_t mark, const std::string& how, Trial& trial) {
   trial.machines_lost++;
-  trial.lost = "the machine was lost: " + how;
+  trial.lost = how;
   trial.words = machine.console_since(mark);
   if (!trial.health.empty()) return;
   // The report begins at the first splat, however much came after it.

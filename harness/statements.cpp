@@ -118,7 +118,9 @@ class Reader {
                            std::to_string(region.pages));
     }
     const bool place = target.count == 1 || target.count == region.pages;
-    if (!place && target.count != range.count) cursor_.fail(to, "mremap keeps the length: name the first page of its target");
+    if (!place && target.count != range.count) {
+      cursor_.fail(to, "mremap keeps the length: name the first page of its target");
+    }
     return op::Mremap{range, {target.region, target.first}};
   }
 
@@ -136,10 +138,13 @@ class Reader {
   Operation fork() {
     const Token& token = cursor_.peek();
     const int process = read_process(cursor_, program_);
-    if (process == thread_.process) cursor_.fail(token, "process " + quoted(token) + " cannot fork itself: name its child");
+    if (process == thread_.process) {
+      cursor_.fail(token, "process " + quoted(token) + " cannot fork itself: name its child");
+    }
     Process& child = program_.processes[process];
     if (child.parent >= 0) {
-      cursor_.fail(token, "process " + quoted(token) + " is forked twice: first on line " + std::to_string(fork_line(process)));
+      const std::string first = std::to_string(fork_line(process));
+      cursor_.fail(token, "process " + quoted(token) + " is forked twice: first on line " + first);
     }
     child.parent = thread_.process;
     return op::Fork{process};

@@ -10,9 +10,9 @@ namespace {
 constexpr Capabilities everything{DeviceClass::recoverable, {}, true, true, true};
 
 Program program(const std::string& statement) {
-  return parse("scenario x\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw\nthread P.t\n  fork C\nprocess C\n  " + statement +
-                   "\n",
-               "x.scn");
+  const std::string head =
+      "scenario x\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw\nthread P.t\n  fork C\nprocess C\n  ";
+  return parse(head + statement + "\n", "x.scn");
 }
 
 TEST(Target, RunsWhatItCanDo) {

@@ -40,7 +40,7 @@ std::string reason(const Trial& trial) {
       return count == 1 ? "1 outcome is not allowed" : std::to_string(count) + " outcomes are not allowed";
     }
     case Verdict::health: return trial.health.front();
-    case Verdict::lost: return trial.lost;
+    case Verdict::lost: return "the machine was lost: " + trial.lost;
     case Verdict::hang: return trial.hang;
     case Verdict::error: return trial.error;
     case Verdict::skipped: return trial.skipped;

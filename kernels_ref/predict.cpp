@@ -4,7 +4,7 @@
 #include <set>
 
 #include "kernels_ref/explorer.h"
-#include "kernels_ref/mmap.h"
+#include "kernels_ref/shape.h"
 
 namespace faultline {
 
@@ -33,92 +33,6 @@ std::string finding_text(int broken) {
     case Broken::count_: break;
   }
   return "?";
-}
-
-Shape make_shape(const Program& program, const Facets& facets) {
-  Shape shape;
-  shape.program = &program;
-  shape.device_class = facets.device_class;
-  shape.dropped = facets.dropped;
-  for (std::size_t r = 0; r < program.regions.size(); ++r) {
-    shape.first_slot[r] = static_cast<std::uint8_t>(shape.slots);
-    for (int p = 0; p < program.regions[r].pages; ++p) {
-      shape.region_of[shape.slots] = static_cast<std::uint8_t>(r);
-      shape.page_of[shape.slots++] = static_cast<std::uint8_t>(p);
-    }
-  }
-  int results = 0;
-  std::array<bool, max_mms> uses{}, opens{};
-  const auto use = [&uses](Via via) {
-    if (!via.cpu()) uses[via.opener] = true;
-  };
-  for (std::size_t t = 0; t < program.threads.size(); ++t) {
-    const Thread& thread = program.threads[t];
-    shape.first_result[t] = static_cast<std::uint8_t>(results);
-    results += static_cast<int>(thread.statements.size());
-    use(thread.via);
-    for (const Statement& s : thread.statements) {
-      if (std::get_if<op::Exit>(&s.operation)) shape.mortal[thread.process] = true;
-      if (const auto* o = std::get_if<op::Kill>(&s.operation)) shape.mortal[o->process] = true;
-      if (std::get_if<op::Open>(&s.operation)) opens[thread.process] = true;
-      if (const auto* o = std::get_if<op::Load>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Store>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Migrate>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Snapshot>(&s.operation)) use(o->via);
-    }
-  }
-  for (int p = 0; p < max_mms; ++p)
-    shape.opens_first[p] = uses[p] && !opens[p] && facets.device_class == DeviceClass::recoverable;
-  return shape;
-}
-
-// Where the threads start: roots with their regions mapped and populated by CPU stores, devices open.
-void start(const Shape& shape, World& w) {
-  State state;  // map_pages and its like want a Cpu; only the World of this one is used
-  state.world = w;
-  const Program& program = *shape.program;
-  for (std::size_t p = 0; p < program.processes.size(); ++p) {
-    if (program.processes[p].parent >= 0) continue;
-    ProcessState& process = state.world.process[p];
-    process.life = ProcessState::Life::alive;
-    process.started = 1;
-    int first_thread = 0;
-    for (std::size_t t = program.threads.size(); t-- > 0;) {
-      if (program.threads[t].process != static_cast<int>(p)) continue;
-      ++process.threads;
-      first_thread = static_cast<int>(t);
-    }
-    const MmId mm = static_cast<MmId>(p);
-    state.world.mm[mm].users = process.threads;
-    const Cpu cpu{&shape, &state, first_thread};
-    for (std::size_t r = 0; r < program.regions.size(); ++r) {
-      const Region& region = program.regions[r];
-      if (region.owner != mm || region.backing == Backing::none) continue;
-      const Slot from = shape.first_slot[r], to = from + region.pages - 1;
-      map_pages(cpu, mm, from, to, region.backing, region.protection);
-      if (!region.initial) continue;
-      for (Slot s = from; s <= to; ++s) {
-        const Contents contents{static_cast<std::uint8_t>(s), static_cast<std::uint8_t>(*region.initial)};
-        const bool shared = region.backing == Backing::anon_shared;
-        const FrameId f = alloc_frame(cpu, shared ? Frame::Kind::shared : Frame::Kind::anon, contents);
-        set_pte(state.world, mm, s, page_pte(f, region.protection.write));
-        if (shared) {
-          const VmaPage& vma = state.world.mm[mm].vma[s];
-          state.world.object[vma.object].frame[vma.object_page] = static_cast<std::uint8_t>(f);
-          get_ref(state.world, f);
-        } else {
-          state.world.frame[f].exclusive = 1;
-          prepare_anon_vma(cpu, mm, s);
-        }
-      }
-    }
-    if (shape.opens_first[p]) {
-      process.descriptors = static_cast<std::uint8_t>(1 << p);
-      state.world.mm[mm].notifiers = 1;
-      state.world.mirror[mm].files = 1;
-    }
-  }
-  w = state.world;
 }
 
 Cell cell_of(const Shape& shape, int slot) { return {shape.region_of[slot], shape.page_of[slot]}; }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bitset>
+#include <optional>
 #include <string_view>
 
 namespace faultline::ref {
@@ -71,6 +72,8 @@ enum class Rule {
 inline constexpr int rule_count = static_cast<int>(Rule::count_);
 using Rules = std::bitset<rule_count>;  // set = dropped
 
+// "cow-copies-contents" and so on.
 std::string_view rule_name(Rule rule);
+std::optional<Rule> rule_named(std::string_view name);
 
 }  // namespace faultline::ref

@@ -1,0 +1,138 @@
+#include "harness/app/agent_runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <exception>
+#include <new>
+#include <system_error>
+
+namespace faultline::agent {
+namespace {
+
+[[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+
+// Writes events as lines. When the agent is gone there is nobody to run for.
+class PipeListener : public RunListener {
+ public:
+  PipeListener(std::uint64_t id, int fd, const std::atomic<bool>& stop) : id_(id), fd_(fd), stop_(stop) {}
+
+  void batch(const Batch& batch) override { send(BatchEvent{id_, batch}); }
+  void hang(const Hang& hang) override { send(HangEvent{id_, hang}); }
+  void error(const std::string& message) override { send(ErrorEvent{id_, message}); }
+  bool stop_requested() override { return stop_.load(); }
+
+  void send(const Event& event) {
+    const std::string line = to_line(event) + "\n";
+    for (std::size_t sent = 0; sent < line.size();) {
+      const ssize_t wrote = write(fd_, line.data() + sent, line.size() - sent);
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote <= 0) _exit(1);
+      sent += static_cast<std::size_t>(wrote);
+    }
+  }
+
+ private:
+  const std::uint64_t id_;
+  const int fd_;
+  const std::atomic<bool>& stop_;
+};
+
+// The processes under test inherit these: none of them may hold the client's stream open, or read from it.
+void let_go_of_the_stream() {
+  const int null = open("/dev/null", O_RDWR);
+  if (null < 0) return;
+  dup2(null, STDIN_FILENO);
+  dup2(null, STDOUT_FILENO);
+  if (null > STDERR_FILENO) close(null);
+}
+
+[[noreturn]] void be_the_runner(std::uint64_t id, const Program& program, Target& target, Frames* frames,
+                                const RunPlan& plan, int fd, const std::atomic<bool>& stop) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  let_go_of_the_stream();
+  PipeListener listener(id, fd, stop);
+  try {
+    const std::uint64_t iterations = execute(program, target, frames, plan, listener);
+    listener.send(DoneEvent{id, iterations});
+  } catch (const std::exception& error) {
+    listener.error(error.what());
+    listener.send(DoneEvent{id, 0});
+  }
+  _exit(0);
+}
+
+}  // namespace
+
+Runner::Runner(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan)
+    : id_(id) {
+  void* shared = mmap(nullptr, sizeof *stop_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) fail("mmap");
+  stop_ = new (shared) std::atomic<bool>(false);
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
+  pid_ = fork();
+  if (pid_ < 0) fail("fork of the runner");
+  if (pid_ == 0) {
+    close(ends[0]);
+    be_the_runner(id, program, target, frames, plan, ends[1], *stop_);
+  }
+  setpgid(pid_, pid_);  // as the runner does: whoever is first
+  close(ends[1]);
+  events_ = ends[0];
+  fcntl(events_, F_SETFL, O_NONBLOCK);
+  life_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
+  if (life_ < 0) fail("pidfd_open");
+}
+
+Runner::~Runner() {
+  kill(-pid_, SIGKILL);
+  kill(pid_, SIGKILL);
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  // What was below it comes to us, if the agent is a subreaper. A stuck process stays.
+  constexpr int tries = 200;
+  for (int i = 0; i < tries; ++i) {
+    const pid_t orphan = waitpid(-1, nullptr, __WALL | WNOHANG);
+    if (orphan < 0) break;
+    if (orphan == 0) usleep(1000);
+  }
+  close(events_);
+  close(life_);
+  munmap(stop_, sizeof *stop_);
+}
+
+void Runner::ask_to_stop() { stop_->store(true); }
+
+void Runner::drain() {
+  char buffer[65536];
+  for (;;) {
+    const ssize_t got = read(events_, buffer, sizeof buffer);
+    if (got > 0) lines_.feed({buffer, static_cast<std::size_t>(got)});
+    else if (got < 0 && errno == EINTR) continue;
+    else return;
+  }
+}
+
+std::optional<std::string> Runner::next_line() {
+  drain();
+  return lines_.next();
+}
+
+std::optional<std::string> Runner::ended() {
+  siginfo_t info{};
+  if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+    return std::nullopt;
+  if (info.si_code == CLD_EXITED) return "exit status " + std::to_string(info.si_status);
+  return "signal " + std::to_string(info.si_status);
+}
+
+}  // namespace faultline::agent

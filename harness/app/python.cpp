@@ -1,0 +1,400 @@
+// The Python module: parse, predict, run, judge. Values go out as plain dicts and lists; runs happen in the
+// agent's process, with the GIL released.
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <dlfcn.h>
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "harness/app/app.h"
+#include "harness/diagnostic.h"
+#include "harness/known_bugs.h"
+#include "harness/parser.h"
+#include "harness/printer.h"
+#include "harness/slice.h"
+#include "harness/words.h"
+#include "kernels_ref/predict.h"
+
+namespace py = pybind11;
+using namespace pybind11::literals;
+
+namespace faultline::app {
+namespace {
+
+// Asks Python now and then whether someone pressed Ctrl-C; the exception is kept for when it can be raised.
+class Interrupts {
+ public:
+  Stop asked() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_) {
+      next_ = now + std::chrono::milliseconds(100);
+      const py::gil_scoped_acquire gil;
+      if (PyErr_CheckSignals() != 0) {
+        count_++;
+        try {
+          throw py::error_already_set();
+        } catch (...) {
+          error_ = std::current_exception();
+        }
+      }
+    }
+    return count_ == 0 ? Stop::none : count_ == 1 ? Stop::soon : Stop::now;
+  }
+  // With the GIL held.
+  void raise() {
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+  std::exception_ptr error_;
+  int count_ = 0;
+};
+
+std::vector<std::string> keys_of(const std::vector<Observable>& observables) {
+  std::vector<std::string> keys;
+  for (const Observable& observable : observables) keys.push_back(observable.key);
+  return keys;
+}
+
+py::dict to_dict(const std::vector<Observable>& observables, const Outcome& outcome) {
+  py::dict result;
+  for (std::size_t i = 0; i < observables.size(); ++i) result[py::str(observables[i].key)] = outcome.at(i);
+  return result;
+}
+
+DeviceClass class_of(const std::string& word) {
+  if (const auto found = words::find(words::device_classes, word)) return *found;
+  throw py::value_error("unknown device class '" + word + "'; there are recoverable and shares-cpu-tables");
+}
+
+using Source = std::variant<std::shared_ptr<Program>, std::string>;
+
+std::shared_ptr<Program> program_of(const Source& source) {
+  if (const auto* program = std::get_if<std::shared_ptr<Program>>(&source)) return *program;
+  return std::make_shared<Program>(parse(std::get<std::string>(source), "<text>"));
+}
+
+std::string text_of(const Source& source) {
+  if (const auto* text = std::get_if<std::string>(&source)) return *text;
+  return print(*std::get<std::shared_ptr<Program>>(source));
+}
+
+// An answer of the reference together with its program, so that it can be read and projected.
+struct Prediction {
+  std::shared_ptr<Program> program;
+  DeviceClass device_class = DeviceClass::recoverable;
+  Allowed allowed;
+};
+
+std::shared_ptr<Prediction> predict_source(const Source& source, const std::optional<std::string>& device_class,
+                                           const std::optional<std::uint64_t>& states) {
+  auto result = std::make_shared<Prediction>();
+  result->program = program_of(source);
+  result->device_class = device_class ? class_of(*device_class) : class_of_claims(*result->program);
+  Facets facets;
+  facets.device_class = result->device_class;
+  Budget budget;
+  if (states) budget.states = *states;
+  Interrupts interrupts;
+  {
+    const py::gil_scoped_release release;
+    result->allowed = predict(*result->program, facets, budget,
+                              [&](std::uint64_t) { return interrupts.asked() == Stop::none; });
+  }
+  interrupts.raise();
+  return result;
+}
+
+py::list outcomes_of(const Prediction& prediction) {
+  py::list list;
+  for (const Outcome& outcome : prediction.allowed.outcomes)
+    list.append(to_dict(prediction.allowed.schema, outcome));
+  return list;
+}
+
+py::list claims_of(const Prediction& prediction) {
+  static constexpr const char* states[] = {"holds", "refuted", "undecided"};
+  py::list list;
+  for (const Claim& claim : prediction.program->claims) {
+    const ClaimCheck check = check_claim(claim, prediction.allowed);
+    std::string text = print(claim);
+    while (text.ends_with('\n')) text.pop_back();
+    py::object example = py::none();
+    if (check.counterexample) example = to_dict(prediction.allowed.schema, *check.counterexample);
+    list.append(py::dict("claim"_a = text, "state"_a = states[static_cast<int>(check.state)],
+                         "counterexample"_a = example));
+  }
+  return list;
+}
+
+// The sight whose schema has just these keys.
+std::optional<Sight> sight_of(const Program& program, const std::map<std::string, std::string>& outcome) {
+  for (const Sight sight : {Sight{true, true}, Sight{false, true}, Sight{true, false}, Sight{false, false}}) {
+    const std::vector<std::string> keys = keys_of(schema(program, sight));
+    if (keys.size() == outcome.size() &&
+        std::all_of(keys.begin(), keys.end(), [&](const std::string& key) { return outcome.contains(key); }))
+      return sight;
+  }
+  return std::nullopt;
+}
+
+std::string judge_outcomes(const Source& source, const Prediction& prediction,
+                           const std::vector<std::map<std::string, std::string>>& outcomes) {
+  const std::shared_ptr<Program> program = program_of(source);
+  if (outcomes.empty()) return verdict_text(judge(prediction.allowed, {}));
+  const std::optional<Sight> sight = sight_of(*program, outcomes.front());
+  if (!sight) throw py::value_error("the outcome's keys are not those of the program's schema");
+  const Allowed allowed = project(prediction.allowed, *program, *sight);
+  std::vector<Outcome> seen;
+  for (const auto& outcome : outcomes) {
+    if (sight_of(*program, outcome) != sight) throw py::value_error("the outcomes have different keys");
+    Outcome texts;
+    for (const Observable& observable : allowed.schema) texts.push_back(outcome.at(observable.key));
+    seen.push_back(std::move(texts));
+  }
+  return verdict_text(judge(allowed, seen));
+}
+
+std::string module_path() {
+  Dl_info info{};
+  return ::dladdr(reinterpret_cast<const void*>(&module_path), &info) && info.dli_fname
+             ? std::filesystem::absolute(info.dli_fname).string()
+             : "";
+}
+
+// An agent that stays: thousands of programs can be run on it. A dead one is replaced at the next run.
+class PythonMachine {
+ public:
+  PythonMachine(const std::string& place, const std::string& kernel, const std::string& append) : place_(place) {
+    if (!place.empty() && place != "lab") throw py::value_error("a machine is '' (this one) or 'lab'");
+    folder_ = (std::filesystem::temp_directory_path() / "faultline-XXXXXX").string();
+    if (!::mkdtemp(folder_.data())) throw std::system_error(errno, std::generic_category(), folder_);
+    make_ = machines(project_root(module_path()), {kernel, append}, folder_ + "/");
+    (void)session();
+  }
+  ~PythonMachine() { close(); }
+
+  // With the GIL held.
+  Session& session() {
+    if (session_ && !session_->usable()) session_.reset();
+    if (!session_) {
+      if (closed_) throw std::runtime_error("this machine is closed");
+      Machine::Spec spec = make_(place_, ++started_);
+      spec.dies_with_us = false;  // it would end with the thread that made it; the stream's end ends it too
+      Interrupts interrupts;
+      try {
+        const py::gil_scoped_release release;
+        session_ = std::make_unique<Session>(spec, Session::Patience{}, [&] { return interrupts.asked(); },
+                                             std::function<void(const std::string&)>{});
+      } catch (const StartFailure& failure) {
+        interrupts.raise();
+        std::string message = std::string("the machine does not start: ") + failure.what();
+        for (const std::string& word : failure.words) message += "\n  " + word;
+        throw std::runtime_error(message);
+      }
+    }
+    return *session_;
+  }
+  void close() {
+    closed_ = true;
+    {
+      const py::gil_scoped_release release;
+      session_.reset();
+    }
+    std::error_code error;
+    if (!folder_.empty()) std::filesystem::remove_all(folder_, error);
+  }
+  bool crash() { return session().machine().send(agent::to_line(agent::CrashRequest{})); }
+  int started() const { return started_; }
+  std::mutex& mutex() { return mutex_; }
+
+ private:
+  std::string place_;
+  std::string folder_;
+  std::function<Machine::Spec(const std::string&, int)> make_;
+  std::unique_ptr<Session> session_;
+  std::mutex mutex_;
+  int started_ = 0;
+  bool closed_ = false;
+};
+
+py::dict hello_of(PythonMachine& machine) {
+  const agent::HelloEvent& hello = machine.session().hello();
+  py::dict targets;
+  for (const agent::TargetInfo& target : hello.targets) {
+    const Capabilities& can = target.capabilities;
+    targets[py::str(target.name)] =
+        py::dict("available"_a = target.available, "why"_a = target.why,
+                 "device_class"_a = words::text(words::device_classes, can.device_class),
+                 "faults"_a = can.sight.faults, "identity"_a = can.sight.identity, "migrate"_a = can.migrate,
+                 "snapshot"_a = can.snapshot, "inherited"_a = can.inherited);
+  }
+  return py::dict("agent"_a = hello.agent, "kernel"_a = hello.kernel, "arch"_a = hello.arch, "cpus"_a = hello.cpus,
+                  "root"_a = hello.root, "log"_a = hello.log, "targets"_a = targets);
+}
+
+py::dict to_dict(const Trial& trial) {
+  py::list outcomes;
+  for (const auto& [outcome, tally] : trial.seen)
+    outcomes.append(py::dict("outcome"_a = to_dict(trial.allowed.schema, outcome), "count"_a = tally.count,
+                             "first"_a = tally.iteration, "allowed"_a = allowed_by(trial.allowed, outcome).has_value()));
+  py::list forbidden;
+  for (const Outcome& outcome : not_allowed(trial)) forbidden.append(to_dict(trial.allowed.schema, outcome));
+  return py::dict("verdict"_a = verdict_text(verdict(trial)), "reason"_a = reason(trial), "outcomes"_a = outcomes,
+                  "not_allowed"_a = forbidden, "allowed"_a = trial.allowed.outcomes.size(),
+                  "allowed_seen"_a = allowed_seen(trial), "complete"_a = trial.allowed.complete,
+                  "iterations"_a = trial.iterations, "seconds"_a = trial.seconds, "seed"_a = trial.seed,
+                  "target"_a = trial.target, "kernel"_a = trial.kernel, "health"_a = trial.health,
+                  "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost,
+                  "words"_a = trial.words, "error"_a = trial.error, "skipped"_a = trial.skipped);
+}
+
+py::dict run_source(const Source& source, const std::string& target, std::uint64_t iterations,
+                    std::optional<std::uint64_t> seed, std::shared_ptr<PythonMachine> machine,
+                    std::shared_ptr<Prediction> prediction, double deadline) {
+  const TargetWord word = [&] {
+    try {
+      return parse_target(target);
+    } catch (const BadInput& error) {
+      throw py::value_error(error.what());
+    }
+  }();
+  const std::shared_ptr<Program> program = program_of(source);
+  if (!machine) machine = std::make_shared<PythonMachine>(word.place, "", "");
+  Interrupts interrupts;
+  std::unique_lock<std::mutex> lock(machine->mutex(), std::defer_lock);
+  {
+    const py::gil_scoped_release release;
+    lock.lock();
+  }
+  Session& session = machine->session();
+  const agent::TargetInfo* info = find_target(session.hello(), word.name);
+  Trial trial;
+  trial.target = target;
+  trial.program = *program;
+  trial.kernel = session.hello().kernel;
+  trial.seed = seed ? *seed : std::random_device{}();
+  trial.started = true;
+  if (!info || !info->available) throw std::runtime_error("the target " + target + " is not here: " + (info ? info->why : ""));
+  trial.skipped = cannot_run(*program, info->capabilities);
+  if (!trial.skipped.empty()) return to_dict(trial);
+  if (!prediction) {
+    prediction = predict_source(program, words::text(words::device_classes, info->capabilities.device_class), {});
+  } else if (prediction->device_class != info->capabilities.device_class) {
+    throw py::value_error("the prediction is for another device class than the target's");
+  }
+  trial.allowed = project(prediction->allowed, *program, info->capabilities.sight);
+  for (const std::string& name : trial.allowed.known_bugs) {
+    const KnownBug* bug = find_known_bug(name);
+    if (!bug || bug->target == word.name) trial.skipped = known_bug_text(name);
+  }
+  if (!trial.skipped.empty()) return to_dict(trial);
+  Session::Slice slice;
+  slice.target = word.name;
+  slice.text = text_of(source);
+  slice.file = program->name;
+  slice.plan.seed = trial.seed;
+  slice.plan.iterations = iterations;
+  slice.plan.deadline_ms = static_cast<int>(deadline * 1000);
+  {
+    const py::gil_scoped_release release;
+    run_slice(session, slice, trial, {{}, {}, [&] { return interrupts.asked(); }});
+  }
+  interrupts.raise();
+  return to_dict(trial);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(faultline, module) {
+  module.doc() = "Predicts what a scenario of shared virtual memory may show, runs it, and judges what was seen.";
+
+  static PyObject* parse_error = PyErr_NewException("faultline.ParseError", PyExc_ValueError, nullptr);
+  module.attr("ParseError") = py::handle(parse_error);
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const ParseError& error) {
+      const Diagnostic& diagnostic = error.diagnostic();
+      py::object value = py::reinterpret_borrow<py::object>(parse_error)(render(diagnostic));
+      value.attr("file") = diagnostic.file;
+      value.attr("line") = diagnostic.place.line;
+      value.attr("column") = diagnostic.place.column;
+      value.attr("message") = diagnostic.message;
+      value.attr("suggestion") = diagnostic.suggestion;
+      PyErr_SetObject(parse_error, value.ptr());
+    }
+  });
+
+  py::class_<Program, std::shared_ptr<Program>>(module, "Program")
+      .def_readonly("name", &Program::name)
+      .def_readonly("doc", &Program::doc)
+      .def_property_readonly("threads", [](const Program& program) {
+        py::dict threads;
+        for (const Thread& thread : program.threads) {
+          py::list statements;
+          for (const Statement& statement : thread.statements) statements.append(print(program, thread, statement));
+          threads[py::str(thread.name)] = statements;
+        }
+        return threads;
+      }, "Statements by thread")
+      .def_property_readonly("claims", [](const Program& program) {
+        std::vector<std::string> texts;
+        for (const Claim& claim : program.claims) texts.push_back(print(claim));
+        return texts;
+      })
+      .def("schema", [](const Program& program, bool faults, bool identity) {
+        return keys_of(schema(program, {faults, identity}));
+      }, "faults"_a = true, "identity"_a = true, "Keys of what can be observed")
+      .def("print", [](const Program& program) { return print(program); }, "Text that parses to the same program")
+      .def("__str__", [](const Program& program) { return print(program); })
+      .def("__repr__", [](const Program& program) { return "<faultline.Program " + program.name + ">"; })
+      .def("__eq__", [](const Program& a, const Program& b) { return a == b; }, py::is_operator());
+
+  py::class_<Prediction, std::shared_ptr<Prediction>>(module, "Allowed")
+      .def_property_readonly("schema", [](const Prediction& each) { return keys_of(each.allowed.schema); })
+      .def_property_readonly("outcomes", outcomes_of, "A dict for each allowed outcome")
+      .def_property_readonly("complete", [](const Prediction& each) { return each.allowed.complete; })
+      .def_property_readonly("states", [](const Prediction& each) { return each.allowed.states; })
+      .def_property_readonly("executions", [](const Prediction& each) { return each.allowed.executions; })
+      .def_property_readonly("seconds", [](const Prediction& each) { return each.allowed.seconds; })
+      .def_property_readonly("known_bugs", [](const Prediction& each) { return each.allowed.known_bugs; })
+      .def_property_readonly("findings", [](const Prediction& each) { return each.allowed.findings; })
+      .def_property_readonly("device_class", [](const Prediction& each) {
+        return words::text(words::device_classes, each.device_class);
+      })
+      .def_property_readonly("claims", claims_of)
+      .def("__len__", [](const Prediction& each) { return each.allowed.outcomes.size(); });
+
+  py::class_<PythonMachine, std::shared_ptr<PythonMachine>>(module, "Machine")
+      .def(py::init<const std::string&, const std::string&, const std::string&>(), "place"_a = "", "kernel"_a = "",
+           "append"_a = "", "place: '' for this machine, 'lab' for the virtual lab")
+      .def_property_readonly("hello", hello_of)
+      .def_property_readonly("started", &PythonMachine::started, "How many times it had to be started")
+      .def("crash", &PythonMachine::crash, "Panics the lab's kernel (append='faultline.crash=1')")
+      .def("close", &PythonMachine::close)
+      .def("__enter__", [](std::shared_ptr<PythonMachine> machine) { return machine; })
+      .def("__exit__", [](PythonMachine& machine, const py::args&) { machine.close(); });
+
+  module.def("parse", [](const std::string& text, const std::string& file) {
+    return std::make_shared<Program>(parse(text, file));
+  }, "text"_a, "file"_a = "<text>", "Scenario text to a Program; raises ParseError");
+  module.def("predict", predict_source, "program"_a, "device_class"_a = py::none(), "states"_a = py::none(),
+             "Every outcome that a healthy kernel can show; `states` is the budget");
+  module.def("run", run_source, "program"_a, "target"_a = "host", "iterations"_a = 1000, "seed"_a = py::none(),
+             "machine"_a = nullptr, "allowed"_a = nullptr, "deadline"_a = 0.0,
+             "Runs a program in the agent's process and compares with what is allowed");
+  module.def("judge", judge_outcomes, "program"_a, "allowed"_a, "outcomes"_a,
+             "The verdict over outcomes, each a dict of key to text");
+}
+
+}  // namespace faultline::app

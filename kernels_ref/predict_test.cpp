@@ -1,0 +1,117 @@
+// The reference against what is known of the kernel: each test names the fact it stands for.
+#include "kernels_ref/predict.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "harness/parser.h"
+#include "kernels_ref/rules.h"
+
+namespace faultline {
+namespace {
+
+constexpr const char* head = "scenario t\n  \"test\"\ndevice d: recoverable\nprocess P\n  a: 2 pages anon rw = 5\n  b: 2 pages none\n";
+
+Allowed of(const std::string& body, const Facets& facets = {}) { return predict(parse(head + body, "test"), facets); }
+
+// Outcomes of the named observables only, each once, as "key=text key=text".
+std::vector<std::string> seen(const std::string& body, const std::vector<std::string>& keys, const Facets& facets = {}) {
+  const Allowed allowed = of(body, facets);
+  EXPECT_TRUE(allowed.complete);
+  EXPECT_TRUE(allowed.findings.empty()) << allowed.findings.front();
+  std::vector<std::string> texts;
+  for (const Outcome& o : allowed.outcomes) {
+    std::string text;
+    for (const std::string& key : keys) {
+      const auto at = std::find_if(allowed.schema.begin(), allowed.schema.end(), [&](const Observable& s) { return s.key == key; });
+      EXPECT_NE(at, allowed.schema.end()) << key;
+      text += (text.empty() ? "" : " ") + o[at - allowed.schema.begin()];
+    }
+    texts.push_back(text);
+  }
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  return texts;
+}
+
+using Texts = std::vector<std::string>;
+
+TEST(Predict, OneThreadHasOneOutcome) {
+  EXPECT_EQ(seen("thread P.t\n r0 = load a[0]\n store a[0] 7\n r1 = load a[0]\n", {"P.t:r0", "P.t:r1"}), Texts{"5 7"});
+}
+
+TEST(Predict, ValuesKeepTheirHome) {
+  EXPECT_EQ(seen("thread P.t\n mremap a -> b\n r0 = load b[1]\n r1 = load a[1]\n", {"P.t:r0", "P.t:r1"}),
+            Texts{"5@a[1] SIGSEGV"});
+}
+
+TEST(Predict, DontneedGivesZero) {
+  EXPECT_EQ(seen("thread P.t\n madvise a[0] dontneed\n r0 = load a[0]\n r1 = load a[1]\n", {"P.t:r0", "P.t:r1"}),
+            Texts{"zero 5"});
+}
+
+// change_pte_range leaves entries behind in TLBs until the one flush at the end of mprotect.
+TEST(Predict, StoreThroughStaleEntryUntilTheFlush) {
+  EXPECT_EQ(seen("thread P.t\n mprotect a r\n store b[0] 1\nthread P.u\n e0 = store a[0] 7\nobserve P:a[0]\n",
+                 {"P.u:e0", "P:a[0]"}),
+            (Texts{"SIGSEGV 5", "ok 7"}));
+}
+
+// The store orders of fork that hold and those that do not.
+TEST(Predict, ForkCutsMappingAfterMapping) {
+  const std::string fork = "thread P.f\n fork C\nprocess C\n r0 = load a[0]\n r1 = load a[1]\nthread P.u\n";
+  EXPECT_EQ(seen(fork + " store a[0] 1\n store a[1] 1\n", {"C:r0", "C:r1"}), (Texts{"1 1", "1 5", "5 5"}));
+  EXPECT_EQ(seen(fork + " store a[0] 1 via d\n store a[1] 1 via d\n", {"C:r0", "C:r1"}), (Texts{"1 1", "1 5", "5 5"}));
+}
+
+TEST(Predict, MigratedPageHitsOnTheDevice) {
+  EXPECT_EQ(seen("thread P.t\n m0 = migrate a to d via d\n g0 = load a[0] via d\n s0 = snapshot a via d\n",
+                 {"P.t:m0", "P.t:g0", "P.t:g0.faults", "P.t:s0"}),
+            Texts{"ok 5 hit DD"});
+}
+
+// A known bug of test_hmm: mprotect erases the entry of a page that lives on the device, and the next
+// READ takes the device's own page for one that the CPU can read.
+TEST(Predict, NamesKnownBugsThatAProgramRunsInto) {
+  const Allowed allowed = of("thread P.t\n migrate a to d via d\n mprotect a r\n load a[0] via d\n");
+  EXPECT_EQ(allowed.known_bugs, std::vector<std::string>{"test_hmm-read-private-oops"});
+}
+
+TEST(Predict, WaitForAProcessThatNeverEndsIsAFinding) {
+  const Allowed allowed = of("thread P.t\n fork C\n wait C\nprocess C\n");
+  EXPECT_EQ(allowed.findings, std::vector<std::string>{"a thread waits for ever"});
+}
+
+TEST(Predict, KilledThreadsTellOrDoNot) {
+  const auto texts = seen("thread P.t\n fork C\n kill C\n w0 = wait C\nprocess C\n store a[0] 1\n", {"C:#1", "P.t:w0"});
+  EXPECT_EQ(texts, (Texts{"ok killed", "unknown killed"}));
+}
+
+TEST(Predict, BudgetEndsIncomplete) {
+  const Program p = parse(std::string(head) + "thread P.t\n munmap a\nthread P.u\n load a[0]\n", "test");
+  EXPECT_FALSE(predict(p, {}, {.states = 5}).complete);
+  EXPECT_TRUE(predict(p).complete);
+  EXPECT_FALSE(predict(p, {}, {.states = 1'000'000}, [](std::uint64_t) { return false; }).outcomes.empty());
+}
+
+TEST(Predict, DroppedRuleShows) {
+  Facets broken;
+  broken.dropped.set(static_cast<int>(ref::Rule::fork_notifies));
+  const std::string body =
+      "thread P.g on d\n store a[0] 1\n store a[0] 2\nthread P.f\n fork C\n barrier x\nprocess C\n barrier x\n"
+      "observe C:a[0]\nthread P.h on d\n barrier x\n store a[0] 3\n";
+  EXPECT_FALSE(of(body, broken).findings.empty());
+  EXPECT_TRUE(of(body).findings.empty());
+}
+
+TEST(Rules, NamesAreDistinctAndFound) {
+  for (int r = 0; r < ref::rule_count; ++r) {
+    const auto rule = static_cast<ref::Rule>(r);
+    EXPECT_EQ(ref::rule_named(ref::rule_name(rule)), rule);
+  }
+  EXPECT_FALSE(ref::rule_named("no-such-rule"));
+}
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,72 @@
+#include "kernels_ref/rules.h"
+
+#include <array>
+
+namespace faultline::ref {
+
+namespace {
+
+// In the order of Rule.
+constexpr std::string_view names[] = {
+    "cow-copies-contents",
+    "cow-keeps-shared-page",
+    "cow-notifies",
+    "cow-rechecks-pte",
+    "zero-page-is-copied",
+    "read-fault-maps-zero-page",
+    "fault-checks-write",
+    "fault-checks-access",
+    "shared-fault-uses-cache",
+    "fork-write-protects",
+    "fork-protects-last-page",
+    "fork-notifies",
+    "fork-flushes",
+    "fork-skips-dontfork",
+    "fork-blocks-faults",
+    "fork-keeps-shared",
+    "munmap-notifies",
+    "munmap-flushes",
+    "munmap-zaps-last-page",
+    "mprotect-notifies",
+    "mprotect-flushes",
+    "mprotect-changes-ptes",
+    "mprotect-blocks-faults",
+    "mremap-notifies",
+    "mremap-flushes",
+    "mremap-moves-contents",
+    "dontneed-notifies",
+    "dontneed-zaps",
+    "dontneed-flushes",
+    "callback-erases",
+    "callback-stamps",
+    "callback-takes-lock",
+    "read-begin-waits",
+    "release-at-exit",
+    "hmm-faults-for-write",
+    "hmm-checks-write",
+    "hmm-checks-read",
+    "hmm-checks-sequence",
+    "device-rechecks",
+    "device-checks-write-tag",
+    "migrate-copies",
+    "migrate-back-copies",
+    "migrate-back-erases-entry",
+    "migrate-respects-write",
+    "close-evicts",
+    "mmget-guards",
+    "kill-ends-process",
+    "wait-waits",
+};
+static_assert(std::size(names) == rule_count);
+
+}  // namespace
+
+std::string_view rule_name(Rule rule) { return names[static_cast<int>(rule)]; }
+
+std::optional<Rule> rule_named(std::string_view name) {
+  for (int r = 0; r < rule_count; ++r)
+    if (names[r] == name) return static_cast<Rule>(r);
+  return std::nullopt;
+}
+
+}  // namespace faultline::ref
