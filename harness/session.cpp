@@ -22,6 +22,10 @@ std::string shortened(const std::string& line) {
   return line.size() <= 160 ? line : line.substr(0, 160) + "...";
 }
 
+std::string time_text(milliseconds time) {
+  return time.count() % 1000 ? std::to_string(time.count()) + " ms" : std::to_string(time.count() / 1000) + " s";
+}
+
 // How a machine ended, for a person.
 std::string death(Machine& machine) {
   const std::string how = machine.ending();
@@ -128,7 +132,7 @@ Session::Ended Session::run(const Slice& slice, const Handlers& handlers, const 
     if (stopped && wanted == Stop::soon && now - *stopped > stop_grace)
       return finish(Kind::interrupted, "the agent did not stop when it was asked to");
     if (now - alive > silence)
-      return finish(Kind::silent, "it said nothing for " + std::to_string(silence.count() / 1000) + " s");
+      return finish(Kind::silent, "it said nothing for " + time_text(silence));
     if (handlers.tick) handlers.tick();
 
     const Machine::Received received = machine_.receive(tick);

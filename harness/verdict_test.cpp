@@ -72,10 +72,10 @@ TEST(NearestAllowed, CountsObservables) {
 TEST(Judge, IncompletePredictionsForbidNothing) {
   const Outcome good{"ok", "0", "fault", "0", "same"};
   const Outcome bad{"ok", "9", "fault", "0", "same"};
-  EXPECT_EQ(judge(allowed_of(program(), {good}), std::vector{good}), Verdict::agree);
-  EXPECT_EQ(judge(allowed_of(program(), {good}), std::vector{good, bad}), Verdict::forbidden);
-  EXPECT_EQ(judge(allowed_of(program(), {good}, false), std::vector{good}), Verdict::agree);
-  EXPECT_EQ(judge(allowed_of(program(), {good}, false), std::vector{bad}), Verdict::inconclusive);
+  EXPECT_EQ(judge(allowed_of(program(), {good}), std::vector<Outcome>{good}), Verdict::agree);
+  EXPECT_EQ(judge(allowed_of(program(), {good}), std::vector<Outcome>{good, bad}), Verdict::forbidden);
+  EXPECT_EQ(judge(allowed_of(program(), {good}, false), std::vector<Outcome>{good}), Verdict::agree);
+  EXPECT_EQ(judge(allowed_of(program(), {good}, false), std::vector<Outcome>{bad}), Verdict::inconclusive);
   EXPECT_EQ(judge(allowed_of(program(), {good}), {}), Verdict::inconclusive);
 }
 

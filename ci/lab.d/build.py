@@ -5,8 +5,8 @@
     CACHE/work/<id>/    one per source and compiler: src (removed after a build),
                         obj (kept: the next build of this source starts from it)
 
-The mutants kernel is built in a copy of obj, from the same source path with the
-mutants in it, so that only what they touch is compiled again.
+The mutants kernel is built in obj as well, since objects hold their own path, with a
+copy of obj set aside: only what the mutants touch is compiled, and the copy comes back.
 """
 
 import fcntl
@@ -114,6 +114,7 @@ class Tree:
         self.root = os.path.join(cache_root(), "work", digest(source.identity, compiler()))
         self.src = os.path.join(self.root, "src")
         self.obj = os.path.join(self.root, "obj")
+        self.healthy = os.path.join(self.root, "obj-healthy")
         os.makedirs(self.root, exist_ok=True)
         self._lock = open(os.path.join(self.root, "lock"), "w", encoding="utf-8")
 
@@ -128,20 +129,35 @@ class Tree:
     def __exit__(self, *_):
         self._lock.close()
 
-    def make(self, obj, log, *words):
-        env = {**os.environ, **MAKE_ENV}
-        run_make(["make", "-C", self.src, f"O={obj}", f"-j{os.cpu_count()}", *words], env, log)
+    def set_aside(self):
+        """Keeps a copy of the healthy objects, complete once it has its name."""
+        partial = self.healthy + ".partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", self.obj, partial], check=True)
+        os.rename(partial, self.healthy)
 
-    def configure(self, obj, log):
+    def make_healthy(self):
+        """Takes the mutants out of source and objects, also after a build that was
+        killed."""
+        mutants.revert(self.src)
+        if os.path.isdir(self.healthy):
+            shutil.rmtree(self.obj, ignore_errors=True)
+            os.rename(self.healthy, self.obj)
+
+    def make(self, log, *words):
+        env = {**os.environ, **MAKE_ENV}
+        run_make(["make", "-C", self.src, f"O={self.obj}", f"-j{os.cpu_count()}", *words], env, log)
+
+    def configure(self, log):
         """tinyconfig plus the fragment; an unchanged result keeps its time, so that
         make compiles nothing again."""
-        config = os.path.join(obj, ".config")
+        config = os.path.join(self.obj, ".config")
         before = initramfs.read(config) if os.path.exists(config) else b""
         times = os.stat(config) if before else None
-        self.make(obj, log, "tinyconfig")
+        self.make(log, "tinyconfig")
         with open(config, "a", encoding="utf-8") as f:
             f.write(read_text(FRAGMENT))
-        self.make(obj, log, "olddefconfig")
+        self.make(log, "olddefconfig")
         missing = not_in_effect(read_text(FRAGMENT), read_text(config))
         if missing:
             raise LabError("this kernel does not take " + ", ".join(missing) +
@@ -159,7 +175,7 @@ class Tree:
         shim = os.path.join(self.root, "line-buffered.c")
         with open(shim, "w", encoding="utf-8") as f:
             f.write(LINE_BUFFERED)
-        self.make(self.obj, log, "headers")
+        self.make(log, "headers")
         command = ["gcc", "-static", "-O2", "-pthread", "-D_GNU_SOURCE=", "-w",
                    "-I", self.src, "-isystem", os.path.join(self.obj, "usr/include"),
                    "-I", os.path.join(self.src, "tools/testing/selftests"),
@@ -185,7 +201,7 @@ def build(source, with_mutants, keep):
         log = os.path.join(partial, "build.log")
         try:
             sources.unpack(source, tree.src)
-            mutants.revert(tree.src)  # left by a build that was killed
+            tree.make_healthy()
             compile_kernel(tree, partial, log, with_mutants)
             finish(tree, partial, log)
         except BaseException:
@@ -202,21 +218,18 @@ def build(source, with_mutants, keep):
 
 def compile_kernel(tree, partial, log, with_mutants):
     os.makedirs(tree.obj, exist_ok=True)
-    tree.configure(tree.obj, log)
-    tree.make(tree.obj, log, "bzImage")
-    if not with_mutants:
+    tree.configure(log)
+    tree.make(log, "bzImage")
+    if with_mutants:
+        tree.set_aside()
+        try:
+            mutants.apply(tree.src)
+            tree.make(log, "bzImage")
+            collect(tree.obj, partial)
+        finally:
+            tree.make_healthy()
+    else:
         collect(tree.obj, partial)
-        return
-    obj = tree.obj + "-mutants"
-    shutil.rmtree(obj, ignore_errors=True)
-    try:
-        subprocess.run(["cp", "-a", "--reflink=auto", tree.obj, obj], check=True)
-        mutants.apply(tree.src)
-        tree.make(obj, log, "bzImage")
-        collect(obj, partial)
-    finally:
-        mutants.revert(tree.src)
-        shutil.rmtree(obj, ignore_errors=True)
 
 
 def collect(obj, partial):

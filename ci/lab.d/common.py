@@ -1,11 +1,15 @@
 """What the lab's parts share: one kind of error, and where the cache is."""
 
+import ctypes
 import os
+import signal
 import sys
 
 BAD_INPUT = 2  # usage or input
 UNDECIDED = 3  # what was asked for is not there
 BROKEN = 4  # the lab itself failed
+
+PR_SET_PDEATHSIG = 1
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -20,6 +24,17 @@ class LabError(Exception):
 
 def note(message):
     print("lab: " + message, file=sys.stderr, flush=True)
+
+
+def die_with_parent():
+    """For Popen's preexec_fn: the child is killed when this process ends, however."""
+    parent = os.getpid()
+
+    def prepare():
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+    return prepare
 
 
 def cache_root():

@@ -90,11 +90,12 @@ MUTANTS = [
            [Edit(DRIVER, "dmirror_migrate_alloc_and_copy", "if (spage)\n",
                  "if (spage && !(faultline_mutant == 8 && args->npages > 1 &&\n"
                  "\t\t\t       addr + PAGE_SIZE == args->end))\n")]),
-    Mutant(9, "drv-migrate-grants-write", "driver", False,
-           "A page that is read-only in the CPU's table is writable on the device after "
-           "migration: a device store skips copy-on-write.",
-           [Edit(DRIVER, "dmirror_migrate_alloc_and_copy", "if ((*src & MIGRATE_PFN_WRITE) ||",
-                 "if ((*src & MIGRATE_PFN_WRITE) || faultline_mutant == 9 ||")]),
+    Mutant(9, "drv-migrate-keeps-entry", "driver", False,
+           "A page that the device had mapped before it was migrated to the device stays "
+           "mapped at its old, freed place: device stores are lost.",
+           [Edit(DRIVER, "dmirror_migrate_finalize_and_map", "entry = BACKING_PAGE(dpage);",
+                 "if (faultline_mutant == 9 && xa_load(&dmirror->pt, pfn))\n"
+                 "\t\t\tcontinue;\n\t\t$0")]),
     Mutant(10, "drv-fault-keeps-entry", "driver", False,
            "A CPU fault brings a page back, and the device keeps its own freed copy.",
            [Edit(DRIVER, "dmirror_devmem_fault_alloc_and_copy", "xa_erase(",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from common import LabError
+from common import LabError, die_with_parent
 
 PLAIN_EVERY_S = 15
 TTY_EVERY_S = 0.2
@@ -53,7 +53,7 @@ def run_make(command, env, log_path):
         log.flush()
         process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   start_new_session=True)
+                                   start_new_session=True, preexec_fn=die_with_parent())
         try:
             for line in process.stdout:
                 log.write(line)

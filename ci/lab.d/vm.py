@@ -4,20 +4,19 @@ The bytes pass through unchanged. Nothing outlives this process: QEMU gets SIGKI
 when its parent dies, and the initramfs lives in a memory file.
 """
 
-import ctypes
 import os
 import re
-import selectors
+import select
 import shlex
-import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import accel
 import initramfs
-from common import BAD_INPUT, LabError, note
+from common import BAD_INPUT, LabError, die_with_parent, note
 
 CHUNK = 1 << 16
 BOOT_LIMIT_S = 120  # to reach /init; TCG on a busy machine takes 10
@@ -32,7 +31,6 @@ APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=o
 STARTED = re.compile(rb"lab: (agent|command) starts")
 ENDED = re.compile(rb"lab: (?:agent|command) ended with status (\d+)")
 REFUSED = re.compile(rb"lab: (no virtio port|neither).*")
-PR_SET_PDEATHSIG = 1
 
 
 class Result:
@@ -84,14 +82,6 @@ def command_line(options, initrd_fd, agent_fd, console):
     ]
 
 
-def die_with_parent(parent):
-    def prepare():
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-    return prepare
-
-
 class Console:
     """The serial console's file, read as it grows."""
 
@@ -113,6 +103,8 @@ class Console:
 
     def last_words(self):
         lines = self.text().decode(errors="replace").replace("\r", "").splitlines()
+        if not lines:
+            return "  (nothing: does this kernel have a serial console?)"
         return "\n".join("  | " + line for line in lines[-LAST_WORDS:])
 
 
@@ -132,7 +124,7 @@ class Machine:
         self.port = mine
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            pass_fds=[initrd, its.fileno()], preexec_fn=die_with_parent(os.getpid()))
+            pass_fds=[initrd, its.fileno()], preexec_fn=die_with_parent())
         its.close()
         os.close(initrd)
         self.started = time.monotonic()
@@ -144,6 +136,13 @@ class Machine:
         self.process.kill()
         self.process.wait()
         self.port.close()
+
+    def hang_up(self):
+        """The guest sees the end of its input."""
+        try:
+            self.port.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has ended
 
     def age(self):
         return time.monotonic() - self.started
@@ -157,104 +156,64 @@ class Machine:
             return False
 
 
+class Input(threading.Thread):
+    """Feeds the port from a file descriptor; `ended` is the time of its end."""
+
+    def __init__(self, source, port):
+        super().__init__(daemon=True)
+        self.ended = None
+        self._source = source
+        self._port = port
+
+    def run(self):
+        try:
+            while True:
+                data = os.read(self._source, CHUNK)
+                if not data:
+                    break
+                self._port.sendall(data)
+        except OSError:
+            pass  # the machine has gone: the reading side will say so
+        self.ended = time.monotonic()
+
+
 def relay(machine, source, sink, timeout_s):
-    """Moves bytes until the machine ends or the input does. Returns why it stopped
-    the machine, or "" when that ended by itself.
+    """Moves bytes until the machine ends or the input does. Returns why the machine has
+    to be stopped, or "" when the session is over in good order.
 
     `source` may be None: then the session lasts until the machine ends."""
     port = machine.port
-    port.setblocking(False)
-    events = selectors.DefaultSelector()
-    events.register(port, selectors.EVENT_READ)
-    polled = source is not None
-    if polled:
-        try:
-            events.register(source, selectors.EVENT_READ)
-        except PermissionError:  # a plain file is always ready, and epoll says so
-            source, polled = pump(source), True
-            events.register(source, selectors.EVENT_READ)
-    pending = b""
-    input_ended = False
+    feed = Input(source, port)
+    if source is not None:
+        feed.start()
     booted = False
     last_output = time.monotonic()
     while True:
-        quiet = time.monotonic() - last_output
-        if not booted:
-            booted = bool(STARTED.search(machine.console.text()))
-            last_output = time.monotonic() if booted else last_output
-        elif input_ended and not pending and quiet > QUIET_S:
-            return ""
+        readable, _, _ = select.select([port], [], [], TICK_S)
+        now = time.monotonic()
+        if readable:
+            data = receive(port)
+            if not data or not write_all(sink, data):
+                return ""
+            booted = True
+            last_output = now
+        if not booted and STARTED.search(machine.console.text()):
+            booted = True
+            last_output = now
         if not booted and machine.age() > BOOT_LIMIT_S:
             return f"the guest did not reach its init within {BOOT_LIMIT_S} s"
         if timeout_s and machine.age() > timeout_s:
             return f"stopped after {timeout_s} s"
-        for key, mask in events.select(TICK_S):
-            if key.fileobj is port and mask & selectors.EVENT_READ:
-                data = receive(port)
-                if data is None:
-                    return ""
-                last_output = time.monotonic()
-                booted = booted or bool(data)
-                if not write_all(sink, data):
-                    return ""
-            if key.fileobj is port and mask & selectors.EVENT_WRITE:
-                pending = send(port, pending)
-            if key.fileobj == source:
-                pending = os.read(source, CHUNK)
-                if not pending:
-                    input_ended = True
-                    last_output = time.monotonic()
-                    events.unregister(source)
-                    continue
-                pending = send(port, pending)
-            balance(events, port, source, pending, input_ended)
-
-
-def balance(events, port, source, pending, input_ended):
-    """Reads input only while the port takes it, so that memory stays bounded."""
-    events.modify(port, selectors.EVENT_READ | (selectors.EVENT_WRITE if pending else 0))
-    if source is None or input_ended:
-        return
-    registered = source in events.get_map()
-    if pending and registered:
-        events.unregister(source)
-    elif not pending and not registered:
-        events.register(source, selectors.EVENT_READ)
-
-
-def pump(source):
-    """A pipe fed from a plain file by a child that dies with this process."""
-    reader = subprocess.Popen(["cat"], stdin=source, stdout=subprocess.PIPE,
-                              preexec_fn=die_with_parent(os.getpid()))
-    return reader.stdout.fileno() if keep(reader) else -1
-
-
-_kept = []
-
-
-def keep(value):
-    _kept.append(value)
-    return True
+        if booted and feed.ended and now - max(feed.ended, last_output) > QUIET_S:
+            return ""
 
 
 def receive(port):
-    """Bytes from the guest; None at its end."""
+    """Bytes from the guest, none at its end."""
     try:
-        return port.recv(CHUNK) or None
-    except BlockingIOError:
+        return port.recv(CHUNK)
+    except ConnectionError:
         return b""
-    except ConnectionError:
-        return None
-
-
-def send(port, data):
-    """Sends what fits, returns the rest."""
-    try:
-        return data[port.send(data):]
-    except BlockingIOError:
-        return data
-    except ConnectionError:
-        return b""  # the machine ended: the read side will tell
 
 
 def write_all(fd, data):
@@ -267,10 +226,6 @@ def write_all(fd, data):
         return False
 
 
-def on_signal(number, _):
-    raise SystemExit(128 + number)
-
-
 def run(options, base, overlay, source, sink):
     """Boots, relays, stops; returns a Result. Options: kernel, append, memory, cpus,
     accel, console, qemu, timeout, verbose."""
@@ -279,28 +234,29 @@ def run(options, base, overlay, source, sink):
         fd, console = tempfile.mkstemp(prefix="faultline-console-", suffix=".log")
         os.close(fd)
         note(f"console: {console}")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, on_signal)
     with Machine(options, base, overlay, console) as machine:
         reason = relay(machine, source, sink, options.timeout)
+        stopped = False
         if not reason:
-            machine.port.close()
-            if not machine.wait(STOP_LIMIT_S):
-                note("the guest was still running after its input ended: stopped")
+            machine.hang_up()
+            stopped = not machine.wait(STOP_LIMIT_S)
         code = machine.process.poll()
-    return judge(machine.console, reason, code, source is not None)
+    return judge(machine.console, reason, stopped, code)
 
 
-def judge(console, reason, code, has_input):
+def judge(console, reason, stopped, code):
+    """What the console and QEMU's status say about a machine that is no more."""
     text = console.text()
     ended = ENDED.search(text)
     refused = REFUSED.search(text)
     if refused:
-        reason = refused.group(0).decode(errors="replace")
+        reason = refused.group(0).decode(errors="replace").strip()
     elif b"Kernel panic" in text:
         reason = "the guest's kernel panicked"
-    elif not reason and code not in (0, None):
+    elif stopped:
+        note(f"the guest was still running {STOP_LIMIT_S} s after its session: stopped")
+    elif not reason and code:
         reason = f"QEMU failed with status {code}"
-    elif not reason and not ended and not (has_input and code is None):
+    elif not reason and not ended:
         reason = "the machine ended before its agent did"
     return Result(int(ended.group(1)) if ended else None, reason, console)

@@ -96,12 +96,18 @@ struct Prediction {
 };
 
 std::shared_ptr<Prediction> predict_source(const Source& source, const std::optional<std::string>& device_class,
-                                           const std::optional<std::uint64_t>& states) {
+                                           const std::optional<std::uint64_t>& states,
+                                           const std::vector<std::string>& without = {}) {
   auto result = std::make_shared<Prediction>();
   result->program = program_of(source);
   result->device_class = device_class ? class_of(*device_class) : class_of_claims(*result->program);
   Facets facets;
   facets.device_class = result->device_class;
+  for (const std::string& name : without) {
+    const std::optional<ref::Rule> rule = ref::rule_named(name);
+    if (!rule) throw py::value_error("unknown rule '" + name + "' (kernels_ref/rules.h)");
+    facets.dropped.set(static_cast<std::size_t>(*rule));
+  }
   Budget budget;
   if (states) budget.states = *states;
   Interrupts interrupts;
@@ -389,7 +395,14 @@ PYBIND11_MODULE(faultline, module) {
     return std::make_shared<Program>(parse(text, file));
   }, "text"_a, "file"_a = "<text>", "Scenario text to a Program; raises ParseError");
   module.def("predict", predict_source, "program"_a, "device_class"_a = py::none(), "states"_a = py::none(),
-             "Every outcome that a healthy kernel can show; `states` is the budget");
+             "without"_a = std::vector<std::string>{},
+             "Every outcome that a healthy kernel can show; `states` is the budget, `without` names rules of the "
+             "reference to drop");
+  module.def("rules", [] {
+    std::vector<std::string> names;
+    for (int r = 0; r < ref::rule_count; ++r) names.emplace_back(ref::rule_name(static_cast<ref::Rule>(r)));
+    return names;
+  }, "The rules of the reference, each a thing that a kernel function does");
   module.def("run", run_source, "program"_a, "target"_a = "host", "iterations"_a = 1000, "seed"_a = py::none(),
              "machine"_a = nullptr, "allowed"_a = nullptr, "deadline"_a = 0.0,
              "Runs a program in the agent's process and compares with what is allowed");

@@ -1,0 +1,96 @@
+#include "harness/agent_protocol.h"
+
+#include <gtest/gtest.h>
+
+namespace faultline::agent {
+namespace {
+
+void round_trip(const Request& request) {
+  const std::string line = to_line(request);
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  EXPECT_EQ(parse_request(line), request) << line;
+}
+
+void round_trip(const Event& event) {
+  const std::string line = to_line(event);
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  EXPECT_EQ(parse_event(line), event) << line;
+}
+
+std::string refusal(const std::string& line) {
+  try {
+    (void)parse_request(line);
+  } catch (const ProtocolError& error) {
+    return error.what();
+  }
+  return "(accepted)";
+}
+
+TEST(AgentProtocol, RequestsComeBack) {
+  round_trip(Request{HelloRequest{}});
+  round_trip(Request{StopRequest{}});
+  round_trip(Request{QuitRequest{}});
+  round_trip(Request{CrashRequest{}});
+  RunRequest run{7, "dmirror", "scenario s\n  \"a doc\"\n", "a.scn", {}};
+  run.plan = {UINT64_MAX, 1'000'000'000'000, 5, 123, std::nullopt};
+  round_trip(Request{run});
+  run.plan.parameters = Parameters{UINT64_MAX, {-1, 0, 3}, {{0, 20'000}, {7, 8}}};
+  round_trip(Request{run});
+}
+
+TEST(AgentProtocol, EventsComeBack) {
+  Capabilities can;
+  can.device_class = DeviceClass::recoverable;
+  can.sight = {true, false};
+  can.migrate = true;
+  round_trip(Event{HelloEvent{"1", "6.1 #1", "x86_64", 2, true, false, "why", {{"a", true, "", can}, {"b", false, "no", {}}}}});
+  Batch batch{100, 3, {9, {-1}, {{5}}}, {{{"ok", "7@b[1]"}, 2, 100}, {{"-", "zero"}, 1, 101}}, 12'345};
+  round_trip(Event{BatchEvent{7, batch}});
+  round_trip(Event{HealthEvent{7, {"WARNING: x", "Call Trace:"}}});
+  round_trip(Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}}}}}});
+  round_trip(Event{ErrorEvent{7, "what"}});
+  round_trip(Event{SkippedEvent{7, "why"}});
+  round_trip(Event{DoneEvent{7, 1000}});
+}
+
+TEST(AgentProtocol, BytesThatAreNoTextDoNotBreakTheStream) {
+  const std::string line = to_line(Event{HealthEvent{0, {"a\xff\nb"}}});
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  EXPECT_EQ(std::get<HealthEvent>(parse_event(line)).lines.size(), 1u);
+}
+
+TEST(AgentProtocol, RefusalsNameTheKey) {
+  EXPECT_EQ(refusal("nonsense"), "not JSON: nonsense");
+  EXPECT_EQ(refusal("[1]"), "not a JSON object: [1]");
+  EXPECT_EQ(refusal("{}"), "no \"op\" in the message");
+  EXPECT_EQ(refusal(R"({"op":"fly"})"), "unknown op \"fly\"");
+  EXPECT_EQ(refusal(R"({"op":"run","id":-1})"), "\"id\" is not a natural number");
+  EXPECT_EQ(refusal(R"({"op":"run","id":1,"target":7})"), "\"target\" has the wrong type");
+  EXPECT_EQ(refusal(R"({"op":"run","id":1,"target":"h","text":"t","seed":1,"iterations":2,"parameters":{"seed":1}})"),
+            "no \"cpus\" in the message");
+}
+
+TEST(AgentProtocol, OptionalKeysHaveDefaults) {
+  const auto run = std::get<RunRequest>(
+      parse_request(R"({"op":"run","id":1,"target":"h","text":"t","seed":1,"iterations":2,"new":"key"})"));
+  EXPECT_EQ(run.plan.batch, 0u);
+  EXPECT_EQ(run.plan.deadline_ms, 0);
+  EXPECT_EQ(run.plan.parameters, std::nullopt);
+  EXPECT_EQ(run.file, "scenario");
+}
+
+TEST(LineReader, CutsAsBytesCome) {
+  LineReader reader;
+  EXPECT_EQ(reader.next(), std::nullopt);
+  reader.feed("on");
+  EXPECT_EQ(reader.next(), std::nullopt);
+  reader.feed("e\ntwo\n\nthr");
+  EXPECT_EQ(reader.next(), "one");
+  EXPECT_EQ(reader.next(), "two");
+  EXPECT_EQ(reader.next(), "");
+  EXPECT_EQ(reader.next(), std::nullopt);
+  EXPECT_EQ(reader.pending(), 3u);
+}
+
+}  // namespace
+}  // namespace faultline::agent

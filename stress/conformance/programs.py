@@ -1,0 +1,312 @@
+"""Random programs in which one thread runs at a time, and the scenario text that each stands for.
+
+A program is drawn as plain values: regions, and a list of statements that know nothing of each other.
+`script()` gives them their meaning in order: who does it, which pages it can mean, whether there is a
+process to end. That is what shrinks best. Hypothesis removes any statement, or makes any number
+smaller, and what is left still is a program, and mostly the same one; nothing has to be filtered out or
+repaired. A RuleBasedStateMachine would tie what can be drawn next to what was drawn before, and would
+gain nothing: a program runs as a whole, not step by step.
+
+Processes hand a token to each other at barriers, one barrier for each child. Who has the token runs,
+everybody else waits, so that the order of the statements is the order of the list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+MOST_STATEMENTS = 14
+MOST_PROCESSES = 3
+MOST_OBSERVES = 32  # harness/program.h: limits::observes
+PROCESS_NAMES = "PCDE"
+REGION_NAMES = "abc"
+PROTECTIONS = ("rw", "r", "-", "w")
+
+
+@dataclass(frozen=True)
+class Region:
+    backing: str  # "anon", "shared" or "none"
+    pages: int
+    protection: str = "rw"
+    populated: bool = False
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Numbers are taken modulo what there is to choose from when the statement's turn comes."""
+
+    kind: str
+    who: int = 0
+    region: int = 0
+    first: int = 0
+    count: int = 1
+    to_region: int = 0
+    to_first: int = 0
+    protection: str = "rw"
+    via: int = 0
+
+
+@dataclass(frozen=True)
+class Draft:
+    regions: tuple[Region, ...]
+    statements: tuple[Statement, ...]
+
+
+# What `kind` can be: those of every target, and those that need the device.
+PLAIN_KINDS = ("load", "store", "mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed",
+               "dontfork", "hugepage", "fork", "exit", "kill")
+DEVICE_KINDS = ("device load", "device store", "to device", "to system", "snapshot", "open", "close")
+KINDS = PLAIN_KINDS + DEVICE_KINDS
+
+
+@dataclass
+class _Process:
+    name: str
+    parent: "_Process | None"
+    lines: list[str] = field(default_factory=list)
+    alive: bool = True
+    opened: bool = False
+
+    @property
+    def barrier(self) -> str:
+        return "turn" + self.name
+
+    def ancestors(self) -> list["_Process"]:
+        """Itself first."""
+        return [self] + (self.parent.ancestors() if self.parent else [])
+
+
+@dataclass
+class Script:
+    """A program in its order: the scenario text, and what was really done."""
+
+    text: str
+    done: list[tuple[str, str, str]]  # kind, process, statement as text
+    statements: int  # in the whole scenario, without barriers
+    regions: tuple[Region, ...]
+
+
+class _Writer:
+    def __init__(self, draft: Draft):
+        self.draft = draft
+        self.root = _Process("P", None)
+        self.processes = [self.root]
+        self.holder = self.root
+        self.done: list[tuple[str, str, str]] = []
+        self.touched: dict[tuple[int, int], None] = {}
+        self.uses_device = any(s.kind in DEVICE_KINDS for s in draft.statements)
+        # Without an `open` of its own, P has the device open before its threads start.
+        self.root.opened = not any(s.kind == "open" and self._is_root(s) for s in draft.statements)
+
+    def _is_root(self, statement: Statement) -> bool:
+        return statement.who == 0
+
+    # --- the token ---
+
+    def _hand(self, child: _Process) -> None:
+        """Between a child and its parent, whichever way."""
+        child.lines.append(f"barrier {child.barrier}")
+        child.parent.lines.append(f"barrier {child.barrier}")
+
+    def _give(self, to: _Process) -> None:
+        while self.holder not in to.ancestors():
+            self._hand(self.holder)
+            self.holder = self.holder.parent
+        below = to.ancestors()[: to.ancestors().index(self.holder)]
+        for child in reversed(below):
+            # A child goes first when its parent has nothing more to do than to fork it.
+            if child.lines or child.parent.lines[-1:] != [f"fork {child.name}"]:
+                self._hand(child)
+            self.holder = child
+
+    # --- statements ---
+
+    def _say(self, kind: str, process: _Process, line: str) -> None:
+        process.lines.append(line)
+        self.done.append((kind, process.name, line))
+
+    def _range(self, region: int, first: int, count: int) -> tuple[int, int, int]:
+        region %= len(self.draft.regions)
+        pages = self.draft.regions[region].pages
+        first %= pages
+        return region, first, min(count, pages - first)
+
+    def _text(self, region: int, first: int, count: int) -> str:
+        for page in range(first, first + count):
+            self.touched[region, page] = None
+        name = REGION_NAMES[region]
+        if count == self.draft.regions[region].pages:
+            return name
+        return f"{name}[{first}]" if count == 1 else f"{name}[{first}..{first + count - 1}]"
+
+    def _cell(self, statement: Statement) -> str:
+        region, first, _ = self._range(statement.region, statement.first, 1)
+        self.touched[region, first] = None
+        return f"{REGION_NAMES[region]}[{first}]"
+
+    def _via(self, process: _Process, statement: Statement) -> str:
+        """The process's own descriptor, where it has had one, or one that it has inherited."""
+        openers = [p for p in process.ancestors() if p.opened or p is self.root]
+        opener = openers[statement.via % len(openers)]
+        return "d" if opener is process else f"{opener.name}.d"
+
+    def write(self, statement: Statement, value: int) -> None:
+        alive = [p for p in self.processes if p.alive]
+        process = alive[statement.who % len(alive)]
+        kind = statement.kind
+        if kind == "fork":
+            if len(self.processes) == MOST_PROCESSES:
+                return
+            self._give(process)
+            child = _Process(PROCESS_NAMES[len(self.processes)], process)
+            self.processes.append(child)
+            self._say(kind, process, f"fork {child.name}")
+            return
+        if kind in ("exit", "kill"):
+            ends = [p for p in alive if p.parent and not any(q.parent is p for q in alive)]
+            if not ends:
+                return
+            child = ends[statement.who % len(ends)]
+            if kind == "exit":
+                self._give(child)
+                child.lines.append("exit")
+            else:
+                self._give(child.parent)
+                child.parent.lines.append(f"kill {child.name}")
+            self._say(kind, child.parent, f"wait {child.name}")
+            child.alive = False
+            self.holder = child.parent
+            return
+        self._give(process)
+        pages = self._range(statement.region, statement.first, statement.count)
+        if kind == "load":
+            line = f"load {self._cell(statement)}"
+        elif kind == "store":
+            line = f"store {self._cell(statement)} {value}"
+        elif kind == "device load":
+            line = f"load {self._cell(statement)} via {self._via(process, statement)}"
+        elif kind == "device store":
+            line = f"store {self._cell(statement)} {value} via {self._via(process, statement)}"
+        elif kind in ("mmap anon", "mmap shared"):
+            line = f"mmap {self._text(*pages)} {kind[5:]} {statement.protection}"
+        elif kind == "munmap":
+            line = f"munmap {self._text(*pages)}"
+        elif kind == "mprotect":
+            line = f"mprotect {self._text(*pages)} {statement.protection}"
+        elif kind == "mremap":
+            region, first, count = pages
+            to_region, to_first, room = self._range(statement.to_region, statement.to_first, count)
+            source = self._text(region, first, min(count, room))
+            self._text(to_region, to_first, min(count, room))
+            line = f"mremap {source} -> {REGION_NAMES[to_region]}[{to_first}]"
+        elif kind in ("dontneed", "dontfork", "hugepage"):
+            line = f"madvise {self._text(*pages)} {kind}"
+        elif kind == "to device":
+            line = f"migrate {self._text(*pages)} to d via {self._via(process, statement)}"
+        elif kind == "to system":
+            line = f"migrate {self._text(*pages)} to system via {self._via(process, statement)}"
+        elif kind == "snapshot":
+            line = f"snapshot {self._text(*pages)} via {self._via(process, statement)}"
+        elif kind in ("open", "close"):
+            line = f"{kind} d"
+            process.opened = True
+        else:
+            raise ValueError(f"unknown kind {kind}")
+        self._say(kind, process, line)
+
+    # --- the end ---
+
+    def _observes(self) -> list[str]:
+        """Values and identities of what was touched first: a program may have more cells than observes."""
+        cells = list(self.touched)
+        cells += [(r, p) for r, region in enumerate(self.draft.regions) for p in range(region.pages)
+                  if (r, p) not in self.touched]
+        alive = [p for p in self.processes if p.alive]
+        texts = []
+        for region, page in cells:
+            cell = f"{REGION_NAMES[region]}[{page}]"
+            texts += [f"{p.name}:{cell}" for p in alive]
+            texts += [f"same({p.parent.name}:{cell}, {p.name}:{cell})" for p in alive if p.parent]
+        return texts[:MOST_OBSERVES]
+
+    def finish(self) -> Script:
+        lines = ["scenario conformance"]
+        if self.uses_device:
+            lines.append("device d: recoverable")
+        for process in self.processes:
+            lines.append(f"process {process.name}")
+            if process is self.root:
+                for i, region in enumerate(self.draft.regions):
+                    line = f"  {REGION_NAMES[i]}: {region.pages} page{'s' * (region.pages > 1)} {region.backing}"
+                    if region.backing != "none":
+                        line += f" {region.protection}"
+                        if region.populated:
+                            line += f" = {100 + i}"
+                    lines.append(line)
+            lines += ["  " + line for line in process.lines]
+        observes = self._observes()
+        for i in range(0, len(observes), 6):
+            lines.append("observe " + " ".join(observes[i:i + 6]))
+        count = sum(not line.startswith("barrier") for p in self.processes for line in p.lines)
+        return Script("\n".join(lines) + "\n", self.done, count, self.draft.regions)
+
+
+def script(draft: Draft) -> Script:
+    """The scenario that a draft stands for."""
+    writer = _Writer(draft)
+    for number, statement in enumerate(draft.statements, start=1):
+        writer.write(statement, number)  # every store has a value of its own
+    return writer.finish()
+
+
+# --- strategies ---
+
+_small = st.integers(0, 4)
+_who = st.sampled_from((0, 0, 0, 1, 1, 2))
+_protections = st.sampled_from(PROTECTIONS)
+
+
+def _statement(kind: str) -> st.SearchStrategy[Statement]:
+    region = st.integers(0, 2)
+    if kind in ("fork", "exit", "kill", "open", "close"):
+        return st.builds(Statement, kind=st.just(kind), who=_who)
+    fields = {"kind": st.just(kind), "who": _who, "region": region, "first": _small}
+    if kind in ("mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed", "dontfork", "hugepage",
+                "to device", "to system", "snapshot"):
+        fields["count"] = st.integers(1, 5)
+    if kind in ("mmap anon", "mmap shared", "mprotect"):
+        fields["protection"] = _protections
+    if kind == "mremap":
+        fields |= {"to_region": region, "to_first": _small}
+    if kind in DEVICE_KINDS:
+        fields["via"] = st.integers(0, 2)
+    return st.builds(Statement, **fields)
+
+
+# How often each kind is drawn. Accesses show what the others did.
+_weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
+            "dontneed": 2, "dontfork": 1, "hugepage": 1, "fork": 4, "exit": 1, "kill": 1}
+_device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "open": 1,
+                   "close": 1}
+
+
+def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
+    kinds = [kind for kind, weight in weights.items() for _ in range(weight)]
+    by_kind = {kind: _statement(kind) for kind in weights}
+    return st.sampled_from(kinds).flatmap(by_kind.__getitem__)
+
+
+_regions = st.builds(Region, backing=st.sampled_from(("anon", "anon", "shared", "none")), pages=st.integers(2, 5),
+                     protection=st.sampled_from(("rw", "rw", "rw", "r", "-", "w")), populated=st.booleans())
+
+
+def drafts(device: bool) -> st.SearchStrategy[Draft]:
+    """Programs for a target with a device (test_hmm), or for one without."""
+    statement = _statements(_weights | (_device_weights if device else {}))
+    # The longer ones second: shrinking prefers the first branch.
+    statements = st.one_of(st.lists(statement, min_size=1, max_size=MOST_STATEMENTS),
+                           st.lists(statement, min_size=8, max_size=MOST_STATEMENTS))
+    return st.builds(Draft, regions=st.lists(_regions, min_size=2, max_size=3).map(tuple),
+                     statements=statements.map(tuple))
