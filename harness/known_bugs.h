@@ -15,7 +15,9 @@ struct KnownBug {
   const char* target;     // "dmirror": where it is
   const char* what;       // what goes wrong, in one line
   const char* reason;     // why it does
-  const char* kernels;    // which ones have it
+  const char* kernels;    // which ones have it, for a person
+  const char* fixed_in;   // stable releases without it, "6.1.192 ..."; one is without when it is at or after
+                          // an entry with the same first two numbers. Empty: none known
   const char* reference;  // the code
 };
 
@@ -26,5 +28,11 @@ const KnownBug* find_known_bug(std::string_view name);
 
 // "known bug NAME: what it does"
 std::string known_bug_text(std::string_view name);
+
+bool has_bug(const KnownBug& bug, std::string_view target, std::string_view kernel);
+
+// Why a program whose executions run into these bugs is not run on `target` ("dmirror") under `kernel`
+// ("6.1.192"): the text of the first one that is there. Empty when it can run.
+std::string known_bug_in_the_way(std::span<const std::string> names, std::string_view target, std::string_view kernel);
 
 }  // namespace faultline

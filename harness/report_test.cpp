@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "harness/known_bugs.h"
 #include "harness/parser.h"
 #include "harness/progress.h"
 
@@ -17,7 +18,7 @@ process P
 process C
   r0 = load a[1]
   r1 = load a[0]
-never C:r0 = 1 and C:r1 = 0
+never C:r0 = zero and C:r1 = 0
 sometimes C:r0 = 0
 )";
 
@@ -28,7 +29,7 @@ Trial trial() {
   result.kernel = "6.1.158 #1 SMP";
   result.program = parse(text, "order.scn");
   result.allowed.schema = schema(result.program);
-  result.allowed.outcomes = {{"ok", "0", "0"}, {"ok", "0", "1"}, {"ok", "1", "1"}};
+  result.allowed.outcomes = {{"ok", "0", "0"}, {"ok", "0", "zero"}, {"ok", "zero", "zero"}};
   result.allowed.complete = true;
   result.allowed.states = 12;
   result.allowed.executions = 3;
@@ -40,7 +41,7 @@ Trial trial() {
 Trial agreeing() {
   Trial result = trial();
   result.seen[{"ok", "0", "0"}] = {12, 42, 3, 9, {0, -1}, 17};
-  result.seen[{"ok", "1", "1"}] = {988, 42, 0, 9, {0, -1}, 17};
+  result.seen[{"ok", "zero", "zero"}] = {988, 42, 0, 9, {0, -1}, 17};
   result.iterations = 1000;
   result.seconds = 0.518;
   return result;
@@ -50,11 +51,11 @@ TEST(TrialText, Agree) {
   EXPECT_EQ(trial_text(agreeing(), {}),
             "Test order on lab:dmirror\n"
             "Histogram (2 outcomes)\n"
-            "   988  :> C:r0=1 C:r1=1\n"
+            "   988  :> C:r0=zero C:r1=zero\n"
             "    12  :> C:r0=0 C:r1=0\n"
             "Allowed outcomes seen: 2 of 3\n"
             "Observation order Never 0 1000\n"
-            "  never C:r0 = 1 and C:r1 = 0\n"
+            "  never C:r0 = zero and C:r1 = 0\n"
             "Observation order Sometimes 12 988\n"
             "  sometimes C:r0 = 0\n"
             "Time order 0.52\n"
@@ -64,17 +65,17 @@ TEST(TrialText, Agree) {
 TEST(TrialText, VerboseTellsWhatTheScenarioIs) {
   ReportStyle style;
   style.verbose = true;
-  EXPECT_EQ(trial_text(agreeing(), style).substr(0, 107),
+  EXPECT_EQ(trial_text(agreeing(), style).substr(0, 113),
             "Test order on lab:dmirror\n"
             "  A child's loads.\n"
             "Histogram (2 outcomes)\n"
-            "   988  :> P:#1=ok C:r0=1 C:r1=1\n"
+            "   988  :> P:#1=ok C:r0=zero C:r1=zero\n"
             "    12");
 }
 
 TEST(TrialText, Forbidden) {
   Trial bad = agreeing();
-  bad.seen[{"ok", "1", "0"}] = {2, 43, 5011, 9, {0, -1}, 17};
+  bad.seen[{"ok", "zero", "0"}] = {2, 43, 5011, 9, {0, -1}, 17};
   bad.iterations = 1002;
   ReportStyle style;
   style.journal = "results/runs/x/journal.jsonl";
@@ -82,18 +83,18 @@ TEST(TrialText, Forbidden) {
   EXPECT_EQ(trial_text(bad, style),
             "Test order on lab:dmirror\n"
             "Histogram (3 outcomes)\n"
-            "     2  *> C:r0=1 C:r1=0\n"
-            "   988  :> C:r0=1 C:r1=1\n"
+            "     2  *> C:r0=zero C:r1=0\n"
+            "   988  :> C:r0=zero C:r1=zero\n"
             "    12  :> C:r0=0 C:r1=0\n"
             "Allowed outcomes seen: 2 of 3\n"
             "Observation order Sometimes 2 1000\n"
-            "  never C:r0 = 1 and C:r1 = 0\n"
+            "  never C:r0 = zero and C:r1 = 0\n"
             "Observation order Sometimes 12 990\n"
             "  sometimes C:r0 = 0\n"
             "Forbidden outcome: seen 2 times, first in iteration 5011\n"
-            "  P:#1=ok C:r0=1 C:r1=0\n"
+            "  P:#1=ok C:r0=zero C:r1=0\n"
             "Nearest allowed outcome: differs in 1 of 3 observables\n"
-            "  C:r0  seen 1, allowed 0\n"
+            "  C:r0  seen zero, allowed 0\n"
             "Parameters: seed 43, batch seed 9, CPUs 0 free\n"
             "Target: lab:dmirror, Linux 6.1.158 #1 SMP\n"
             "Again: faultline run -t lab:dmirror --seed 43 --iterations 5012 --lab-append 'faultline_mutant=3 quiet' "
@@ -105,7 +106,7 @@ TEST(TrialText, Forbidden) {
 TEST(TrialText, ManyOutcomesAreCutShort) {
   ReportStyle style;
   style.histogram_lines = 1;
-  EXPECT_NE(trial_text(agreeing(), style).find("   988  :> C:r0=1 C:r1=1\n    12  :> 1 more outcome\n"), std::string::npos);
+  EXPECT_NE(trial_text(agreeing(), style).find("   988  :> C:r0=zero C:r1=zero\n    12  :> 1 more outcome\n"), std::string::npos);
 }
 
 TEST(TrialText, Skipped) {
@@ -139,7 +140,7 @@ TEST(TrialText, IncompletePrediction) {
   Trial odd = agreeing();
   odd.allowed.complete = false;
   odd.seen.clear();
-  odd.seen[{"ok", "1", "0"}] = {1000, 42, 0, 9, {}, 0};
+  odd.seen[{"ok", "zero", "0"}] = {1000, 42, 0, 9, {}, 0};
   const std::string said = trial_text(odd, {});
   EXPECT_NE(said.find("Allowed outcomes seen: 0 of 3 (prediction incomplete)\n"), std::string::npos);
   EXPECT_NE(said.find("Outcome that the prediction, incomplete after 12 states, lacks: seen 1000 times"), std::string::npos);
@@ -151,7 +152,7 @@ TEST(SummaryText, Table) {
   result.trials = {agreeing(), trial(), agreeing()};
   result.trials[1].skipped = "no snapshots of page tables";
   result.trials[2].target = "host";
-  result.trials[2].seen[{"ok", "1", "0"}].count = 1;
+  result.trials[2].seen[{"ok", "zero", "0"}].count = 1;
   EXPECT_EQ(summary_text(result, "j.jsonl", 1),
             "Summary            agree  forbidden    skipped    iterations\n"
             "  lab:dmirror          1          0          1          1000\n"
@@ -185,13 +186,13 @@ TEST(PredictionText, OutcomesClaimsAndBugs) {
             "Scenario order (device class recoverable)\n"
             "Allowed outcomes: 3\n"
             "  C:r0=0 C:r1=0\n"
-            "  C:r0=0 C:r1=1\n"
-            "  C:r0=1 C:r1=1\n"
+            "  C:r0=0 C:r1=zero\n"
+            "  C:r0=zero C:r1=zero\n"
             "States 12, executions 3, 0.00 s, complete\n"
-            "Claim holds     never C:r0 = 1 and C:r1 = 0\n"
+            "Claim holds     never C:r0 = zero and C:r1 = 0\n"
             "Claim holds     sometimes C:r0 = 0\n"
-            "Some execution runs into known bug dead-mm-spin: a device access through an inherited descriptor never "
-            "returns after the opener's mm has died (before 6.1.192 and up to 6.12 at least; 6.1.192 returns -EFAULT)\n");
+            "Some execution runs into " + known_bug_text("dead-mm-spin") + " (" +
+                find_known_bug("dead-mm-spin")->kernels + ")\n");
 }
 
 TEST(Refutation, PointsAtTheClaim) {
@@ -200,13 +201,13 @@ TEST(Refutation, PointsAtTheClaim) {
   scenario.text = text;
   scenario.program = parse(text, "order.scn");
   Allowed allowed = trial().allowed;
-  allowed.outcomes.push_back({"ok", "1", "0"});
+  allowed.outcomes.push_back({"ok", "zero", "0"});
   const Claim& claim = scenario.program.claims[0];
   EXPECT_EQ(render(refutation(scenario, claim, allowed, check_claim(claim, allowed))),
             "order.scn:9:1: the reference refutes this claim: an allowed outcome has it\n"
-            "    never C:r0 = 1 and C:r1 = 0\n"
-            "    ^~~~~~~~~~~~~~~~~~~~~~~~~~~\n"
-            "  counter-example: P:#1=ok C:r0=1 C:r1=0\n");
+            "    never C:r0 = zero and C:r1 = 0\n"
+            "    ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~\n"
+            "  counter-example: P:#1=ok C:r0=zero C:r1=0\n");
 }
 
 TEST(TargetsText, SaysWhyNot) {

@@ -202,10 +202,7 @@ bool Runner::prepare(Pair& pair) {
     return false;
   }
   trial.allowed = project(allowed, trial.program, target->capabilities.sight);
-  for (const std::string& name : allowed.known_bugs) {
-    const KnownBug* bug = find_known_bug(name);
-    if (!bug || bug->target == pair.target.name) trial.skipped = known_bug_text(name);
-  }
+  trial.skipped = known_bug_in_the_way(allowed.known_bugs, pair.target.name, trial.kernel);
   if (trial.skipped.empty() && !allowed.findings.empty()) trial.error = "the reference: " + allowed.findings.front();
   write_trial(pair);
   return trial.skipped.empty() && trial.error.empty();

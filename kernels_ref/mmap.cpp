@@ -189,49 +189,24 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
   co_return result;
 }
 
-Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
-  const MmId mm = cpu.process();
+namespace {
+
+// do_munmap of the place that something is moved to, under the write lock.
+Task<void> unmap_target(Cpu cpu, MmId mm, Slot from, Slot to) {
+  if (!any_mapped(cpu.world().mm[mm], from, to)) co_return;
+  Gather gather;
+  split(cpu, mm, from, to);
+  co_await write_lock_vmas(cpu, mm, from, to);
+  for (Slot s = from; s <= to; ++s) drop_vma(cpu.world(), mm, s);
+  co_await unmap_pages(cpu, mm, from, to, Event::unmap, &gather);
+  co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
+}
+
+// move_vma for [from, to], which lies in one VMA.
+Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   World& w = cpu.world();
   const int pages = to - from + 1;
   const Slot target_last = target + to - from;
-  const bool overlaps = target <= to && target_last >= from;
-  co_await write_lock(cpu, mm);
-  if (!w.mm[mm].vma[from].mapped()) {
-    // Which check comes first depends on the kernel's version.
-    const int second = overlaps ? co_await cpu.choose("mremap: checks", 2) : 0;
-    write_unlock(w, mm);
-    co_return failed(second ? EINVAL : EFAULT);
-  }
-  if (overlaps) {
-    write_unlock(w, mm);
-    co_return failed(EINVAL);
-  }
-  // One VMA only (vma_to_resize), until kernels learned to move several at once; where merging
-  // is uncertain, so is the answer.
-  bool hole = false, boundary = false;
-  for (Slot s = from + 1; s <= to; ++s) {
-    hole = hole || !w.mm[mm].vma[s].mapped();
-    boundary = boundary || w.mm[mm].vma[s].head != VmaPage::Head::no;
-  }
-  bool fails = hole;
-  bool early = false;
-  if (hole || boundary) {
-    const int way = co_await cpu.choose("mremap: vma_to_resize", 3);
-    fails = hole || way > 0;
-    early = way == 2;  // refused before the target was unmapped
-  }
-  if (!early && any_mapped(w.mm[mm], target, target_last)) {
-    Gather gather;
-    split(cpu, mm, target, target_last);
-    co_await write_lock_vmas(cpu, mm, target, target_last);
-    for (Slot s = target; s <= target_last; ++s) drop_vma(w, mm, s);
-    co_await unmap_pages(cpu, mm, target, target_last, Event::unmap, &gather);
-    co_await finish(cpu, mm, target, target_last, &gather, Rule::munmap_flushes);
-  }
-  if (fails) {
-    write_unlock(w, mm);
-    co_return failed(EFAULT);
-  }
   split(cpu, mm, from, to);
   co_await write_lock_vmas(cpu, mm, from, to);
   for (int i = 0; i < pages; ++i) {  // copy_vma
@@ -256,6 +231,49 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
   if (cpu.on(Rule::mremap_notifies)) co_await invalidate_end(cpu, mm);
   for (Slot s = from; s <= to; ++s) drop_vma(w, mm, s);
   merge(cpu, mm, target, target_last);
+}
+
+}  // namespace
+
+Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  const Slot target_last = target + to - from;
+  const bool overlaps = target <= to && target_last >= from;
+  co_await write_lock(cpu, mm);
+  if (!w.mm[mm].vma[from].mapped()) {
+    // Overlap is found by mremap_to after vma_lookup, since 6.15 by check_mremap_params before it.
+    const int second = overlaps ? co_await cpu.choose("mremap: checks", 2) : 0;
+    write_unlock(w, mm);
+    co_return failed(second ? EINVAL : EFAULT);
+  }
+  if (overlaps) {
+    write_unlock(w, mm);
+    co_return failed(EINVAL);
+  }
+  // More than one VMA, or a hole: refused by vma_to_resize when the target is already unmapped; since 6.15
+  // by check_prep_vma before that; since 6.17 remap_move moves one VMA after the other, and leaves the
+  // target as it is where the source has holes. Where merging is uncertain, so is the answer.
+  bool pieces = false;
+  for (Slot s = from + 1; s <= to; ++s)
+    pieces = pieces || !w.mm[mm].vma[s].mapped() || w.mm[mm].vma[s].head != VmaPage::Head::no;
+  enum { by_pieces, late, early };
+  const int way = pieces ? co_await cpu.choose("mremap: several VMAs", 3) : by_pieces;
+  if (way != by_pieces) {
+    if (way == late) co_await unmap_target(cpu, mm, target, target_last);
+    write_unlock(w, mm);
+    co_return failed(EFAULT);
+  }
+  for (Slot s = from; s <= to;) {
+    if (!w.mm[mm].vma[s].mapped()) {
+      ++s;
+      continue;
+    }
+    const Slot last = vma_end(cpu, mm, s, to);
+    co_await unmap_target(cpu, mm, target + s - from, target + last - from);
+    co_await move_vma(cpu, mm, s, last, target + s - from);
+    s = last + 1;
+  }
   write_unlock(w, mm);
   co_return ok();
 }

@@ -14,11 +14,11 @@ using namespace ref;
 
 std::string known_bug_name(int bug) {
   switch (static_cast<KnownBug>(bug)) {
-    case KnownBug::read_private_oops: return "test_hmm-read-private-oops";
-    case KnownBug::write_private_warn: return "test_hmm-write-private-warn";
-    case KnownBug::unstamped_migrate: return "test_hmm-unstamped-migrate";
-    case KnownBug::stale_migrated_entry: return "test_hmm-stale-migrated-entry";
-    case KnownBug::dead_mm_fault: return "test_hmm-dead-mm-fault";
+    case KnownBug::read_private_oops: return "erased-private-read";
+    case KnownBug::write_private_warn: return "read-only-private-write";
+    case KnownBug::unstamped_migrate: return "unstamped-migration";
+    case KnownBug::stale_migrated_entry: return "stale-migrated-entry";
+    case KnownBug::dead_mm_fault: return "dead-mm-spin";
     case KnownBug::count_: break;
   }
   return "?";

@@ -75,7 +75,7 @@ TEST(Predict, MigratedPageHitsOnTheDevice) {
 // READ takes the device's own page for one that the CPU can read.
 TEST(Predict, NamesKnownBugsThatAProgramRunsInto) {
   const Allowed allowed = of("thread P.t\n migrate a to d via d\n mprotect a r\n load a[0] via d\n");
-  EXPECT_EQ(allowed.known_bugs, std::vector<std::string>{"test_hmm-read-private-oops"});
+  EXPECT_EQ(allowed.known_bugs, std::vector<std::string>{"erased-private-read"});
 }
 
 TEST(Predict, WaitForAProcessThatNeverEndsIsAFinding) {

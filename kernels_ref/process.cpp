@@ -108,7 +108,7 @@ Task<Result> sys_fork(Cpu cpu, int child) {
   born.threads = w.mm[child].users = static_cast<std::uint8_t>(thread_count(*cpu.shape->program, child));
   born.descriptors = w.process[parent].descriptors;
   for (MmId opener = 0; opener < max_mms; ++opener)
-    if (born.descriptors >> opener & 1) ++w.mirror[opener].files;
+    if (born.descriptors >> opener & 1 && w.mirror[opener].files) ++w.mirror[opener].files;
   born.life = ProcessState::Life::alive;
   born.started = !cpu.shape->opens_first[child];
   co_return ok();
@@ -171,7 +171,7 @@ Task<void> do_exit(Cpu cpu) {
   ProcessState& p = w.process[process];
   if (--p.threads > 0) co_return;
   for (MmId opener = 0; opener < max_mms; ++opener)
-    if (p.descriptors >> opener & 1) co_await put_file(cpu, opener);
+    if (p.descriptors >> opener & 1 && w.mirror[opener].files) co_await put_file(cpu, opener);
   p.descriptors = 0;
   co_await cpu.step("exit_notify");
   p.life = ProcessState::Life::zombie;

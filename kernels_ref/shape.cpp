@@ -37,7 +37,7 @@ Shape make_shape(const Program& program, const Facets& facets) {
     }
   }
   for (int p = 0; p < max_mms; ++p)
-    shape.opens_first[p] = uses[p] && !opens[p] && facets.device_class == DeviceClass::recoverable;
+    shape.opens_first[p] = uses[p] && !opens[p];
   return shape;
 }
 
@@ -69,7 +69,9 @@ void start(const Shape& shape, World& w) {
         const Contents contents{static_cast<std::uint8_t>(s), static_cast<std::uint8_t>(*region.initial)};
         const bool shared = region.backing == Backing::anon_shared;
         const FrameId f = alloc_frame(cpu, shared ? Frame::Kind::shared : Frame::Kind::anon, contents);
-        set_pte(state.world, mm, s, page_pte(f, region.protection.write));
+        Pte pte = page_pte(f, region.protection.write);
+        pte.protnone = !region.protection.read && !region.protection.write;
+        set_pte(state.world, mm, s, pte);
         if (shared) {
           const VmaPage& vma = state.world.mm[mm].vma[s];
           state.world.object[vma.object].frame[vma.object_page] = static_cast<std::uint8_t>(f);
@@ -82,6 +84,7 @@ void start(const Shape& shape, World& w) {
     }
     if (shape.opens_first[p]) {
       process.descriptors = static_cast<std::uint8_t>(1 << p);
+      if (shape.device_class == DeviceClass::shares_cpu_tables) continue;
       state.world.mm[mm].notifiers = 1;
       state.world.mirror[mm].files = 1;
     }

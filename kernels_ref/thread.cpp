@@ -10,6 +10,29 @@ namespace {
 
 bool shares_tables(Cpu cpu) { return cpu.shape->device_class == DeviceClass::shares_cpu_tables; }
 
+bool holds_file(Cpu cpu, MmId opener) { return cpu.own_process().descriptors >> opener & 1; }
+
+// A device that shares the CPU's tables is one more CPU thread, once its file is open.
+Task<Result> load(Cpu cpu, const op::Load& o) {
+  const Slot slot = cpu.shape->slot(o.cell);
+  if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_read(cpu, o.via.opener, slot);
+  if (!o.via.cpu()) {
+    co_await cpu.step("device");
+    if (!holds_file(cpu, o.via.opener)) co_return failed(EBADF);
+  }
+  co_return co_await cpu_load(cpu, slot);
+}
+
+Task<Result> store(Cpu cpu, const op::Store& o) {
+  const Slot slot = cpu.shape->slot(o.cell);
+  if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_write(cpu, o.via.opener, slot, o.value);
+  if (!o.via.cpu()) {
+    co_await cpu.step("device");
+    if (!holds_file(cpu, o.via.opener)) co_return failed(EBADF);
+  }
+  co_return co_await cpu_store(cpu, slot, o.value);
+}
+
 Task<Result> barrier(Cpu cpu, int which) {
   const Program& program = *cpu.shape->program;
   const int round = ++cpu.self().arrivals[which];
@@ -32,34 +55,27 @@ Task<Result> barrier(Cpu cpu, int which) {
 
 Task<Result> open_device(Cpu cpu) {
   const MmId mm = cpu.process();
-  if (shares_tables(cpu)) co_return ok();
-  if (cpu.own_process().descriptors >> mm & 1) co_return failed(EBUSY);
-  co_await insert_notifier(cpu, mm);
+  if (holds_file(cpu, mm)) co_return failed(EBUSY);  // the executor's own answer: one descriptor a process
+  if (shares_tables(cpu)) co_await cpu.step("open");
+  else co_await insert_notifier(cpu, mm);
   cpu.own_process().descriptors |= 1 << mm;
   co_return ok();
 }
 
 Task<Result> close_device(Cpu cpu) {
   const MmId mm = cpu.process();
-  if (shares_tables(cpu)) co_return ok();
   co_await cpu.step("close");
-  if (!(cpu.own_process().descriptors >> mm & 1)) co_return failed(EBADF);
+  if (!holds_file(cpu, mm)) co_return failed(EBADF);
   cpu.own_process().descriptors &= ~(1 << mm);
-  co_await put_file(cpu, mm);
+  if (!shares_tables(cpu)) co_await put_file(cpu, mm);
   co_return ok();
 }
 
 Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   const Shape& shape = *cpu.shape;
   const auto last = [&shape](PageRange r) { return shape.slot(r) + r.count - 1; };
-  if (const auto* o = std::get_if<op::Load>(&operation)) {
-    if (o->via.cpu() || shares_tables(cpu)) co_return co_await cpu_load(cpu, shape.slot(o->cell));
-    co_return co_await dmirror_read(cpu, o->via.opener, shape.slot(o->cell));
-  }
-  if (const auto* o = std::get_if<op::Store>(&operation)) {
-    if (o->via.cpu() || shares_tables(cpu)) co_return co_await cpu_store(cpu, shape.slot(o->cell), o->value);
-    co_return co_await dmirror_write(cpu, o->via.opener, shape.slot(o->cell), o->value);
-  }
+  if (const auto* o = std::get_if<op::Load>(&operation)) co_return co_await load(cpu, *o);
+  if (const auto* o = std::get_if<op::Store>(&operation)) co_return co_await store(cpu, *o);
   if (const auto* o = std::get_if<op::Mmap>(&operation))
     co_return co_await sys_mmap(cpu, shape.slot(o->range), last(o->range), o->backing, o->protection);
   if (const auto* o = std::get_if<op::Munmap>(&operation))

@@ -67,7 +67,7 @@ def key(source, with_mutants):
              read_text(os.path.join(HERE, "build.py")),
              read_text(os.path.join(HERE, "initramfs.py"))]
     if with_mutants:
-        parts.append(read_text(os.path.join(HERE, "mutants.py")))
+        parts.append(mutants.recipe())
     return digest(*parts) + ("-mutants" if with_mutants else "")
 
 
@@ -111,7 +111,7 @@ class Tree:
 
     def __init__(self, source):
         self.source = source
-        self.root = os.path.join(cache_root(), "work", digest(source.identity, compiler()))
+        self.root = os.path.join(cache_root(), "work", digest(source.place, compiler()))
         self.src = os.path.join(self.root, "src")
         self.obj = os.path.join(self.root, "obj")
         self.healthy = os.path.join(self.root, "obj-healthy")

@@ -1,5 +1,8 @@
 """One kernel with many bugs in it, each behind `faultline_mutant=N`; 0 is healthy.
 
+The number is a word of the kernel's command line, and can be changed while it runs, in
+/sys/module/kernel/parameters/faultline_mutant, when nothing else does.
+
 The table below is the documentation. Each bug is one that a developer could make. It
 is silent by itself: no crash, no lock report, until somebody looks at a value, an
 errno, a permission, or what a device still maps. Those marked "race" need two threads
@@ -32,7 +35,7 @@ SWITCH = [
     Edit("mm/mmu_notifier.c", None, "DEFINE_STATIC_SRCU(srcu);",
          "$0\n\n#include <linux/moduleparam.h>\nint faultline_mutant;\n"
          "EXPORT_SYMBOL_GPL(faultline_mutant);\n"
-         "core_param(faultline_mutant, faultline_mutant, int, 0444);"),
+         "core_param(faultline_mutant, faultline_mutant, int, 0644);"),
 ]
 
 
@@ -126,15 +129,16 @@ MUTANTS = [
            [Edit("mm/migrate_device.c", "migrate_vma_insert_page",
                  "if (vma->vm_flags & VM_WRITE)\n\t\t\tswp_entry",
                  "if ((vma->vm_flags & VM_WRITE) || faultline_mutant == 15)\n\t\t\tswp_entry")]),
-    Mutant(16, "mig-no-tlb-flush", "migrate", True,
-           "Pages are unmapped for migration without a TLB flush: a CPU store through a "
-           "stale entry is lost.",
+    Mutant(16, "mig-flushes-one-cpu", "migrate", True,
+           "Pages are unmapped for migration with a TLB flush of this CPU only: another "
+           "thread's store through a stale entry is lost.",
            [Edit("mm/migrate_device.c", "migrate_vma_collect_pmd", "pte = ptep_clear_flush(",
                  "if (faultline_mutant == 16)\n"
                  "\t\t\t\t\tpte = ptep_get_and_clear(mm, addr, ptep);\n"
                  "\t\t\t\telse\n\t\t\t\t\t$0"),
             Edit("mm/migrate_device.c", "migrate_vma_collect_pmd", "if (unmapped)",
-                 "if (unmapped && faultline_mutant != 16)")]),
+                 "if (unmapped && faultline_mutant == 16)\n\t\t__flush_tlb_all();\n"
+                 "\telse $0")]),
     # Memory management proper.
     Mutant(17, "fork-no-notify", "mm", False,
            "fork() write-protects the parent's pages and tells no device.",
@@ -175,7 +179,8 @@ MUTANTS = [
            [Edit("mm/mprotect.c", "change_pte_range", "if (pte_needs_flush(oldpte, ptent))",
                  "if (pte_needs_flush(oldpte, ptent) && faultline_mutant != 23)")]),
     Mutant(24, "mremap-no-notify", "mm", False,
-           "mremap() moves the pages and leaves the device entries of the old address.",
+           "mremap() moves the pages and leaves the device entries of the old address. Seen "
+           "with MREMAP_DONTUNMAP; otherwise the munmap() inside notifies.",
            silent(24, "mm/mremap.c", "move_page_tables")),
     Mutant(25, "cow-no-notify", "mm", False,
            "Copy-on-write gives the process a new page, and the device keeps the old one.",
@@ -243,6 +248,11 @@ def plan(src):
         raise LabError("the mutants do not fit this source (they are written for 6.1):\n" +
                        "\n".join(misfits))
     return texts
+
+
+def recipe():
+    """What is compiled in, as text: stories and names are not part of it."""
+    return DECLARATION + repr(SWITCH) + repr([m.edits for m in MUTANTS])
 
 
 def apply(src):

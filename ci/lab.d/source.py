@@ -17,12 +17,14 @@ NEEDED_BYTES = 4 << 30
 
 
 class Source:
-    """A tarball or a directory; `identity` changes when its content does."""
+    """A tarball or a directory. `identity` changes when its content does; `place` is
+    the same for all contents that one object tree can be built from, one by one."""
 
     def __init__(self, path):
         self.path = path
         self.is_dir = os.path.isdir(path)
         self.identity = tree_identity(path) if self.is_dir else file_identity(path)
+        self.place = path if self.is_dir else self.identity
 
 
 def find(wanted):
@@ -98,20 +100,24 @@ def tree_identity(path):
 
 
 def unpack(source, into):
-    """Leaves the tree at `into`. An interrupted unpacking is started over. The times
-    in the archive are kept, so that objects of an earlier build stay valid."""
+    """Leaves the tree at `into`. An interrupted unpacking is started over. Files keep
+    their times, so that objects of an earlier build stay valid."""
+    if source.is_dir:
+        shutil.rmtree(into, ignore_errors=True)  # an old copy
     if os.path.isdir(into):
         return
     room(os.path.dirname(into))
     partial = into + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     os.makedirs(partial)
-    note(f"unpacking {source.path}")
+    note(f"{'copying' if source.is_dir else 'unpacking'} {source.path}")
     if source.is_dir:
-        command = ["cp", "-a", os.path.join(source.path, "."), partial]
+        script = 'tar -C "$1" --exclude=./.git -cf - . | tar -C "$2" -xf - && make -s -C "$2" mrproper'
     else:
-        command = ["tar", "-x", "--strip-components=1", "-C", partial, "-f", source.path]
-    done = subprocess.run(command, stderr=subprocess.PIPE)
+        script = 'tar -x --strip-components=1 -C "$2" -f "$1"'
+    done = subprocess.run(["sh", "-c", script, "sh", source.path, partial],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE)
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         shutil.rmtree(partial, ignore_errors=True)

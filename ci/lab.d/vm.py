@@ -23,7 +23,7 @@ BOOT_LIMIT_S = 120  # to reach /init; TCG on a busy machine takes 10
 QUIET_S = 1.0  # after the end of input, this long without output ends the session
 STOP_LIMIT_S = 5  # then, for the agent to notice and the machine to power off
 TICK_S = 0.1
-LAST_WORDS = 25
+LAST_WORDS = 40
 
 APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=off "
           "rcupdate.rcu_cpu_stall_timeout=60 tsc=reliable rdinit=/init")

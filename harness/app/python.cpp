@@ -299,10 +299,7 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
     throw py::value_error("the prediction is for another device class than the target's");
   }
   trial.allowed = project(prediction->allowed, *program, info->capabilities.sight);
-  for (const std::string& name : trial.allowed.known_bugs) {
-    const KnownBug* bug = find_known_bug(name);
-    if (!bug || bug->target == word.name) trial.skipped = known_bug_text(name);
-  }
+  trial.skipped = known_bug_in_the_way(trial.allowed.known_bugs, word.name, trial.kernel);
   if (!trial.skipped.empty()) return to_dict(trial);
   Session::Slice slice;
   slice.target = word.name;

@@ -1,0 +1,183 @@
+#include "harness/app/agent_server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <exception>
+#include <fstream>
+
+#include "drm_glue/dmirror.h"
+#include "drm_glue/host.h"
+#include "harness/parser.h"
+
+namespace faultline::agent {
+namespace {
+
+bool word_on_kernel_command_line(const std::string& wanted) {
+  std::ifstream in("/proc/cmdline");
+  for (std::string word; in >> word;)
+    if (word == wanted) return true;
+  return false;
+}
+
+int usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+}  // namespace
+
+Agent::Agent(int in, int out, bool allow_crash)
+    : in_(in),
+      out_(out),
+      allow_crash_(allow_crash || word_on_kernel_command_line("faultline.crash=1")),
+      frames_(real_kernel()) {
+  targets_[0] = std::make_unique<HostTarget>();
+  targets_[1] = std::make_unique<DmirrorTarget>();
+}
+
+void Agent::send_line(const std::string& line) {
+  const std::string bytes = line + "\n";
+  for (std::size_t sent = 0; sent < bytes.size();) {
+    const ssize_t wrote = write(out_, bytes.data() + sent, bytes.size() - sent);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) {
+      open_ = false;  // the client is gone
+      return;
+    }
+    sent += static_cast<std::size_t>(wrote);
+  }
+}
+
+void Agent::obey(const HelloRequest&) {
+  utsname name{};
+  uname(&name);
+  HelloEvent hello;
+  hello.agent = version;
+  hello.kernel = std::string(name.release) + " " + name.version;
+  hello.arch = name.machine;
+  hello.cpus = usable_cpus();
+  hello.root = geteuid() == 0;
+  hello.log = log_.unavailable().empty();
+  hello.log_why = log_.unavailable();
+  for (const auto& target : targets_) {
+    const std::string why = target->unavailable();
+    hello.targets.push_back({target->name(), why.empty(), why, target->capabilities()});
+  }
+  send(hello);
+}
+
+// An error that ends the run before it begins.
+void Agent::refuse(const RunRequest& request, const std::string& why) {
+  send(ErrorEvent{request.id, why});
+  send(DoneEvent{request.id, 0});
+}
+
+void Agent::obey(const RunRequest& request) {
+  // Emulated machines are some twenty times slower; page faults tell.
+  constexpr std::int64_t slow_machine_ns = 100'000;
+  constexpr int native_deadline_ms = 5'000;
+  constexpr int slow_deadline_ms = 20'000;
+  if (runner_) return refuse(request, "a run is in progress");
+  Target* chosen = nullptr;
+  for (const auto& target : targets_)
+    if (target->name() == request.target) chosen = target.get();
+  if (chosen == nullptr) return refuse(request, "there is no target \"" + request.target + "\"");
+  if (const std::string why = chosen->unavailable(); !why.empty()) return send(SkippedEvent{request.id, why});
+  try {
+    const Program program = parse(request.text, request.file);
+    std::string why = cannot_run(program, chosen->capabilities());
+    if (why.empty()) why = cannot_execute(program);
+    if (!why.empty()) return send(SkippedEvent{request.id, why});
+    RunPlan plan = request.plan;
+    if (plan.deadline_ms <= 0)
+      plan.deadline_ms = measure_longest_offset_ns() > slow_machine_ns ? slow_deadline_ms : native_deadline_ms;
+    if (plan.parameters)
+      if (const std::string wrong = misfit(*plan.parameters, program, usable_cpus()); !wrong.empty())
+        return refuse(request, wrong);
+    runner_ = std::make_unique<Runner>(request.id, program, *chosen, &frames_, plan);
+  } catch (const std::exception& error) {
+    refuse(request, error.what());
+  }
+}
+
+void Agent::obey(const StopRequest&) {
+  if (runner_) runner_->ask_to_stop();
+}
+
+void Agent::obey(const CrashRequest&) {
+  if (!allow_crash_) return send(ErrorEvent{id(), "crash: this agent was not started with --allow-crash"});
+  const int fd = open("/proc/sysrq-trigger", O_WRONLY);
+  if (fd < 0 || write(fd, "c", 1) != 1)
+    send(ErrorEvent{id(), std::string("crash: /proc/sysrq-trigger: ") + strerror(errno)});
+  if (fd >= 0) close(fd);
+}
+
+void Agent::obey(const std::string& line) {
+  if (line.empty()) return;
+  try {
+    const Request request = parse_request(line);
+    std::visit([&](const auto& what) { obey(what); }, request);
+  } catch (const ProtocolError& error) {
+    send(ErrorEvent{id(), std::string("bad request: ") + error.what()});
+  }
+}
+
+void Agent::report_health() {
+  for (auto& lines : log_.health()) send(HealthEvent{id(), std::move(lines)});
+}
+
+// The kernel's log is read before a message goes on: what a batch did to the kernel is told before the next,
+// and all of it before "done".
+void Agent::forward_events() {
+  // Asked before the pipe is emptied: nothing comes after its end.
+  const auto ended = runner_->ended();
+  while (const auto line = runner_->next_line()) {
+    report_health();
+    send_line(*line);
+    if (std::holds_alternative<DoneEvent>(parse_event(*line))) {
+      runner_.reset();
+      return;
+    }
+  }
+  if (!ended) return;
+  report_health();
+  const std::uint64_t broken = id();
+  runner_.reset();
+  send(ErrorEvent{broken, "the runner ended: " + *ended});
+  send(DoneEvent{broken, 0});
+}
+
+int Agent::serve() {
+  constexpr int look_at_log_ms = 500;
+  constexpr std::size_t longest_line = 16 << 20;
+  while (open_) {
+    std::array<pollfd, 3> watched{{{in_, POLLIN, 0},
+                                   {runner_ ? runner_->events_fd() : -1, POLLIN, 0},
+                                   {runner_ ? runner_->life_fd() : -1, POLLIN, 0}}};
+    if (poll(watched.data(), watched.size(), look_at_log_ms) < 0 && errno != EINTR) return 1;
+    if (runner_ && (watched[1].revents != 0 || watched[2].revents != 0)) forward_events();
+    else report_health();
+    if (watched[0].revents == 0) continue;
+    char buffer[65536];
+    const ssize_t got = read(in_, buffer, sizeof buffer);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got <= 0) break;
+    requests_.feed({buffer, static_cast<std::size_t>(got)});
+    while (open_) {
+      const auto line = requests_.next();
+      if (!line) break;
+      obey(*line);
+    }
+    if (requests_.pending() > longest_line) return 1;
+  }
+  return 0;
+}
+
+}  // namespace faultline::agent

@@ -1,0 +1,49 @@
+// The agent: runs scenarios on the machine it is on, for a client at the other end of a byte stream. The
+// protocol is in harness/agent_protocol.h.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "drm_glue/kernel_log.h"
+#include "drm_glue/pagemap.h"
+#include "harness/agent_protocol.h"
+#include "harness/app/agent_runner.h"
+
+namespace faultline::agent {
+
+// Serves one client until its stream ends. Not thread-safe; owns neither descriptor.
+class Agent {
+ public:
+  // `allow_crash`: obey a request to panic the kernel. The word faultline.crash=1 on the kernel's command
+  // line does the same.
+  Agent(int in, int out, bool allow_crash);
+  int serve();  // the exit status
+
+ private:
+  void obey(const std::string& line);
+  void obey(const HelloRequest&);
+  void obey(const RunRequest& request);
+  void obey(const StopRequest&);
+  void obey(const QuitRequest&) { open_ = false; }
+  void obey(const CrashRequest&);
+  void refuse(const RunRequest& request, const std::string& why);
+  void report_health();
+  void forward_events();
+  void send(const Event& event) { send_line(to_line(event)); }
+  void send_line(const std::string& line);
+  std::uint64_t id() const { return runner_ ? runner_->id() : 0; }
+
+  const int in_;
+  const int out_;
+  const bool allow_crash_;
+  std::array<std::unique_ptr<Target>, 2> targets_;
+  PagemapFrames frames_;
+  KernelLog log_;
+  std::unique_ptr<Runner> runner_;
+  LineReader requests_;
+  bool open_ = true;
+};
+
+}  // namespace faultline::agent

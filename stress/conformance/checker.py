@@ -1,0 +1,150 @@
+"""Runs random programs on one target and compares what is seen with what the reference predicts."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, Verbosity, errors, given, seed as with_seed, settings
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "build" / "python"))
+sys.path.append(str(Path(__file__).resolve().parent))
+
+import faultline  # noqa: E402
+import programs  # noqa: E402
+
+# A program of one running thread has a few hundred states; what needs more is a fault of the reference.
+MOST_STATES = 1_000_000
+
+
+class Difference(Exception):
+    """A program that did not go as predicted."""
+
+    def __init__(self, script: programs.Script, verdict: str, text: str):
+        super().__init__(verdict)
+        self.script = script
+        self.verdict = verdict  # as in `faultline run`, or "reference"
+        self.text = text  # what differs, for a person
+
+
+class Checker:
+    """One target, with its machine kept running, and the counts of what was tried on it."""
+
+    def __init__(self, target: str, *, kernel: str = "", append: str = "", iterations: int = 2,
+                 without: tuple[str, ...] = (), journal=None):
+        self.target = target
+        self.iterations = iterations
+        self.without = list(without)
+        self.journal = journal  # called with a dict for each program
+        place, _, name = target.rpartition(":")
+        self.machine = faultline.Machine(place, kernel, append)
+        capabilities = self.machine.hello["targets"].get(name)
+        if capabilities is None or not capabilities["available"]:
+            why = capabilities["why"] if capabilities else "no such target"
+            self.machine.close()
+            raise LookupError(f"the target {target} is not here: {why}")
+        self.device = capabilities["migrate"] and capabilities["snapshot"]
+        self.device_class = capabilities["device_class"]
+        self.kernel = self.machine.hello["kernel"]
+        self.counts: Counter[str] = Counter()  # programs by how they went
+        self.bugs: Counter[str] = Counter()  # known bugs that kept programs from being run
+        self.pairs: Counter[tuple[str, str]] = Counter()  # neighbouring operations, of programs that agreed
+        self.statements = 0
+        self.allowed = 0  # outcomes, of programs that agreed
+
+    def close(self) -> None:
+        self.machine.close()
+
+    def __enter__(self) -> Checker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self, draft: programs.Draft) -> None:
+        """Raises Difference."""
+        script = programs.script(draft)
+        if script.done:
+            self.check_script(script)
+
+    def check_script(self, script: programs.Script) -> None:
+        how = "different"
+        try:
+            how = self._check(script)
+        finally:
+            self.counts[how] += 1
+            if self.journal:
+                self.journal({"record": "program", "how": how, "text": script.text})
+
+    def _check(self, script: programs.Script) -> str:
+        program = faultline.parse(script.text)
+        allowed = faultline.predict(program, self.device_class, MOST_STATES, self.without)
+        if allowed.known_bugs:
+            self.bugs.update(allowed.known_bugs)
+            return "known bug"
+        if allowed.findings or not allowed.complete:
+            raise Difference(script, "reference", "the reference says: " + (
+                "; ".join(allowed.findings) or f"more than {MOST_STATES} states") + "\n")
+        result = faultline.run(program, self.target, iterations=self.iterations, seed=1, machine=self.machine,
+                               allowed=allowed)
+        if result["verdict"] == "agree":
+            kinds = [kind for kind, _, _ in script.done]
+            self.pairs.update(zip(kinds, kinds[1:]))
+            self.statements += len(kinds)
+            self.allowed += len(allowed)
+            return "agree"
+        if result["verdict"] in ("skipped", "inconclusive"):
+            return result["verdict"]
+        raise Difference(script, result["verdict"], explain(program, allowed, result))
+
+    def find_difference(self, count: int, seed: int) -> Difference | None:
+        """Draws and checks `count` programs; gives the smallest one found that differs."""
+        smallest: Difference | None = None
+
+        @with_seed(seed)
+        @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
+                  suppress_health_check=list(HealthCheck), verbosity=Verbosity.quiet, report_multiple_bugs=False)
+        @given(programs.drafts(self.device))
+        def attempt(draft: programs.Draft) -> None:
+            nonlocal smallest
+            try:
+                self.check(draft)
+            except Difference as difference:
+                if smallest is None or len(difference.script.text) <= len(smallest.script.text):
+                    smallest = difference
+                raise
+
+        try:
+            attempt()
+        except (Difference, errors.Flaky):  # Flaky: what differed once did not differ again
+            return smallest
+        return None
+
+
+def explain(program, allowed, result: dict) -> str:
+    """Predicted against seen, for the outcome that came closest; or what else went wrong."""
+    text = ""
+    for seen in result["not_allowed"]:
+        nearest = min(allowed.outcomes, key=lambda outcome: sum(outcome[key] != seen[key] for key in seen))
+        text += f"  {'of':40} {'predicted':>12} {'seen':>12}\n"
+        for key in seen:
+            if seen[key] != nearest[key]:
+                text += f"  {_said(program, key):40} {nearest[key]:>12} {seen[key]:>12}\n"
+        text += f"  ({len(allowed)} outcome{'s' * (len(allowed) != 1)} allowed; this is the nearest)\n"
+    for key in ("health", "hang", "threads", "lost", "words", "error", "reason"):
+        value = result[key]
+        if value and not (key == "reason" and text):
+            lines = value if isinstance(value, list) else [value]
+            text += "".join(f"  {key}: {line}\n" for line in lines)
+    return text
+
+
+def _said(program, key: str) -> str:
+    """The key of an observable, with the statement that it is of."""
+    name, _, rest = key.partition(":#")
+    number = rest.partition(".")[0]
+    if not number.isdigit():
+        return key
+    return f"{key}  {program.threads[name][int(number) - 1].strip()}"
