@@ -320,6 +320,18 @@ def test_exec_gives_output_and_status(built, tmp_path):
     assert done.returncode == 9
 
 
+def test_mutants_are_alive_and_the_healthy_kernel_is_not(tmp_path):
+    """Each mutant that needs no race is seen by its witness, which sees nothing without it."""
+    subprocess.run(["gcc", "-O1", "-static", "-o", tmp_path / "witness",
+                    os.path.join(HERE, "lab.d", "witness.c")], check=True)
+    done = lab("exec", "--mutants", "--file", f"{tmp_path}/witness:/witness",
+               "--console", str(tmp_path / "console"), "--", "/witness")
+    told = done.stdout.decode().splitlines()
+    quiet = [m.number for m in mutants.MUTANTS if not m.race]
+    assert told == [f"{n} healthy clean, mutant seen" for n in quiet], done.stderr.decode()
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_machine_outlives_its_command(built, agents, tmp_path, number):
     process = subprocess.Popen([LAB, "boot", "--agent", agents["echo"],

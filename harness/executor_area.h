@@ -148,20 +148,27 @@ bool gave_up(const Area& area);
 
 template <typename Ready>
 bool await(Area& area, Word& word, Ready ready, bool oversubscribed) {
-  constexpr int spins = 2000;
-  constexpr int yields = 50;
+  // In time, not in turns: a pause or a yield takes a hundred times longer under emulation.
+  constexpr std::int64_t spin_ns = 60'000;
+  constexpr std::int64_t yield_ns = 120'000;
   constexpr std::int64_t nap_ns = 100'000'000;
-  if (!oversubscribed)
-    for (int i = 0; i < spins; ++i) {
+  constexpr int turns = 32;  // between two looks at the clock
+  const std::int64_t start = now_ns();
+  for (std::int64_t now = start; !oversubscribed && now - start < spin_ns; now = now_ns())
+    for (int i = 0; i < turns; ++i) {
       if (ready()) return true;
       __builtin_ia32_pause();
     }
-  for (int i = 0;; ++i) {
+  for (;;) {
     const std::uint32_t seen = word.get();
     if (ready()) return true;
+    if (area.abort.load(std::memory_order_acquire) != 0) return false;
+    if (now_ns() - start < yield_ns) {
+      word.sleep_while(seen, 0);
+      continue;
+    }
     if (gave_up(area)) return false;
-    if (i < yields) word.sleep_while(seen, 0);
-    else word.sleep_while(seen, nap_ns);
+    word.sleep_while(seen, nap_ns);
   }
 }
 

@@ -27,12 +27,22 @@ void Handles::release(Slot& slot) {
   }
 }
 
-void Handles::open(int opener, int device, std::unique_ptr<DeviceHandle> handle) {
-  close(opener, device);
+bool Handles::reserve(int opener, int device) {
   Slot& target = slot(opener, device);
-  while (target.state.load() != 0 || target.handle.load() != nullptr) sched_yield();  // a last use is leaving
+  for (;;) {
+    std::uint32_t state = target.state.load();
+    if ((state & (open_bit | reserved_bit)) != 0) return false;
+    if (state == 0 && target.handle.load() == nullptr && target.state.compare_exchange_strong(state, reserved_bit))
+      return true;
+    sched_yield();
+  }
+}
+
+void Handles::fill(int opener, int device, std::unique_ptr<DeviceHandle> handle) {
+  Slot& target = slot(opener, device);
+  const bool there = handle != nullptr;
   target.handle.store(handle.release());
-  target.state.store(open_bit);
+  target.state.store(there ? open_bit : 0);
 }
 
 bool Handles::close(int opener, int device) {

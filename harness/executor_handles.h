@@ -31,9 +31,11 @@ class Handles {
     DeviceHandle* handle_ = nullptr;
   };
 
-  // Replaces (closes) what was open there. `open` and `close` of one descriptor by two threads at once are
-  // for the caller to prevent; a Use may run beside either.
-  void open(int opener, int device, std::unique_ptr<DeviceHandle> handle);
+  // Takes the place of a descriptor that is about to be opened; false when it is open or being opened: a
+  // process has one descriptor of a device. Waits while the last use of a closed one lasts.
+  bool reserve(int opener, int device);
+  // Fills a reserved place; with null gives it back.
+  void fill(int opener, int device, std::unique_ptr<DeviceHandle> handle);
   bool close(int opener, int device);  // false when it was not open
   void close_all();
   // In a forked child, before anything else: the threads that were using a handle are not here.
@@ -45,6 +47,7 @@ class Handles {
     std::atomic<DeviceHandle*> handle{nullptr};
   };
   static constexpr std::uint32_t open_bit = 1u << 31;
+  static constexpr std::uint32_t reserved_bit = 1u << 30;
   Slot& slot(int opener, int device) { return slots_[opener * limits::devices + device]; }
   static void release(Slot& slot);
 

@@ -25,8 +25,8 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
       layout_(program),
       frames_(frames),
       cpus_(std::move(cpus)),
-      prototype_{program_, layout_, target, *area_, cpus_, program.threads.size() > cpus_.size(), -1, {}},
-      spins_(program.threads.size() < cpus_.size()),
+      prototype_{program_, layout_, target, *area_, cpus_, program.threads.size() > cpus_.size(),
+                 program.threads.size() >= cpus_.size(), -1, {}},
       identities_(program.observes.size(), Sameness::unknown) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   area_->runner_pid.store(getpid());
@@ -176,7 +176,7 @@ Iterations::End Iterations::wait_for_quiet(std::int64_t deadline_ns) {
     if (area_->bench_error.load() != 0) return End::error;
     const std::int64_t start = now_ns();
     if (start > deadline_ns) return End::late;
-    if (spins_)
+    if (!prototype_.crowded)
       for (int i = 0; i < spins && area_->finished.get() == seen; ++i) __builtin_ia32_pause();
     area_->finished.sleep_while(seen, suspects ? look_for_deaths_ns : look_at_everything_ns);
     if (now_ns() - start < look_at_everything_ns) continue;

@@ -67,7 +67,6 @@ class Iterations {
   Frames* frames_;
   const std::vector<int> cpus_;
   ProcessContext prototype_;
-  const bool spins_;  // there is a CPU for the runner beside the threads
   bool roots_alive_ = false;
   std::vector<Sameness> identities_;
   std::string error_;

@@ -59,7 +59,9 @@ Layout::Layout(const Program& program)
     for (const Statement& statement : program.threads[thread].statements)
       if (const auto* barrier = std::get_if<op::Barrier>(&statement.operation)) {
         ++offset;
-        add_once(meeting[barrier->barrier], thread);
+        std::vector<Party>& parties = meeting[barrier->barrier];
+        if (parties.empty() || parties.back().thread != thread) parties.push_back({thread, 0});
+        ++parties.back().uses;
         has_barriers = true;
       }
     std::vector<int>& mates = threads_of[program.threads[thread].process];

@@ -33,7 +33,11 @@ struct Layout {
   std::vector<int> first_offset;             // by thread: its first offset in a row of Parameters
   std::vector<std::vector<int>> threads_of;  // by process; the first is the one that the leader runs
   std::vector<int> forker;                   // by process: the thread that forks it, -1 for a root
-  std::vector<std::vector<int>> meeting;     // by barrier: the threads that name it
+  struct Party {
+    int thread = 0;
+    std::uint32_t uses = 0;  // statements of it that name the barrier
+  };
+  std::vector<std::vector<Party>> meeting;   // by barrier: the threads that name it
   std::vector<std::vector<int>> opens;       // by process: devices that are open when its threads start
   std::vector<int> root_of;                  // by process: the root of its tree
   bool ends_root = false;                    // an operation ends a root: processes live for one iteration

@@ -1,5 +1,7 @@
 #include "harness/executor_meeting.h"
 
+#include <algorithm>
+
 namespace faultline {
 
 void suspect(Area& area, int process, Suspect certainty) {
@@ -44,9 +46,10 @@ void meet(ProcessContext& context, int barrier, int thread) {
   const std::uint32_t mine = area.threads[thread].arrivals[barrier].fetch_add(1) + 1;
   area.meeting.bump();
   const auto all_there = [&] {
-    for (int other : context.layout.meeting[barrier])
-      if (area.threads[other].arrivals[barrier].load() < mine &&
-          !gone(context.program, context.layout, area, other))
+    // A thread that names it less often than we do is not waited for again.
+    for (const Layout::Party& other : context.layout.meeting[barrier])
+      if (area.threads[other.thread].arrivals[barrier].load() < std::min(mine, other.uses) &&
+          !gone(context.program, context.layout, area, other.thread))
         return false;
     return true;
   };

@@ -11,8 +11,8 @@ void suspect(Area& area, int process, Suspect certainty);
 // The thread has no more statements.
 void finish_thread(ProcessContext& context, int thread);
 
-// Arrives at a barrier and returns when every thread that names it has arrived there as often as this one,
-// or never will. At once when the area was aborted.
+// Arrives at a barrier and returns when every thread that names it has arrived there as often as this one (or
+// as often as it ever will). At once when the area was aborted.
 void meet(ProcessContext& context, int barrier, int thread);
 
 // Whether the thread will arrive nowhere any more: it is done, its process has died, or cannot come to life.

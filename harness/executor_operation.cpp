@@ -189,11 +189,14 @@ struct Perform {
     return errno_result(0);
   }
 
+  // One descriptor a process: a second open is refused here, and never reaches the kernel.
   Result operator()(const op::Open& open) const {
+    Handles& handles = context().handles;
+    if (!handles.reserve(context().process, open.device)) return errno_result(EBUSY);
     std::unique_ptr<DeviceHandle> handle = context().target.open(open.device);
-    if (!handle) return errno_result(errno);
-    context().handles.open(context().process, open.device, std::move(handle));
-    return errno_result(0);
+    const int error = handle ? 0 : errno;
+    handles.fill(context().process, open.device, std::move(handle));
+    return errno_result(error);
   }
 
   Result operator()(const op::Close& close) const {

@@ -19,6 +19,7 @@ struct ProcessContext {
   Area& area;
   const std::vector<int>& cpus;   // that the run may use
   bool oversubscribed = false;    // more threads than CPUs: nobody may spin without yielding
+  bool crowded = false;           // no CPU is left for the runner: whoever waits for it must make room
   int process = -1;
   Handles handles;
 };

@@ -184,6 +184,7 @@ process P
 thread P.t
   r0 = load a[0] via d
   o = open d
+  o2 = open d
   r1 = load a[0] via d
   st = store a[1] 5 via d
   r2 = load a[1]
@@ -196,6 +197,7 @@ thread P.t
   expect_clean(seen, some);
   EXPECT_EQ(seen.only("P.t:r0"), "EBADF");
   EXPECT_EQ(seen.only("P.t:o"), "ok");
+  EXPECT_EQ(seen.only("P.t:o2"), "EBUSY");
   EXPECT_EQ(seen.only("P.t:r1"), "1");
   EXPECT_EQ(seen.only("P.t:r1.faults"), "hit");
   EXPECT_EQ(seen.only("P.t:st.faults"), "fault");

@@ -24,7 +24,9 @@ double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11
 
 std::int64_t draw_offset(std::mt19937_64& random, std::int64_t longest_ns) {
   constexpr double shortest_ns = 10;
-  if (below(random, 8) == 0) return 0;
+  const int kind = below(random, 8);
+  if (kind == 0) return 0;
+  if (kind == 1) longest_ns *= 10;
   const double range = std::log(std::max<double>(static_cast<double>(longest_ns), shortest_ns) / shortest_ns);
   return static_cast<std::int64_t>(shortest_ns * std::exp(unit(random) * range));
 }

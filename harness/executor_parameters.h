@@ -26,7 +26,8 @@ struct Parameters {
 int row_length(const Program& program);
 int first_offset(const Program& program, int thread);
 
-// `rows` rows; offsets are log-uniform up to `longest_ns`, one in eight is zero.
+// `rows` rows. Offsets are log-uniform up to `longest_ns`; one in eight is zero, and one in eight goes up to
+// ten times that (a fork takes as long as a hundred faults).
 Parameters draw_parameters(const Program& program, std::uint64_t seed, int rows, int cpus, std::int64_t longest_ns);
 
 // Empty when `parameters` fit the program and this machine, else what is wrong with them.

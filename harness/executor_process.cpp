@@ -29,7 +29,13 @@ constexpr int failed_to_set_up = 98;
 struct ThreadStart {
   ProcessContext* context = nullptr;
   int thread = -1;
+  int creator = -1;  // the thread whose placement it inherits
 };
+
+// For a thread that was just made: a system call only where it belongs elsewhere than its creator.
+void replace_thread(const ProcessContext& context, int thread, int creator) {
+  if (context.area.cpus[thread].load() != context.area.cpus[creator].load()) place_thread(context, thread);
+}
 
 void* worker_of_root(void* argument) {
   const ThreadStart start = *static_cast<ThreadStart*>(argument);
@@ -38,7 +44,7 @@ void* worker_of_root(void* argument) {
   enter_guarded_thread(context.process, start.thread);
   std::uint32_t placed = 0;
   for (std::uint32_t round = 0;;) {
-    if (!await(area, area.round, [&] { return area.round.get() != round; }, context.oversubscribed)) _exit(0);
+    if (!await(area, area.round, [&] { return area.round.get() != round; }, context.crowded)) _exit(0);
     round = area.round.get();
     if (placed != area.placement.load()) {
       placed = area.placement.load();
@@ -53,7 +59,7 @@ void* worker_of_child(void* argument) {
   const ThreadStart start = *static_cast<ThreadStart*>(argument);
   ProcessContext& context = *start.context;
   enter_guarded_thread(context.process, start.thread);
-  place_thread(context, start.thread);
+  replace_thread(context, start.thread, start.creator);
   run_statements(context, start.thread, context.area.processes[context.process].origin_ns.load());
   return nullptr;
 }
@@ -68,7 +74,7 @@ void start_workers(ProcessContext& context, std::array<ThreadStart, limits::thre
   pthread_attr_setstacksize(&attributes, stack_bytes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   for (std::size_t i = 1; i < threads.size(); ++i) {
-    starts[i] = {&context, threads[i]};
+    starts[i] = {&context, threads[i], threads[0]};
     pthread_t thread;
     const int error = pthread_create(&thread, &attributes, body, &starts[i]);
     if (error != 0) give_up(context, "pthread_create failed", error);
@@ -80,18 +86,15 @@ void open_devices(ProcessContext& context) {
   for (int device : context.layout.opens[context.process]) {
     std::unique_ptr<DeviceHandle> handle = context.target.open(device);
     if (!handle) give_up(context, "cannot open the device", errno);
-    context.handles.open(context.process, device, std::move(handle));
+    if (!context.handles.reserve(context.process, device)) give_up(context, "the device is open already", device);
+    context.handles.fill(context.process, device, std::move(handle));
   }
 }
 
-// Forked children of the last iteration: the runner has killed them, and their teardown must have ended.
-void reap_children(ProcessContext& context) {
-  for (;;) {
-    const pid_t pid = waitpid(-1, nullptr, __WALL | WNOHANG);
-    if (pid < 0) return;
-    if (pid > 0) continue;
-    if (gave_up(context.area)) _exit(0);
-    sched_yield();
+// Forked children of the last iteration: the runner has killed them, and their teardown must have ended. One
+// that does not die is found by the runner's deadline.
+void reap_children() {
+  while (waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {
   }
 }
 
@@ -113,7 +116,7 @@ void map_region(ProcessContext& context, int index) {
 
 // Devices first: unmapping under an open one would send it notifiers that no statement asked for.
 void set_up(ProcessContext& context) {
-  reap_children(context);
+  reap_children();
   context.handles.close_all();
   munmap(reinterpret_cast<void*>(regions_base), regions_span);
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
@@ -148,7 +151,7 @@ void answer_observes(ProcessContext& context) {
 Command next_command(ProcessContext& context, std::uint32_t& seen) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[context.process];
-  if (!await(area, record.command, [&] { return record.command.get() != seen; }, context.oversubscribed)) _exit(0);
+  if (!await(area, record.command, [&] { return record.command.get() != seen; }, context.crowded)) _exit(0);
   seen = record.command.get();
   return static_cast<Command>(area.command.load());
 }
@@ -170,8 +173,8 @@ void check_addresses(ProcessContext& context) {
 }  // namespace
 
 [[noreturn]] void live_as_root(const ProcessContext& prototype, int process) {
-  ProcessContext context{prototype.program, prototype.layout,         prototype.target, prototype.area,
-                         prototype.cpus,    prototype.oversubscribed, process,          {}};
+  ProcessContext context{prototype.program, prototype.layout, prototype.target,  prototype.area, prototype.cpus,
+                         prototype.oversubscribed, prototype.crowded, process, {}};
   Area& area = context.area;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   install_access_guard(area);
@@ -228,7 +231,7 @@ void check_addresses(ProcessContext& context) {
   std::array<ThreadStart, limits::threads> starts{};
   start_workers(context, starts, worker_of_child);
   if (thread >= 0) {
-    place_thread(context, thread);
+    replace_thread(context, thread, context.layout.forker[process]);
     run_statements(context, thread, record.origin_ns.load());
   }
   for (;;) {

@@ -171,6 +171,25 @@ thread P.y
   EXPECT_EQ(seen.only("P.y:q"), "2");
 }
 
+TEST(Processes, ABarrierThatIsNamedTwiceByOneAndOnceByAnother) {
+  const Seen seen = run_text(R"(scenario s
+process P
+  a: 2 pages anon rw = 0
+thread P.x
+  barrier b
+  barrier b
+  store a[0] 1
+  barrier c
+thread P.y
+  barrier b
+  barrier c
+  r = load a[0]
+)",
+                             100);
+  expect_clean(seen, 100);
+  EXPECT_EQ(seen.only("P.y:r"), "1");
+}
+
 TEST(Processes, EightThreadsOfSixProcesses) {
   const Seen seen = run_text(R"(scenario s
 process A

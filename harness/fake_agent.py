@@ -13,7 +13,7 @@ import sys
 import time
 
 TARGETS = {
-    "host": {"class": "shares-cpu-tables", "faults": False, "identity": True, "migrate": False,
+    "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "migrate": False,
              "snapshot": False, "inherited": True},
     "dmirror": {"class": "recoverable", "faults": True, "identity": True, "migrate": True,
                 "snapshot": True, "inherited": True},

@@ -138,7 +138,7 @@ std::string trouble_text(const Trial& trial, const ReportStyle& style) {
   if (!trial.lost.empty()) {
     text += "Lost: " + printable(trial.lost) + "\n" + lines("Last words:", trial.words, 40);
     text += trial.machines_lost > 1 ? "The scenario was tried again on a new machine, which was lost too\n"
-                                    : "Machines lost: 1\n";
+                                    : "Machines lost: 1; the run went on with a new one\n";
   }
   if (!trial.error.empty()) text += "Error: " + printable(trial.error) + "\n";
   if (text.empty()) return text;
@@ -190,6 +190,8 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
             std::to_string(trial.allowed.outcomes.size()) + (trial.allowed.complete ? "" : " (prediction incomplete)") +
             "\n" + observations(trial) + stray_text(trial, style);
   }
+  if (trial.slow)
+    text += "Slow: " + plural(trial.slow, "iteration") + " past the deadline on a machine too slow to tell a hang; not counted\n";
   text += trouble_text(trial, style);
   if (trial.iterations > 0) text += "Time " + name + " " + fixed(trial.seconds, 2) + "\n";
   text += "Verdict " + name + " " + verdict_text(found) + " (" + trial.target;

@@ -109,6 +109,13 @@ TEST(TrialText, ManyOutcomesAreCutShort) {
   EXPECT_NE(trial_text(agreeing(), style).find("   988  :> C:r0=zero C:r1=zero\n    12  :> 1 more outcome\n"), std::string::npos);
 }
 
+TEST(TrialText, SlowIterationsAreToldAndNotCounted) {
+  Trial slow = agreeing();
+  slow.slow = 2;
+  EXPECT_NE(trial_text(slow, {}).find("Slow: 2 iterations past the deadline on a machine too slow to tell a hang; not "
+                                      "counted\nTime order 0.52\nVerdict order agree"), std::string::npos);
+}
+
 TEST(TrialText, Skipped) {
   Trial skipped = trial();
   skipped.skipped = "no migration between device and system memory";

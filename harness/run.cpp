@@ -292,7 +292,7 @@ void Runner::close(Pair& pair) {
                     {"kernel", trial.kernel}, {"verdict", verdict_text(verdict(trial))}, {"reason", reason(trial)},
                     {"iterations", trial.iterations}, {"seconds", trial.seconds}, {"seed", trial.seed},
                     {"allowed", trial.allowed.outcomes.size()}, {"allowed_seen", allowed_seen(trial)},
-                    {"not_allowed", stray}});
+                    {"not_allowed", stray}, {"slow", trial.slow}, {"machines_lost", trial.machines_lost}});
   if (events_.trial) events_.trial(trial);
 }
 

@@ -36,11 +36,11 @@ std::string thread_line(const ThreadPlace& place) {
 }
 
 void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
-  const std::string where = "iteration " + std::to_string(hang.iteration) + " (seed " + std::to_string(seed) + ")";
   if (hang.slow) {
-    trial.undecided = where + " ran into its deadline on a machine too slow to tell a hang";
+    trial.slow++;
     return;
   }
+  const std::string where = "iteration " + std::to_string(hang.iteration) + " (seed " + std::to_string(seed) + ")";
   if (!trial.hang.empty()) return;
   trial.hang = where + " hangs" + (hang.stuck ? ", and survives SIGKILL" : "");
   for (const ThreadPlace& place : hang.threads) trial.threads.push_back(thread_line(place));

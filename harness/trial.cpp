@@ -46,7 +46,8 @@ std::string reason(const Trial& trial) {
     case Verdict::skipped: return trial.skipped;
     case Verdict::inconclusive:
       if (!not_allowed(trial).empty()) return "the prediction is incomplete and does not hold what was seen";
-      return trial.undecided.empty() ? "no iteration was run" : trial.undecided;
+      if (!trial.undecided.empty()) return trial.undecided;
+      return trial.slow ? "every iteration was too slow to tell a hang" : "no iteration was run";
   }
   return "";
 }

@@ -49,6 +49,7 @@ struct Trial {
   std::vector<std::string> health;   // lines of the kernel log
   std::string hang;                  // "iteration 17: ..."
   std::vector<std::string> threads;  // where they were
+  std::uint64_t slow = 0;            // iterations past their deadline on a machine too slow to tell a hang
   std::string lost;                  // how the machine died
   std::vector<std::string> words;    // its last ones
   int machines_lost = 0;

@@ -28,9 +28,8 @@ void fault_shared(Cpu cpu, MmId mm, Slot slot, bool write) {
   }
   set_pte(w, mm, slot, page_pte(f, vma.write));
   if (write) return;
-  Slot first = slot, last = vma_end(cpu, mm, slot, cpu.shape->slots - 1);
-  while (vmas[first].head == VmaPage::Head::no && cpu.shape->before(first) >= 0) --first;
-  for (Slot s = first; s <= last; ++s) {
+  const Slot last = vma_end(cpu, mm, slot, cpu.shape->slots - 1);
+  for (Slot s = vma_start(cpu, mm, slot); s <= last; ++s) {
     const FrameId around = w.object[vmas[s].object].frame[vmas[s].object_page];
     if (w.mm[mm].pte[s].kind == Pte::Kind::none && around != none) set_pte(w, mm, s, page_pte(around, vmas[s].write));
   }
@@ -116,7 +115,7 @@ Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mma
       break;
     case Pte::Kind::device:
       if (!has_mmap_lock) co_return false;
-      co_await migrate_to_ram(cpu, pte.frame);
+      co_await migrate_to_ram(cpu, mm, pte.frame);
       break;
     case Pte::Kind::migration:
       co_await cpu.until("migration_entry_wait", [&pte] { return pte.kind != Pte::Kind::migration; });
@@ -125,8 +124,11 @@ Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mma
   co_return true;
 }
 
-void unmap_for_migration(Cpu cpu, MmId own, FrameId page) {
+bool mapped_elsewhere(const World& world, FrameId page) { return world.frame[page].mapcount > 1; }
+
+void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own) {
   World& w = cpu.world();
+  tells_own = tells_own && mapped_elsewhere(w, page);
   for (MmId m = 0; m < max_mms; ++m) {
     for (Slot s = 0; s < cpu.shape->slots; ++s) {
       Pte& pte = w.mm[m].pte[s];
@@ -134,7 +136,7 @@ void unmap_for_migration(Cpu cpu, MmId own, FrameId page) {
       pte.kind = Pte::Kind::migration;
       pte.protnone = 0;
       flush(w, m, s, s);
-      if (m != own) invalidate_now(cpu, m, s);  // try_to_migrate_one: CLEAR, which no driver ignores
+      if (m != own || tells_own) invalidate_now(cpu, m, s);
     }
   }
 }
@@ -155,7 +157,7 @@ void remove_migration_entries(Cpu cpu, FrameId page, FrameId to) {
   }
 }
 
-Task<void> migrate_to_ram(Cpu cpu, FrameId page) {
+Task<void> migrate_to_ram(Cpu cpu, MmId mm, FrameId page) {
   World& w = cpu.world();
   Frame& old = w.frame[page];
   if (old.locked) {
@@ -164,7 +166,8 @@ Task<void> migrate_to_ram(Cpu cpu, FrameId page) {
   }
   old.locked = 1;
   get_ref(w, page);
-  unmap_for_migration(cpu, old.owner, page);
+  const bool tells_own = mapped_elsewhere(w, page) && co_await cpu.choose("try_to_migrate", 2);
+  unmap_for_migration(cpu, mm, page, tells_own);
   co_await cpu.step("dmirror_devmem_fault: xa_erase");
   if (cpu.on(Rule::migrate_back_erases_entry) && old.owner != none)
     for (DeviceEntry& e : w.mirror[old.owner].entry)

@@ -17,11 +17,16 @@ Task<Result> cpu_load(Cpu cpu, Slot slot);
 Task<Result> cpu_store(Cpu cpu, Slot slot, int value);
 
 // dmirror_devmem_fault, for a page that lives in device memory (do_swap_page): back to system memory.
-// The caller holds mmap_lock for read. Returns when the page moved or another thread is moving it.
-Task<void> migrate_to_ram(Cpu cpu, FrameId page);
+// The caller holds mmap_lock of `mm` for read. Returns when the page moved or another thread is moving it.
+Task<void> migrate_to_ram(Cpu cpu, MmId mm, FrameId page);
 
-// Replaces every entry of `page` by a migration entry / restores them to `to` (rmap walks).
-void unmap_for_migration(Cpu cpu, MmId own, FrameId page);
+// Replaces every entry of `page` by a migration entry / restores them to `to` (rmap walks). migrate_vma
+// has collected the entry of `own` without a word to its driver. For the others try_to_migrate_one sends
+// CLEAR to each VMA that the rmap walk visits, before it looks for an entry there: to that of `own` too
+// (`tells_own`), if it comes before the last one that maps the page. The order in the rmap tree decides,
+// so that the caller chooses where the page is mapped elsewhere.
+void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own);
+bool mapped_elsewhere(const World& world, FrameId page);
 void remove_migration_entries(Cpu cpu, FrameId page, FrameId to);
 
 Result ok();

@@ -1,5 +1,8 @@
 #include "kernels_ref/mm.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace faultline::ref {
 
 FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents) {
@@ -71,41 +74,84 @@ void free_gather(World& world, const Gather& gather) {
 
 void split(Cpu cpu, MmId mm, Slot from, Slot to) {
   auto& vma = cpu.world().mm[mm].vma;
-  if (vma[from].mapped()) vma[from].head = VmaPage::Head::yes;
+  if (vma[from].mapped()) vma[from].head = 1;
   const Slot next = cpu.shape->after(to);
-  if (next >= 0 && vma[next].mapped()) vma[next].head = VmaPage::Head::yes;
+  if (next >= 0 && vma[next].mapped()) vma[next].head = 1;
 }
 
 namespace {
+
+enum class Joint { never, perhaps, surely };
+
 // can_vma_merge_before/after for the pages on both sides of a boundary.
-VmaPage::Head boundary(const VmaPage& a, const VmaPage& b) {
-  using Head = VmaPage::Head;
+Joint joint(const VmaPage& a, const VmaPage& b) {
   if (!a.mapped() || a.backing != b.backing || a.read != b.read || a.write != b.write || a.dontfork != b.dontfork ||
       a.hugepage != b.hugepage)
-    return Head::yes;
+    return Joint::never;
   if (a.backing == Backing::anon_shared)
-    return a.object == b.object && a.object_page + 1 == b.object_page ? Head::no : Head::yes;
-  if (a.pgoff + 1 != b.pgoff) return Head::yes;
-  // is_mergeable_anon_vma has changed with the kernel's version wherever the two are not the same.
-  return a.anon_vma == b.anon_vma ? Head::no : Head::maybe;
+    return a.object == b.object && a.object_page + 1 == b.object_page ? Joint::surely : Joint::never;
+  if (a.pgoff + 1 != b.pgoff) return Joint::never;
+  using Account = VmaPage::Account;
+  const bool sure = a.account != Account::maybe && b.account != Account::maybe;
+  if (sure && a.account != b.account) return Joint::never;
+  if (a.anon_vma == b.anon_vma) return sure ? Joint::surely : Joint::perhaps;
+  // is_mergeable_anon_vma: two of them never; one only where no parent has it too. Which of the two VMAs
+  // has to be the changed one depends on the kernel's version (6.16 made it either).
+  return (a.anon_vma && b.anon_vma) || a.inherited || b.inherited ? Joint::never : Joint::perhaps;
 }
+
+struct Merge {
+  bool left = false, right = false;
+};
+
+// The `way`-th merge of [from, to] that some kernel does, or their number for a way that there is not.
+std::pair<Merge, int> nth_merge(Cpu cpu, MmId mm, Slot from, Slot to, int way) {
+  const auto& vma = cpu.world().mm[mm].vma;
+  const Slot before = cpu.shape->before(from), next = cpu.shape->after(to);
+  const Joint left = before >= 0 ? joint(vma[before], vma[from]) : Joint::never;
+  const Joint right = next >= 0 && vma[next].mapped() ? joint(vma[to], vma[next]) : Joint::never;
+  // Where each would do, but perhaps not both together, kernels have preferred one or the other.
+  const bool rivals =
+      left != Joint::never && right != Joint::never && vma[before].anon_vma != vma[next].anon_vma;
+  int ways = 0;
+  for (const Merge m : {Merge{true, true}, Merge{true, false}, Merge{false, true}, Merge{}}) {
+    if ((m.left && left == Joint::never) || (m.right && right == Joint::never)) continue;
+    if (m.left && m.right && rivals && vma[before].anon_vma && vma[next].anon_vma) continue;
+    if (!m.left && left == Joint::surely && !(rivals && m.right)) continue;
+    if (!m.right && right == Joint::surely && !(rivals && m.left)) continue;
+    if (ways++ == way) return {m, way};
+  }
+  return {{}, ways};
+}
+
 }  // namespace
 
-void merge(Cpu cpu, MmId mm, Slot from, Slot to) {
+int merge_ways(Cpu cpu, MmId mm, Slot from, Slot to) { return nth_merge(cpu, mm, from, to, -1).second; }
+
+void merge(Cpu cpu, MmId mm, Slot from, Slot to, int way) {
   auto& vma = cpu.world().mm[mm].vma;
-  const Slot next = cpu.shape->after(to);
-  for (Slot s = from; s <= (next >= 0 ? next : to); ++s) {
-    if (!vma[s].mapped() || vma[s].head == VmaPage::Head::no) continue;
-    const Slot before = cpu.shape->before(s);
-    const VmaPage::Head now = before >= 0 ? boundary(vma[before], vma[s]) : VmaPage::Head::yes;
-    // Only the ends of the changed range are sure to be looked at.
-    vma[s].head = now == VmaPage::Head::no && s != from && s != next ? VmaPage::Head::maybe : now;
+  const Merge merge = nth_merge(cpu, mm, from, to, way).first;
+  if (merge.left) vma[from].head = 0;
+  if (merge.right) vma[cpu.shape->after(to)].head = 0;
+  const Slot first = vma_start(cpu, mm, from), last = vma_end(cpu, mm, to, cpu.shape->slots - 1);
+  VmaPage with = vma[first];  // dup_anon_vma
+  for (Slot s = first; s <= last; ++s)
+    if (vma[s].anon_vma) with = vma[s];
+  for (Slot s = first; s <= last; ++s) {
+    vma[s].anon_vma = with.anon_vma;
+    vma[s].inherited = with.inherited;
   }
+}
+
+Slot vma_start(Cpu cpu, MmId mm, Slot slot) {
+  const auto& vma = cpu.world().mm[mm].vma;
+  while (!vma[slot].head && cpu.shape->before(slot) >= 0) --slot;
+  return slot;
 }
 
 Slot vma_end(Cpu cpu, MmId mm, Slot slot, Slot to) {
   const auto& vma = cpu.world().mm[mm].vma;
-  while (slot < to && vma[slot + 1].mapped() && vma[slot + 1].head == VmaPage::Head::no) ++slot;
+  while (slot < to && vma[slot + 1].mapped() && !vma[slot + 1].head) ++slot;
   return slot;
 }
 
@@ -137,12 +183,21 @@ void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   auto& vma = cpu.world().mm[mm].vma;
   if (vma[slot].anon_vma) return;
   // find_mergeable_anon_vma: a neighbour that could be merged but for its permissions shares its own.
-  int identity = slot + 1;
-  Slot first = slot, last = vma_end(cpu, mm, slot, cpu.shape->slots - 1);
-  while (vma[first].head == VmaPage::Head::no && cpu.shape->before(first) >= 0) --first;
+  const Slot first = vma_start(cpu, mm, slot), last = vma_end(cpu, mm, slot, cpu.shape->slots - 1);
+  const auto reusable = [](const VmaPage& other, const VmaPage& a, const VmaPage& b) {  // anon_vma_compatible
+    return other.anon_vma && !other.inherited && a.backing == b.backing && a.dontfork == b.dontfork &&
+           a.hugepage == b.hugepage && a.account == b.account && a.pgoff + 1 == b.pgoff;
+  };
   const Slot left = cpu.shape->before(first), right = cpu.shape->after(last);
-  if (right >= 0 && vma[right].anon_vma && vma[right].pgoff == vma[last].pgoff + 1) identity = vma[right].anon_vma;
-  if (left >= 0 && vma[left].anon_vma && vma[left].pgoff + 1 == vma[first].pgoff) identity = vma[left].anon_vma;
+  std::uint8_t identity = 0;
+  if (right >= 0 && reusable(vma[right], vma[last], vma[right])) identity = vma[right].anon_vma;
+  else if (left >= 0 && reusable(vma[left], vma[left], vma[first])) identity = vma[left].anon_vma;
+  const auto taken = [&vma](int id) {
+    return std::any_of(vma.begin(), vma.end(), [id](const VmaPage& page) { return page.anon_vma == id; });
+  };
+  if (!identity)
+    do ++identity;
+    while (taken(identity));
   for (Slot s = first; s <= last; ++s) vma[s].anon_vma = identity;
 }
 

@@ -36,9 +36,12 @@ void free_gather(World& world, const Gather& gather);
 // --- VMAs ---
 // Makes [from, to] begin and end at VMA boundaries (__split_vma).
 void split(Cpu cpu, MmId mm, Slot from, Slot to);
-// Joins VMAs at both ends of [from, to], and inside it, where vma_merge would.
-void merge(Cpu cpu, MmId mm, Slot from, Slot to);
-// Last page of the VMA that holds `slot`, not beyond `to`.
+// Joins [from, to], which is one VMA, with its neighbours where vma_merge would. Kernels differ: this is
+// the number of ways, and `way` one of them.
+int merge_ways(Cpu cpu, MmId mm, Slot from, Slot to);
+void merge(Cpu cpu, MmId mm, Slot from, Slot to, int way);
+// First page of the VMA that holds `slot`; its last page, not beyond `to`.
+Slot vma_start(Cpu cpu, MmId mm, Slot slot);
 Slot vma_end(Cpu cpu, MmId mm, Slot slot, Slot to);
 // Forgets the VMA around one page; drops its share of a shared object.
 void drop_vma(World& world, MmId mm, Slot slot);

@@ -44,6 +44,11 @@ Task<void> write_lock_vmas(Cpu cpu, MmId mm, Slot from, Slot to) {
   start_write(cpu.world(), mm, from, to);
 }
 
+Task<void> merge_vma(Cpu cpu, MmId mm, Slot from, Slot to) {
+  const int ways = merge_ways(cpu, mm, from, to);
+  merge(cpu, mm, from, to, ways > 1 ? co_await cpu.choose("vma_merge", ways) : 0);
+}
+
 bool any_mapped(const Mm& mm, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s)
     if (mm.vma[s].mapped()) return true;
@@ -59,6 +64,8 @@ void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection
   for (Slot s = from; s <= to; ++s) {
     VmaPage& vma = w.mm[mm].vma[s];
     vma = {.backing = backing, .read = protection.read, .write = protection.write};
+    // accountable_mapping
+    if (backing == Backing::anon_private && protection.write) vma.account = VmaPage::Account::yes;
     if (object != none) {
       vma.object = static_cast<std::uint8_t>(object);
       vma.object_page = static_cast<std::uint8_t>(s - from);
@@ -68,7 +75,6 @@ void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection
     }
   }
   split(cpu, mm, from, to);
-  merge(cpu, mm, from, to);
 }
 
 Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection) {
@@ -83,6 +89,7 @@ Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection p
     co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
   }
   map_pages(cpu, mm, from, to, backing, protection);
+  co_await merge_vma(cpu, mm, from, to);
   write_unlock(cpu.world(), mm);
   co_return ok();
 }
@@ -166,10 +173,15 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
       split(cpu, mm, s, last);
       if (exclusive) co_await write_lock_vmas(cpu, mm, s, last);
       for (Slot p = s; p <= last; ++p) {
-        w.mm[mm].vma[p].read = protection.read;
-        w.mm[mm].vma[p].write = protection.write;
+        VmaPage& vma = w.mm[mm].vma[p];
+        vma.read = protection.read;
+        vma.write = protection.write;
+        using Account = VmaPage::Account;
+        if (vma.backing != Backing::anon_private) continue;
+        if (vma.write) vma.account = Account::yes;
+        else if (vma.account == Account::yes && !vma.anon_vma) vma.account = Account::maybe;  // taken back since 6.6
       }
-      merge(cpu, mm, s, last);
+      co_await merge_vma(cpu, mm, s, last);
       if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_start(cpu, mm, s, last, Event::protection_vma);
       for (Slot p = s; p <= last && cpu.on(Rule::mprotect_changes_ptes); ++p) {
         if (w.mm[mm].pte[p].kind == Pte::Kind::none) continue;
@@ -230,7 +242,7 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   if (cpu.on(Rule::mremap_flushes)) flush(w, mm, from, to);
   if (cpu.on(Rule::mremap_notifies)) co_await invalidate_end(cpu, mm);
   for (Slot s = from; s <= to; ++s) drop_vma(w, mm, s);
-  merge(cpu, mm, target, target_last);
+  co_await merge_vma(cpu, mm, target, target_last);
 }
 
 }  // namespace
@@ -253,10 +265,10 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
   }
   // More than one VMA, or a hole: refused by vma_to_resize when the target is already unmapped; since 6.15
   // by check_prep_vma before that; since 6.17 remap_move moves one VMA after the other, and leaves the
-  // target as it is where the source has holes. Where merging is uncertain, so is the answer.
+  // target as it is where the source has holes.
   bool pieces = false;
   for (Slot s = from + 1; s <= to; ++s)
-    pieces = pieces || !w.mm[mm].vma[s].mapped() || w.mm[mm].vma[s].head != VmaPage::Head::no;
+    pieces = pieces || !w.mm[mm].vma[s].mapped() || w.mm[mm].vma[s].head;
   enum { by_pieces, late, early };
   const int way = pieces ? co_await cpu.choose("mremap: several VMAs", 3) : by_pieces;
   if (way != by_pieces) {
@@ -322,10 +334,10 @@ Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, op::Advice advice) {
       split(cpu, mm, s, last);
       co_await write_lock_vmas(cpu, mm, s, last);
       for (Slot p = s; p <= last; ++p) w.mm[mm].vma[p].*flag = 1;
+      co_await merge_vma(cpu, mm, s, last);
     }
     s = last + 1;
   }
-  merge(cpu, mm, from, to);
   write_unlock(w, mm);
   co_return result;
 }

@@ -51,6 +51,38 @@ TEST(Predict, DontneedGivesZero) {
             Texts{"zero 5"});
 }
 
+// A populated region without access has PROT_NONE entries.
+TEST(Predict, NoAccessToAPopulatedRegion) {
+  const Allowed allowed = predict(parse("scenario t\nprocess P\n a: 1 page anon - = 5\n r0 = load a[0]\n"
+                                        " mprotect a rw\n r1 = load a[0]\n", "test"));
+  EXPECT_EQ(allowed.outcomes, (std::vector<Outcome>{{"SIGSEGV", "ok", "5"}}));
+}
+
+// vma_to_resize, check_prep_vma, remap_move: refused with and without the target unmapped, or piece by
+// piece, and then the target stays where the source has a hole.
+TEST(Predict, MremapOfSeveralVmas) {
+  EXPECT_EQ(seen("mmap b anon rw\n store b[1] 9\n munmap a[1]\n r0 = mremap a -> b\n"
+                 "observe P:a[0] P:b[0] P:b[1]\n", {"P:r0", "P:a[0]", "P:b[0]", "P:b[1]"}),
+            (Texts{"EFAULT 5 SIGSEGV SIGSEGV", "EFAULT 5 zero 9", "ok SIGSEGV 5@a[0] 9"}));
+}
+
+// vma_needs_copy: a zero page is in the child only where its VMA was merged with one that was written.
+TEST(Predict, ForkCopiesZeroPagesOfWrittenVmas) {
+  const std::string end = "fork C\nprocess C\nobserve same(P:b[0], C:b[0])\n";
+  EXPECT_EQ(seen("mmap b anon rw\n load b[0]\n" + end, {"same(P:b[0],C:b[0])"}), Texts{"-"});
+  EXPECT_EQ(seen("mmap b anon rw\n store b[1] 1\n load b[0]\n" + end, {"same(P:b[0],C:b[0])"}), Texts{"same"});
+  EXPECT_EQ(seen("mmap b anon rw\n store b[1] 1\n mmap b[0] anon rw\n load b[0]\n" + end, {"same(P:b[0],C:b[0])"}),
+            (Texts{"-", "same"}));
+}
+
+// try_to_migrate_one tells the migrating driver too, of a page that is mapped elsewhere; test_hmm then
+// drops the entry of the page behind it, and misses it when it reads back.
+TEST(Predict, MigrationOfASharedPageDropsItsNeighboursEntry) {
+  const std::string body = "migrate a[1] to d via d\n r0 = migrate a to d via d\n";
+  EXPECT_EQ(seen(body, {"P:r0"}), Texts{"ok"});
+  EXPECT_EQ(seen("fork C\n" + body + "process C\n", {"P:r0"}), (Texts{"ENOENT", "ok"}));
+}
+
 // change_pte_range leaves entries behind in TLBs until the one flush at the end of mprotect.
 TEST(Predict, StoreThroughStaleEntryUntilTheFlush) {
   EXPECT_EQ(seen("thread P.t\n mprotect a r\n store b[0] 1\nthread P.u\n e0 = store a[0] 7\nobserve P:a[0]\n",

@@ -56,13 +56,21 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
       vma = w.mm[parent].vma[p];
       vma.dontfork = vma.locked = vma.faulting = 0;
       // anon_vma_fork: one of the child's own for each VMA.
-      if (vma.anon_vma) vma.anon_vma = static_cast<std::uint8_t>(s + 1);
+      if (vma.anon_vma) {
+        vma.anon_vma = static_cast<std::uint8_t>(s + 1);
+        vma.inherited = 1;
+      }
       if (vma.object == none) continue;
       if (cpu.on(Rule::fork_keeps_shared)) {
         ++w.object[vma.object].mappings;
       } else {
         vma.object = vma.object_page = none;
-        vma = {.backing = Backing::anon_private, .read = vma.read, .write = vma.write, .head = vma.head, .pgoff = static_cast<std::uint8_t>(p)};
+        vma = {.backing = Backing::anon_private,
+               .read = vma.read,
+               .write = vma.write,
+               .head = vma.head,
+               .account = VmaPage::Account::yes,
+               .pgoff = static_cast<std::uint8_t>(p)};
       }
     }
     if (needs_copy) {
@@ -156,7 +164,7 @@ Task<void> put_file(Cpu cpu, MmId opener) {
     w.frame[to].exclusive = w.frame[f].exclusive;
     get_ref(w, to);
     get_ref(w, f);
-    unmap_for_migration(cpu, none, f);
+    unmap_for_migration(cpu, none, f, false);
     remove_migration_entries(cpu, f, to);
     put_ref(w, f);
     put_ref(w, to);

@@ -78,6 +78,7 @@ void start(const Shape& shape, World& w) {
           get_ref(state.world, f);
         } else {
           state.world.frame[f].exclusive = 1;
+          state.world.mm[mm].vma[s].account = VmaPage::Account::yes;  // populated before it was protected
           prepare_anon_vma(cpu, mm, s);
         }
       }

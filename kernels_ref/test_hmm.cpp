@@ -100,6 +100,17 @@ Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, int value) {
   co_return result;
 }
 
+// migrate_vma_setup: 1 where the driver of `mm` hears of pages that are mapped elsewhere too.
+Task<int> setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
+  co_return co_await cpu.until("migrate_vma_setup", [cpu, mm, from, to] {
+    for (Slot s = from; s <= to; ++s) {
+      const std::uint8_t f = cpu.world().mm[mm].pte[s].frame;
+      if (f != none && mapped_elsewhere(cpu.world(), f)) return 2;
+    }
+    return 1;
+  });
+}
+
 // The migration of [from, to], inside one VMA (migrate_vma_setup, dmirror_migrate_alloc_and_copy,
 // migrate_vma_pages, dmirror_migrate_finalize_and_map, migrate_vma_finalize).
 Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
@@ -108,7 +119,7 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
   source.fill(none);
   device.fill(none);
   bool writable[limits::pages_per_region] = {};
-  co_await cpu.step("migrate_vma_setup");
+  const int tells_own = co_await setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
     const Pte pte = w.mm[mm].pte[s];
@@ -121,7 +132,7 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
       writable[s - from] = pte.writable;
       w.frame[pte.frame].locked = 1;
       get_ref(w, pte.frame);
-      unmap_for_migration(cpu, mm, pte.frame);
+      unmap_for_migration(cpu, mm, pte.frame, tells_own);
     }
   }
   co_await cpu.step("dmirror_migrate_alloc_and_copy");
@@ -177,14 +188,14 @@ Task<void> migrate_piece_back(Cpu cpu, MmId mm, Slot from, Slot to) {
   bool any = false;
   for (Slot s = from; s <= to; ++s) any = any || w.mm[mm].pte[s].kind == Pte::Kind::device;
   if (!any) co_return;
-  co_await cpu.step("migrate_vma_setup");
+  const int tells_own = co_await setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
     if (pte.kind != Pte::Kind::device || w.frame[pte.frame].locked) continue;
     device[s - from] = pte.frame;
     w.frame[pte.frame].locked = 1;
     get_ref(w, pte.frame);
-    unmap_for_migration(cpu, mm, pte.frame);
+    unmap_for_migration(cpu, mm, pte.frame, tells_own);
   }
   co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: xa_erase");
   if (cpu.on(Rule::migrate_back_erases_entry))

@@ -63,13 +63,15 @@ struct Stale {
 
 // The VMA around one page. Adjacent pages are of one VMA unless `head` says that one starts.
 struct VmaPage {
-  enum class Head : std::uint8_t { no, maybe, yes };  // maybe: merging depends on the kernel's version
+  enum class Account : std::uint8_t { no, yes, maybe };  // VM_ACCOUNT; maybe: depends on the kernel's version
   Backing backing = Backing::none;
   std::uint8_t read = 0, write = 0;
   std::uint8_t dontfork = 0, hugepage = 0;
-  Head head = Head::no;
+  std::uint8_t head = 0;
+  Account account = Account::no;
   std::uint8_t pgoff = none;     // private: the slot it was first mapped at
   std::uint8_t anon_vma = 0;     // 0: never written; else an identity, for merging
+  std::uint8_t inherited = 0;    // its anon_vma_chain begins with a parent's: not singular
   std::uint8_t object = none;    // shared: which object ...
   std::uint8_t object_page = 0;  // ... and which page of it
   std::uint8_t locked = 0;       // vma_start_write: user faults under the per-VMA lock must wait

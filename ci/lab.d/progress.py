@@ -12,7 +12,8 @@ from common import LabError, die_with_parent
 PLAIN_EVERY_S = 15
 TTY_EVERY_S = 0.2
 OBJECT = re.compile(rb"^\s+(CC|AS|AR|LD|HOSTCC)\s+(\S+)")
-FAILURE = re.compile(rb"error:|Error \d|No space left|undefined reference|No such file|: not found", re.I)
+FAILURE = re.compile(rb"error:|Error \d|No space left|undefined reference|No such file|"
+                     rb": not found", re.I)
 SHOWN_ERRORS = 6
 
 

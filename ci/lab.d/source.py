@@ -112,7 +112,8 @@ def unpack(source, into):
     os.makedirs(partial)
     note(f"{'copying' if source.is_dir else 'unpacking'} {source.path}")
     if source.is_dir:
-        script = 'tar -C "$1" --exclude=./.git -cf - . | tar -C "$2" -xf - && make -s -C "$2" mrproper'
+        script = ('tar -C "$1" --exclude=./.git -cf - . | tar -C "$2" -xf - && '
+                  'make -s -C "$2" mrproper')
     else:
         script = 'tar -x --strip-components=1 -C "$2" -f "$1"'
     done = subprocess.run(["sh", "-c", script, "sh", source.path, partial],

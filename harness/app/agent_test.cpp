@@ -40,13 +40,16 @@ class AgentTest : public testing::Test {
       dup2(from[1], STDOUT_FILENO);
       close(to[0]);
       close(from[1]);
-      _exit(Agent(STDIN_FILENO, STDOUT_FILENO, false).serve());
+      _exit(serve());
     }
     close(to[0]);
     close(from[1]);
     to_ = to[1];
     from_ = from[0];
   }
+
+  // Returns when the agent is gone with all that it started: _exit() runs no destructors.
+  static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false).serve(); }
 
   void TearDown() override {
     if (to_ >= 0) close(to_);

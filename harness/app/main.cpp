@@ -1,4 +1,5 @@
 // faultline: the command line.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -52,7 +53,7 @@ int bad_usage(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<CLI::App*> used = app.get_subcommands();
   const CLI::App& command = used.empty() ? app : *used.front();
   const std::string help = used.empty() ? "faultline" : "faultline " + command.get_name();
-  if (error.get_name() == "ExtrasError") {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
     const std::vector<std::string> extras = app.remaining(true);
     const std::string word = extras.empty() ? "" : extras.front();
     const bool option = word.starts_with("-");

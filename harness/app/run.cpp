@@ -1,11 +1,16 @@
 // faultline run
 #include "harness/run.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <string>
@@ -59,6 +64,25 @@ struct Arguments {
   bool has_seed = false;
   std::vector<std::string> command_line;
 };
+
+// CLI11's own check tells the range of a double in full.
+CLI::Validator above_zero(double largest) {
+  return CLI::Validator(
+      [largest](std::string& text) {
+        double value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool good = error == std::errc() && end == text.data() + text.size() && value > 0 && value <= largest;
+        return good ? std::string() : "not a number above 0: '" + text + "'";
+      },
+      "");
+}
+
+std::vector<std::string> own_command_line() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> words;
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  return words;
+}
 
 // "journal.jsonl:17": the parameters of the batch on that line.
 Parameters journalled_parameters(const std::string& word) {
@@ -228,10 +252,10 @@ void add_run(CLI::App& app, int& status) {
       ->type_name("TARGET");
   CLI::Option* iterations =
       command->add_option("--iterations", arguments->iterations, "For each scenario on each target [1000]")
-          ->check(CLI::PositiveNumber)
+          ->check(above_zero(1e9))
           ->type_name("N");
   command->add_option("--time", arguments->seconds, "Seconds for the whole call, instead of iterations")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero(1e9))
       ->type_name("SECONDS")
       ->excludes(iterations);
   CLI::Option* seed = command->add_option("--seed", arguments->seed, "What everything random is drawn from [random]")
@@ -242,7 +266,7 @@ void add_run(CLI::App& app, int& status) {
   command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")
       ->type_name("WORDS");
   command->add_option("--deadline", arguments->deadline, "Of one iteration [the agent chooses]")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero(3600))
       ->type_name("SECONDS");
   command->add_option("--replay", arguments->replay, "Take the parameters of the batch on this line of a journal")
       ->type_name("JOURNAL:LINE");
@@ -258,6 +282,7 @@ void add_run(CLI::App& app, int& status) {
   command->footer(examples);
   command->callback([arguments, seed, &status] {
     arguments->has_seed = seed->count() > 0;
+    arguments->command_line = own_command_line();
     status = run_command(*arguments);
   });
 }

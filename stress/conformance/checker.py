@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ import programs  # noqa: E402
 
 # A program of one running thread has a few hundred states; what needs more is a fault of the reference.
 MOST_STATES = 1_000_000
+TARGETS = ["host", "dmirror", "lab:host", "lab:dmirror"]
 
 
 class Difference(Exception):
@@ -29,22 +31,35 @@ class Difference(Exception):
         self.text = text  # what differs, for a person
 
 
+class BadInput(ValueError):
+    """A target or a rule that is not there."""
+
+
+def _unknown(what: str, word: str, known: list[str]) -> BadInput:
+    close = difflib.get_close_matches(word, known, 1)
+    return BadInput(f"unknown {what} '{word}'" + (f"; did you mean '{close[0]}'?" if close else ""))
+
+
 class Checker:
     """One target, with its machine kept running, and the counts of what was tried on it."""
 
     def __init__(self, target: str, *, kernel: str = "", append: str = "", iterations: int = 2,
                  without: tuple[str, ...] = (), journal=None):
         self.target = target
+        if target not in TARGETS:
+            raise _unknown("target", target, TARGETS)
+        for rule in without:
+            if rule not in faultline.rules():
+                raise _unknown("rule", rule, faultline.rules())
         self.iterations = iterations
         self.without = list(without)
         self.journal = journal  # called with a dict for each program
         place, _, name = target.rpartition(":")
         self.machine = faultline.Machine(place, kernel, append)
-        capabilities = self.machine.hello["targets"].get(name)
-        if capabilities is None or not capabilities["available"]:
-            why = capabilities["why"] if capabilities else "no such target"
+        capabilities = self.machine.hello["targets"][name]
+        if not capabilities["available"]:
             self.machine.close()
-            raise LookupError(f"the target {target} is not here: {why}")
+            raise BadInput(f"the target {target} is not here: {capabilities['why']}")
         self.device = capabilities["migrate"] and capabilities["snapshot"]
         self.device_class = capabilities["device_class"]
         self.kernel = self.machine.hello["kernel"]
@@ -81,10 +96,7 @@ class Checker:
     def _check(self, script: programs.Script) -> str:
         program = faultline.parse(script.text)
         allowed = faultline.predict(program, self.device_class, MOST_STATES, self.without)
-        if allowed.known_bugs:
-            self.bugs.update(allowed.known_bugs)
-            return "known bug"
-        if allowed.findings or not allowed.complete:
+        if (allowed.findings and not allowed.known_bugs) or not allowed.complete:
             raise Difference(script, "reference", "the reference says: " + (
                 "; ".join(allowed.findings) or f"more than {MOST_STATES} states") + "\n")
         result = faultline.run(program, self.target, iterations=self.iterations, seed=1, machine=self.machine,
@@ -95,6 +107,9 @@ class Checker:
             self.statements += len(kinds)
             self.allowed += len(allowed)
             return "agree"
+        if result["verdict"] == "skipped" and allowed.known_bugs:  # which the kernel has, and the target
+            self.bugs.update(allowed.known_bugs)
+            return "known bug"
         if result["verdict"] in ("skipped", "inconclusive"):
             return result["verdict"]
         raise Difference(script, result["verdict"], explain(program, allowed, result))

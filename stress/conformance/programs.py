@@ -52,6 +52,7 @@ class Statement:
 class Draft:
     regions: tuple[Region, ...]
     statements: tuple[Statement, ...]
+    probe: bool = False  # at its end P's device looks at every page that was touched, last page first
 
 
 # What `kind` can be: those of every target, and those that need the device.
@@ -218,6 +219,10 @@ class _Writer:
 
     # --- the end ---
 
+    def probe(self) -> None:
+        self._give(self.root)
+        self.root.lines += [f"load {REGION_NAMES[region]}[{page}] via d" for region, page in sorted(self.touched)[::-1]]
+
     def _observes(self) -> list[str]:
         """Values and identities of what was touched first: a program may have more cells than observes."""
         cells = list(self.touched)
@@ -258,28 +263,31 @@ def script(draft: Draft) -> Script:
     writer = _Writer(draft)
     for number, statement in enumerate(draft.statements, start=1):
         writer.write(statement, number)  # every store has a value of its own
+    if draft.probe and writer.uses_device and writer.done:
+        writer.probe()
     return writer.finish()
 
 
 # --- strategies ---
 
-_small = st.integers(0, 4)
+# Mostly the same few pages, so that one statement finds what another left.
+_page = st.sampled_from((0, 0, 0, 1, 1, 2, 3, 4))
+_region = st.sampled_from((0, 0, 0, 1, 1, 2))
 _who = st.sampled_from((0, 0, 0, 1, 1, 2))
 _protections = st.sampled_from(PROTECTIONS)
 
 
 def _statement(kind: str) -> st.SearchStrategy[Statement]:
-    region = st.integers(0, 2)
     if kind in ("fork", "exit", "kill", "open", "close"):
         return st.builds(Statement, kind=st.just(kind), who=_who)
-    fields = {"kind": st.just(kind), "who": _who, "region": region, "first": _small}
+    fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
     if kind in ("mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed", "dontfork", "hugepage",
                 "to device", "to system", "snapshot"):
-        fields["count"] = st.integers(1, 5)
+        fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
     if kind in ("mmap anon", "mmap shared", "mprotect"):
         fields["protection"] = _protections
     if kind == "mremap":
-        fields |= {"to_region": region, "to_first": _small}
+        fields |= {"to_region": _region, "to_first": _page}
     if kind in DEVICE_KINDS:
         fields["via"] = st.integers(0, 2)
     return st.builds(Statement, **fields)
@@ -309,4 +317,4 @@ def drafts(device: bool) -> st.SearchStrategy[Draft]:
     statements = st.one_of(st.lists(statement, min_size=1, max_size=MOST_STATEMENTS),
                            st.lists(statement, min_size=8, max_size=MOST_STATEMENTS))
     return st.builds(Draft, regions=st.lists(_regions, min_size=2, max_size=3).map(tuple),
-                     statements=statements.map(tuple))
+                     statements=statements.map(tuple), probe=st.booleans() if device else st.just(False))

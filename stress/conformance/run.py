@@ -103,7 +103,7 @@ def pair_table(pairs: dict[tuple[str, str], int], kinds: list[str]) -> str:
 
 
 def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -> int:
-    from checker import Checker
+    from checker import BadInput, Checker
     import programs
 
     stem = f"conformance-{time.strftime('%Y%m%d-%H%M%S')}-{target.replace(':', '-')}"
@@ -111,7 +111,7 @@ def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -
     try:
         checker = Checker(target, kernel=args.lab_kernel, append=args.lab_append, iterations=args.iterations,
                           without=tuple(args.without), journal=journal)
-    except (LookupError, ValueError) as error:
+    except BadInput as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 2
     except RuntimeError as error:

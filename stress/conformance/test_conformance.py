@@ -1,0 +1,190 @@
+"""Random one-thread programs against the reference: on this machine, and with a device in the virtual lab.
+
+FAULTLINE_SEED draws other programs. More of them, and what was tried: stress/conformance/run.py --help
+"""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE))
+
+import programs  # noqa: E402
+from checker import Checker  # noqa: E402
+from programs import Draft, Region, Statement, script  # noqa: E402
+
+import faultline  # noqa: E402
+
+SEED = int(os.environ.get("FAULTLINE_SEED", "1"))
+RUN = ["/usr/bin/python3", str(HERE / "run.py")]
+TWO_PAGES = (Region("anon", 2, "rw", True), Region("none", 2))
+
+
+def lines(*statements: Statement) -> list[str]:
+    text = script(Draft(TWO_PAGES, statements)).text
+    return [line.strip() for line in text.splitlines()[1:] if not line.startswith("observe")]
+
+
+# --- drafts ---
+
+
+def test_order_of_statements():
+    assert lines(Statement("store"), Statement("fork"), Statement("store", who=1), Statement("load"),
+                 Statement("load", who=1), Statement("exit"), Statement("store", first=1)) == [
+        "process P",
+        "a: 2 pages anon rw = 100",
+        "b: 2 pages none",
+        "store a[0] 1",
+        "fork C",
+        "barrier turnC",  # the child stores
+        "load a[0]",
+        "barrier turnC",  # the child loads, and goes
+        "wait C",
+        "store a[1] 7",
+        "process C",
+        "store a[0] 3",
+        "barrier turnC",
+        "barrier turnC",
+        "load a[0]",
+        "exit",
+    ]
+
+
+def test_numbers_without_a_meaning_get_one():
+    assert lines(Statement("exit"), Statement("mremap", first=4, count=5, to_region=1, to_first=3),
+                 Statement("store", who=2, region=2, first=3)) == [
+        "process P", "a: 2 pages anon rw = 100", "b: 2 pages none", "mremap a[0] -> b[1]", "store a[1] 3"]
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_every_draft_is_a_scenario(device):
+    @settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(programs.drafts(device))
+    def attempt(draft):
+        drawn = script(draft)
+        if drawn.done:
+            program = faultline.parse(drawn.text)
+            assert faultline.parse(program.print()) == program
+            assert len(drawn.done) <= programs.MOST_STATEMENTS
+
+    attempt()
+
+
+# --- conformance ---
+
+
+@pytest.fixture(scope="module")
+def host():
+    with Checker("host") as checker:
+        yield checker
+
+
+@pytest.fixture(scope="module")
+def lab():
+    path = subprocess.run([ROOT / "ci" / "lab", "path"], capture_output=True, text=True)
+    if path.returncode != 0:  # minutes, once
+        built = subprocess.run([ROOT / "ci" / "lab", "build"], capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr[-2000:]
+    with Checker("lab:dmirror") as checker:
+        yield checker
+
+
+def agree(checker: Checker, count: int) -> None:
+    before = checker.counts["agree"]
+    difference = checker.find_difference(count, SEED)
+    assert difference is None, f"{difference.verdict}\n{difference.script.text}\n{difference.text}"
+    # Some are not run: empty ones, and those that run into a known bug of the driver.
+    assert checker.counts["agree"] - before > 0.8 * count, dict(checker.counts)
+
+
+def test_host(host):
+    agree(host, 300)
+
+
+def test_lab_dmirror(lab):
+    agree(lab, 100)
+
+
+# Each of these is one thing that the reference knows; a reference without it is found out, and by a
+# program that a person reads at a glance.
+HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protects", "fork-skips-dontfork",
+              "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache"]
+DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases"]
+
+
+def found_out(checker: Checker, rule: str) -> None:
+    checker.without = [rule]
+    try:
+        difference = checker.find_difference(1000, SEED)
+    finally:
+        checker.without = []
+    assert difference is not None, f"nothing notices that {rule} is missing"
+    assert difference.script.statements <= 5, difference.script.text
+
+
+@pytest.mark.parametrize("rule", HOST_RULES)
+def test_broken_reference(host, rule):
+    found_out(host, rule)
+
+
+@pytest.mark.parametrize("rule", DEVICE_RULES)
+def test_broken_device_reference(lab, rule):
+    found_out(lab, rule)
+
+
+# --- the command ---
+
+
+def run(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(RUN + list(words), capture_output=True, text=True, cwd=ROOT)
+
+
+def journal_of(output: str) -> list[dict]:
+    path = re.search(r"^journal: (.*)$", output, re.MULTILINE).group(1)
+    return [json.loads(line) for line in (ROOT / path).read_text().splitlines()]
+
+
+def test_command_agrees():
+    result = run("-t", "host", "--programs", "20", "--seed", str(SEED))
+    assert result.returncode == 0, result.stdout + result.stderr
+    records = journal_of(result.stdout)
+    assert sum(record.get("how") == "agree" for record in records) >= 20
+    pairs = [record for record in records if record["record"] == "pair"]
+    assert sum(record["count"] for record in pairs) > 0
+    assert records[-1]["record"] == "end"
+
+
+def test_command_shows_a_difference():
+    result = run("-t", "host", "--programs", "1000", "--seed", str(random.Random(SEED).randrange(1000)),
+                 "--without", "fork-write-protects")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "predicted" in result.stdout and "Again: stress/conformance/run.py -t host" in result.stdout
+    record = next(record for record in journal_of(result.stdout) if record["record"] == "difference")
+    text = (ROOT / "results" / "runs" / record["file"]).read_text()
+    assert faultline.parse(text).name == "conformance"
+
+
+@pytest.mark.parametrize("words, said", [
+    (["-t", "hots"], "did you mean 'host'"),
+    (["--programs", "0"], "at least 1"),
+    (["--without", "fork-flies"], "unknown rule 'fork-flies'"),
+])
+def test_command_refuses(words, said):
+    result = run(*words)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert said in result.stdout + result.stderr
+
+
+def test_command_teaches():
+    result = run("--help")
+    assert result.returncode == 0
+    assert "--lab-kernel" in result.stdout and "exit status" in result.stdout
