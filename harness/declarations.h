@@ -1,27 +1,27 @@
-// The first pass of the parser: what a scenario declares, and which lines belong to what. Declarations
-// come first, since a thread may fork a process that the text describes further down.
+// The first pass over the tree: what a scenario declares, and which lines belong to what. Declarations come
+// first, since a thread may fork a process that the text describes further down.
 #pragma once
 
 #include <vector>
 
-#include "harness/lexer.h"
 #include "harness/program.h"
+#include "harness/syntax.h"
 
 namespace faultline {
 
-struct StatementLine {
-  const Line* line = nullptr;
+struct ThreadLine {
+  const Node* node = nullptr;
   int thread = 0;
 };
 
 struct Declarations {
   Program program;  // without statements, observes and claims; every process has a main thread here
-  std::vector<StatementLine> statements;
-  std::vector<const Line*> observes;
-  std::vector<const Line*> claims;
+  std::vector<ThreadLine> statements;
+  std::vector<const Node*> observes;
+  std::vector<const Node*> claims;
 };
 
-// The result points into `lines`.
-Declarations read_declarations(const Source& source, const std::vector<Line>& lines);
+// The result points into `tree`.
+Declarations read_declarations(const Node& tree, const Source& source);
 
 }  // namespace faultline

@@ -68,7 +68,7 @@ void* worker_of_child(void* argument) {
 void start_workers(ProcessContext& context, std::array<ThreadStart, limits::threads>& starts, void* (*body)(void*)) {
   const std::vector<int>& threads = context.layout.threads_of[context.process];
   if (threads.size() < 2) return;
-  constexpr std::size_t stack_bytes = 256 * 1024;
+  constexpr std::size_t stack_bytes = 512 * 1024;  // thread-local storage included
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, stack_bytes);

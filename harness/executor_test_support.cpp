@@ -5,9 +5,10 @@
 
 #include <errno.h>
 
-// ThreadSanitizer gives up on threads that are made after a fork unless it is told not to.
+// ThreadSanitizer gives up on threads that are made after a fork unless it is told not to, and lets an
+// _exit() sleep for a second so that other threads may race with it.
 extern "C" const char* __tsan_default_options();
-extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0:atexit_sleep_ms=0"; }
 
 namespace faultline {
 namespace {

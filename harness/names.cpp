@@ -1,113 +1,106 @@
 #include "harness/names.h"
 
-#include "harness/words.h"
+#include <charconv>
 
 namespace faultline {
-namespace {
 
-std::string pages_text(const Region& region) {
-  const std::string count = std::to_string(region.pages) + (region.pages == 1 ? " page" : " pages");
-  return "'" + region.name + "' has " + count + ", 0 to " + std::to_string(region.pages - 1);
-}
-
-int read_region(Cursor& cursor, const Program& program) {
-  const Token& token = cursor.word("a region");
-  const int region = find_named(program.regions, token.text);
-  if (region < 0) {
-    cursor.fail(token, "unknown region " + quoted(token), did_you_mean_or_known(token.text, names_of(program.regions)));
-  }
-  return region;
-}
-
-int read_page(Cursor& cursor, const Region& region) {
-  const Token token = cursor.peek();
-  const int page = cursor.number("page", 1'000'000);
-  if (page >= region.pages) {
-    cursor.fail(token, "impossible address " + region.name + "[" + std::to_string(page) + "]: " + pages_text(region));
-  }
-  return page;
-}
-
-}  // namespace
-
-void check_form(const Cursor& cursor, const Token& token, std::string_view name) {
+void Names::check_form(const Node& word, std::string_view name) const {
   if (name.size() > limits::name_bytes) {
-    cursor.fail(token, "a name is at most " + std::to_string(limits::name_bytes) + " characters long");
+    fail(word, "a name is at most " + std::to_string(limits::name_bytes) + " characters long");
   }
-  if (name.empty() || name.front() == '#' || name.find('.') != name.npos) {
-    cursor.fail(token, quoted(token) + " is not a name: letters, digits, '_' and '-', first a letter");
+  if (name.find('.') != name.npos) {
+    fail(word, shown(text_of(word)) + " is not a name: letters, digits, '_' and '-', first a letter");
   }
 }
 
-const Token& read_new_name(Cursor& cursor, const char* what) {
-  const Token& token = cursor.word(what);
-  check_form(cursor, token, token.text);
-  const std::string& name = token.text;
-  if (words::has(words::declarations, name) || words::has(words::operations, name) || words::has(words::inner, name)) {
-    cursor.fail(token, quoted(token) + " is a word of the language and cannot be a name");
+std::string Names::new_name(const Node& name) const {
+  const std::string_view text = text_of(name);
+  check_form(name, text);
+  if (words::has(words::declarations, text) || words::has(words::operations, text) || words::has(words::inner, text)) {
+    fail(name, shown(text) + " is a word of the language and cannot be a name");
   }
-  return token;
+  return std::string(text);
 }
 
-int read_process(Cursor& cursor, const Program& program) {
-  const Token& token = cursor.word("a process");
-  const int process = find_named(program.processes, token.text);
+int Names::process(const Node& name) const {
+  const std::string_view text = text_of(name);
+  const int process = find_named(program_.processes, text);
   if (process < 0) {
     // The name of a thread begins with that of its process.
-    const std::string owner = token.text.substr(0, token.text.find('.'));
-    const bool known = find_named(program.processes, owner) >= 0;
-    cursor.fail(token, "unknown process " + quoted(token),
-                known ? "did you mean '" + owner + "'?" : did_you_mean_or_known(owner, names_of(program.processes)));
+    const std::string owner(text.substr(0, text.find('.')));
+    const bool known = find_named(program_.processes, owner) >= 0;
+    fail(name, "unknown process " + shown(text),
+         known ? "did you mean '" + owner + "'?" : did_you_mean_or_known(owner, names_of(program_.processes)));
   }
   return process;
 }
 
-Cell read_cell(Cursor& cursor, const Program& program) {
-  const int region = read_region(cursor, program);
-  cursor.expect("[");
-  const int page = read_page(cursor, program.regions[region]);
-  cursor.expect("]");
-  return {region, page};
+const Region& Names::region(const Node& construct) const {
+  const Node& name = get<grammar::region_name>(construct);
+  const int region = find_named(program_.regions, text_of(name));
+  if (region < 0) {
+    fail(name, "unknown region " + shown(text_of(name)),
+         did_you_mean_or_known(text_of(name), names_of(program_.regions)));
+  }
+  return program_.regions[region];
 }
 
-PageRange read_range(Cursor& cursor, const Program& program) {
-  const int index = read_region(cursor, program);
-  const Region& region = program.regions[index];
-  if (!cursor.accept("[")) return {index, 0, region.pages};
-  const int first = read_page(cursor, region);
-  int last = first;
-  if (cursor.accept("..")) {
-    const Token token = cursor.peek();
-    last = read_page(cursor, region);
-    if (last < first) cursor.fail(token, "a range of pages goes upwards and includes both ends");
+int Names::page(const Node& number, const Region& region) const {
+  const int page = this->number(number, "page", 1'000'000);
+  if (page >= region.pages) {
+    const std::string pages = std::to_string(region.pages) + (region.pages == 1 ? " page" : " pages");
+    fail(number, "impossible address " + region.name + "[" + std::to_string(page) + "]: '" + region.name + "' has " +
+                     pages + ", 0 to " + std::to_string(region.pages - 1));
   }
-  cursor.expect("]");
+  return page;
+}
+
+Cell Names::cell(const Node& cell) const {
+  const Region& region = this->region(cell);
+  return {static_cast<int>(&region - program_.regions.data()), page(get<grammar::page_number>(cell), region)};
+}
+
+PageRange Names::range(const Node& range) const {
+  const Region& region = this->region(range);
+  const int index = static_cast<int>(&region - program_.regions.data());
+  if (range.children.size() == 1) return {index, 0, region.pages};
+  const int first = page(*range.children[1], region);
+  const Node& end = *range.children.back();
+  const int last = page(end, region);
+  if (last < first) fail(end, "a range of pages goes upwards and includes both ends");
   return {index, first, last - first + 1};
 }
 
-Via device_via(const Cursor& cursor, const Token& token, const Program& program, int process) {
-  const std::size_t dot = token.text.find('.');
-  const std::string name = dot == token.text.npos ? token.text : token.text.substr(dot + 1);
-  const int device = find_named(program.devices, name);
+Via Names::via(const Node& descriptor, int process) const {
+  const std::string_view text = text_of(descriptor);
+  const std::size_t dot = text.find('.');
+  const std::string_view name = text.substr(dot == text.npos ? 0 : dot + 1);
+  const int device = find_named(program_.devices, name);
   if (device < 0) {
-    cursor.fail(token, "unknown device '" + name + "'", did_you_mean_or_known(name, names_of(program.devices)));
+    fail(descriptor, "unknown device " + shown(name), did_you_mean_or_known(name, names_of(program_.devices)));
   }
-  if (dot == token.text.npos) return {device, process};
-  const std::string opener_name = token.text.substr(0, dot);
-  const int opener = find_named(program.processes, opener_name);
+  if (dot == text.npos) return {device, process};
+  const std::string_view opener_name = text.substr(0, dot);
+  const int opener = find_named(program_.processes, opener_name);
   if (opener < 0) {
-    cursor.fail(token, "unknown process '" + opener_name + "'",
-                did_you_mean_or_known(opener_name, names_of(program.processes)));
+    fail(descriptor, "unknown process " + shown(opener_name),
+         did_you_mean_or_known(opener_name, names_of(program_.processes)));
   }
   return {device, opener};
 }
 
-Protection read_protection(Cursor& cursor) {
-  const Token& token = cursor.peek();
-  const auto protection = words::find(words::protections, token.text);
-  if (!protection) cursor.fail_expected("a protection (rw, r, w or -)");
-  cursor.take();
-  return *protection;
+int Names::number(const Node& number, const std::string& what, int limit) const {
+  const std::string_view text = text_of(number);
+  int value = 0;
+  const std::from_chars_result read = std::from_chars(text.begin(), text.end(), value);
+  if (read.ec != std::errc{} || value > limit) {
+    fail(number, what + " " + shown(text) + " is over the limit of " + std::to_string(limit));
+  }
+  return value;
+}
+
+void Names::too_many(const Node& node, const std::string& what, int limit) const {
+  fail_start(source_, node, "too many " + what + ": the limit is " + std::to_string(limit));
 }
 
 }  // namespace faultline

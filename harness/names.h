@@ -1,13 +1,15 @@
-// How a line of a scenario names things: looked up in the Program that is being built, with a suggestion
-// when there is no such thing. Used by the other parts of the parser.
+// How a scenario names things: looked up in the Program that is being built, with a suggestion when there is
+// no such thing. The passes of the parser derive from it.
 #pragma once
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "harness/lexer.h"
 #include "harness/program.h"
+#include "harness/syntax.h"
+#include "harness/words.h"
 
 namespace faultline {
 
@@ -26,22 +28,44 @@ std::vector<std::string> names_of(const std::vector<Named>& list) {
   return result;
 }
 
-// Reads the name of something new; fails when it is no name, a word of the language, or too long.
-const Token& read_new_name(Cursor& cursor, const char* what);
-// Whether a token's text, or a part of it, has the form of a name.
-void check_form(const Cursor& cursor, const Token& token, std::string_view name);
+class Names {
+ public:
+  Names(Program& program, const Source& source) : program_(program), source_(source) {}
 
-int read_process(Cursor& cursor, const Program& program);
+ protected:
+  // The name of something new; fails when it is no name, a word of the language, or too long.
+  std::string new_name(const Node& name) const;
+  // Whether a word, or a part of it, has the form of a name.
+  void check_form(const Node& word, std::string_view name) const;
 
-// "a[0]"
-Cell read_cell(Cursor& cursor, const Program& program);
-// "a", "a[0]" or "a[0..1]"
-PageRange read_range(Cursor& cursor, const Program& program);
+  int process(const Node& name) const;
+  Cell cell(const Node& cell) const;
+  PageRange range(const Node& range) const;
+  // "d", opened by `process` itself, or "P.d", opened by P.
+  Via via(const Node& descriptor, int process) const;
 
-// "d", opened by `process` itself, or "P.d", opened by P.
-Via device_via(const Cursor& cursor, const Token& token, const Program& program, int process);
+  // `what` it is, for the message: "value".
+  int number(const Node& number, const std::string& what, int limit) const;
+  int value(const Node& value) const { return number(value, "value", limits::value); }
 
-Protection read_protection(Cursor& cursor);
+  // What the child that is a `Rule`, a closed set of words, stands for.
+  template <typename Rule>
+  auto closed(const Node& construct) const {
+    return *words::find(Rule::table, text_of(get<Rule>(construct)));
+  }
 
+  template <typename... Rest>
+  [[noreturn]] void fail(const Node& node, Rest&&... rest) const {
+    faultline::fail(source_, node, std::forward<Rest>(rest)...);
+  }
+  [[noreturn]] void too_many(const Node& node, const std::string& what, int limit) const;
+
+  Program& program_;
+  const Source& source_;
+
+ private:
+  const Region& region(const Node& construct) const;
+  int page(const Node& number, const Region& region) const;
+};
 
 }  // namespace faultline

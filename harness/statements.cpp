@@ -1,150 +1,96 @@
 #include "harness/statements.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "harness/names.h"
-#include "harness/words.h"
 
 namespace faultline {
 namespace {
 
-class Reader {
+class Reader : Names {
  public:
-  Reader(Program& program, const Source& source, const Line& line, int thread)
-      : program_(program), thread_(program.threads[thread]), cursor_(source, line) {}
+  Reader(Program& program, const Source& source, int thread)
+      : Names(program, source), thread_(program.threads[thread]) {}
 
-  void run() {
+  void run(const Node& line) {
     Statement statement;
-    statement.place = cursor_.peek().place;
-    if (cursor_.peek(1).text == "=") read_register(statement);
-    const Token& word = cursor_.take();
-    for (const auto& [name, read] : readers()) {
-      if (name != word.text) continue;
-      statement.operation = (this->*read)();
-      cursor_.end();
-      refuse_register_without_result(statement);
-      thread_.statements.push_back(std::move(statement));
-      return;
+    statement.place = place_of(line);
+    const Node* name = find<grammar::new_result>(line);
+    if (name) statement.name = result_name(*name);
+    const Node& operation = *line.children.back();
+    visit(grammar::operation::subs_t{}, operation, [&](auto rule) { statement.operation = read(rule, operation); });
+    const bool barrier = std::holds_alternative<op::Barrier>(statement.operation);
+    if (name && (barrier || std::holds_alternative<op::Delay>(statement.operation))) {
+      fail(*name, std::string(barrier ? "a barrier" : "a delay") + " has no result to name");
     }
-    cursor_.fail(word, "unknown word " + quoted(word));
+    thread_.statements.push_back(std::move(statement));
   }
 
  private:
-  using Read = Operation (Reader::*)();
-
-  static const std::array<std::pair<std::string_view, Read>, words::operations.size()>& readers() {
-    static constexpr std::array<std::pair<std::string_view, Read>, words::operations.size()> table{{
-        {"load", &Reader::load},
-        {"store", &Reader::store},
-        {"mmap", &Reader::mmap},
-        {"munmap", &Reader::munmap},
-        {"mprotect", &Reader::mprotect},
-        {"mremap", &Reader::mremap},
-        {"madvise", &Reader::madvise},
-        {"fork", &Reader::fork},
-        {"exit", &Reader::exit},
-        {"kill", &Reader::kill},
-        {"wait", &Reader::wait},
-        {"barrier", &Reader::barrier},
-        {"delay", &Reader::delay},
-        {"open", &Reader::open},
-        {"close", &Reader::close},
-        {"migrate", &Reader::migrate},
-        {"snapshot", &Reader::snapshot},
-    }};
-    return table;
-  }
-
-  void read_register(Statement& statement) {
-    const Token& name = read_new_name(cursor_, "a register");
-    cursor_.expect("=");
-    if (find_named(thread_.statements, name.text) >= 0) {
-      cursor_.fail(name, "a second result " + quoted(name) + " in thread '" + thread_.name + "'");
+  std::string result_name(const Node& node) const {
+    const std::string name = new_name(node);
+    if (find_named(thread_.statements, name) >= 0) {
+      fail(node, "a second result " + shown(name) + " in thread '" + thread_.name + "'");
     }
-    statement.name = name.text;
+    return name;
   }
 
-  void refuse_register_without_result(const Statement& statement) const {
-    if (statement.name.empty()) return;
-    const bool barrier = std::holds_alternative<op::Barrier>(statement.operation);
-    if (barrier || std::holds_alternative<op::Delay>(statement.operation)) {
-      Token name;
-      name.place = statement.place;
-      name.length = static_cast<int>(statement.name.size());
-      cursor_.fail(name, std::string(barrier ? "a barrier" : "a delay") + " has no result to name");
-    }
+  PageRange range_of(const Node& operation) const { return range(get<grammar::range>(operation)); }
+  int process_of(const Node& operation) const { return process(get<grammar::process_name>(operation)); }
+
+  Operation read(grammar::load, const Node& operation) const {
+    return op::Load{cell(get<grammar::cell>(operation)), access_via(operation)};
   }
 
-  Operation load() {
-    const Cell cell = read_cell(cursor_, program_);
-    return op::Load{cell, access_via()};
+  Operation read(grammar::store, const Node& operation) const {
+    return op::Store{cell(get<grammar::cell>(operation)), value(get<grammar::value>(operation)),
+                     access_via(operation)};
   }
 
-  Operation store() {
-    const Cell cell = read_cell(cursor_, program_);
-    const int value = cursor_.number("value", limits::value);
-    return op::Store{cell, value, access_via()};
+  Operation read(grammar::mmap, const Node& operation) const {
+    return op::Mmap{range_of(operation), closed<grammar::mapped_backing>(operation),
+                    closed<grammar::protection>(operation)};
   }
 
-  Operation mmap() {
-    const PageRange range = read_range(cursor_, program_);
-    const Token& word = cursor_.word("what backs the pages (anon or shared)");
-    const auto backing = words::find(words::backings, word.text);
-    if (!backing || *backing == Backing::none) {
-      cursor_.fail(word, "mmap maps 'anon' or 'shared' pages, not " + quoted(word),
-                   did_you_mean(word.text, std::array<std::string, 2>{"anon", "shared"}));
-    }
-    return op::Mmap{range, *backing, read_protection(cursor_)};
+  Operation read(grammar::munmap, const Node& operation) const { return op::Munmap{range_of(operation)}; }
+
+  Operation read(grammar::mprotect, const Node& operation) const {
+    return op::Mprotect{range_of(operation), closed<grammar::protection>(operation)};
   }
 
-  Operation munmap() { return op::Munmap{read_range(cursor_, program_)}; }
-
-  Operation mprotect() {
-    const PageRange range = read_range(cursor_, program_);
-    return op::Mprotect{range, read_protection(cursor_)};
-  }
-
-  Operation mremap() {
-    const PageRange range = read_range(cursor_, program_);
-    cursor_.expect("->");
-    const Token& to = cursor_.peek();
-    const PageRange target = read_range(cursor_, program_);
+  Operation read(grammar::mremap, const Node& operation) const {
+    const PageRange from = range_of(operation);
+    const Node& to = get<grammar::target>(operation);
+    const PageRange target = range(to);
     const Region& region = program_.regions[target.region];
-    if (target.first + range.count > region.pages) {
-      cursor_.fail(to, "impossible address: " + std::to_string(range.count) + " pages from " + region.name + "[" +
-                           std::to_string(target.first) + "] on do not fit into '" + region.name + "', which has " +
-                           std::to_string(region.pages));
+    if (target.first + from.count > region.pages) {
+      fail_start(source_, to,
+                 "impossible address: " + std::to_string(from.count) + " pages from " + region.name + "[" +
+                     std::to_string(target.first) + "] on do not fit into '" + region.name + "', which has " +
+                     std::to_string(region.pages));
     }
     const bool place = target.count == 1 || target.count == region.pages;
-    if (!place && target.count != range.count) {
-      cursor_.fail(to, "mremap keeps the length: name the first page of its target");
+    if (!place && target.count != from.count) {
+      fail_start(source_, to, "mremap keeps the length: name the first page of its target");
     }
-    return op::Mremap{range, {target.region, target.first}};
+    return op::Mremap{from, {target.region, target.first}};
   }
 
-  Operation madvise() {
-    const PageRange range = read_range(cursor_, program_);
-    const Token& word = cursor_.word("an advice (dontneed, dontfork or hugepage)");
-    const auto advice = words::find(words::advices, word.text);
-    if (!advice) {
-      cursor_.fail(word, "unknown advice " + quoted(word) + ": dontneed, dontfork or hugepage",
-                   did_you_mean(word.text, words::all(words::advices)));
-    }
-    return op::Madvise{range, *advice};
+  Operation read(grammar::madvise, const Node& operation) const {
+    return op::Madvise{range_of(operation), closed<grammar::advice>(operation)};
   }
 
-  Operation fork() {
-    const Token& token = cursor_.peek();
-    const int process = read_process(cursor_, program_);
+  Operation read(grammar::fork, const Node& operation) const {
+    const Node& name = get<grammar::process_name>(operation);
+    const int process = this->process(name);
     if (process == thread_.process) {
-      cursor_.fail(token, "process " + quoted(token) + " cannot fork itself: name its child");
+      fail(name, "process " + shown(text_of(name)) + " cannot fork itself: name its child");
     }
     Process& child = program_.processes[process];
     if (child.parent >= 0) {
       const std::string first = std::to_string(fork_line(process));
-      cursor_.fail(token, "process " + quoted(token) + " is forked twice: first on line " + first);
+      fail(name, "process " + shown(text_of(name)) + " is forked twice: first on line " + first);
     }
     child.parent = thread_.process;
     return op::Fork{process};
@@ -160,97 +106,92 @@ class Reader {
     return 0;
   }
 
-  Operation exit() { return op::Exit{}; }
-  Operation kill() { return op::Kill{read_process(cursor_, program_)}; }
-  Operation wait() { return op::Wait{read_process(cursor_, program_)}; }
+  Operation read(grammar::exit, const Node&) const { return op::Exit{}; }
+  Operation read(grammar::kill, const Node& operation) const { return op::Kill{process_of(operation)}; }
+  Operation read(grammar::wait, const Node& operation) const { return op::Wait{process_of(operation)}; }
 
-  Operation barrier() {
-    const Token& name = read_new_name(cursor_, "the barrier's name");
+  Operation read(grammar::barrier, const Node& operation) const {
+    const Node& node = get<grammar::new_barrier>(operation);
+    const std::string name = new_name(node);
     std::vector<std::string>& barriers = program_.barriers;
-    const auto found = std::find(barriers.begin(), barriers.end(), name.text);
+    const auto found = std::find(barriers.begin(), barriers.end(), name);
     const int index = static_cast<int>(found - barriers.begin());
     if (found == barriers.end()) {
-      if (barriers.size() == limits::barriers) {
-        cursor_.fail(name, "too many barriers: the limit is " + std::to_string(limits::barriers));
-      }
-      barriers.push_back(name.text);
+      if (barriers.size() == limits::barriers) too_many(node, "barriers", limits::barriers);
+      barriers.push_back(name);
     }
     return op::Barrier{index};
   }
 
-  Operation delay() {
-    const Token& count = cursor_.peek();
-    const int number = cursor_.number("delay", limits::delay_us);
-    if (cursor_.accept("us")) return op::Delay{number};
-    if (!cursor_.accept("ms")) cursor_.fail_expected("a unit of time (us or ms)");
-    if (number > limits::delay_us / 1000) {
-      cursor_.fail(count, "delay '" + std::to_string(number) + "ms' is over the limit of " +
-                              std::to_string(limits::delay_us / 1000) + "ms");
+  Operation read(grammar::delay, const Node& operation) const {
+    const Node& duration = get<grammar::duration>(operation);
+    const int count = number(duration, "delay", limits::delay_us);
+    if (text_of(get<grammar::unit>(operation)) == "us") return op::Delay{count};
+    if (count > limits::delay_us / 1000) {
+      fail(duration, "delay '" + std::to_string(count) + "ms' is over the limit of " +
+                         std::to_string(limits::delay_us / 1000) + "ms");
     }
-    return op::Delay{number * 1000};
+    return op::Delay{count * 1000};
   }
 
-  Operation open() { return op::Open{own_device()}; }
-  Operation close() { return op::Close{own_device()}; }
+  Operation read(grammar::open, const Node& operation) const { return op::Open{own_device(operation)}; }
+  Operation read(grammar::close, const Node& operation) const { return op::Close{own_device(operation)}; }
 
-  int own_device() {
-    const Token& token = cursor_.word("a device");
-    const Via via = device_via(cursor_, token, program_, thread_.process);
-    if (token.text.find('.') != token.text.npos) {
-      cursor_.fail(token, "a process opens and closes its own descriptor: name the device alone");
+  int own_device(const Node& operation) const {
+    const Node& descriptor = get<grammar::descriptor>(operation);
+    const int device = via(descriptor, thread_.process).device;
+    if (text_of(descriptor).find('.') != std::string_view::npos) {
+      fail(descriptor, "a process opens and closes its own descriptor: name the device alone");
     }
-    return via.device;
+    return device;
   }
 
-  Operation migrate() {
-    const PageRange range = read_range(cursor_, program_);
-    cursor_.expect("to");
-    if (cursor_.accept("system")) return op::Migrate{range, false, request_via(-1, "migrate to system")};
-    const Token& token = cursor_.word("a device or 'system'");
-    const int device = find_named(program_.devices, token.text);
+  Operation read(grammar::migrate, const Node& operation) const {
+    const PageRange range = range_of(operation);
+    const Node& to = get<grammar::destination>(operation);
+    if (text_of(to) == "system") return op::Migrate{range, false, request_via(operation, -1, "migrate to system")};
+    const int device = find_named(program_.devices, text_of(to));
     if (device < 0) {
       std::vector<std::string> known = names_of(program_.devices);
       known.push_back("system");
-      cursor_.fail(token, "unknown device " + quoted(token), did_you_mean(token.text, known));
+      fail(to, "unknown device " + shown(text_of(to)), did_you_mean(text_of(to), known));
     }
-    return op::Migrate{range, true, request_via(device, "migrate")};
+    return op::Migrate{range, true, request_via(operation, device, "migrate")};
   }
 
-  Operation snapshot() {
-    const PageRange range = read_range(cursor_, program_);
-    return op::Snapshot{range, request_via(-1, "snapshot")};
+  Operation read(grammar::snapshot, const Node& operation) const {
+    return op::Snapshot{range_of(operation), request_via(operation, -1, "snapshot")};
   }
 
-  Via access_via() {
-    if (!cursor_.accept("via")) return thread_.via;
-    const Token& token = cursor_.word("a device or 'cpu'");
-    return token.text == "cpu" ? Via{} : device_via(cursor_, token, program_, thread_.process);
+  Via access_via(const Node& operation) const {
+    const Node* accessor = find<grammar::accessor>(operation);
+    if (!accessor) return thread_.via;
+    return text_of(*accessor) == "cpu" ? Via{} : via(*accessor, thread_.process);
   }
 
   // Who a device request goes to; `device` is what the statement named already, or -1.
-  Via request_via(int device, const std::string& what) {
-    const Token& at = cursor_.peek();
-    if (!cursor_.accept("via")) {
-      const Via via = implied_via(thread_, device);
-      if (via.cpu()) cursor_.fail(at, what + " needs a device: a thread of the CPU says which with 'via'");
-      return via;
+  Via request_via(const Node& operation, int device, const std::string& what) const {
+    const Node* descriptor = find<grammar::descriptor>(operation);
+    if (!descriptor) {
+      const Via implied = implied_via(thread_, device);
+      if (!implied.cpu()) return implied;
+      const Place start = place_of(operation);
+      source_.fail({start.line, start.column + static_cast<int>(text_of(operation).size())}, 1,
+                   what + " needs a device: a thread of the CPU says which with 'via'");
     }
-    const Token& token = cursor_.word("a device");
-    if (token.text == "cpu") cursor_.fail(token, what + " is a request to a device, not to the CPU");
-    const Via via = device_via(cursor_, token, program_, thread_.process);
-    if (device >= 0 && via.device != device) cursor_.fail(token, "migration to a device goes through that device");
-    return via;
+    if (text_of(*descriptor) == "cpu") fail(*descriptor, what + " is a request to a device, not to the CPU");
+    const Via named = via(*descriptor, thread_.process);
+    if (device >= 0 && named.device != device) fail(*descriptor, "migration to a device goes through that device");
+    return named;
   }
 
-  Program& program_;
   Thread& thread_;
-  Cursor cursor_;
 };
 
 }  // namespace
 
-void read_statement(Program& program, const Source& source, const Line& line, int thread) {
-  Reader(program, source, line, thread).run();
+void read_statement(Program& program, const Source& source, const Node& line, int thread) {
+  Reader(program, source, thread).run(line);
 }
 
 Via implied_via(const Thread& thread, int device) {

@@ -1,13 +1,13 @@
-// The second pass of the parser: one statement of a thread.
+// The second pass over the tree: the statements of the threads.
 #pragma once
 
-#include "harness/lexer.h"
 #include "harness/program.h"
+#include "harness/syntax.h"
 
 namespace faultline {
 
 // Appends the statement to the thread; a fork sets the parent of the process that it starts.
-void read_statement(Program& program, const Source& source, const Line& line, int thread);
+void read_statement(Program& program, const Source& source, const Node& line, int thread);
 
 // What a migrate without 'via' goes through: the thread's device, else `device` as its process opened it.
 Via implied_via(const Thread& thread, int device);

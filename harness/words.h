@@ -27,6 +27,9 @@ inline constexpr Table<Backing, 3> backings{{
     {"none", Backing::none},
 }};
 
+// What mmap maps.
+inline constexpr Table<Backing, 2> mapped_backings{{backings[0], backings[1]}};
+
 inline constexpr Table<op::Advice, 3> advices{{
     {"dontneed", op::Advice::dontneed},
     {"dontfork", op::Advice::dontfork},
