@@ -144,6 +144,7 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
     if (e.known_bugs >> b & 1) allowed.known_bugs.push_back(known_bug_name(b));
   for (int b = 0; b < static_cast<int>(Broken::count_); ++b)
     if (e.broken >> b & 1) allowed.findings.push_back(finding_text(b));
+  if (e.complete && e.ends == 0 && e.known_bugs == 0) allowed.findings.push_back("no execution comes to an end");
   allowed.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return allowed;
 }
