@@ -47,6 +47,12 @@ void enter_guarded_thread(int process, int thread) {
   sigaltstack(&stack, nullptr);
 }
 
+void leave_guarded_thread() {
+  stack_t none{};
+  none.ss_flags = SS_DISABLE;
+  sigaltstack(&none, nullptr);
+}
+
 namespace detail {
 sigjmp_buf& guard_point() { return guard.point; }
 void set_guard(bool on) {

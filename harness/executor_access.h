@@ -19,6 +19,9 @@ void install_access_guard(Area& area);
 // forked child calls it again: its only thread is somebody else now.
 void enter_guarded_thread(int process, int thread);
 
+// For a thread that ends before its process: its stack for signals goes away with it.
+void leave_guarded_thread();
+
 // Runs `access` and gives 0, or the signal that it took. `access` must own nothing that needs unwinding.
 template <typename Access>
 int guarded(Access access);

@@ -61,6 +61,7 @@ void* worker_of_child(void* argument) {
   enter_guarded_thread(context.process, start.thread);
   replace_thread(context, start.thread, start.creator);
   run_statements(context, start.thread, context.area.processes[context.process].origin_ns.load());
+  leave_guarded_thread();
   return nullptr;
 }
 
