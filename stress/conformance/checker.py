@@ -85,9 +85,12 @@ class Checker:
             self.check_script(script)
 
     def check_script(self, script: programs.Script) -> None:
-        how = "different"
+        how = "interrupted"
         try:
             how = self._check(script)
+        except Difference:
+            how = "different"
+            raise
         finally:
             self.counts[how] += 1
             if self.journal:

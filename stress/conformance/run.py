@@ -158,7 +158,7 @@ def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -
           f"{checker.statements} operations, {checker.allowed} outcomes allowed")
     for bug, number in checker.bugs.most_common():
         print(f"not run: {number} programs that run into the known bug {bug}")
-    others = {how: n for how, n in checker.counts.items() if how not in ("agree", "known bug", "different") and n}
+    others = {how: n for how, n in checker.counts.items() if how not in ("agree", "known bug", "different", "interrupted")}
     print(f"{target}: {checker.counts['agree']} programs agree in {seconds:.0f} s" +
           "".join(f", {n} {how}" for how, n in others.items()) + (" (interrupted)" if interrupted else ""))
     print(f"journal: {os.path.relpath(journal.path)}")
