@@ -235,7 +235,7 @@ TEST(Hangs, AThreadThatSpinsIsFoundAndTheRunGoesOn) {
   target.stall = true;
   RunPlan plan;
   plan.iterations = 2;
-  plan.deadline_ms = 500;
+  plan.deadline_ms = 1500;
   const Seen seen = run_text(R"(scenario s
 device d: shares-cpu-tables
 process P

@@ -38,14 +38,19 @@ def bench(number, kernel, options):
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     finding = None
     outcome = ""
-    for line in run.stdout:
-        if finding is None and re.match(r"\s*\d+\s+\*>", line):
-            outcome = line.split("*>", 1)[1].strip()
-        match = FOUND.match(line)
-        if match and finding is None:
-            finding = (match[2], match[1], time.monotonic() - began, outcome)
-            run.send_signal(signal.SIGINT)
-    code = run.wait()
+    try:
+        for line in run.stdout:
+            if finding is None and re.match(r"\s*\d+\s+\*>", line):
+                outcome = line.split("*>", 1)[1].strip()
+            match = FOUND.match(line)
+            if match and finding is None:
+                finding = (match[2], match[1], time.monotonic() - began, outcome)
+                run.send_signal(signal.SIGINT)
+        code = run.wait()
+    except KeyboardInterrupt:
+        run.send_signal(signal.SIGINT)
+        run.wait()
+        raise
     if finding:
         return (*finding, code)
     return ("agree" if code == 0 else f"exit {code}", "", time.monotonic() - began, "", code)

@@ -130,7 +130,14 @@ void Agent::obey(const std::string& line) {
 }
 
 void Agent::report_health() {
-  for (auto& lines : log_.health()) send(HealthEvent{id(), std::move(lines)});
+  // One splat in every iteration fills megabytes and says what the first said.
+  constexpr std::size_t most_reports = 3;
+  auto reports = log_.health();
+  if (reports.size() > most_reports) {
+    reports[most_reports - 1].push_back("(and " + std::to_string(reports.size() - most_reports) + " more reports)");
+    reports.resize(most_reports);
+  }
+  for (auto& lines : reports) send(HealthEvent{id(), std::move(lines)});
 }
 
 // The kernel's log is read before a message goes on: what a batch did to the kernel is told before the next,
