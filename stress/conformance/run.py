@@ -26,6 +26,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -193,6 +194,7 @@ def main(words: list[str] | None = None) -> int:
             print(f"run.py: {error}; build it first: ninja", file=sys.stderr)
             return 2
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(1_000_000)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     codes = []
     for target in args.target or ["host"]:
         codes.append(run_target(target, args, seed, ROOT / "results" / "runs"))
