@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "drm_glue/pagemap.h"
-#include "harness/executor_test_support.h"
+#include "harness/executor/test_support.h"
 
 namespace faultline {
 namespace {

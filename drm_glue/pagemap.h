@@ -6,7 +6,7 @@
 #include <string>
 
 #include "drm_glue/kernel.h"
-#include "harness/executor.h"
+#include "harness/executor/executor.h"
 
 namespace faultline {
 

@@ -40,7 +40,7 @@
 #include <variant>
 #include <vector>
 
-#include "harness/executor.h"
+#include "harness/executor/executor.h"
 #include "harness/target.h"
 
 namespace faultline::agent {

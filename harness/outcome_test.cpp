@@ -6,7 +6,7 @@
 #include <csignal>
 #include <stdexcept>
 
-#include "harness/parser.h"
+#include "harness/language/parser.h"
 
 namespace faultline {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "harness/parser.h"
+#include "harness/language/parser.h"
 
 namespace faultline {
 namespace {

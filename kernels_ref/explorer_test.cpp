@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "harness/parser.h"
+#include "harness/language/parser.h"
 #include "kernels_ref/predict.h"
 #include "kernels_ref/shape.h"
 

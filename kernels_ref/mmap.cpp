@@ -55,6 +55,17 @@ bool any_mapped(const Mm& mm, Slot from, Slot to) {
   return false;
 }
 
+// do_munmap of what is in the way of a new mapping, all of it under the write lock.
+Task<void> unmap_target(Cpu cpu, MmId mm, Slot from, Slot to) {
+  if (!any_mapped(cpu.world().mm[mm], from, to)) co_return;
+  Gather gather;
+  split(cpu, mm, from, to);
+  co_await write_lock_vmas(cpu, mm, from, to);
+  for (Slot s = from; s <= to; ++s) drop_vma(cpu.world(), mm, s);
+  co_await unmap_pages(cpu, mm, from, to, Event::unmap, &gather);
+  co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
+}
+
 }  // namespace
 
 void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection protection) {
@@ -80,14 +91,7 @@ void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection
 Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection) {
   const MmId mm = cpu.process();
   co_await write_lock(cpu, mm);
-  if (any_mapped(cpu.world().mm[mm], from, to)) {  // mmap_region: do_munmap first, all of it under the write lock
-    Gather gather;
-    split(cpu, mm, from, to);
-    co_await write_lock_vmas(cpu, mm, from, to);
-    for (Slot s = from; s <= to; ++s) drop_vma(cpu.world(), mm, s);
-    co_await unmap_pages(cpu, mm, from, to, Event::unmap, &gather);
-    co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
-  }
+  co_await unmap_target(cpu, mm, from, to);
   map_pages(cpu, mm, from, to, backing, protection);
   co_await merge_vma(cpu, mm, from, to);
   write_unlock(cpu.world(), mm);
@@ -203,17 +207,6 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
 
 namespace {
 
-// do_munmap of the place that something is moved to, under the write lock.
-Task<void> unmap_target(Cpu cpu, MmId mm, Slot from, Slot to) {
-  if (!any_mapped(cpu.world().mm[mm], from, to)) co_return;
-  Gather gather;
-  split(cpu, mm, from, to);
-  co_await write_lock_vmas(cpu, mm, from, to);
-  for (Slot s = from; s <= to; ++s) drop_vma(cpu.world(), mm, s);
-  co_await unmap_pages(cpu, mm, from, to, Event::unmap, &gather);
-  co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
-}
-
 // move_vma for [from, to], which lies in one VMA.
 Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   World& w = cpu.world();
@@ -292,25 +285,26 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
 
 namespace {
 
+// madvise_walk_vmas: the next VMA at or after `s`. A hole is stepped over, and the call fails in the end.
+Slot next_vma(const Mm& mm, Slot s, Slot to, Result* result) {
+  for (; s <= to && !mm.vma[s].mapped(); ++s) *result = failed(ENOMEM);
+  return s;
+}
+
 Task<Result> madvise_dontneed(Cpu cpu, Slot from, Slot to) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
   co_await cpu.until("mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
   ++w.mm[mm].readers;
   Result result = ok();
-  for (Slot s = from; s <= to;) {
-    if (!w.mm[mm].vma[s].mapped()) {  // does the rest all the same
-      result = failed(ENOMEM);
-      ++s;
-      continue;
-    }
+  for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
     const Slot last = vma_end(cpu, mm, s, to);
     Gather gather;
     if (cpu.on(Rule::dontneed_zaps)) {
       co_await unmap_pages(cpu, mm, s, last, Event::clear, &gather);
       co_await finish(cpu, mm, s, last, &gather, Rule::dontneed_flushes);
     }
-    s = last + 1;
+    s = next_vma(w.mm[mm], last + 1, to, &result);
   }
   read_unlock(w, mm);
   co_return result;
@@ -323,12 +317,7 @@ Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, op::Advice advice) {
   co_await write_lock(cpu, mm);
   Result result = ok();
   const auto flag = advice == op::Advice::dontfork ? &VmaPage::dontfork : &VmaPage::hugepage;
-  for (Slot s = from; s <= to;) {
-    if (!w.mm[mm].vma[s].mapped()) {  // does the rest all the same
-      result = failed(ENOMEM);
-      ++s;
-      continue;
-    }
+  for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
     const Slot last = vma_end(cpu, mm, s, to);
     if (!(w.mm[mm].vma[s].*flag)) {
       split(cpu, mm, s, last);
@@ -336,7 +325,7 @@ Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, op::Advice advice) {
       for (Slot p = s; p <= last; ++p) w.mm[mm].vma[p].*flag = 1;
       co_await merge_vma(cpu, mm, s, last);
     }
-    s = last + 1;
+    s = next_vma(w.mm[mm], last + 1, to, &result);
   }
   write_unlock(w, mm);
   co_return result;

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "harness/parser.h"
+#include "harness/language/parser.h"
 #include "kernels_ref/rules.h"
 
 namespace faultline {

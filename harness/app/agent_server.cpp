@@ -13,7 +13,7 @@
 
 #include "drm_glue/dmirror.h"
 #include "drm_glue/host.h"
-#include "harness/parser.h"
+#include "harness/language/parser.h"
 
 namespace faultline::agent {
 namespace {

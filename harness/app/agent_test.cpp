@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/app/agent_server.h"
-#include "harness/executor_process_watch.h"
+#include "harness/executor/process_watch.h"
 
 namespace faultline::agent {
 namespace {

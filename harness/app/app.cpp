@@ -13,9 +13,9 @@
 
 #include <unistd.h>
 
-#include "harness/diagnostic.h"
-#include "harness/parser.h"
-#include "harness/printer.h"
+#include "harness/language/diagnostic.h"
+#include "harness/language/parser.h"
+#include "harness/language/printer.h"
 #include "kernels_ref/predict.h"
 
 namespace faultline::app {

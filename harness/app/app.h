@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/run.h"
-#include "harness/session.h"
-#include "harness/trial.h"
+#include "harness/run/run.h"
+#include "harness/run/session.h"
+#include "harness/run/trial.h"
 
 namespace faultline::app {
 

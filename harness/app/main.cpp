@@ -7,8 +7,8 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
-#include "harness/diagnostic.h"
-#include "harness/verdict.h"
+#include "harness/language/diagnostic.h"
+#include "harness/run/verdict.h"
 
 namespace {
 

@@ -10,10 +10,10 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
-#include "harness/diagnostic.h"
-#include "harness/printer.h"
-#include "harness/report.h"
-#include "harness/words.h"
+#include "harness/language/diagnostic.h"
+#include "harness/language/printer.h"
+#include "harness/language/words.h"
+#include "harness/run/report.h"
 
 namespace faultline::app {
 namespace {

@@ -1,6 +1,5 @@
 // The Python module: parse, predict, run, judge. Values go out as plain dicts and lists; runs happen in the
 // agent's process, with the GIL released.
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -9,18 +8,17 @@
 #include <variant>
 #include <vector>
 
-#include <dlfcn.h>
-
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include "harness/app/app.h"
-#include "harness/diagnostic.h"
-#include "harness/known_bugs.h"
-#include "harness/parser.h"
-#include "harness/printer.h"
-#include "harness/slice.h"
-#include "harness/words.h"
+#include "harness/app/python_machine.h"
+#include "harness/language/diagnostic.h"
+#include "harness/language/parser.h"
+#include "harness/language/printer.h"
+#include "harness/language/words.h"
+#include "harness/run/known_bugs.h"
+#include "harness/run/slice.h"
 #include "kernels_ref/predict.h"
 
 namespace py = pybind11;
@@ -28,36 +26,6 @@ using namespace pybind11::literals;
 
 namespace faultline::app {
 namespace {
-
-// Asks Python now and then whether someone pressed Ctrl-C; the exception is kept for when it can be raised.
-class Interrupts {
- public:
-  Stop asked() {
-    const auto now = std::chrono::steady_clock::now();
-    if (now >= next_) {
-      next_ = now + std::chrono::milliseconds(100);
-      const py::gil_scoped_acquire gil;
-      if (PyErr_CheckSignals() != 0) {
-        count_++;
-        try {
-          throw py::error_already_set();
-        } catch (...) {
-          error_ = std::current_exception();
-        }
-      }
-    }
-    return count_ == 0 ? Stop::none : count_ == 1 ? Stop::soon : Stop::now;
-  }
-  // With the GIL held.
-  void raise() {
-    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
-  }
-
- private:
-  std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
-  std::exception_ptr error_;
-  int count_ = 0;
-};
 
 std::vector<std::string> keys_of(const std::vector<Observable>& observables) {
   std::vector<std::string> keys;
@@ -169,69 +137,6 @@ std::string judge_outcomes(const Source& source, const Prediction& prediction,
   }
   return verdict_text(judge(allowed, seen));
 }
-
-std::string module_path() {
-  Dl_info info{};
-  return ::dladdr(reinterpret_cast<const void*>(&module_path), &info) && info.dli_fname
-             ? std::filesystem::absolute(info.dli_fname).string()
-             : "";
-}
-
-// An agent that stays: thousands of programs can be run on it. A dead one is replaced at the next run.
-class PythonMachine {
- public:
-  PythonMachine(const std::string& place, const std::string& kernel, const std::string& append) : place_(place) {
-    if (!place.empty() && place != "lab") throw py::value_error("a machine is '' (this one) or 'lab'");
-    folder_ = (std::filesystem::temp_directory_path() / "faultline-XXXXXX").string();
-    if (!::mkdtemp(folder_.data())) throw std::system_error(errno, std::generic_category(), folder_);
-    make_ = machines(project_root(module_path()), {kernel, append}, folder_ + "/");
-    (void)session();
-  }
-  ~PythonMachine() { close(); }
-
-  // With the GIL held.
-  Session& session() {
-    if (session_ && !session_->usable()) session_.reset();
-    if (!session_) {
-      if (closed_) throw std::runtime_error("this machine is closed");
-      Machine::Spec spec = make_(place_, ++started_);
-      spec.dies_with_us = false;  // it would end with the thread that made it; the stream's end ends it too
-      Interrupts interrupts;
-      try {
-        const py::gil_scoped_release release;
-        session_ = std::make_unique<Session>(spec, Session::Patience{}, [&] { return interrupts.asked(); },
-                                             std::function<void(const std::string&)>{});
-      } catch (const StartFailure& failure) {
-        interrupts.raise();
-        std::string message = std::string("the machine does not start: ") + failure.what();
-        for (const std::string& word : failure.words) message += "\n  " + word;
-        throw std::runtime_error(message);
-      }
-    }
-    return *session_;
-  }
-  void close() {
-    closed_ = true;
-    {
-      const py::gil_scoped_release release;
-      session_.reset();
-    }
-    std::error_code error;
-    if (!folder_.empty()) std::filesystem::remove_all(folder_, error);
-  }
-  bool crash() { return session().machine().send(agent::to_line(agent::CrashRequest{})); }
-  int started() const { return started_; }
-  std::mutex& mutex() { return mutex_; }
-
- private:
-  std::string place_;
-  std::string folder_;
-  std::function<Machine::Spec(const std::string&, int)> make_;
-  std::unique_ptr<Session> session_;
-  std::mutex mutex_;
-  int started_ = 0;
-  bool closed_ = false;
-};
 
 py::dict hello_of(PythonMachine& machine) {
   const agent::HelloEvent& hello = machine.session().hello();

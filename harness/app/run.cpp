@@ -1,5 +1,5 @@
 // faultline run
-#include "harness/run.h"
+#include "harness/run/run.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -23,9 +23,9 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
-#include "harness/diagnostic.h"
-#include "harness/progress.h"
-#include "harness/report.h"
+#include "harness/language/diagnostic.h"
+#include "harness/run/progress.h"
+#include "harness/run/report.h"
 
 namespace faultline::app {
 namespace fs = std::filesystem;

@@ -14,8 +14,8 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
-#include "harness/report.h"
-#include "harness/words.h"
+#include "harness/language/words.h"
+#include "harness/run/report.h"
 
 namespace faultline::app {
 namespace {

@@ -1,0 +1,54 @@
+// What the Python module holds while it works: Ctrl-C, and an agent that stays.
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include <pybind11/pybind11.h>
+
+#include "harness/run/session.h"
+
+namespace faultline::app {
+
+// Asks Python now and then whether someone pressed Ctrl-C; the exception is kept for when it can be raised.
+class Interrupts {
+ public:
+  Stop asked();
+  // With the GIL held.
+  void raise();
+
+ private:
+  std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+  std::exception_ptr error_;
+  int count_ = 0;
+};
+
+// An agent that stays: thousands of programs can be run on it. A dead one is replaced at the next run.
+class PythonMachine {
+ public:
+  // place: "" for this machine, or "lab".
+  PythonMachine(const std::string& place, const std::string& kernel, const std::string& append);
+  ~PythonMachine() { close(); }
+
+  // With the GIL held.
+  Session& session();
+  void close();
+  bool crash();
+  int started() const { return started_; }
+  std::mutex& mutex() { return mutex_; }
+
+ private:
+  std::string place_;
+  std::string folder_;
+  std::function<Machine::Spec(const std::string&, int)> make_;
+  std::unique_ptr<Session> session_;
+  std::mutex mutex_;
+  int started_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace faultline::app

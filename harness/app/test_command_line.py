@@ -1,0 +1,257 @@
+"""The command line: what it says about bad input, and what becomes of a run when machines fail."""
+
+import json
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FAULTLINE = pathlib.Path(os.environ.get("FAULTLINE_BUILD", ROOT / "build")) / "faultline"
+FAKE = f"/usr/bin/python3 {ROOT}/harness/run/fake_agent.py"
+
+ONE = """scenario one
+  "A load gives what is there."
+process P
+  a: 1 pages anon rw = 7
+  r0 = load a[0]
+always P:r0 = 7
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "one.scn").write_text(ONE)
+    (tmp_path / "two.scn").write_text(ONE.replace("scenario one", "scenario two"))
+    return tmp_path
+
+
+def environment(agent):
+    own = {key: value for key, value in os.environ.items() if not key.startswith("FAULTLINE_")}
+    return own | {"FAULTLINE_AGENT": agent, "FAULTLINE_LAB": agent}
+
+
+def faultline(folder, *words, agent=FAKE, timeout=60):
+    return subprocess.run([FAULTLINE, *words], cwd=folder, env=environment(agent), capture_output=True,
+                          text=True, timeout=timeout, check=False)
+
+
+def journal(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def tried(command):
+    return f"Try 'faultline{command} --help'.\n"
+
+
+BAD_INPUT = [
+    (["rnu"], "faultline: unknown command 'rnu'; did you mean 'run'?\n" + tried("")),
+    (["frobnicate"],
+     "faultline: unknown command 'frobnicate'; there are targets, predict, run\n" + tried("")),
+    (["run", "--iteration", "5", "one.scn"],
+     "faultline: unknown option '--iteration'; did you mean '--iterations'?\n" + tried(" run")),
+    (["run"], "faultline: PATH is required\n" + tried(" run")),
+    (["run", "--iterations", "0", "one.scn"],
+     "faultline: --iterations: not a number above 0: '0'\n" + tried(" run")),
+    (["run", "--iterations", "5", "--time", "1", "one.scn"],
+     "faultline: --iterations excludes --time\n" + tried(" run")),
+    (["run", "-t", "lab:dmirorr", "one.scn"],
+     "faultline: unknown target 'lab:dmirorr'; did you mean 'lab:dmirror'?\n"),
+    (["run", "-t", "gpu", "one.scn"],
+     "faultline: unknown target 'gpu'; there are host, dmirror, lab:host, lab:dmirror\n"),
+    (["run", "missing.scn"], "missing.scn: cannot be read: No such file or directory\n"),
+    (["run", "empty"], "faultline: empty: no scenario (*.scn) in this folder\n"),
+    (["run", "--lab-kernel", "bzImage", "one.scn"],
+     "faultline: --lab-kernel and --lab-append need a target in the lab; did you mean '-t lab:host'?\n"),
+    (["run", "-t", "lab:host", "--lab-kernel", "bzImage", "one.scn"],
+     "faultline: --lab-kernel bzImage: No such file or directory\n"),
+    (["run", "--replay", "j.jsonl", "one.scn"], "faultline: --replay j.jsonl: not FILE:LINE\n"),
+    (["run", "--replay", "j.jsonl:3", "one.scn"],
+     "faultline: --replay j.jsonl:3: the journal cannot be read\n"),
+    (["run", "--json", "/proc/no/j.jsonl", "one.scn"],
+     "faultline: the journal /proc/no/j.jsonl: No such file or directory\n"),
+    (["predict"], "faultline: FILE is required\n" + tried(" predict")),
+    (["predict", "bad.scn"],
+     "bad.scn:3:3: unknown word 'laod'\n    laod a[0]\n    ^~~~\n  did you mean 'load'?\n"),
+    (["run", "one.scn", "refuted.scn"],
+     "refuted.scn:6:1: the reference refutes this claim: an allowed outcome has it\n"
+     "    never P:r0 = 7\n    ^~~~~~~~~~~~~~\n  counter-example: P:r0=7\n"),
+    (["predict", "unseen.scn"],
+     "unseen.scn:6:1: the reference refutes this claim: none of the 1 allowed outcome has it\n"
+     "    sometimes P:r0 = zero\n    ^~~~~~~~~~~~~~~~~~~~~\n"),
+]
+
+
+@pytest.mark.parametrize("words, message", BAD_INPUT, ids=[" ".join(words) for words, _ in BAD_INPUT])
+def test_bad_input(folder, words, message):
+    (folder / "empty").mkdir()
+    (folder / "bad.scn").write_text("scenario bad\nprocess P\n  laod a[0]\n")
+    (folder / "refuted.scn").write_text(ONE.replace("always", "never"))
+    (folder / "unseen.scn").write_text(ONE.replace("always P:r0 = 7", "sometimes P:r0 = zero"))
+    result = faultline(folder, *words)
+    assert result.stderr == message
+    assert result.returncode == 2
+    if words[0] == "run":
+        assert result.stdout == ""  # nothing half-run
+
+
+def test_every_bad_file_is_told(folder):
+    (folder / "bad.scn").write_text("scenario bad\nprocess P\n  laod a[0]\n")
+    result = faultline(folder, "run", "bad.scn", "one.scn", "gone.scn")
+    assert result.returncode == 2
+    assert "bad.scn:3:3" in result.stderr and "gone.scn: cannot be read" in result.stderr
+
+
+def test_help_teaches(folder):
+    for words in ([], ["run"], ["predict"], ["targets"]):
+        result = faultline(folder, *words, "--help")
+        assert result.returncode == 0
+        assert "Examples:" in result.stdout
+    assert faultline(folder).returncode == 2
+
+
+def test_a_target_that_is_not_here(folder):
+    result = faultline(folder, "run", "-t", "host", "-t", "dmirror", "--json", "j.jsonl", "one.scn",
+                       agent=FAKE + " --targets host")
+    assert result.returncode == 2
+    assert result.stderr == "faultline: the target dmirror is not here: no /dev/hmm_dmirror0: load test_hmm\n"
+    assert not [each for each in journal(folder / "j.jsonl") if each["ev"] == "slice"]
+
+
+def test_a_machine_that_does_not_start(folder):
+    result = faultline(folder, "run", "--json", "j.jsonl", "one.scn", agent="false")
+    assert result.returncode == 3
+    assert "the machine did not start: its process ended: exit status 1" in result.stdout
+    assert faultline(folder, "run", "--bisect", "--json", "j.jsonl", "one.scn", agent="false").returncode == 125
+
+
+def test_agree(folder):
+    result = faultline(folder, "run", "--seed", "7", "--json", "j.jsonl", ".")
+    assert result.returncode == 0
+    assert result.stdout.startswith("Seed 7\nTest one on host\nHistogram (1 outcome)\n  1000  :> P:r0=7\n"
+                                    "Allowed outcomes seen: 1 of 1\nObservation one Always 1000 0\n")
+    assert result.stdout.endswith("Summary         agree    iterations\n  host              2          2000\n"
+                                  "Journal: j.jsonl\nExit 0: all agree\n")
+    records = journal(folder / "j.jsonl")
+    assert [each["ev"] for each in records if each["ev"] in ("run", "scenario", "verdict", "end")] == [
+        "run", "scenario", "verdict", "scenario", "verdict", "end"]
+    assert records[0]["seed"] == 7 and records[0]["command"][1:4] == ["run", "--seed", "7"]
+    scenario = next(each for each in records if each["ev"] == "scenario")
+    assert scenario["text"] == ONE and scenario["schema"] == ["P:r0"] and scenario["allowed"] == 1
+    assert scenario["complete"] is True
+
+
+def test_forbidden_and_shown_again(folder):
+    agent = FAKE + " --fault one=forbidden"
+    result = faultline(folder, "run", "--seed", "7", "--json", "j.jsonl", "one.scn", agent=agent)
+    assert result.returncode == 1
+    assert "  *> P:r0=alien\n" in result.stdout
+    again = next(line for line in result.stdout.splitlines() if line.startswith("Again: "))
+    words = again.split()[2:]
+    assert words[:7] == ["run", "-t", "host", "--seed", "7", "--iterations", "1000"]
+    replay = words[words.index("--replay") + 1]
+    number = int(replay.rsplit(":", 1)[1])
+    assert "alien" in json.dumps(journal(folder / "j.jsonl")[number - 1]["outcomes"])
+    assert faultline(folder, *words, agent=agent).returncode == 1
+
+
+def test_a_panic_loses_nothing_and_the_run_goes_on(folder):
+    (folder / "three.scn").write_text(ONE.replace("scenario one", "scenario three"))
+    result = faultline(folder, "run", "-t", "lab:dmirror", "--json", "j.jsonl", ".",
+                       agent=f"{FAKE} --fault three=splat --once {folder}/once")
+    assert result.returncode == 1
+    assert "Verdict one agree (lab:dmirror" in result.stdout
+    assert "Verdict two agree (lab:dmirror" in result.stdout
+    assert "BUG: kernel NULL pointer dereference" in result.stdout and "last word" in result.stdout
+    records = journal(folder / "j.jsonl")
+    assert [each["scenario"] for each in records if each["ev"] == "lost"] == ["three"]
+    assert len([each for each in records if each["ev"] == "machine" and each["event"] == "hello"]) == 2
+    assert (folder / "j.jsonl.lab-1.console").exists()
+
+
+def test_a_full_disk(folder):
+    result = faultline(folder, "run", "--json", "/dev/full", "one.scn")
+    assert result.returncode == 4
+    assert result.stderr.count("No space left on device") == 1
+    assert "The journal could not be written: /dev/full: No space left on device" in result.stdout
+    assert "Summary" in result.stdout
+
+
+def start(folder, *words, agent):
+    return subprocess.Popen([FAULTLINE, *words], cwd=folder, env=environment(agent), stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, event):
+    for _ in range(600):
+        if path.exists() and f'"ev":"{event}"' in path.read_text():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no {event} in {path}")
+
+
+def test_interrupt(folder):
+    run = start(folder, "run", "--time", "600", "--json", "j.jsonl", ".", agent=FAKE)
+    wait_for(folder / "j.jsonl", "batch")
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=20)
+    assert run.returncode == 0
+    assert "Interrupted: 1 trial did not run" in out
+    assert journal(folder / "j.jsonl")[-1]["ev"] == "end"
+
+
+def test_a_second_interrupt_does_not_wait(folder):
+    run = start(folder, "run", "--time", "600", "--json", "j.jsonl", ".", agent=FAKE + " --fault one=deaf")
+    wait_for(folder / "j.jsonl", "batch")
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    began = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=20)
+    assert time.monotonic() - began < 5
+    assert journal(folder / "j.jsonl")[-1]["ev"] == "end"
+
+
+def test_kill_leaves_a_journal_that_reads(folder):
+    run = start(folder, "run", "--time", "600", "--json", "j.jsonl", "one.scn", agent=FAKE)
+    wait_for(folder / "j.jsonl", "batch")
+    time.sleep(0.3)
+    run.kill()
+    run.communicate()
+    records = journal(folder / "j.jsonl")
+    assert records[0]["ev"] == "run" and records[-1]["ev"] == "batch"
+
+
+def test_progress_is_one_line_on_a_terminal(folder):
+    mine, theirs = pty.openpty()
+    run = subprocess.Popen([FAULTLINE, "run", "--time", "1", "--json", "j.jsonl", "one.scn"], cwd=folder,
+                           env=environment(FAKE), stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            part = os.read(mine, 4096)
+        except OSError:
+            break
+        said += part
+    assert run.wait() == 0
+    assert b"\n" not in said and b"\r\x1b[K[1/1] one on host" in said
+
+
+def test_predict_json(folder):
+    result = faultline(folder, "predict", "--json", "one.scn")
+    answer = json.loads(result.stdout)
+    assert answer["schema"] == ["P:r0"] and answer["outcomes"] == [["7"]] and answer["complete"] is True
+    assert answer["claims"] == [{"claim": "always P:r0 = 7", "state": "holds"}]
+
+
+def test_targets(folder):
+    result = faultline(folder, "targets", "--json", "one.scn", agent=FAKE + " --targets host")
+    rows = {row["target"]: row for row in json.loads(result.stdout)}
+    assert rows["host"]["available"] and rows["host"]["runs"] == 1
+    assert not rows["dmirror"]["available"] and rows["dmirror"]["why"] == "no /dev/hmm_dmirror0: load test_hmm"
+    assert rows["lab:dmirror"]["available"]

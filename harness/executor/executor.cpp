@@ -1,0 +1,205 @@
+#include "harness/executor/executor.h"
+
+#include <sched.h>
+#include <time.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "harness/executor/hang.h"
+#include "harness/executor/iteration.h"
+
+namespace faultline {
+namespace {
+
+constexpr std::int64_t ms = 1'000'000;
+constexpr std::int64_t batch_aim_ns = 250 * ms;      // of a batch whose size is ours to choose
+constexpr std::int64_t batch_longest_ns = 1000 * ms; // of any batch: the client wants to see life
+constexpr std::uint64_t most_rows = 64;
+
+std::vector<int> usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  sched_getaffinity(0, sizeof set, &set);
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  if (cpus.empty()) cpus.push_back(0);
+  return cpus;
+}
+
+// Delays of the scenario come on top of the deadline.
+int delays_ms(const Program& program) {
+  std::int64_t us = 0;
+  for (const Thread& thread : program.threads)
+    for (const Statement& statement : thread.statements)
+      if (const auto* delay = std::get_if<op::Delay>(&statement.operation)) us += delay->us;
+  return static_cast<int>(us / 1000);
+}
+
+void nap(int milliseconds) {
+  const timespec time{milliseconds / 1000, milliseconds % 1000 * ms};
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+}
+
+class Run {
+ public:
+  Run(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener)
+      : program_(program),
+        plan_(plan),
+        listener_(listener),
+        cpus_(usable_cpus()),
+        deadline_ms_(plan.deadline_ms + delays_ms(program)),
+        longest_offset_ns_(measure_longest_offset_ns()),
+        iterations_(program, target, frames, cpus_),
+        reader_(program, iterations_.layout(), iterations_.area(), target.capabilities().sight) {}
+
+  std::uint64_t all();
+
+ private:
+  enum class Next { go_on, end };
+  Next one_batch(std::uint64_t size);
+  // One iteration's end, other than an outcome.
+  Next failed(Iterations::End end, std::uint64_t iteration);
+  Hang investigate(std::uint64_t iteration);
+  void count(Batch& batch, std::uint64_t iteration);
+
+  const Program& program_;
+  const RunPlan& plan_;
+  RunListener& listener_;
+  const std::vector<int> cpus_;
+  const int deadline_ms_;
+  const std::int64_t longest_offset_ns_;
+  Iterations iterations_;
+  const OutcomeReader reader_;
+  std::unordered_map<std::string, std::size_t> seen_;  // by key, in the batch's outcomes
+  std::uint64_t next_ = 0;                             // iteration
+  std::uint64_t batches_ = 0;
+  std::uint64_t done_ = 0;
+  int errors_in_a_row_ = 0;
+};
+
+void Run::count(Batch& batch, std::uint64_t iteration) {
+  const auto [found, fresh] = seen_.try_emplace(reader_.key(iterations_.identities()), batch.outcomes.size());
+  if (fresh) batch.outcomes.push_back({reader_.texts(iterations_.identities()), 0, iteration});
+  ++batch.outcomes[found->second].count;
+  ++batch.count;
+}
+
+Hang Run::investigate(std::uint64_t iteration) {
+  constexpr int between_samples_ms = 200;
+  const auto before = sample_threads(program_, iterations_.layout(), iterations_.area());
+  nap(between_samples_ms);
+  Hang hang;
+  hang.iteration = iteration;
+  hang.threads = sample_threads(program_, iterations_.layout(), iterations_.area());
+  hang.slow = moved_on(before, hang.threads) || !control_iteration(deadline_ms_);
+  hang.stuck = !iterations_.clear(deadline_ms_);
+  return hang;
+}
+
+Run::Next Run::failed(Iterations::End end, std::uint64_t iteration) {
+  constexpr int most_errors_in_a_row = 5;
+  if (end == Iterations::End::late) {
+    const Hang hang = investigate(iteration);
+    listener_.hang(hang);
+    return hang.stuck ? Next::end : Next::go_on;
+  }
+  listener_.error("iteration " + std::to_string(iteration) + ": " + iterations_.error());
+  if (!iterations_.clear(deadline_ms_)) {
+    listener_.error("a process survives being killed");
+    return Next::end;
+  }
+  // A bench that cannot do one iteration cannot do the next million either.
+  return ++errors_in_a_row_ < most_errors_in_a_row ? Next::go_on : Next::end;
+}
+
+Run::Next Run::one_batch(std::uint64_t size) {
+  Batch batch;
+  batch.first = next_;
+  batch.parameters = plan_.parameters
+                         ? *plan_.parameters
+                         : draw_parameters(program_, batch_seed(plan_.seed, batches_),
+                                           static_cast<int>(std::min(size, most_rows)),
+                                           static_cast<int>(cpus_.size()), longest_offset_ns_);
+  ++batches_;
+  seen_.clear();
+  iterations_.place(batch.parameters.cpus);
+  Next next = Next::go_on;
+  const std::int64_t start = now_ns();
+  for (std::uint64_t i = 0; i < size && next == Next::go_on; ++i) {
+    const std::uint64_t iteration = next_++;
+    const auto& offsets = batch.parameters.offsets[i % batch.parameters.offsets.size()];
+    const Iterations::End end = iterations_.run(offsets, deadline_ms_);
+    if (end != Iterations::End::outcome) {
+      next = failed(end, iteration);
+      break;  // with a batch message first: what was seen so far is worth having
+    }
+    errors_in_a_row_ = 0;
+    count(batch, iteration);
+    if (!iterations_.finish()) {
+      Hang hang;
+      hang.iteration = iteration;
+      hang.stuck = true;
+      hang.threads = sample_threads(program_, iterations_.layout(), iterations_.area());
+      listener_.hang(hang);
+      next = Next::end;
+    }
+    if (now_ns() - start > batch_longest_ns || listener_.stop_requested()) break;
+  }
+  batch.ns = static_cast<std::uint64_t>(now_ns() - start);
+  done_ += batch.count;
+  if (batch.count > 0) listener_.batch(batch);
+  return next;
+}
+
+std::uint64_t Run::all() {
+  constexpr std::uint64_t first_batch = 20;
+  constexpr std::uint64_t largest_batch = 100'000;
+  std::uint64_t size = plan_.batch > 0 ? plan_.batch : first_batch;
+  while (next_ < plan_.iterations && !listener_.stop_requested()) {
+    const std::int64_t start = now_ns();
+    const std::uint64_t before = next_;
+    if (one_batch(std::min(size, plan_.iterations - next_)) == Next::end) break;
+    if (plan_.batch > 0) continue;
+    const auto each = std::max<std::int64_t>((now_ns() - start) / static_cast<std::int64_t>(next_ - before), 1);
+    size = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(batch_aim_ns / each), 1,
+                                     std::min(size * 8, largest_batch));
+  }
+  return done_;
+}
+
+}  // namespace
+
+std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener) {
+  const int cpus = static_cast<int>(usable_cpus().size());
+  std::string refusal = cannot_execute(program);
+  if (refusal.empty()) refusal = cannot_run(program, target.capabilities());
+  if (refusal.empty() && plan.parameters) refusal = misfit(*plan.parameters, program, cpus);
+  if (!refusal.empty()) {
+    listener.error(refusal);
+    return 0;
+  }
+  return Run(program, target, frames, plan, listener).all();
+}
+
+std::string cannot_execute(const Program& program) {
+  // A wait for a process that nothing ends would be a hang of the bench's own making: a process whose
+  // threads are done stays, to be observed.
+  for (const Thread& thread : program.threads)
+    for (const Statement& statement : thread.statements) {
+      const auto* wait = std::get_if<op::Wait>(&statement.operation);
+      if (wait == nullptr) continue;
+      const bool ends = std::ranges::any_of(program.threads, [&](const Thread& other) {
+        return std::ranges::any_of(other.statements, [&](const Statement& candidate) {
+          const auto* kill = std::get_if<op::Kill>(&candidate.operation);
+          return (kill != nullptr && kill->process == wait->process) ||
+                 (other.process == wait->process && std::holds_alternative<op::Exit>(candidate.operation));
+        });
+      });
+      if (!ends) return "wait " + program.processes[wait->process].name + ": nothing ends that process";
+    }
+  return {};
+}
+
+}  // namespace faultline

@@ -1,0 +1,89 @@
+// Runs a Program on a target with real processes, threads and signals, and tells what was seen.
+//
+// execute() makes the calling process the *runner*: it forks the root processes, becomes the reaper of
+// everything below them, and waits for a teardown to end before the next iteration begins. It must be
+// called in a single-threaded process without other children (the agent forks one for each run).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/executor/parameters.h"
+#include "harness/outcome.h"
+#include "harness/target.h"
+
+namespace faultline {
+
+struct RunPlan {
+  std::uint64_t seed = 1;
+  std::uint64_t iterations = 1000;
+  std::uint64_t batch = 0;  // iterations of one batch; 0: what takes a part of a second
+  int deadline_ms = 5000;   // of one iteration
+  std::optional<Parameters> parameters;  // instead of drawing them
+  friend bool operator==(const RunPlan&, const RunPlan&) = default;
+};
+
+struct SeenOutcome {
+  Outcome texts;
+  std::uint64_t count = 0;
+  std::uint64_t first = 0;  // the iteration that showed it first
+  friend bool operator==(const SeenOutcome&, const SeenOutcome&) = default;
+};
+
+struct Batch {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;  // iterations that gave an outcome
+  Parameters parameters;
+  std::vector<SeenOutcome> outcomes;
+  std::uint64_t ns = 0;
+  friend bool operator==(const Batch&, const Batch&) = default;
+};
+
+// Where a thread was when the deadline passed.
+struct ThreadPlace {
+  std::string thread;  // name in the Program
+  int tid = 0;
+  std::string statement;  // the first one without a result; empty when the thread was done
+  std::string state;      // of /proc/TID/stat; empty when the thread is gone
+  std::string wchan;
+  std::string syscall;
+  std::vector<std::string> stack;
+  friend bool operator==(const ThreadPlace&, const ThreadPlace&) = default;
+};
+
+struct Hang {
+  std::uint64_t iteration = 0;
+  bool stuck = false;  // something survived SIGKILL
+  bool slow = false;   // not a hang: threads moved on, or the machine was too slow for anything
+  std::vector<ThreadPlace> threads;
+  friend bool operator==(const Hang&, const Hang&) = default;
+};
+
+// Called by execute() as things happen.
+class RunListener {
+ public:
+  virtual ~RunListener() = default;
+  virtual void batch(const Batch& batch) = 0;
+  virtual void hang(const Hang& hang) = 0;
+  virtual void error(const std::string& message) = 0;  // of the bench itself
+  virtual bool stop_requested() = 0;
+};
+
+// Which page frame a process sees at an address; nothing when no page is present or it cannot be told.
+class Frames {
+ public:
+  virtual ~Frames() = default;
+  virtual std::optional<std::uint64_t> frame(pid_t pid, std::uintptr_t address) = 0;
+};
+
+// How many iterations gave an outcome. `frames` may be null when no `same` is observed.
+std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener);
+
+// Why the executor refuses a Program whatever the target ("wait C: nothing ends C"); empty when it does not.
+std::string cannot_execute(const Program& program);
+
+}  // namespace faultline

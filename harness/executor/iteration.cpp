@@ -1,0 +1,319 @@
+#include "harness/executor/iteration.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "harness/executor/meeting.h"
+#include "harness/executor/process.h"
+#include "harness/executor/process_watch.h"
+
+namespace faultline {
+namespace {
+
+constexpr std::int64_t ms = 1'000'000;
+
+}  // namespace
+
+Iterations::Iterations(const Program& program, Target& target, Frames* frames, std::vector<int> cpus)
+    : program_(program),
+      layout_(program),
+      frames_(frames),
+      cpus_(std::move(cpus)),
+      prototype_{program_, layout_, target, *area_, cpus_, program.threads.size() > cpus_.size(),
+                 program.threads.size() >= cpus_.size(), -1, {}},
+      identities_(program.observes.size(), Sameness::unknown) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  area_->runner_pid.store(getpid());
+  // Pages of an earlier run must not decode: start at a number that no other run is likely to be near.
+  area_->iteration.store(static_cast<std::uint64_t>(now_ns()) / 1000);
+}
+
+Iterations::~Iterations() { clear(1000); }
+
+void Iterations::place(const std::vector<int>& cpus) {
+  for (std::size_t thread = 0; thread < cpus.size(); ++thread) area_->cpus[thread].store(cpus[thread]);
+  area_->placement.fetch_add(1);
+}
+
+bool Iterations::alive(int process) const {
+  return life(process) == Life::born && area_->processes[process].ended.load() == 0;
+}
+
+void Iterations::start_roots() {
+  area_->round.value.store(0);
+  area_->started.value.store(0);
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
+    ProcessRecord& record = area_->processes[process];
+    record.command.value.store(0);
+    record.answered.store(0);
+    if (!root(process)) continue;
+    const pid_t pid = fork();
+    if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork of a root process");
+    if (pid == 0) live_as_root(prototype_, process);
+    record.pid.store(pid);
+    record.life.store(static_cast<std::uint32_t>(Life::born));
+  }
+  roots_alive_ = true;
+}
+
+void Iterations::reset() {
+  Area& area = *area_;
+  area.iteration.fetch_add(1);
+  area.abort.store(0);
+  area.suspects.store(0);
+  area.ready.store(0);
+  area.bench_error.store(0);
+  int live = 0;
+  for (int thread = 0; thread < static_cast<int>(program_.threads.size()); ++thread) {
+    ThreadRecord& record = area.threads[thread];
+    record.done.store(0);
+    for (auto& arrivals : record.arrivals) arrivals.store(0);
+    if (root(program_.threads[thread].process)) ++live;
+    else record.tid.store(0);
+    const int first = layout_.first_slot[thread];
+    for (std::size_t i = 0; i < program_.threads[thread].statements.size(); ++i) area.slots[first + i].done.store(0);
+  }
+  area.live.store(live);
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
+    ProcessRecord& record = area.processes[process];
+    record.suspect.store(0);
+    record.ended.store(0);
+    record.reaped.store(0);
+    if (root(process)) continue;
+    record.pid.store(0);
+    record.life.store(static_cast<std::uint32_t>(Life::unborn));
+  }
+  for (std::size_t i = 0; i < program_.observes.size(); ++i) area.readings[i].done.store(0);
+}
+
+void Iterations::launch(const std::vector<std::int64_t>& offsets) {
+  Area& area = *area_;
+  for (std::size_t i = 0; i < offsets.size(); ++i) area.offsets[i].store(offsets[i], std::memory_order_relaxed);
+  area.command.store(static_cast<std::uint32_t>(Command::iterate));
+  area.round.bump();
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
+    if (root(process)) area.processes[process].command.bump();
+}
+
+// A forker was killed inside fork(): either there is a child that has yet to say so, or there never will be.
+// The dead forker's children are the runner's now.
+void Iterations::resolve_cut_fork(int process) {
+  for (pid_t child : children_of(getpid())) {
+    const bool known = std::ranges::any_of(area_->processes, [&](const ProcessRecord& record) {
+      return record.pid.load() == child;
+    });
+    if (!known) return;
+  }
+  // The child may have spoken up between the question and the list.
+  auto forking = static_cast<std::uint32_t>(Life::forking);
+  if (area_->processes[process].pid.load() == 0)
+    area_->processes[process].life.compare_exchange_strong(forking, static_cast<std::uint32_t>(Life::failed));
+}
+
+void Iterations::note_deaths() {
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
+    ProcessRecord& record = area_->processes[process];
+    if (suspect(process) == Suspect::no || !alive(process)) continue;
+    if (record.reaped.load() == 0 && !is_dead(record.pid.load())) continue;
+    record.ended.store(1, std::memory_order_release);
+    area_->meeting.bump();
+  }
+}
+
+bool Iterations::settled(int process) {
+  switch (life(process)) {
+    case Life::unborn:
+      return never_born(program_, layout_, *area_, process);
+    case Life::forking:
+      if (area_->processes[program_.threads[layout_.forker[process]].process].ended.load() != 0)
+        resolve_cut_fork(process);
+      return life(process) == Life::failed;
+    case Life::failed:
+      return true;
+    case Life::born:
+      break;
+  }
+  if (!alive(process)) return true;
+  if (suspect(process) == Suspect::doomed) return false;
+  return std::ranges::all_of(layout_.threads_of[process], [&](int thread) {
+    return area_->threads[thread].done.load(std::memory_order_acquire) != 0;
+  });
+}
+
+bool Iterations::quiet() {
+  if (area_->started.get() != area_->round.get()) return false;
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
+    if (!settled(process)) return false;
+  return true;
+}
+
+// Somebody from outside, or the bench's own fault; -1 for nobody.
+int Iterations::unexpected_death() const {
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
+    const ProcessRecord& record = area_->processes[process];
+    // In this order: a process that somebody ends is a suspect before it is dead.
+    if (alive(process) && record.reaped.load() == 0 && is_dead(record.pid.load()) && suspect(process) == Suspect::no)
+      return process;
+  }
+  return -1;
+}
+
+Iterations::End Iterations::wait_for_quiet(std::int64_t deadline_ns) {
+  constexpr std::int64_t look_for_deaths_ns = 100'000;
+  constexpr std::int64_t look_at_everything_ns = 20 * ms;
+  constexpr int spins = 2000;
+  for (;;) {
+    const std::uint32_t seen = area_->finished.get();
+    const bool suspects = area_->suspects.load() != 0;
+    if (suspects) note_deaths();
+    if (quiet()) return End::outcome;
+    if (area_->bench_error.load() != 0) return End::error;
+    const std::int64_t start = now_ns();
+    if (start > deadline_ns) return End::late;
+    if (!prototype_.crowded)
+      for (int i = 0; i < spins && area_->finished.get() == seen; ++i) __builtin_ia32_pause();
+    area_->finished.sleep_while(seen, suspects ? look_for_deaths_ns : look_at_everything_ns);
+    if (now_ns() - start < look_at_everything_ns) continue;
+    if (const int process = unexpected_death(); process >= 0) {
+      if (area_->bench_error.load() == 0)
+        error_ = "process " + program_.processes[process].name + " was ended by nobody in the scenario";
+      return End::error;
+    }
+  }
+}
+
+// Read A, B, A: a frame that the kernel moves in between compares as nothing.
+Sameness Iterations::compare(const Observe& observe) const {
+  constexpr int attempts = 8;
+  if (frames_ == nullptr || !alive(observe.process) || !alive(observe.process2)) return Sameness::unknown;
+  const pid_t first = area_->processes[observe.process].pid.load();
+  const pid_t second = area_->processes[observe.process2].pid.load();
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    const auto a = frames_->frame(first, address_of(observe.cell));
+    const auto b = frames_->frame(second, address_of(observe.cell2));
+    const auto again = frames_->frame(first, address_of(observe.cell));
+    if (!a || !b || !again) return Sameness::unknown;
+    if (*a == *again) return *a == *b ? Sameness::same : Sameness::different;
+  }
+  return Sameness::unknown;
+}
+
+// Frames before values: a load brings pages in. Nothing when a process died of a kill that nobody was left
+// to tell of: then all is to be read again.
+std::optional<Iterations::End> Iterations::observe(std::int64_t deadline_ns) {
+  std::vector<int> readers;
+  for (std::size_t i = 0; i < program_.observes.size(); ++i) {
+    const Observe& observe = program_.observes[i];
+    identities_[i] = observe.kind == Observe::Kind::same ? compare(observe) : Sameness::unknown;
+    if (observe.kind == Observe::Kind::value && alive(observe.process) &&
+        std::ranges::find(readers, observe.process) == readers.end())
+      readers.push_back(observe.process);
+  }
+  area_->command.store(static_cast<std::uint32_t>(Command::observe));
+  for (int process : readers) {
+    ProcessRecord& record = area_->processes[process];
+    record.command.bump();
+    while (record.answered.load(std::memory_order_acquire) != record.command.get()) {
+      const std::uint32_t seen = area_->finished.get();
+      if (record.answered.load(std::memory_order_acquire) == record.command.get()) break;
+      if (area_->bench_error.load() != 0) return End::error;
+      if (now_ns() > deadline_ns) return End::late;
+      if (is_dead(record.pid.load())) {
+        note_deaths();
+        if (!alive(process)) return std::nullopt;
+        error_ = "process " + program_.processes[process].name + " died while it was observed";
+        return End::error;
+      }
+      area_->finished.sleep_while(seen, 20 * ms);
+    }
+  }
+  return End::outcome;
+}
+
+// Direct children of a root are reaped by it before it sets up the next iteration; the runner gets those
+// that are further down.
+void Iterations::end_children() {
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
+    if (!root(process) && alive(process) && area_->processes[process].reaped.load() == 0)
+      kill(area_->processes[process].pid.load(), SIGKILL);
+  bool below = false;
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
+    if (root(process) || root(program_.processes[process].parent) || life(process) != Life::born) continue;
+    below = true;
+    if (area_->processes[process].reaped.load() == 0) wait_for_death(area_->processes[process].pid.load(), 1000);
+  }
+  while (below && waitpid(-1, nullptr, __WALL | WNOHANG) > 0) {
+  }
+}
+
+bool Iterations::clear(int longest_ms) {
+  const std::int64_t deadline = now_ns() + longest_ms * ms;
+  area_->abort.store(1);
+  roots_alive_ = false;
+  const auto kill_all = [&] {
+    for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
+      const ProcessRecord& record = area_->processes[process];
+      if (record.pid.load() > 0 && record.reaped.load() == 0 && record.ended.load() == 0)
+        kill(record.pid.load(), SIGKILL);
+    }
+    // Also a child whose fork was cut short, and anything else that came down to the runner.
+    if (now_ns() > deadline - longest_ms * ms / 2)
+      for (pid_t child : children_of(getpid())) kill(child, SIGKILL);
+  };
+  kill_all();
+  for (;;) {
+    const pid_t pid = waitpid(-1, nullptr, __WALL | WNOHANG);
+    if (pid > 0) {
+      for (ProcessRecord& record : area_->processes)
+        if (record.pid.load() == pid) record.ended.store(1);
+      continue;
+    }
+    if (pid < 0 && errno == ECHILD) break;
+    if (now_ns() > deadline) return false;
+    kill_all();
+    const auto survivor = std::ranges::find_if(area_->processes, [](const ProcessRecord& record) {
+      return record.pid.load() > 0 && record.ended.load() == 0;
+    });
+    if (survivor != area_->processes.end()) wait_for_death(survivor->pid.load(), 1);
+    else usleep(50);
+  }
+  for (ProcessRecord& record : area_->processes) {
+    record.pid.store(0);
+    record.life.store(static_cast<std::uint32_t>(Life::unborn));
+  }
+  return true;
+}
+
+bool Iterations::finish() {
+  constexpr int longest_ms = 5000;
+  if (layout_.ends_root) return clear(longest_ms);
+  end_children();
+  return true;
+}
+
+std::string Iterations::error() const {
+  if (area_->bench_error.load() == 2) return area_->bench_error_text.data();
+  return error_;
+}
+
+Iterations::End Iterations::run(const std::vector<std::int64_t>& offsets, int deadline_ms) {
+  error_.clear();
+  reset();
+  if (!roots_alive_) start_roots();
+  launch(offsets);
+  const std::int64_t deadline = now_ns() + deadline_ms * ms;
+  const End end = wait_for_quiet(deadline);
+  if (end != End::outcome || program_.observes.empty()) return end;
+  for (;;) {
+    if (const auto observed = observe(deadline)) return *observed;
+    for (Reading& reading : area_->readings) reading.done.store(0);
+  }
+}
+
+}  // namespace faultline

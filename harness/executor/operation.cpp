@@ -1,0 +1,269 @@
+#include "harness/executor/operation.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/executor/access.h"
+#include "harness/executor/meeting.h"
+#include "harness/executor/process.h"
+#include "harness/executor/value.h"
+
+namespace faultline {
+namespace {
+
+Result errno_result(int error) {
+  Result result;
+  result.code = error;
+  return result;
+}
+
+Result call_result(bool worked) { return errno_result(worked ? 0 : errno); }
+
+Result signal_result(int signal) {
+  Result result;
+  result.kind = Result::Kind::signal;
+  result.code = signal;
+  return result;
+}
+
+void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
+
+int prot_of(Protection protection) {
+  return (protection.read ? PROT_READ : 0) | (protection.write ? PROT_WRITE : 0);
+}
+
+void spin_until(std::int64_t when, bool oversubscribed) {
+  while (now_ns() < when) {
+    if (oversubscribed) sched_yield();
+    else __builtin_ia32_pause();
+  }
+}
+
+Result device_result(int signal, const DeviceAccess& access) {
+  if (signal != 0) return signal_result(signal);
+  Result result = errno_result(access.error);
+  result.faults_known = access.error == 0;
+  result.faulted = access.faulted;
+  return result;
+}
+
+struct Perform {
+  ThreadRun& run;
+
+  ProcessContext& context() const { return run.context; }
+  Area& area() const { return run.context.area; }
+
+  Result operator()(const op::Load& load) const {
+    const std::uintptr_t address = address_of(load.cell);
+    if (load.via.cpu()) return load_result(address);
+    const Handles::Use device(context().handles, load.via.opener, load.via.device);
+    if (!device) return errno_result(EBADF);
+    DeviceAccess access;
+    const int signal = guarded([&] { access = device->load(address); });
+    Result result = device_result(signal, access);
+    if (signal == 0 && access.error == 0) {
+      result.kind = Result::Kind::word;
+      result.word = access.value;
+    }
+    return result;
+  }
+
+  Result operator()(const op::Store& store) const {
+    const std::uintptr_t address = address_of(store.cell);
+    const std::uint64_t word = encode_word(run.iteration, store.cell, store.value);
+    if (store.via.cpu()) {
+      const int signal = guarded([&] { cpu_store(address, word); });
+      return signal == 0 ? errno_result(0) : signal_result(signal);
+    }
+    const Handles::Use device(context().handles, store.via.opener, store.via.device);
+    if (!device) return errno_result(EBADF);
+    DeviceAccess access;
+    const int signal = guarded([&] { access = device->store(address, word); });
+    return device_result(signal, access);
+  }
+
+  Result operator()(const op::Mmap& map) const {
+    const int flags = MAP_FIXED | MAP_ANONYMOUS | (map.backing == Backing::anon_shared ? MAP_SHARED : MAP_PRIVATE);
+    void* const where = pointer(address_of(map.range));
+    return call_result(mmap(where, bytes_of(map.range), prot_of(map.protection), flags, -1, 0) == where);
+  }
+
+  Result operator()(const op::Munmap& unmap) const {
+    return call_result(munmap(pointer(address_of(unmap.range)), bytes_of(unmap.range)) == 0);
+  }
+
+  Result operator()(const op::Mprotect& protect) const {
+    return call_result(mprotect(pointer(address_of(protect.range)), bytes_of(protect.range),
+                                prot_of(protect.protection)) == 0);
+  }
+
+  Result operator()(const op::Mremap& move) const {
+    void* const to = pointer(address_of(move.to));
+    return call_result(mremap(pointer(address_of(move.range)), bytes_of(move.range), bytes_of(move.range),
+                              MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+  }
+
+  Result operator()(const op::Madvise& advise) const {
+    const int advice = advise.advice == op::Advice::dontneed   ? MADV_DONTNEED
+                       : advise.advice == op::Advice::dontfork ? MADV_DONTFORK
+                                                               : MADV_HUGEPAGE;
+    return call_result(madvise(pointer(address_of(advise.range)), bytes_of(advise.range), advice) == 0);
+  }
+
+  Result operator()(const op::Fork& fork_op) const {
+    ProcessRecord& child = area().processes[fork_op.process];
+    const int threads = static_cast<int>(context().layout.threads_of[fork_op.process].size());
+    // Said before the call: a forker that is killed inside it leaves a trace to follow.
+    area().live.fetch_add(threads);
+    child.life.store(static_cast<std::uint32_t>(Life::forking));
+    const pid_t pid = fork();
+    const int error = errno;
+    if (pid == 0) live_as_child(context(), fork_op.process);
+    if (pid > 0) {
+      child.pid.store(pid);
+      child.life.store(static_cast<std::uint32_t>(Life::born));
+      return errno_result(0);
+    }
+    child.life.store(static_cast<std::uint32_t>(Life::failed));
+    area().live.fetch_sub(threads);
+    return errno_result(error);
+  }
+
+  Result operator()(const op::Exit&) const { return errno_result(0); }  // see run_statements
+
+  Result operator()(const op::Kill& kill_op) const {
+    ProcessRecord& victim = area().processes[kill_op.process];
+    const int pid = victim.pid.load();
+    // Not there yet, or a wait has taken it: the number is nobody's.
+    if (pid == 0 || victim.reaped.load() != 0) return errno_result(ESRCH);
+    suspect(area(), kill_op.process, Suspect::tried);
+    if (kill(pid, SIGKILL) != 0) return errno_result(errno);
+    suspect(area(), kill_op.process, Suspect::doomed);
+    return errno_result(0);
+  }
+
+  // Polls, so that a deadline can end it.
+  Result operator()(const op::Wait& wait) const {
+    ProcessRecord& child = area().processes[wait.process];
+    if (static_cast<Life>(child.life.load()) != Life::born) return errno_result(ECHILD);
+    int status = 0;
+    for (;;) {
+      const pid_t pid = waitpid(child.pid.load(), &status, WNOHANG);
+      if (pid < 0) return errno_result(errno);
+      if (pid > 0) break;
+      if (gave_up(area())) return errno_result(EINTR);
+      sched_yield();
+    }
+    child.reaped.store(1);
+    Result result;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+      result.kind = Result::Kind::exited;
+    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+      result.kind = Result::Kind::killed;
+    } else {
+      report_bench_error(area(), "a child ended strangely", wait.process, run.thread, status);
+    }
+    return result;
+  }
+
+  Result operator()(const op::Barrier& barrier) const {
+    meet(context(), barrier.barrier, run.thread);
+    spin_until(now_ns() + area().offsets[run.next_offset++].load(std::memory_order_relaxed),
+               context().oversubscribed);
+    return errno_result(0);
+  }
+
+  Result operator()(const op::Delay& delay) const {
+    constexpr int worth_sleeping_us = 200;
+    if (delay.us >= worth_sleeping_us) {
+      const timespec time{delay.us / 1'000'000, delay.us % 1'000'000 * 1'000L};
+      clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+    } else {
+      spin_until(now_ns() + delay.us * 1'000LL, context().oversubscribed);
+    }
+    return errno_result(0);
+  }
+
+  // One descriptor a process: a second open is refused here, and never reaches the kernel.
+  Result operator()(const op::Open& open) const {
+    Handles& handles = context().handles;
+    if (!handles.reserve(context().process, open.device)) return errno_result(EBUSY);
+    std::unique_ptr<DeviceHandle> handle = context().target.open(open.device);
+    const int error = handle ? 0 : errno;
+    handles.fill(context().process, open.device, std::move(handle));
+    return errno_result(error);
+  }
+
+  Result operator()(const op::Close& close) const {
+    return errno_result(context().handles.close(context().process, close.device) ? 0 : EBADF);
+  }
+
+  Result operator()(const op::Migrate& migrate) const {
+    const Handles::Use device(context().handles, migrate.via.opener, migrate.via.device);
+    if (!device) return errno_result(EBADF);
+    return errno_result(device->migrate(address_of(migrate.range), migrate.range.count, migrate.to_device));
+  }
+
+  Result operator()(const op::Snapshot& snapshot) const {
+    const Handles::Use device(context().handles, snapshot.via.opener, snapshot.via.device);
+    if (!device) return errno_result(EBADF);
+    Result result;
+    result.code = device->snapshot(address_of(snapshot.range),
+                                   std::span(result.bytes).first(static_cast<std::size_t>(snapshot.range.count)));
+    if (result.code != 0) return result;
+    result.kind = Result::Kind::letters;
+    result.code = snapshot.range.count;
+    return result;
+  }
+};
+
+void record(Slot& slot, const Result& result) {
+  slot.result = result;
+  slot.done.store(1, std::memory_order_release);
+}
+
+}  // namespace
+
+Result load_result(std::uintptr_t address) {
+  Result result;
+  result.kind = Result::Kind::word;
+  const int signal = guarded([&] { result.word = cpu_load(address); });
+  return signal == 0 ? result : signal_result(signal);
+}
+
+void place_thread(const ProcessContext& context, int thread) {
+  const int wanted = context.area.cpus[thread].load(std::memory_order_relaxed);
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i = 0; i < static_cast<int>(context.cpus.size()); ++i)
+    if (wanted < 0 || wanted == i) CPU_SET(context.cpus[i], &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+
+void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns) {
+  Area& area = context.area;
+  area.threads[thread].tid.store(gettid());
+  ThreadRun run{context, thread, area.iteration.load(std::memory_order_relaxed), context.layout.first_offset[thread]};
+  const Perform perform{run};
+  const std::vector<Statement>& statements = context.program.threads[thread].statements;
+  spin_until(origin_ns + area.offsets[run.next_offset++].load(std::memory_order_relaxed), context.oversubscribed);
+  for (int i = 0; i < static_cast<int>(statements.size()); ++i) {
+    if (area.abort.load(std::memory_order_relaxed) != 0) return;
+    Slot& slot = area.slots[context.layout.first_slot[thread] + i];
+    const Result result = std::visit(perform, statements[i].operation);
+    if (std::holds_alternative<op::Exit>(statements[i].operation)) {
+      suspect(area, context.process, Suspect::doomed);
+      record(slot, result);
+      _exit(0);
+    }
+    record(slot, result);
+  }
+  finish_thread(context, thread);
+}
+
+}  // namespace faultline

@@ -1,0 +1,45 @@
+// One statement, done for real by the thread that runs it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "harness/executor/area.h"
+#include "harness/executor/handles.h"
+#include "harness/executor/layout.h"
+#include "harness/target.h"
+
+namespace faultline {
+
+// What every thread of one process shares. A forked child works on its own copy of it.
+struct ProcessContext {
+  const Program& program;
+  const Layout& layout;
+  Target& target;
+  Area& area;
+  const std::vector<int>& cpus;   // that the run may use
+  bool oversubscribed = false;    // more threads than CPUs: nobody may spin without yielding
+  bool crowded = false;           // no CPU is left for the runner: whoever waits for it must make room
+  int process = -1;
+  Handles handles;
+};
+
+// One thread in one iteration.
+struct ThreadRun {
+  ProcessContext& context;
+  int thread;
+  std::uint64_t iteration;
+  int next_offset;  // in Area::offsets
+};
+
+// Runs all statements of the thread, from its offset after `origin_ns` on, and marks it done. Returns
+// early when the area was aborted; does not return from an `exit`.
+void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns);
+
+// Puts the calling thread on the CPU that the parameters name for `thread`.
+void place_thread(const ProcessContext& context, int thread);
+
+// One guarded CPU load, as an operation and as an observe.
+Result load_result(std::uintptr_t address);
+
+}  // namespace faultline

@@ -1,0 +1,136 @@
+#include "harness/executor/outcome.h"
+
+#include "harness/executor/value.h"
+
+namespace faultline {
+
+OutcomeReader::OutcomeReader(const Program& program, const Layout& layout, const Area& area, const Sight& sight)
+    : program_(program), layout_(layout), area_(area), schema_(schema(program, sight)) {}
+
+// Of a thread that did not get through, the first statement without a result was going on or about to
+// start: nobody can say. What follows it was not reached.
+OutcomeReader::Known OutcomeReader::known(int thread, int statement) const {
+  const int first = layout_.first_slot[thread];
+  if (area_.slots[first + statement].done.load(std::memory_order_acquire) != 0) return Known::result;
+  const int process = program_.threads[thread].process;
+  const bool root = program_.processes[process].parent < 0;
+  if (!root && static_cast<Life>(area_.processes[process].life.load()) != Life::born) return Known::not_reached;
+  const bool first_missing =
+      statement == 0 || area_.slots[first + statement - 1].done.load(std::memory_order_acquire) != 0;
+  return first_missing ? Known::unknown : Known::not_reached;
+}
+
+bool OutcomeReader::alive(int process) const {
+  const ProcessRecord& record = area_.processes[process];
+  const bool root = program_.processes[process].parent < 0;
+  return (root || static_cast<Life>(record.life.load()) == Life::born) && record.ended.load() == 0;
+}
+
+void OutcomeReader::append(std::string& key, const Result& result) const {
+  key += static_cast<char>(result.kind);
+  switch (result.kind) {
+    case Result::Kind::errno_value:
+    case Result::Kind::signal:
+      key += static_cast<char>(result.code & 0xff);
+      key += static_cast<char>(result.code >> 8 & 0xff);
+      break;
+    case Result::Kind::word: {
+      const CellContent content = decode_word(area_.iteration.load(), result.word);
+      key += static_cast<char>(content.kind);
+      key += static_cast<char>(content.home.region);
+      key += static_cast<char>(content.home.page);
+      key += static_cast<char>(content.value);
+      break;
+    }
+    case Result::Kind::letters:
+      for (int i = 0; i < result.code; ++i) key += snapshot_letter(result.bytes[i]);
+      break;
+    case Result::Kind::exited:
+    case Result::Kind::killed:
+      break;
+  }
+}
+
+std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
+  std::string key;
+  for (const Observable& observable : schema_) {
+    if (observable.kind == Observable::Kind::identity) {
+      key += static_cast<char>(identities[observable.observe]);
+    } else if (observable.kind == Observable::Kind::value) {
+      const Reading& reading = area_.readings[observable.observe];
+      key += static_cast<char>(reading.done.load());
+      if (reading.done.load() != 0) append(key, reading.result);
+    } else {
+      const Known what = known(observable.thread, observable.statement);
+      key += static_cast<char>(what);
+      if (what != Known::result) continue;
+      const Result& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
+      if (observable.kind == Observable::Kind::result) append(key, result);
+      else key += static_cast<char>(result.faults_known * 2 + result.faulted);
+    }
+  }
+  return key;
+}
+
+std::string OutcomeReader::text(const Result& result, Cell cell) const {
+  switch (result.kind) {
+    case Result::Kind::errno_value:
+      return errno_text(result.code);
+    case Result::Kind::signal:
+      return signal_text(result.code);
+    case Result::Kind::word: {
+      const CellContent content = decode_word(area_.iteration.load(), result.word);
+      if (content.kind == CellContent::Kind::zero) return text_zero;
+      if (content.kind == CellContent::Kind::alien) return text_alien;
+      // A word that checks out but names a cell this program lacks was made by nobody.
+      if (content.home.region >= static_cast<int>(program_.regions.size())) return text_alien;
+      return value_text(program_, cell, content.home, content.value);
+    }
+    case Result::Kind::letters: {
+      std::string letters;
+      for (int i = 0; i < result.code; ++i) letters += snapshot_letter(result.bytes[i]);
+      return letters;
+    }
+    case Result::Kind::exited:
+      return text_exited;
+    case Result::Kind::killed:
+      return text_killed;
+  }
+  return text_alien;
+}
+
+Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
+  Outcome outcome;
+  for (const Observable& observable : schema_) {
+    if (observable.kind == Observable::Kind::identity) {
+      const Sameness sameness = identities[observable.observe];
+      outcome.emplace_back(sameness == Sameness::same        ? text_same
+                           : sameness == Sameness::different ? text_different
+                                                             : text_not_reached);
+      continue;
+    }
+    if (observable.kind == Observable::Kind::value) {
+      const Reading& reading = area_.readings[observable.observe];
+      outcome.push_back(reading.done.load() != 0 ? text(reading.result, program_.observes[observable.observe].cell)
+                                                 : text_not_reached);
+      continue;
+    }
+    const Known what = known(observable.thread, observable.statement);
+    if (what != Known::result) {
+      outcome.emplace_back(what == Known::unknown ? text_unknown : text_not_reached);
+      continue;
+    }
+    const Result& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
+    if (observable.kind == Observable::Kind::faults) {
+      // A request that failed does not say how it went.
+      outcome.emplace_back(result.faults_known == 0 ? text_not_reached : result.faulted != 0 ? text_fault : text_hit);
+      continue;
+    }
+    const auto& statement = program_.threads[observable.thread].statements[observable.statement];
+    const auto* load = std::get_if<op::Load>(&statement.operation);
+    outcome.push_back(text(result, load != nullptr ? load->cell : Cell{}));
+  }
+  return outcome;
+}
+
+}  // namespace faultline

@@ -1,0 +1,39 @@
+// From result slots to outcomes: decoding, and telling equal iterations apart cheaply.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/executor/area.h"
+#include "harness/executor/layout.h"
+#include "harness/outcome.h"
+
+namespace faultline {
+
+// How two mappings compared at the end.
+enum class Sameness : unsigned char { unknown, same, different };
+
+// Reads the area at the end of an iteration, when nobody writes to it any more.
+class OutcomeReader {
+ public:
+  OutcomeReader(const Program& program, const Layout& layout, const Area& area, const Sight& sight);
+
+  // Equal for two iterations exactly when their outcomes are. `identities` is by observe.
+  std::string key(const std::vector<Sameness>& identities) const;
+  Outcome texts(const std::vector<Sameness>& identities) const;
+
+ private:
+  // What is known of one statement.
+  enum class Known : unsigned char { result, unknown, not_reached };
+  Known known(int thread, int statement) const;
+  bool alive(int process) const;
+  void append(std::string& key, const Result& result) const;
+  std::string text(const Result& result, Cell cell) const;
+
+  const Program& program_;
+  const Layout& layout_;
+  const Area& area_;
+  std::vector<Observable> schema_;
+};
+
+}  // namespace faultline

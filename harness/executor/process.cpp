@@ -1,0 +1,245 @@
+#include "harness/executor/process.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "harness/executor/access.h"
+#include "harness/executor/value.h"
+
+namespace faultline {
+namespace {
+
+constexpr int failed_to_set_up = 98;
+
+[[noreturn]] void give_up(ProcessContext& context, const char* what, int code) {
+  report_bench_error(context.area, what, context.process, -1, code);
+  _exit(failed_to_set_up);
+}
+
+// ---- What a thread of the process needs when it starts; one per thread, never freed: the process is killed.
+struct ThreadStart {
+  ProcessContext* context = nullptr;
+  int thread = -1;
+  int creator = -1;  // the thread whose placement it inherits
+};
+
+// For a thread that was just made: a system call only where it belongs elsewhere than its creator.
+void replace_thread(const ProcessContext& context, int thread, int creator) {
+  if (context.area.cpus[thread].load() != context.area.cpus[creator].load()) place_thread(context, thread);
+}
+
+void* worker_of_root(void* argument) {
+  const ThreadStart start = *static_cast<ThreadStart*>(argument);
+  ProcessContext& context = *start.context;
+  Area& area = context.area;
+  enter_guarded_thread(context.process, start.thread);
+  std::uint32_t placed = 0;
+  for (std::uint32_t round = 0;;) {
+    if (!await(area, area.round, [&] { return area.round.get() != round; }, context.crowded)) _exit(0);
+    round = area.round.get();
+    if (placed != area.placement.load()) {
+      placed = area.placement.load();
+      place_thread(context, start.thread);
+    }
+    if (!await(area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed)) _exit(0);
+    run_statements(context, start.thread, area.start_ns.load());
+  }
+}
+
+void* worker_of_child(void* argument) {
+  const ThreadStart start = *static_cast<ThreadStart*>(argument);
+  ProcessContext& context = *start.context;
+  enter_guarded_thread(context.process, start.thread);
+  replace_thread(context, start.thread, start.creator);
+  run_statements(context, start.thread, context.area.processes[context.process].origin_ns.load());
+  leave_guarded_thread();
+  return nullptr;
+}
+
+// Starts every thread of the process but the leader's.
+void start_workers(ProcessContext& context, std::array<ThreadStart, limits::threads>& starts, void* (*body)(void*)) {
+  const std::vector<int>& threads = context.layout.threads_of[context.process];
+  if (threads.size() < 2) return;
+  constexpr std::size_t stack_bytes = 512 * 1024;  // thread-local storage included
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, stack_bytes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  for (std::size_t i = 1; i < threads.size(); ++i) {
+    starts[i] = {&context, threads[i], threads[0]};
+    pthread_t thread;
+    const int error = pthread_create(&thread, &attributes, body, &starts[i]);
+    if (error != 0) give_up(context, "pthread_create failed", error);
+  }
+  pthread_attr_destroy(&attributes);
+}
+
+void open_devices(ProcessContext& context) {
+  for (int device : context.layout.opens[context.process]) {
+    std::unique_ptr<DeviceHandle> handle = context.target.open(device);
+    if (!handle) give_up(context, "cannot open the device", errno);
+    if (!context.handles.reserve(context.process, device)) give_up(context, "the device is open already", device);
+    context.handles.fill(context.process, device, std::move(handle));
+  }
+}
+
+// Forked children of the last iteration: the runner has killed them, and their teardown must have ended. One
+// that does not die is found by the runner's deadline.
+void reap_children() {
+  while (waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {
+  }
+}
+
+void map_region(ProcessContext& context, int index) {
+  const Region& region = context.program.regions[index];
+  const PageRange all{index, 0, region.pages};
+  const int protection = (region.protection.read ? PROT_READ : 0) | (region.protection.write ? PROT_WRITE : 0);
+  const int writable = region.initial ? PROT_READ | PROT_WRITE : protection;
+  const int flags = MAP_FIXED | MAP_ANONYMOUS | (region.backing == Backing::anon_shared ? MAP_SHARED : MAP_PRIVATE);
+  void* const where = reinterpret_cast<void*>(address_of(all));
+  if (mmap(where, bytes_of(all), writable, flags, -1, 0) != where) give_up(context, "cannot map a region", errno);
+  if (!region.initial) return;
+  const std::uint64_t iteration = context.area.iteration.load();
+  for (int page = 0; page < region.pages; ++page)
+    cpu_store(address_of(Cell{index, page}), encode_word(iteration, Cell{index, page}, *region.initial));
+  if (writable != protection && mprotect(where, bytes_of(all), protection) != 0)
+    give_up(context, "cannot protect a region", errno);
+}
+
+// Devices first: unmapping under an open one would send it notifiers that no statement asked for.
+void set_up(ProcessContext& context) {
+  reap_children();
+  context.handles.close_all();
+  munmap(reinterpret_cast<void*>(regions_base), regions_span);
+  for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
+    if (context.program.regions[region].owner == context.process &&
+        context.program.regions[region].backing != Backing::none)
+      map_region(context, region);
+  open_devices(context);
+}
+
+// The last root to be ready says when all threads start.
+void say_ready(ProcessContext& context, std::uint32_t round) {
+  constexpr std::int64_t margin_ns = 3'000;
+  Area& area = context.area;
+  const auto roots = static_cast<std::uint32_t>(
+      std::ranges::count_if(context.program.processes, [](const Process& process) { return process.parent < 0; }));
+  if (area.ready.fetch_add(1) + 1 != roots) return;
+  area.start_ns.store(now_ns() + margin_ns);
+  area.started.set(round);
+}
+
+void answer_observes(ProcessContext& context) {
+  Area& area = context.area;
+  for (std::size_t i = 0; i < context.program.observes.size(); ++i) {
+    const Observe& observe = context.program.observes[i];
+    if (observe.kind != Observe::Kind::value || observe.process != context.process) continue;
+    area.readings[i].result = load_result(address_of(observe.cell));
+    area.readings[i].done.store(1, std::memory_order_release);
+  }
+}
+
+// Waits for the next command; returns it. `seen` is the command count that was obeyed last.
+Command next_command(ProcessContext& context, std::uint32_t& seen) {
+  Area& area = context.area;
+  ProcessRecord& record = area.processes[context.process];
+  if (!await(area, record.command, [&] { return record.command.get() != seen; }, context.crowded)) _exit(0);
+  seen = record.command.get();
+  return static_cast<Command>(area.command.load());
+}
+
+void obeyed(ProcessContext& context, std::uint32_t seen) {
+  context.area.processes[context.process].answered.store(seen, std::memory_order_release);
+  context.area.finished.bump();
+}
+
+// The addresses of the regions must be free: a mapping of our own there would be torn down.
+void check_addresses(ProcessContext& context) {
+  void* const where = reinterpret_cast<void*>(regions_base);
+  if (mmap(where, regions_span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) !=
+      where)
+    give_up(context, "the regions' addresses are taken", errno);
+  munmap(where, regions_span);
+}
+
+}  // namespace
+
+[[noreturn]] void live_as_root(const ProcessContext& prototype, int process) {
+  ProcessContext context{prototype.program, prototype.layout, prototype.target,  prototype.area, prototype.cpus,
+                         prototype.oversubscribed, prototype.crowded, process, {}};
+  Area& area = context.area;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  install_access_guard(area);
+  const std::vector<int>& threads = context.layout.threads_of[process];
+  const int thread = threads.empty() ? -1 : threads.front();
+  enter_guarded_thread(process, thread);
+  check_addresses(context);
+  std::array<ThreadStart, limits::threads> starts{};
+  start_workers(context, starts, worker_of_root);
+  std::uint32_t placed = 0;
+  for (std::uint32_t seen = 0;;) {
+    switch (next_command(context, seen)) {
+      case Command::none:
+        break;
+      case Command::leave:
+        _exit(0);
+      case Command::observe:
+        answer_observes(context);
+        obeyed(context, seen);
+        break;
+      case Command::iterate: {
+        const std::uint32_t round = area.round.get();
+        if (thread >= 0 && placed != area.placement.load()) {
+          placed = area.placement.load();
+          place_thread(context, thread);
+        }
+        set_up(context);
+        say_ready(context, round);
+        if (thread < 0) break;
+        if (!await(area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed)) _exit(0);
+        run_statements(context, thread, area.start_ns.load());
+        break;
+      }
+    }
+  }
+}
+
+// After fork() in a process with threads: the C library has made its own locks usable again; ours are
+// atomics, and only Handles keeps counts of threads that are not here.
+[[noreturn]] void live_as_child(ProcessContext& context, int process) {
+  Area& area = context.area;
+  ProcessRecord& record = area.processes[process];
+  // Before we are born: from then on the runner may find that there is nothing to wait for, and command.
+  std::uint32_t seen = record.command.get();
+  record.pid.store(getpid());
+  record.life.store(static_cast<std::uint32_t>(Life::born));
+  context.process = process;
+  context.handles.after_fork();
+  const std::vector<int>& threads = context.layout.threads_of[process];
+  const int thread = threads.empty() ? -1 : threads.front();
+  enter_guarded_thread(process, thread);
+  open_devices(context);
+  record.origin_ns.store(now_ns());
+  std::array<ThreadStart, limits::threads> starts{};
+  start_workers(context, starts, worker_of_child);
+  if (thread >= 0) {
+    replace_thread(context, thread, context.layout.forker[process]);
+    run_statements(context, thread, record.origin_ns.load());
+  }
+  for (;;) {
+    if (next_command(context, seen) != Command::observe) continue;
+    answer_observes(context);
+    obeyed(context, seen);
+  }
+}
+
+}  // namespace faultline

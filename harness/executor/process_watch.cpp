@@ -1,0 +1,50 @@
+#include "harness/executor/process_watch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace faultline {
+
+bool wait_for_death(pid_t pid, int longest_ms) {
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) return errno == ESRCH;
+  pollfd watched{fd, POLLIN, 0};
+  const int ready = poll(&watched, 1, longest_ms);
+  close(fd);
+  return ready == 1;
+}
+
+bool is_dead(pid_t pid) { return wait_for_death(pid, 0); }
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  DIR* directory = opendir("/proc");
+  if (directory == nullptr) return children;
+  while (const dirent* entry = readdir(directory)) {
+    const pid_t pid = static_cast<pid_t>(strtol(entry->d_name, nullptr, 10));
+    if (pid <= 0) continue;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) continue;
+    char text[512];
+    const ssize_t got = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (got <= 0) continue;
+    text[got] = '\0';
+    const char* after = strrchr(text, ')');  // "pid (command) state ppid"
+    int owner = 0;
+    if (after != nullptr && sscanf(after + 1, " %*c %d", &owner) == 1 && owner == parent) children.push_back(pid);
+  }
+  closedir(directory);
+  return children;
+}
+
+}  // namespace faultline

@@ -1,0 +1,50 @@
+// For the tests of the executor: targets without a kernel driver, and a run as a value.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/executor/executor.h"
+
+namespace faultline {
+
+// A device that is the CPU; `stall` makes its loads never return.
+class CpuTarget : public Target {
+ public:
+  std::string name() const override { return "cpu"; }
+  std::string unavailable() const override { return {}; }
+  Capabilities capabilities() const override;
+  std::unique_ptr<DeviceHandle> open(int device) override;
+
+  bool stall = false;
+  int open_error = 0;
+};
+
+// What a run gave: outcomes with their counts, and everything else that was said.
+struct Seen : RunListener {
+  void batch(const Batch& batch) override;
+  void hang(const Hang& hang) override { hangs.push_back(hang); }
+  void error(const std::string& message) override { errors.push_back(message); }
+  bool stop_requested() override { return stop_after > 0 && iterations >= stop_after; }
+
+  std::vector<Observable> schema;
+  std::map<Outcome, std::uint64_t> outcomes;
+  std::vector<Batch> batches;
+  std::vector<Hang> hangs;
+  std::vector<std::string> errors;
+  std::uint64_t iterations = 0;
+  std::uint64_t stop_after = 0;
+
+  // Every text that was seen for an observable, with its count.
+  std::map<std::string, std::uint64_t> texts(const std::string& key) const;
+  // The one text that was seen for it; "(several)" or "(none)" otherwise.
+  std::string only(const std::string& key) const;
+};
+
+Seen run_text(const std::string& text, Target& target, const RunPlan& plan, Frames* frames = nullptr);
+// On a CpuTarget.
+Seen run_text(const std::string& text, std::uint64_t iterations);
+
+}  // namespace faultline

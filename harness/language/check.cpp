@@ -1,0 +1,148 @@
+#include "harness/language/check.h"
+
+#include <variant>
+#include <vector>
+
+namespace faultline {
+namespace {
+
+// What a statement refers to, whichever operation it is.
+struct Uses {
+  std::vector<int> regions;
+  Via via;
+};
+
+struct UsesOf {
+  Uses operator()(const op::Load& load) const { return {{load.cell.region}, load.via}; }
+  Uses operator()(const op::Store& store) const { return {{store.cell.region}, store.via}; }
+  Uses operator()(const op::Mmap& mmap) const { return {{mmap.range.region}, {}}; }
+  Uses operator()(const op::Munmap& munmap) const { return {{munmap.range.region}, {}}; }
+  Uses operator()(const op::Mprotect& mprotect) const { return {{mprotect.range.region}, {}}; }
+  Uses operator()(const op::Mremap& mremap) const { return {{mremap.range.region, mremap.to.region}, {}}; }
+  Uses operator()(const op::Madvise& madvise) const { return {{madvise.range.region}, {}}; }
+  Uses operator()(const op::Migrate& migrate) const { return {{migrate.range.region}, migrate.via}; }
+  Uses operator()(const op::Snapshot& snapshot) const { return {{snapshot.range.region}, snapshot.via}; }
+  Uses operator()(const op::Fork&) const { return {}; }
+  Uses operator()(const op::Exit&) const { return {}; }
+  Uses operator()(const op::Kill&) const { return {}; }
+  Uses operator()(const op::Wait&) const { return {}; }
+  Uses operator()(const op::Barrier&) const { return {}; }
+  Uses operator()(const op::Delay&) const { return {}; }
+  Uses operator()(const op::Open&) const { return {}; }
+  Uses operator()(const op::Close&) const { return {}; }
+};
+
+bool self_or_ancestor(const Program& program, int ancestor, int process) {
+  for (int at = process; at >= 0; at = program.processes[at].parent) {
+    if (at == ancestor) return true;
+  }
+  return false;
+}
+
+class Checker {
+ public:
+  Checker(const Program& program, const Source& source) : program_(program), source_(source) {}
+
+  void run() const {
+    for (const Process& process : program_.processes) check_process(process);
+    for (const Region& region : program_.regions) check_region(region);
+    for (const Thread& thread : program_.threads) check_thread(thread);
+    if (program_.threads.empty()) source_.fail({}, 1, "a scenario has at least one thread");
+    if (program_.threads.size() > limits::threads) {
+      source_.fail_at(program_.threads[limits::threads].place, program_.threads[limits::threads].name,
+                      "too many threads: the limit is " + std::to_string(limits::threads));
+    }
+  }
+
+ private:
+  const std::string& name(int process) const { return program_.processes[process].name; }
+
+  void check_process(const Process& process) const {
+    const int index = static_cast<int>(&process - program_.processes.data());
+    if (root_of(program_, index) >= 0) return check_used(process, index);
+    source_.fail_at(process.place, process.name,
+                    "process '" + process.name + "' never starts: it is forked by '" + name(process.parent) +
+                        "', which its own tree forks");
+  }
+
+  void check_used(const Process& process, int index) const {
+    if (process.parent >= 0) return;
+    for (const Region& region : program_.regions) {
+      if (region.owner == index) return;
+    }
+    for (const Thread& thread : program_.threads) {
+      if (thread.process == index) return;
+    }
+    source_.fail_at(process.place, process.name,
+                    "process '" + process.name +
+                        "' does nothing: nothing forks it, and it has no thread and no region");
+  }
+
+  void check_region(const Region& region) const {
+    const Process& owner = program_.processes[region.owner];
+    if (owner.parent < 0) return;
+    source_.fail_at(region.place, region.name,
+                    "process '" + owner.name + "' is forked by '" + name(owner.parent) +
+                        "': it has the regions of '" + name(root_of(program_, region.owner)) + "' and declares none");
+  }
+
+  void check_thread(const Thread& thread) const {
+    if (!thread.via.cpu()) check_via(thread.via, thread.process, thread.place);
+    const Statement* exit = nullptr;
+    for (const Statement& statement : thread.statements) {
+      if (exit) {
+        source_.fail(statement.place, 1,
+                     "never reached: thread '" + thread.name + "' exits on line " + std::to_string(exit->place.line));
+      }
+      if (std::holds_alternative<op::Exit>(statement.operation)) exit = &statement;
+      check_statement(statement, thread);
+    }
+  }
+
+  void check_statement(const Statement& statement, const Thread& thread) const {
+    const Uses uses = std::visit(UsesOf{}, statement.operation);
+    for (const int index : uses.regions) check_region_use(program_.regions[index], thread.process, statement.place);
+    if (!uses.via.cpu() && uses.via != thread.via) check_via(uses.via, thread.process, statement.place);
+    const auto* wait = std::get_if<op::Wait>(&statement.operation);
+    if (wait && program_.processes[wait->process].parent != thread.process) {
+      source_.fail_at(statement.place, name(wait->process),
+                      "wait is for children: '" + name(wait->process) + "' is not forked by '" + name(thread.process) +
+                          "'");
+    }
+  }
+
+  void check_region_use(const Region& region, int process, Place place) const {
+    if (root_of(program_, process) == region.owner) return;
+    const bool forgotten = root_of(program_, process) == process;
+    source_.fail_at(place, region.name,
+                    "region '" + region.name + "' belongs to '" + name(region.owner) + "', from which '" +
+                        name(process) + "' does not descend",
+                    forgotten ? "nothing forks '" + name(process) + "'" : "");
+  }
+
+  void check_via(const Via& via, int process, Place place) const {
+    if (self_or_ancestor(program_, via.opener, process)) return;
+    source_.fail_at(place, name(via.opener) + "." + program_.devices[via.device].name,
+                    "'" + name(process) + "' cannot have the descriptor of '" + name(via.opener) +
+                        "': descriptors are inherited by fork");
+  }
+
+  const Program& program_;
+  const Source& source_;
+};
+
+}  // namespace
+
+int root_of(const Program& program, int process) {
+  int at = process;
+  for (std::size_t i = 0; i < program.processes.size(); i++) {
+    const int parent = program.processes[at].parent;
+    if (parent < 0) return at;
+    at = parent;
+  }
+  return -1;
+}
+
+void check(const Program& program, const Source& source) { Checker(program, source).run(); }
+
+}  // namespace faultline

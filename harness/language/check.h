@@ -1,0 +1,14 @@
+// Rules about the Program as a whole: the fork tree, and what each process may name.
+#pragma once
+
+#include "harness/language/diagnostic.h"
+#include "harness/program.h"
+
+namespace faultline {
+
+void check(const Program& program, const Source& source);
+
+// The root of the process's fork tree, or -1 when it is in a cycle.
+int root_of(const Program& program, int process);
+
+}  // namespace faultline

@@ -1,0 +1,209 @@
+// The scenario language as a PEGTL grammar: one rule for each construct. language.md describes the language;
+// syntax.h makes a tree of a text by these rules, and the passes over that tree know what it means.
+//
+// Words stay open here where their meaning is looked up later (a region); a closed set of words is part of
+// the grammar, so that a slip in it is not read as something else. `expected` is what a message calls a rule.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <tao/pegtl.hpp>
+#include <utility>
+
+#include "harness/language/words.h"
+
+namespace faultline::grammar {
+
+using namespace tao::pegtl;
+
+// Tokens. What a line is made of is a token, or is expected to be one; blanks behind it belong to it.
+struct blanks : star<blank> {};
+struct comment : opt<one<'#'>, until<at<eolf>>> {};
+
+template <typename Rule>
+struct token : seq<Rule, blanks> {};
+template <typename Rule>
+struct expect : seq<must<Rule>, blanks> {};
+
+// A name, dotted ("P.gpu", "r0.faults") or not.
+struct word_more : sor<identifier_other, seq<one<'-'>, at<identifier_other>>, seq<one<'.'>, at<identifier_first>>> {};
+struct word : seq<identifier_first, star<word_more>> {};
+struct ordinal : seq<one<'#'>, at<digit>, plus<word_more>> {};  // "#2", "#2.faults": the second statement
+struct number : plus<digit> {};
+
+struct escape : sor<string<'\\', '"'>, string<'\\', '\\'>, string<'\\', 'n'>> {};
+struct unclosed : failure {};
+struct quoted : sor<seq<one<'"'>, star<sor<if_must<at<one<'\\'>>, escape>, not_one<'"', '\n'>>>, one<'"'>>,
+                    if_must<at<one<'"'>>, unclosed>> {};
+
+struct any_token : sor<word, number, quoted, string<'!', '='>, string<'-', '>'>, string<'.', '.'>,
+                       one<':', '=', '[', ']', '(', ')', ',', '@', '-'>> {};
+
+template <std::size_t size>
+struct Literal {
+  char bytes[size]{};
+  constexpr Literal(const char (&text)[size]) { std::copy_n(text, size, bytes); }
+  using index = std::make_index_sequence<size - 1>;
+};
+template <Literal text, typename Index = typename decltype(text)::index>
+struct symbol;
+template <Literal text, std::size_t... i>
+struct symbol<text, std::index_sequence<i...>> : string<text.bytes[i]...> {
+  static constexpr char expected[] = {'\'', text.bytes[i]..., '\'', '\0'};
+};
+template <Literal text>
+struct keyword : rematch<word, seq<symbol<text>, eof>> {
+  static constexpr auto& expected = symbol<text>::expected;
+};
+
+struct line_end : seq<comment, eolf> {};
+struct blank_line : seq<blanks, comment, eol> {};
+struct text_end : seq<blanks, comment, eof> {};
+
+// The names of new things
+struct new_scenario : word { static constexpr auto expected = "the scenario's name"; };
+struct new_device : word { static constexpr auto expected = "the device's name"; };
+struct new_process : word { static constexpr auto expected = "the process's name"; };
+struct new_thread : word { static constexpr auto expected = "the thread's name"; };
+struct new_barrier : word { static constexpr auto expected = "the barrier's name"; };
+struct new_region : word {};
+struct new_result : word {};
+
+// What there is already
+struct process_name : word { static constexpr auto expected = "a process"; };
+struct region_name : word { static constexpr auto expected = "a region"; };
+struct descriptor : word { static constexpr auto expected = "a device"; };  // "d" or "P.d"
+struct accessor : word { static constexpr auto expected = "a device or 'cpu'"; };
+struct destination : word { static constexpr auto expected = "a device or 'system'"; };
+
+struct page_number : number { static constexpr auto expected = "a number (page)"; };
+struct page : expect<page_number> {};
+// "a[0]"
+struct cell : seq<expect<region_name>, expect<symbol<"[">>, page, expect<symbol<"]">>> {};
+// "a", "a[0]" or "a[0..1]"
+struct range : seq<expect<region_name>, opt<token<symbol<"[">>, page, opt<token<symbol<"..">>, page>,
+                                            expect<symbol<"]">>>> {};
+
+// Closed sets. `unknown` is what a message calls a word that is not in the table.
+struct device_class : word {
+  static constexpr auto& table = words::device_classes;
+  static constexpr auto expected = "a device class";
+  static constexpr auto unknown = "device class";
+};
+struct backing : word {
+  static constexpr auto& table = words::backings;
+  static constexpr auto expected = "what backs the pages (anon, shared or none)";
+  static constexpr auto unknown = "backing";
+};
+struct mapped_backing : word {
+  static constexpr auto& table = words::mapped_backings;
+  static constexpr auto expected = "what backs the pages (anon or shared)";
+};
+struct advice : word {
+  static constexpr auto& table = words::advices;
+  static constexpr auto expected = "an advice (dontneed, dontfork or hugepage)";
+  static constexpr auto unknown = "advice";
+};
+struct protection : sor<word, one<'-'>> {
+  static constexpr auto& table = words::protections;
+  static constexpr auto expected = "a protection (rw, r, w or -)";
+};
+struct claim_kind : word {
+  static constexpr auto& table = words::claims;
+};
+
+struct value : number { static constexpr auto expected = "a number (value)"; };
+
+// Declarations
+struct scenario : seq<token<keyword<"scenario">>, expect<new_scenario>> {};
+struct sentence : quoted {};
+struct device : seq<token<keyword<"device">>, expect<new_device>, expect<symbol<":">>, expect<device_class>> {};
+struct process : seq<token<keyword<"process">>, expect<new_process>> {};
+struct thread : seq<token<keyword<"thread">>, expect<new_thread>, opt<token<keyword<"on">>, expect<descriptor>>> {};
+
+struct page_count : number { static constexpr auto expected = "a number (page count)"; };
+struct pages : sor<keyword<"page">, keyword<"pages">> { static constexpr auto expected = "'pages'"; };
+struct end_of_none : at<line_end> {};
+struct region : seq<token<new_region>, token<symbol<":">>, expect<page_count>, expect<pages>,
+                    sor<if_must<token<keyword<"none">>, end_of_none>,
+                        seq<expect<backing>, expect<protection>, opt<token<symbol<"=">>, expect<value>>>>> {};
+
+// Statements
+template <Literal text>
+struct verb : token<keyword<text>> {};
+
+struct access_via : opt<token<keyword<"via">>, expect<accessor>> {};
+struct request_via : opt<token<keyword<"via">>, expect<descriptor>> {};
+
+struct load : seq<verb<"load">, cell, access_via> {};
+struct store : seq<verb<"store">, cell, expect<value>, access_via> {};
+struct mmap : seq<verb<"mmap">, range, expect<mapped_backing>, expect<protection>> {};
+struct munmap : seq<verb<"munmap">, range> {};
+struct mprotect : seq<verb<"mprotect">, range, expect<protection>> {};
+struct target : range {};
+struct mremap : seq<verb<"mremap">, range, expect<symbol<"->">>, target> {};
+struct madvise : seq<verb<"madvise">, range, expect<advice>> {};
+struct fork : seq<verb<"fork">, expect<process_name>> {};
+struct exit : verb<"exit"> {};
+struct kill : seq<verb<"kill">, expect<process_name>> {};
+struct wait : seq<verb<"wait">, expect<process_name>> {};
+struct barrier : seq<verb<"barrier">, expect<new_barrier>> {};
+struct duration : number { static constexpr auto expected = "a number (delay)"; };
+struct unit : sor<keyword<"us">, keyword<"ms">> { static constexpr auto expected = "a unit of time (us or ms)"; };
+struct delay : seq<verb<"delay">, expect<duration>, expect<unit>> {};
+struct open : seq<verb<"open">, expect<descriptor>> {};
+struct close : seq<verb<"close">, expect<descriptor>> {};
+struct migrate : seq<verb<"migrate">, range, expect<keyword<"to">>, expect<destination>, request_via> {};
+struct snapshot : seq<verb<"snapshot">, range, request_via> {};
+
+// One that is added here is read in statements.cpp; the compiler asks for that.
+struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, fork, exit, kill, wait, barrier, delay,
+                       open, close, migrate, snapshot> {};
+struct statement : sor<if_must<seq<token<new_result>, token<symbol<"=">>>, operation>, operation> {};
+
+// What the end state shows
+struct seen : seq<expect<process_name>, expect<symbol<":">>, cell> {};  // "P:a[0]"
+struct same : seq<token<keyword<"same">>, expect<symbol<"(">>, seen, expect<symbol<",">>, seen,
+                  expect<symbol<")">>> {};
+struct observed : seq<sor<same, seen>, opt<token<symbol<",">>>> {};
+struct observe : seq<token<keyword<"observe">>, observed, until<at<line_end>, observed>> {};
+
+// Claims
+struct owner : word {};  // a thread, or a process
+struct colon : one<':'> { static constexpr auto expected = "':' and what is observed there"; };
+struct result : sor<word, ordinal> { static constexpr auto expected = "a register or a cell"; };
+struct sees_cell : at<word, blanks, one<':'>, blanks, word, blanks, one<'['>> {};
+struct observable : sor<same, seq<sees_cell, seen>, seq<token<owner>, expect<colon>, expect<result>>> {};
+
+struct relation : sor<symbol<"!=">, symbol<"=">> { static constexpr auto expected = "'=' or '!='"; };
+struct stored_at : seq<token<one<'@'>>, cell> {};
+struct text : sor<seq<value, opt<blanks, stored_at>>, word, quoted, one<'-'>> {
+  static constexpr auto expected = "what it can be (1, zero, EFAULT, SIGSEGV, ok, ...)";
+};
+struct comparison : seq<observable, expect<relation>, expect<text>> {
+  static constexpr auto expected = "an observable (P.cpu:r0, P:a[0] or same(P:a[0], C:a[0]))";
+};
+
+struct any;
+struct unary;
+struct group : seq<token<symbol<"(">>, any, expect<symbol<")">>> {};
+struct negation : seq<token<keyword<"not">>, unary> {};
+struct level : sor<group, negation> {};  // of which limits::claim_depth may be inside each other
+struct unary : sor<seq<at<sor<one<'('>, keyword<"not">>>, level>, must<comparison>> {};
+struct all : list<unary, token<keyword<"and">>> {};
+struct any : list<all, token<keyword<"or">>> {};
+struct end_of_claim : line_end { static constexpr auto expected = "'and', 'or' or the end of the line"; };
+struct claim : seq<token<claim_kind>, any, must<end_of_claim>> {};
+
+// The text. A region and a statement begin with a name, which is a word of the language by mistake only.
+using lines = type_list<scenario, sentence, region, statement, device, process, thread, observe, claim>;
+struct line : sor<seq<sor<region, statement, device, process, thread, observe, scenario>, must<line_end>>, claim> {};
+struct doc_line : seq<blanks, sentence, blanks, must<line_end>> {};
+struct scenario_text : seq<star<blank_line>, blanks, must<scenario>, must<line_end>, star<sor<blank_line, doc_line>>,
+                           until<text_end, sor<blank_line, seq<blanks, must<line>>>>> {};
+
+// What a text may consist of, whatever it says: UTF-8 without control characters.
+struct legible : sor<eol, utf8::ranges<' ', '~', 0x80, 0x10FFFF, '\t'>> {};
+struct legible_text : until<eof, must<legible>> {};
+
+}  // namespace faultline::grammar

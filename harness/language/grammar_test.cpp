@@ -1,0 +1,31 @@
+// The grammar itself: what it makes of texts is in parser_test.cpp and parser_errors_test.cpp.
+#include "harness/language/grammar.h"
+
+#include <gtest/gtest.h>
+
+#include <tao/pegtl/contrib/analyze.hpp>
+
+namespace faultline::grammar {
+namespace {
+
+TEST(Grammar, AlwaysAdvances) {
+  EXPECT_EQ(analyze<legible_text>(), 0u);
+  EXPECT_EQ(analyze<scenario_text>(), 0u);
+}
+
+TEST(Grammar, HasEveryOperationThatSuggestionsName) {
+  static_assert(operation::subs_t::size == words::operations.size());
+  for (const std::string_view word : words::operations) {
+    memory_input<> input(word, "");
+    bool begun = false;
+    try {
+      begun = parse<operation>(input);
+    } catch (const parse_error&) {
+      begun = true;  // something is missing behind the word
+    }
+    EXPECT_TRUE(begun) << word;
+  }
+}
+
+}  // namespace
+}  // namespace faultline::grammar

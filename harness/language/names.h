@@ -1,0 +1,71 @@
+// How a scenario names things: looked up in the Program that is being built, with a suggestion when there is
+// no such thing. The passes of the parser derive from it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "harness/language/syntax.h"
+#include "harness/language/words.h"
+#include "harness/program.h"
+
+namespace faultline {
+
+template <typename Named>
+int find_named(const std::vector<Named>& list, std::string_view name) {
+  for (std::size_t i = 0; i < list.size(); i++) {
+    if (list[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+template <typename Named>
+std::vector<std::string> names_of(const std::vector<Named>& list) {
+  std::vector<std::string> result;
+  for (const Named& named : list) result.push_back(named.name);
+  return result;
+}
+
+class Names {
+ public:
+  Names(Program& program, const Source& source) : program_(program), source_(source) {}
+
+ protected:
+  // The name of something new; fails when it is no name, a word of the language, or too long.
+  std::string new_name(const Node& name) const;
+  // Whether a word, or a part of it, has the form of a name.
+  void check_form(const Node& word, std::string_view name) const;
+
+  int process(const Node& name) const;
+  Cell cell(const Node& cell) const;
+  PageRange range(const Node& range) const;
+  // "d", opened by `process` itself, or "P.d", opened by P.
+  Via via(const Node& descriptor, int process) const;
+
+  // `what` it is, for the message: "value".
+  int number(const Node& number, const std::string& what, int limit) const;
+  int value(const Node& value) const { return number(value, "value", limits::value); }
+
+  // What the child that is a `Rule`, a closed set of words, stands for.
+  template <typename Rule>
+  auto closed(const Node& construct) const {
+    return *words::find(Rule::table, text_of(get<Rule>(construct)));
+  }
+
+  template <typename... Rest>
+  [[noreturn]] void fail(const Node& node, Rest&&... rest) const {
+    faultline::fail(source_, node, std::forward<Rest>(rest)...);
+  }
+  [[noreturn]] void too_many(const Node& node, const std::string& what, int limit) const;
+
+  Program& program_;
+  const Source& source_;
+
+ private:
+  const Region& region(const Node& construct) const;
+  int page(const Node& number, const Region& region) const;
+};
+
+}  // namespace faultline

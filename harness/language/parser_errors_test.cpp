@@ -1,0 +1,272 @@
+// What the parser says about texts that are wrong: place, length, message and suggestion, exactly.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "harness/language/parser.h"
+
+namespace faultline {
+namespace {
+
+struct Row {
+  std::string text;   // what stands below the prelude
+  std::string error;  // "line:column+length message (suggestion)"
+};
+
+std::string error_of(const std::string& text) {
+  try {
+    (void)parse(text, "x.scn");
+  } catch (const ParseError& error) {
+    const Diagnostic& d = error.diagnostic();
+    const std::string place = std::to_string(d.place.line) + ":" + std::to_string(d.place.column);
+    const std::string suggestion = d.suggestion.empty() ? "" : " (" + d.suggestion + ")";
+    return place + "+" + std::to_string(d.length) + " " + d.message + suggestion;
+  }
+  return "no error";
+}
+
+void expect_all(const std::string& prelude, const std::vector<Row>& rows) {
+  for (const Row& row : rows) EXPECT_EQ(error_of(prelude + row.text), row.error) << prelude + row.text;
+}
+
+std::string repeated(int count, const std::string& before, const std::string& after) {
+  std::string text;
+  for (int i = 0; i < count; i++) text += before + std::to_string(i) + after;
+  return text;
+}
+
+const std::string nothing;
+const std::string below_process = "scenario x\ndevice d: recoverable\nprocess P\n  a: 2 pages anon rw = 0\n";
+const std::string in_thread = below_process + "thread P.t\n";
+const std::string after_results = in_thread + "  r0 = load a[0]\n  s0 = store a[1] 3 via d\n";
+const std::string after_device_results = below_process + "thread P.gpu on d\n  p = snapshot a\n  g = load a[0]\n";
+
+TEST(ParserErrors, WholeTexts) {
+  expect_all(nothing, {
+      {"", "0:0+1 no scenario: the text is empty"},
+      {"# nothing\n\n", "0:0+1 no scenario: the text is empty"},
+      {"process P\n", "1:1+7 a scenario begins with 'scenario' and its name"},
+      {"scenario\n", "1:9+1 expected the scenario's name, found the end of the line"},
+      {"scenario x y\n", "1:12+1 unexpected 'y' at the end of the line"},
+      {"scenario x\nscenario y\n", "2:10+1 a second scenario in one text: each has a file of its own"},
+      {"scenario x\nprocess P\n\"late\"\n",
+       "3:1+6 a quoted text describes the scenario and stands below its first line"},
+      {"scenario x\n\"open\n", "2:1+5 a quoted text ends on the line where it begins"},
+      {"scenario x\n\"a\\t\"\n", "2:3+2 only \\\", \\\\ and \\n are escapes"},
+      {"scenario load.x\n", "1:10+6 'load.x' is not a name: letters, digits, '_' and '-', first a letter"},
+      {"scenario abcdefghijklmnopqrstuvwxyzabcdefghijk\n", "1:10+37 a name is at most 32 characters long"},
+      {"scenario x\nprocess P\n\x01\n", "3:1+1 a control character"},
+      {"scenario x\nprocess P\n$\n", "3:1+1 unexpected character '$'"},
+      {"scenario x\nprocess \xC3\xA9\n",
+       "2:9+1 unexpected character: outside comments and quotes a scenario is plain ASCII"},
+      {"scenario x\ndevice d: recoverble\n",
+       "2:11+10 unknown device class 'recoverble': recoverable or shares-cpu-tables (did you mean 'recoverable'?)"},
+      {"scenario x\ndevice d recoverable\n", "2:10+11 expected ':', found 'recoverable'"},
+      {"scenario x\ndevice d: recoverable\ndevice e: recoverable\n", "3:8+1 too many devices: the limit is 1"},
+      {"scenario x\ndevice cpu: recoverable\n",
+       "2:8+3 'cpu' is a word of the language and cannot be the name of a device"},
+      {"scenario x\ndevice d: recoverable\ndevice d: recoverable\n", "3:8+1 a second device 'd'"},
+      {"scenario x\nprocess load\n", "2:9+4 'load' is a word of the language and cannot be a name"},
+      {"scenario x\nprocess P\nprocess P\n", "3:9+1 a second process 'P'"},
+      {"scenario x\nproces P\n", "2:1+6 unknown word 'proces' (did you mean 'process'?)"},
+      {"scenario x\nload a[0]\n", "2:1+4 a statement outside a thread: it stands below a 'process' or 'thread' line"},
+      {"scenario x\nprocess P\n a: 1 page none\n", "0:0+1 a scenario has at least one thread"},
+      {"scenario x\n\xFF\n", "2:1+1 not UTF-8"},
+  });
+}
+
+TEST(ParserErrors, BelowAProcess) {
+  expect_all(below_process, {
+      {"  a: 1 page none", "5:3+1 a second region 'a'"},
+      {"  b: 0 pages none", "5:6+1 a region has at least one page"},
+      {"  b: 17 pages none", "5:6+2 page count '17' is over the limit of 16"},
+      {"  b: 16 pages none\n  c: 16 pages none\n", "6:6+2 too many pages in all regions together: the limit is 32"},
+      {"  b: 1 page file rw", "5:13+4 unknown backing 'file': anon, shared or none"},
+      {"  b: 1 page anonn rw", "5:13+5 unknown backing 'anonn': anon, shared or none (did you mean 'anon'?)"},
+      {"  b: 1 page anon", "5:17+1 expected a protection (rw, r, w or -), found the end of the line"},
+      {"  b: 1 page anon rx", "5:18+2 expected a protection (rw, r, w or -), found 'rx'"},
+      {"  b: 1 page none rw",
+       "5:18+2 nothing is mapped in a region of 'none', so that it has no protection and no value"},
+      {"  b: 1 page anon rw = 201", "5:23+3 value '201' is over the limit of 200"},
+      {"  b: one page anon rw", "5:6+3 expected a number (page count), found 'one'"},
+      {"  b: 2 pgs anon rw", "5:8+3 expected 'pages', found 'pgs'"},
+      {"  load a[0]\n  b: 1 page none\n", "6:3+1 the regions of a process come before its statements"},
+      {"thread gpu",
+       "5:8+3 a thread without a process: the name of a thread is PROCESS.NAME "
+        "(write 'thread P.gpu' for a thread of process P)"},
+      {"thread P",
+       "5:8+1 a thread without a process: the name of a thread is PROCESS.NAME "
+        "(statements below 'process P' are its main thread)"},
+      {"thread Q.t", "5:8+3 a thread without a process: there is no process 'Q' (known here: P)"},
+      {"thread P.gpu on dd", "5:17+2 unknown device 'dd' (known here: d)"},
+      {"thread P.gpu on Q.d", "5:17+3 unknown process 'Q' (known here: P)"},
+      {"thread P.t at d", "5:12+2 unexpected 'at' at the end of the line"},
+      {"  b: 4 pages none\nthread P.t\n  mremap a[0] -> b[1..2]\n",
+       "7:18+1 mremap keeps the length: name the first page of its target"},
+  });
+}
+
+TEST(ParserErrors, StatementsOfAThread) {
+  expect_all(in_thread, {
+      {"  b: 1 page none", "6:3+1 a region belongs below the 'process' line of the process that has it"},
+      {"thread P.t", "6:8+3 a second thread 'P.t'"},
+      {"  stroe a[0] 1", "6:3+5 unknown word 'stroe' (did you mean 'store'?)"},
+      {"  r0 = laod a[0]", "6:8+4 unknown word 'laod' (did you mean 'load'?)"},
+      {"  r0 = a[0]", "6:8+1 unknown word 'a'"},
+      {"  r0 = 7", "6:8+1 expected an operation, found '7'"},
+      {"  7", "6:3+1 expected a declaration or a statement, found '7'"},
+      {"  load = load a[0]", "6:3+4 'load' is a word of the language and cannot be a name"},
+      {"  load", "6:7+1 expected a region, found the end of the line"},
+      {"  load b[0]", "6:8+1 unknown region 'b' (known here: a)"},
+      {"  load a", "6:9+1 expected '[', found the end of the line"},
+      {"  load a[2]", "6:10+1 impossible address a[2]: 'a' has 2 pages, 0 to 1"},
+      {"  load a[0", "6:11+1 expected ']', found the end of the line"},
+      {"  load a[0] via e", "6:17+1 unknown device 'e' (known here: d)"},
+      {"  load a[0] on d", "6:13+2 unexpected 'on' at the end of the line"},
+      {"  load a[0..1]", "6:11+2 expected ']', found '..'"},
+      {"  store a[0]", "6:13+1 expected a number (value), found the end of the line"},
+      {"  store a[0] 201", "6:14+3 value '201' is over the limit of 200"},
+      {"  store a[0] 99999999999", "6:14+11 value '99999999999' is over the limit of 200"},
+      {"  store a[0] -1", "6:14+1 expected a number (value), found '-'"},
+      {"  store a[0] one", "6:14+3 expected a number (value), found 'one'"},
+      {"  munmap a[1..0]", "6:15+1 a range of pages goes upwards and includes both ends"},
+      {"  mprotect a x", "6:14+1 expected a protection (rw, r, w or -), found 'x'"},
+      {"  mmap a none", "6:10+4 mmap maps 'anon' or 'shared' pages, not 'none'"},
+      {"  mmap a anom rw", "6:10+4 mmap maps 'anon' or 'shared' pages, not 'anom' (did you mean 'anon'?)"},
+      {"  mremap a -> a[1]", "6:15+1 impossible address: 2 pages from a[1] on do not fit into 'a', which has 2"},
+      {"  mremap a a", "6:12+1 expected '->', found 'a'"},
+      {"  madvise a free", "6:13+4 unknown advice 'free': dontneed, dontfork or hugepage"},
+      {"  madvise a dontned",
+       "6:13+7 unknown advice 'dontned': dontneed, dontfork or hugepage (did you mean 'dontneed'?)"},
+      {"  r0 = load a[0]\n  r0 = load a[1]\n", "7:3+2 a second result 'r0' in thread 'P.t'"},
+      {"  r0 = barrier go", "6:3+2 a barrier has no result to name"},
+      {"  r0 = delay 1us", "6:3+2 a delay has no result to name"},
+      {"  delay 10", "6:11+1 expected a unit of time (us or ms), found the end of the line"},
+      {"  delay 2000000us", "6:9+7 delay '2000000' is over the limit of 1000000"},
+      {"  delay 1001ms", "6:9+4 delay '1001ms' is over the limit of 1000ms"},
+      {"  delay 10 s", "6:12+1 expected a unit of time (us or ms), found 's'"},
+      {"  barrier", "6:10+1 expected the barrier's name, found the end of the line"},
+      {"  open e", "6:8+1 unknown device 'e' (known here: d)"},
+      {"  close P.d", "6:9+3 a process opens and closes its own descriptor: name the device alone"},
+      {"  migrate a d", "6:13+1 expected 'to', found 'd'"},
+      {"  migrate a to sytem", "6:16+5 unknown device 'sytem' (did you mean 'system'?)"},
+      {"  migrate a to system", "6:22+1 migrate to system needs a device: a thread of the CPU says which with 'via'"},
+      {"  snapshot a", "6:13+1 snapshot needs a device: a thread of the CPU says which with 'via'"},
+      {"  snapshot a via cpu", "6:18+3 snapshot is a request to a device, not to the CPU"},
+      {"  migrate a to cpu", "6:16+3 unknown device 'cpu'"},
+      {"  fork C", "6:8+1 unknown process 'C' (known here: P)"},
+      {"  fork P", "6:8+1 process 'P' cannot fork itself: name its child"},
+      {"  fork C\nthread P.u\n  fork C\nprocess C\n", "8:8+1 process 'C' is forked twice: first on line 6"},
+      {"  fork C\nprocess C\n  b: 1 page none\n",
+       "8:3+1 process 'C' is forked by 'P': it has the regions of 'P' and declares none"},
+      {"process C\n  fork D\nprocess D\n  fork C\n",
+       "6:9+1 process 'C' never starts: it is forked by 'D', which its own tree forks"},
+      {"process C\n  load a[0]\n",
+       "7:8+1 region 'a' belongs to 'P', from which 'C' does not descend (nothing forks 'C')"},
+      {"process C", "6:9+1 process 'C' does nothing: nothing forks it, and it has no thread and no region"},
+      {"  wait P", "6:8+1 wait is for children: 'P' is not forked by 'P'"},
+      {"  fork C\nprocess C\n  wait C\n", "8:8+1 wait is for children: 'C' is not forked by 'C'"},
+      {"  kill X", "6:8+1 unknown process 'X' (known here: P)"},
+      {"  exit\n  load a[0]\n", "7:3+1 never reached: thread 'P.t' exits on line 6"},
+      {"  fork C\nprocess C\nthread P.u on C.d\n",
+       "8:15+3 'P' cannot have the descriptor of 'C': descriptors are inherited by fork"},
+      {"  fork C\n  load a[0] via C.d\nprocess C\n",
+       "7:17+3 'P' cannot have the descriptor of 'C': descriptors are inherited by fork"},
+      {"observe", "6:8+1 expected a process, found the end of the line"},
+      {"observe Q:a[0]", "6:9+1 unknown process 'Q' (known here: P)"},
+      {"observe P:b[0]", "6:11+1 unknown region 'b' (known here: a)"},
+      {"observe P.t:a[0]", "6:9+3 unknown process 'P.t' (did you mean 'P'?)"},
+      {"observe P:a[0] P:a[0]", "6:16+1 observed twice"},
+      {"observe same(P:a[0])", "6:20+1 expected ',', found ')'"},
+      {"process Q\n  q: 1 page none\nobserve Q:a[0]\n", "8:11+1 process 'Q' does not have region 'a'"},
+      {"observe P:a[0]\n  load a[0]\n",
+       "7:3+4 a statement outside a thread: it stands below a 'process' or 'thread' line"},
+      {"observe P:a[0] P:a[1]\nnever P:a[2] = 0\n", "7:11+1 impossible address a[2]: 'a' has 2 pages, 0 to 1"},
+      {"  r0 = load a[0]\nthread P.u\n  r0 = load a[0]\nnever P:r0 = 0\n", "9:9+2 'P:r0' can be P.t:r0 or P.u:r0"},
+  });
+}
+
+TEST(ParserErrors, Claims) {
+  expect_all(after_results, {
+      {"never", "8:6+1 expected an observable (P.cpu:r0, P:a[0] or same(P:a[0], C:a[0])), found the end of the line"},
+      {"never r0 = 1", "8:10+1 expected ':' and what is observed there, found '='"},
+      {"never P:r0", "8:11+1 expected '=' or '!=', found the end of the line"},
+      {"never P.t:r1 = 0", "8:11+2 'P.t' has no result 'r1' (did you mean 'r0'?)"},
+      {"never P:s1 = ok", "8:9+2 'P' has no result 's1' (did you mean 's0'?)"},
+      {"never Q:r0 = 0", "8:7+1 unknown thread or process 'Q' (known here: P.t, P)"},
+      {"never P.tt:r0 = 0", "8:7+4 unknown thread or process 'P.tt' (did you mean 'P.t'?)"},
+      {"never P:r0 = 5",
+       "8:14+1 P.t:r0 is never '5' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, "
+        "the name of a signal)"},
+      {"never P:r0 = ok",
+       "8:14+2 P.t:r0 is never 'ok' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, "
+        "the name of a signal)"},
+      {"never P:r0 = SIGSEG", "8:14+6 P.t:r0 is never 'SIGSEG' (did you mean 'SIGSEGV'?)"},
+      {"never P:r0 = 0@a[0]",
+       "8:14+6 P.t:r0 is never '0@a[0]' (it is one of: zero, alien, 0, 0@a[1], 3@a[1], unknown, -, "
+        "the name of a signal)"},
+      {"never P:s0 = EPREM", "8:14+5 P.t:s0 is never 'EPREM' (did you mean 'EPERM'?)"},
+      {"never P:s0 = 3",
+       "8:14+1 P.t:s0 is never '3' (it is one of: ok, unknown, -, "
+        "the name of an errno, the name of a signal)"},
+      {"never P:r0 = 201", "8:14+3 value '201' is over the limit of 200"},
+      {"never P:r0 = 0 and",
+       "8:19+1 expected an observable (P.cpu:r0, P:a[0] or same(P:a[0], C:a[0])), found the end of the line"},
+      {"never P:r0 = 0 P:s0 = ok", "8:16+1 expected 'and', 'or' or the end of the line, found 'P'"},
+      {"never (P:r0 = 0", "8:16+1 expected ')', found the end of the line"},
+      {"never P:r0 < 0", "8:12+1 unexpected character '<'"},
+      {"never P:a[0] = 0", "8:7+1 P:a[0] is not observed (add 'observe P:a[0]')"},
+      {"never same(P:a[0], P:a[1]) = same",
+       "8:7+4 same(P:a[0], P:a[1]) is not observed (add 'observe same(P:a[0], P:a[1])')"},
+      {"never P:s0.faults = faults", "8:21+6 P.t:s0.faults is never 'faults' (did you mean 'fault'?)"},
+      {"never P:#9 = ok", "8:9+2 'P' has no result '#9' (known here: r0, s0, s0.faults)"},
+      {"never P.t:#1 = ok", "8:11+2 'P.t' has no result '#1' (known here: r0, s0, s0.faults)"},
+      {"nver P:r0 = 0", "8:1+4 unknown word 'nver' (did you mean 'never'?)"},
+      {"never (((((((((((((((((P:r0 = 0)))))))))))))))))", "8:23+1 too deep a condition: the limit is 16 levels"},
+      {"never P:r0.fault = hit", "8:9+8 'P' has no result 'r0.fault' (did you mean 's0.faults'?)"},
+  });
+}
+
+TEST(ParserErrors, ClaimsAboutADevice) {
+  expect_all(after_device_results, {
+      {"never P:p = r.", "8:14+1 unexpected character '.'"},
+      {"never P:p = rr", "8:13+2 the text of a snapshot is quoted (write \"rr\")"},
+      {"never P:p = \"r\"",
+       "8:13+3 P.gpu:p is never \"r\" (it is one of: unknown, -, the name of an errno, \"rr\" and the like)"},
+      {"never P:p = \"rq\"",
+       "8:13+4 P.gpu:p is never \"rq\" (it is one of: unknown, -, the name of an errno, \"rr\" and the like)"},
+      {"never P:g = \"rr\"",
+       "8:13+4 P.gpu:g is never \"rr\" (it is one of: zero, alien, 0, 0@a[1], unknown, -, "
+        "the name of an errno, the name of a signal)"},
+      {"never P:g.faults = fualt", "8:20+5 P.gpu:g.faults is never 'fualt' (did you mean 'fault'?)"},
+  });
+}
+
+TEST(ParserErrors, Limits) {
+  EXPECT_EQ(error_of("scenario x\n" + repeated(7, "process P", "\n")),
+            "8:9+2 too many processes: the limit is 6");
+  EXPECT_EQ(error_of(below_process + repeated(8, "  r", ": 1 page none\n")),
+            "12:3+2 too many regions: the limit is 8");
+  EXPECT_EQ(error_of(below_process + repeated(9, "thread P.t", "\n")),
+            "13:8+4 too many threads: the limit is 8");
+  EXPECT_EQ(error_of(in_thread + repeated(9, "  barrier b", "\n")),
+            "14:11+2 too many barriers: the limit is 8");
+  EXPECT_EQ(error_of(in_thread + repeated(65, "  delay ", "us\n")),
+            "70:3+5 too many operations of all threads together: the limit is 64");
+  EXPECT_EQ(error_of(after_results + repeated(33, "never P:r0 = 0 # ", "\n")),
+            "40:1+5 too many claims: the limit is 32");
+  const std::string two_regions = below_process + "  b: 15 pages none\n  c: 15 pages none\n";
+  EXPECT_EQ(error_of(two_regions + "process Q\nthread P.t\n  fork Q\n" + repeated(15, "observe P:b[", "]\n") +
+                     repeated(15, "observe P:c[", "]\n") + repeated(3, "observe Q:b[", "]\n")),
+            "42:9+1 too many observes: the limit is 32");
+  EXPECT_EQ(error_of(std::string(limits::text_bytes + 1, '\n')),
+            "0:0+1 too large for a scenario: the limit is 65536 bytes");
+}
+
+TEST(ParserErrors, ANulByteIsNoText) {
+  EXPECT_EQ(error_of(std::string("scenario x\n\0\n", 13)), "2:1+1 a NUL byte: this is no text");
+}
+
+}  // namespace
+}  // namespace faultline

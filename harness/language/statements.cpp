@@ -1,0 +1,202 @@
+#include "harness/language/statements.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/language/names.h"
+
+namespace faultline {
+namespace {
+
+class Reader : Names {
+ public:
+  Reader(Program& program, const Source& source, int thread)
+      : Names(program, source), thread_(program.threads[thread]) {}
+
+  void run(const Node& line) {
+    Statement statement;
+    statement.place = place_of(line);
+    const Node* name = find<grammar::new_result>(line);
+    if (name) statement.name = result_name(*name);
+    const Node& operation = *line.children.back();
+    visit(grammar::operation::subs_t{}, operation, [&](auto rule) { statement.operation = read(rule, operation); });
+    const bool barrier = std::holds_alternative<op::Barrier>(statement.operation);
+    if (name && (barrier || std::holds_alternative<op::Delay>(statement.operation))) {
+      fail(*name, std::string(barrier ? "a barrier" : "a delay") + " has no result to name");
+    }
+    thread_.statements.push_back(std::move(statement));
+  }
+
+ private:
+  std::string result_name(const Node& node) const {
+    const std::string name = new_name(node);
+    if (find_named(thread_.statements, name) >= 0) {
+      fail(node, "a second result " + shown(name) + " in thread '" + thread_.name + "'");
+    }
+    return name;
+  }
+
+  PageRange range_of(const Node& operation) const { return range(get<grammar::range>(operation)); }
+  int process_of(const Node& operation) const { return process(get<grammar::process_name>(operation)); }
+
+  Operation read(grammar::load, const Node& operation) const {
+    return op::Load{cell(get<grammar::cell>(operation)), access_via(operation)};
+  }
+
+  Operation read(grammar::store, const Node& operation) const {
+    return op::Store{cell(get<grammar::cell>(operation)), value(get<grammar::value>(operation)),
+                     access_via(operation)};
+  }
+
+  Operation read(grammar::mmap, const Node& operation) const {
+    return op::Mmap{range_of(operation), closed<grammar::mapped_backing>(operation),
+                    closed<grammar::protection>(operation)};
+  }
+
+  Operation read(grammar::munmap, const Node& operation) const { return op::Munmap{range_of(operation)}; }
+
+  Operation read(grammar::mprotect, const Node& operation) const {
+    return op::Mprotect{range_of(operation), closed<grammar::protection>(operation)};
+  }
+
+  Operation read(grammar::mremap, const Node& operation) const {
+    const PageRange from = range_of(operation);
+    const Node& to = get<grammar::target>(operation);
+    const PageRange target = range(to);
+    const Region& region = program_.regions[target.region];
+    if (target.first + from.count > region.pages) {
+      fail_start(source_, to,
+                 "impossible address: " + std::to_string(from.count) + " pages from " + region.name + "[" +
+                     std::to_string(target.first) + "] on do not fit into '" + region.name + "', which has " +
+                     std::to_string(region.pages));
+    }
+    const bool place = target.count == 1 || target.count == region.pages;
+    if (!place && target.count != from.count) {
+      fail_start(source_, to, "mremap keeps the length: name the first page of its target");
+    }
+    return op::Mremap{from, {target.region, target.first}};
+  }
+
+  Operation read(grammar::madvise, const Node& operation) const {
+    return op::Madvise{range_of(operation), closed<grammar::advice>(operation)};
+  }
+
+  Operation read(grammar::fork, const Node& operation) const {
+    const Node& name = get<grammar::process_name>(operation);
+    const int process = this->process(name);
+    if (process == thread_.process) {
+      fail(name, "process " + shown(text_of(name)) + " cannot fork itself: name its child");
+    }
+    Process& child = program_.processes[process];
+    if (child.parent >= 0) {
+      const std::string first = std::to_string(fork_line(process));
+      fail(name, "process " + shown(text_of(name)) + " is forked twice: first on line " + first);
+    }
+    child.parent = thread_.process;
+    return op::Fork{process};
+  }
+
+  int fork_line(int process) const {
+    for (const Thread& thread : program_.threads) {
+      for (const Statement& statement : thread.statements) {
+        const auto* fork = std::get_if<op::Fork>(&statement.operation);
+        if (fork && fork->process == process) return statement.place.line;
+      }
+    }
+    return 0;
+  }
+
+  Operation read(grammar::exit, const Node&) const { return op::Exit{}; }
+  Operation read(grammar::kill, const Node& operation) const { return op::Kill{process_of(operation)}; }
+  Operation read(grammar::wait, const Node& operation) const { return op::Wait{process_of(operation)}; }
+
+  Operation read(grammar::barrier, const Node& operation) const {
+    const Node& node = get<grammar::new_barrier>(operation);
+    const std::string name = new_name(node);
+    std::vector<std::string>& barriers = program_.barriers;
+    const auto found = std::find(barriers.begin(), barriers.end(), name);
+    const int index = static_cast<int>(found - barriers.begin());
+    if (found == barriers.end()) {
+      if (barriers.size() == limits::barriers) too_many(node, "barriers", limits::barriers);
+      barriers.push_back(name);
+    }
+    return op::Barrier{index};
+  }
+
+  Operation read(grammar::delay, const Node& operation) const {
+    const Node& duration = get<grammar::duration>(operation);
+    const int count = number(duration, "delay", limits::delay_us);
+    if (text_of(get<grammar::unit>(operation)) == "us") return op::Delay{count};
+    if (count > limits::delay_us / 1000) {
+      fail(duration, "delay '" + std::to_string(count) + "ms' is over the limit of " +
+                         std::to_string(limits::delay_us / 1000) + "ms");
+    }
+    return op::Delay{count * 1000};
+  }
+
+  Operation read(grammar::open, const Node& operation) const { return op::Open{own_device(operation)}; }
+  Operation read(grammar::close, const Node& operation) const { return op::Close{own_device(operation)}; }
+
+  int own_device(const Node& operation) const {
+    const Node& descriptor = get<grammar::descriptor>(operation);
+    const int device = via(descriptor, thread_.process).device;
+    if (text_of(descriptor).find('.') != std::string_view::npos) {
+      fail(descriptor, "a process opens and closes its own descriptor: name the device alone");
+    }
+    return device;
+  }
+
+  Operation read(grammar::migrate, const Node& operation) const {
+    const PageRange range = range_of(operation);
+    const Node& to = get<grammar::destination>(operation);
+    if (text_of(to) == "system") return op::Migrate{range, false, request_via(operation, -1, "migrate to system")};
+    const int device = find_named(program_.devices, text_of(to));
+    if (device < 0) {
+      std::vector<std::string> known = names_of(program_.devices);
+      known.push_back("system");
+      fail(to, "unknown device " + shown(text_of(to)), did_you_mean(text_of(to), known));
+    }
+    return op::Migrate{range, true, request_via(operation, device, "migrate")};
+  }
+
+  Operation read(grammar::snapshot, const Node& operation) const {
+    return op::Snapshot{range_of(operation), request_via(operation, -1, "snapshot")};
+  }
+
+  Via access_via(const Node& operation) const {
+    const Node* accessor = find<grammar::accessor>(operation);
+    if (!accessor) return thread_.via;
+    return text_of(*accessor) == "cpu" ? Via{} : via(*accessor, thread_.process);
+  }
+
+  // Who a device request goes to; `device` is what the statement named already, or -1.
+  Via request_via(const Node& operation, int device, const std::string& what) const {
+    const Node* descriptor = find<grammar::descriptor>(operation);
+    if (!descriptor) {
+      const Via implied = implied_via(thread_, device);
+      if (!implied.cpu()) return implied;
+      const Place start = place_of(operation);
+      source_.fail({start.line, start.column + static_cast<int>(text_of(operation).size())}, 1,
+                   what + " needs a device: a thread of the CPU says which with 'via'");
+    }
+    if (text_of(*descriptor) == "cpu") fail(*descriptor, what + " is a request to a device, not to the CPU");
+    const Via named = via(*descriptor, thread_.process);
+    if (device >= 0 && named.device != device) fail(*descriptor, "migration to a device goes through that device");
+    return named;
+  }
+
+  Thread& thread_;
+};
+
+}  // namespace
+
+void read_statement(Program& program, const Source& source, const Node& line, int thread) {
+  Reader(program, source, thread).run(line);
+}
+
+Via implied_via(const Thread& thread, int device) {
+  if (!thread.via.cpu() || device < 0) return thread.via;
+  return {device, thread.process};
+}
+
+}  // namespace faultline

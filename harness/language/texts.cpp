@@ -1,0 +1,108 @@
+#include "harness/language/texts.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <variant>
+
+namespace faultline {
+namespace {
+
+constexpr int errnos = 133;  // the last errno of Linux that has a name
+
+// The words of a result that are neither a value, an errno nor a signal.
+struct WordsOf {
+  std::vector<std::string> operator()(const op::Load&) const { return {text_zero, text_alien}; }
+  std::vector<std::string> operator()(const op::Wait&) const { return {text_exited, text_killed}; }
+  std::vector<std::string> operator()(const op::Snapshot&) const { return {}; }
+  template <typename Other>
+  std::vector<std::string> operator()(const Other&) const {
+    return {text_ok};
+  }
+};
+
+}  // namespace
+
+bool is_snapshot_text(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("!.rwzZdDx") == text.npos;
+}
+
+Texts::Texts(const Program& program, const Observable& observable) {
+  switch (observable.kind) {
+    case Observable::Kind::faults:
+      words_.insert(words_.end(), {text_hit, text_fault});
+      break;
+    case Observable::Kind::identity:
+      words_.insert(words_.end(), {text_same, text_different});
+      break;
+    case Observable::Kind::value:
+      words_.insert(words_.end(), {text_zero, text_alien});
+      add_values(program, program.observes[observable.observe].cell);
+      add_signals();
+      break;
+    case Observable::Kind::result: {
+      const Operation& operation = program.threads[observable.thread].statements[observable.statement].operation;
+      const std::vector<std::string> more = std::visit(WordsOf{}, operation);
+      words_.insert(words_.end(), more.begin(), more.end());
+      const auto* load = std::get_if<op::Load>(&operation);
+      const auto* store = std::get_if<op::Store>(&operation);
+      const auto* snapshot = std::get_if<op::Snapshot>(&operation);
+      if (load) add_values(program, load->cell);
+      if (snapshot) letters_ = snapshot->range.count;
+      if (load || store) add_signals();
+      const bool cpu_access = (load && load->via.cpu()) || (store && store->via.cpu());
+      if (!cpu_access) add_errnos();
+      break;
+    }
+  }
+  words_.insert(words_.end(), {text_unknown, text_not_reached});
+  std::string list;
+  for (const std::string& word : words_) {
+    const bool open_set = word.starts_with("SIG") || (errnos_ && word.starts_with("E"));
+    if (!open_set) list += (list.empty() ? "" : ", ") + word;
+  }
+  if (errnos_) list += ", the name of an errno";
+  if (std::find(words_.begin(), words_.end(), "SIGSEGV") != words_.end()) list += ", the name of a signal";
+  if (letters_ > 0) list += ", \"" + std::string(letters_, 'r') + "\" and the like";
+  described_ = list;
+}
+
+bool Texts::can_be(const std::string& text) const {
+  if (std::find(words_.begin(), words_.end(), text) != words_.end()) return true;
+  if (letters_ > 0 && is_snapshot_text(text)) return text.size() == static_cast<std::size_t>(letters_);
+  const bool nameless = errnos_ && text.size() > 1 && text.size() < 6 && text[0] == 'E' &&
+                        text.find_first_not_of("0123456789", 1) == text.npos;
+  return nameless && errno_text(std::stoi(text.substr(1))) == text;
+}
+
+void Texts::add_values(const Program& program, Cell cell) {
+  const auto add = [&](Cell home, int value) {
+    const std::string text = value_text(program, cell, home, value);
+    if (std::find(words_.begin(), words_.end(), text) == words_.end()) words_.push_back(text);
+  };
+  for (int i = 0; i < static_cast<int>(program.regions.size()); i++) {
+    const Region& region = program.regions[i];
+    for (int page = 0; region.initial && page < region.pages; page++) add({i, page}, *region.initial);
+  }
+  for (const Thread& thread : program.threads) {
+    for (const Statement& statement : thread.statements) {
+      const auto* store = std::get_if<op::Store>(&statement.operation);
+      if (store) add(store->cell, store->value);
+    }
+  }
+}
+
+void Texts::add_errnos() {
+  errnos_ = true;
+  for (int error = 1; error <= errnos; error++) {
+    if (strerrorname_np(error)) words_.push_back(errno_text(error));
+  }
+}
+
+void Texts::add_signals() {
+  for (int signal = 1; signal < SIGRTMIN; signal++) {
+    if (sigabbrev_np(signal)) words_.push_back(signal_text(signal));
+  }
+}
+
+}  // namespace faultline

@@ -1,0 +1,79 @@
+#include "harness/run/journal.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+namespace faultline {
+
+Journal::Journal(const std::string& path) : path_(path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) throw std::system_error(error, path);
+  }
+  // A run appends to what is there, and its lines are counted on.
+  if (std::error_code error; std::filesystem::is_regular_file(path, error)) {
+    std::ifstream file(path, std::ios::binary);
+    line_ = static_cast<std::uint64_t>(
+        std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
+  }
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd_ < 0) throw std::system_error(errno, std::generic_category(), path);
+}
+
+Journal::~Journal() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool Journal::write(const std::string& event, const nlohmann::json& record) {
+  if (fd_ < 0) return failure_.empty();
+  nlohmann::json line = {{"ev", event},
+                         {"t", std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}};
+  line.update(record);
+  // What a dying machine said need not be UTF-8: replaced, never thrown.
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  ssize_t written = 0;
+  do written = ::write(fd_, text.data(), text.size());
+  while (written < 0 && errno == EINTR);
+  if (written == static_cast<ssize_t>(text.size())) {
+    line_++;
+    return true;
+  }
+  const int error = written < 0 ? errno : ENOSPC;
+  struct stat status {};
+  if (written > 0 && ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode))
+    (void)!::ftruncate(fd_, status.st_size - written);
+  failure_ = path_ + ": " + std::strerror(error);
+  ::close(fd_);
+  fd_ = -1;
+  return false;
+}
+
+void Journal::sync() {
+  if (fd_ >= 0) (void)::fdatasync(fd_);
+}
+
+std::string run_folder_name() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H-%M-%SZ", &utc);
+  return std::string(text) + "-" + std::to_string(::getpid());
+}
+
+}  // namespace faultline

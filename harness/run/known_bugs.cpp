@@ -1,0 +1,78 @@
+#include "harness/run/known_bugs.h"
+
+#include <array>
+#include <cstdio>
+#include <sstream>
+
+namespace faultline {
+namespace {
+
+// One entry for each bug: add it here and have the reference report its name on the executions that run
+// into it. Functions are those of lib/test_hmm.c unless another file is named.
+constexpr std::array table = {
+    KnownBug{"dead-mm-spin", "dmirror",
+             "a device access through an inherited descriptor never returns after the opener's mm has died",
+             "dmirror_fault() returns 0 when mmget_not_zero() fails, and dmirror_read() and dmirror_write() "
+             "go round until the device page table has the page",
+             "up to 6.12 at least; 6.1.192 returns -EFAULT", "6.1.192",
+             "lib/test_hmm.c: dmirror_fault(), dmirror_read(), dmirror_write()"},
+    KnownBug{"erased-private-read", "dmirror",
+             "a device read of a device-private page whose device entry is gone takes the kernel down",
+             "hmm_range_fault() hands the device-private page to dmirror_do_fault() as it is, and the copy "
+             "maps the page itself, not the page that backs it",
+             "all known", "", "lib/test_hmm.c: dmirror_do_fault(), dmirror_do_read()"},
+    KnownBug{"read-only-private-write", "dmirror",
+             "a device write to a read-only device-private page warns",
+             "the write fault finds the device's own page without write permission, which the driver takes "
+             "for impossible",
+             "all known", "", "lib/test_hmm.c: dmirror_do_fault()"},
+    KnownBug{"unstamped-migration", "dmirror",
+             "a device fault that began before a migration puts the old, freed page back into the device's table",
+             "the callback ignores the device's own MIGRATE events and does not advance the sequence",
+             "all known", "", "lib/test_hmm.c: dmirror_interval_invalidate()"},
+    KnownBug{"stale-migrated-entry", "dmirror",
+             "a migration stores a device entry for a page that was zapped while it was on its way",
+             "dmirror_migrate_finalize_and_map() does not check the sequence, and MADV_DONTNEED may run beside it",
+             "all known", "", "lib/test_hmm.c: dmirror_migrate_finalize_and_map()"},
+};
+
+}  // namespace
+
+std::span<const KnownBug> known_bugs() { return table; }
+
+const KnownBug* find_known_bug(std::string_view name) {
+  for (const KnownBug& bug : table)
+    if (name == bug.name) return &bug;
+  return nullptr;
+}
+
+std::string known_bug_text(std::string_view name) {
+  const KnownBug* bug = find_known_bug(name);
+  return "known bug " + std::string(name) + ": " + (bug ? bug->what : "not in harness/run/known_bugs.cpp");
+}
+
+bool has_bug(const KnownBug& bug, std::string_view target, std::string_view kernel) {
+  if (target != bug.target) return false;
+  const auto version = [](std::string_view text) {
+    std::array<int, 3> numbers{};
+    std::sscanf(std::string(text).c_str(), "%d.%d.%d", &numbers[0], &numbers[1], &numbers[2]);
+    return numbers;
+  };
+  const auto here = version(kernel);
+  std::istringstream releases(bug.fixed_in);
+  for (std::string release; releases >> release;) {
+    const auto fixed = version(release);
+    if (here[0] == fixed[0] && here[1] == fixed[1] && here[2] >= fixed[2]) return false;
+  }
+  return true;
+}
+
+std::string known_bug_in_the_way(std::span<const std::string> names, std::string_view target, std::string_view kernel) {
+  for (const std::string& name : names) {
+    const KnownBug* bug = find_known_bug(name);
+    if (!bug || has_bug(*bug, target, kernel)) return known_bug_text(name);
+  }
+  return "";
+}
+
+}  // namespace faultline

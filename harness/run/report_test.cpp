@@ -1,0 +1,263 @@
+// The exact words that a person reads.
+#include "harness/run/report.h"
+
+#include <gtest/gtest.h>
+
+#include "harness/language/parser.h"
+#include "harness/run/known_bugs.h"
+#include "harness/run/progress.h"
+
+namespace faultline {
+namespace {
+
+constexpr const char* text = R"(scenario order
+  "A child's loads."
+process P
+  a: 2 pages anon rw = 0
+  fork C
+process C
+  r0 = load a[1]
+  r1 = load a[0]
+never C:r0 = zero and C:r1 = 0
+sometimes C:r0 = 0
+)";
+
+Trial trial() {
+  Trial result;
+  result.file = "my scenarios/order.scn";
+  result.target = "lab:dmirror";
+  result.kernel = "6.1.158 #1 SMP";
+  result.program = parse(text, "order.scn");
+  result.allowed.schema = schema(result.program);
+  result.allowed.outcomes = {{"ok", "0", "0"}, {"ok", "0", "zero"}, {"ok", "zero", "zero"}};
+  result.allowed.complete = true;
+  result.allowed.states = 12;
+  result.allowed.executions = 3;
+  result.seed = 42;
+  result.started = true;
+  return result;
+}
+
+Trial agreeing() {
+  Trial result = trial();
+  result.seen[{"ok", "0", "0"}] = {12, 42, 3, 9, {0, -1}, 17};
+  result.seen[{"ok", "zero", "zero"}] = {988, 42, 0, 9, {0, -1}, 17};
+  result.iterations = 1000;
+  result.seconds = 0.518;
+  return result;
+}
+
+TEST(TrialText, Agree) {
+  EXPECT_EQ(trial_text(agreeing(), {}),
+            "Test order on lab:dmirror\n"
+            "Histogram (2 outcomes)\n"
+            "   988  :> C:r0=zero C:r1=zero\n"
+            "    12  :> C:r0=0 C:r1=0\n"
+            "Allowed outcomes seen: 2 of 3\n"
+            "Observation order Never 0 1000\n"
+            "  never C:r0 = zero and C:r1 = 0\n"
+            "Observation order Sometimes 12 988\n"
+            "  sometimes C:r0 = 0\n"
+            "Time order 0.52\n"
+            "Verdict order agree (lab:dmirror, Linux 6.1.158, 1000 iterations, seed 42)\n");
+}
+
+TEST(TrialText, VerboseTellsWhatTheScenarioIs) {
+  ReportStyle style;
+  style.verbose = true;
+  EXPECT_EQ(trial_text(agreeing(), style).substr(0, 113),
+            "Test order on lab:dmirror\n"
+            "  A child's loads.\n"
+            "Histogram (2 outcomes)\n"
+            "   988  :> P:#1=ok C:r0=zero C:r1=zero\n"
+            "    12");
+}
+
+TEST(TrialText, Forbidden) {
+  Trial bad = agreeing();
+  bad.seen[{"ok", "zero", "0"}] = {2, 43, 5011, 9, {0, -1}, 17};
+  bad.iterations = 1002;
+  ReportStyle style;
+  style.journal = "results/runs/x/journal.jsonl";
+  style.options = {"--lab-append", "faultline_mutant=3 quiet"};
+  EXPECT_EQ(trial_text(bad, style),
+            "Test order on lab:dmirror\n"
+            "Histogram (3 outcomes)\n"
+            "     2  *> C:r0=zero C:r1=0\n"
+            "   988  :> C:r0=zero C:r1=zero\n"
+            "    12  :> C:r0=0 C:r1=0\n"
+            "Allowed outcomes seen: 2 of 3\n"
+            "Observation order Sometimes 2 1000\n"
+            "  never C:r0 = zero and C:r1 = 0\n"
+            "Observation order Sometimes 12 990\n"
+            "  sometimes C:r0 = 0\n"
+            "Forbidden outcome: seen 2 times, first in iteration 5011\n"
+            "  P:#1=ok C:r0=zero C:r1=0\n"
+            "Nearest allowed outcome: differs in 1 of 3 observables\n"
+            "  C:r0  seen zero, allowed 0\n"
+            "Parameters: seed 43, batch seed 9, CPUs 0 free\n"
+            "Target: lab:dmirror, Linux 6.1.158 #1 SMP\n"
+            "Again: faultline run -t lab:dmirror --seed 43 --iterations 5012 --lab-append 'faultline_mutant=3 quiet' "
+            "--replay results/runs/x/journal.jsonl:17 'my scenarios/order.scn'\n"
+            "Time order 0.52\n"
+            "Verdict order forbidden (lab:dmirror, Linux 6.1.158, 1002 iterations, seed 42): 1 outcome is not allowed\n");
+}
+
+TEST(TrialText, ManyOutcomesAreCutShort) {
+  ReportStyle style;
+  style.histogram_lines = 1;
+  EXPECT_NE(trial_text(agreeing(), style).find("   988  :> C:r0=zero C:r1=zero\n    12  :> 1 more outcome\n"), std::string::npos);
+}
+
+TEST(TrialText, SlowIterationsAreToldAndNotCounted) {
+  Trial slow = agreeing();
+  slow.slow = 2;
+  EXPECT_NE(trial_text(slow, {}).find("Slow: 2 iterations past the deadline on a machine too slow to tell a hang; not "
+                                      "counted\nTime order 0.52\nVerdict order agree"), std::string::npos);
+}
+
+TEST(TrialText, Skipped) {
+  Trial skipped = trial();
+  skipped.skipped = "no migration between device and system memory";
+  EXPECT_EQ(trial_text(skipped, {}),
+            "Test order on lab:dmirror\n"
+            "Verdict order skipped (lab:dmirror, Linux 6.1.158): no migration between device and system memory\n");
+}
+
+TEST(TrialText, LostWithLastWords) {
+  Trial lost = trial();
+  lost.lost = "its process ended: exit status 1";
+  lost.words = {"BUG: bad \x1b[2J", "end"};
+  lost.health = {"BUG: bad"};
+  lost.machines_lost = 2;
+  EXPECT_EQ(trial_text(lost, {}),
+            "Test order on lab:dmirror\n"
+            "Kernel log:\n"
+            "  | BUG: bad\n"
+            "Lost: its process ended: exit status 1\n"
+            "Last words:\n"
+            "  | BUG: bad ?[2J\n"
+            "  | end\n"
+            "The scenario was tried again on a new machine, which was lost too\n"
+            "Again: faultline run -t lab:dmirror --seed 42 --iterations 1000 'my scenarios/order.scn'\n"
+            "Verdict order health (lab:dmirror, Linux 6.1.158): BUG: bad\n");
+}
+
+TEST(TrialText, IncompletePrediction) {
+  Trial odd = agreeing();
+  odd.allowed.complete = false;
+  odd.seen.clear();
+  odd.seen[{"ok", "zero", "0"}] = {1000, 42, 0, 9, {}, 0};
+  const std::string said = trial_text(odd, {});
+  EXPECT_NE(said.find("Allowed outcomes seen: 0 of 3 (prediction incomplete)\n"), std::string::npos);
+  EXPECT_NE(said.find("Outcome that the prediction, incomplete after 12 states, lacks: seen 1000 times"), std::string::npos);
+  EXPECT_NE(said.find("Verdict order inconclusive ("), std::string::npos);
+}
+
+TEST(SummaryText, Table) {
+  RunResult result;
+  result.trials = {agreeing(), trial(), agreeing()};
+  result.trials[1].skipped = "no snapshots of page tables";
+  result.trials[2].target = "host";
+  result.trials[2].seen[{"ok", "zero", "0"}].count = 1;
+  EXPECT_EQ(summary_text(result, "j.jsonl", 1),
+            "Summary            agree  forbidden    skipped    iterations\n"
+            "  lab:dmirror          1          0          1          1000\n"
+            "  host                 0          1          0          1000\n"
+            "  skipped      order on lab:dmirror: no snapshots of page tables\n"
+            "  forbidden    order on host: 1 outcome is not allowed\n"
+            "Journal: j.jsonl\n"
+            "Exit 1: something was found\n");
+}
+
+TEST(SummaryText, InterruptedAndUnkept) {
+  RunResult result;
+  result.trials = {agreeing(), trial()};
+  result.trials[1].started = false;
+  result.interrupted = true;
+  result.journal_failure = "j.jsonl: No space left on device";
+  EXPECT_EQ(summary_text(result, "j.jsonl", result.exit_code()),
+            "Summary            agree    iterations\n"
+            "  lab:dmirror          1          1000\n"
+            "Interrupted: 1 trial did not run\n"
+            "The journal could not be written: j.jsonl: No space left on device; what is above was not all kept\n"
+            "Exit 4: the bench itself failed\n");
+}
+
+TEST(PredictionText, OutcomesClaimsAndBugs) {
+  Trial t = trial();
+  t.allowed.known_bugs = {"dead-mm-spin"};
+  std::vector<ClaimRow> rows;
+  for (const Claim& claim : t.program.claims) rows.push_back({claim, check_claim(claim, t.allowed)});
+  EXPECT_EQ(prediction_text(t.program, DeviceClass::recoverable, t.allowed, rows, false),
+            "Scenario order (device class recoverable)\n"
+            "Allowed outcomes: 3\n"
+            "  C:r0=0 C:r1=0\n"
+            "  C:r0=0 C:r1=zero\n"
+            "  C:r0=zero C:r1=zero\n"
+            "States 12, executions 3, 0.00 s, complete\n"
+            "Claim holds     never C:r0 = zero and C:r1 = 0\n"
+            "Claim holds     sometimes C:r0 = 0\n"
+            "Some execution runs into " + known_bug_text("dead-mm-spin") + " (" +
+                find_known_bug("dead-mm-spin")->kernels + ")\n");
+}
+
+TEST(Refutation, PointsAtTheClaim) {
+  Scenario scenario;
+  scenario.file = "order.scn";
+  scenario.text = text;
+  scenario.program = parse(text, "order.scn");
+  Allowed allowed = trial().allowed;
+  allowed.outcomes.push_back({"ok", "zero", "0"});
+  const Claim& claim = scenario.program.claims[0];
+  EXPECT_EQ(render(refutation(scenario, claim, allowed, check_claim(claim, allowed))),
+            "order.scn:9:1: the reference refutes this claim: an allowed outcome has it\n"
+            "    never C:r0 = zero and C:r1 = 0\n"
+            "    ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~\n"
+            "  counter-example: P:#1=ok C:r0=zero C:r1=0\n");
+}
+
+TEST(TargetsText, SaysWhyNot) {
+  TargetRow here;
+  here.word = "host";
+  here.available = true;
+  here.capabilities.sight = {false, true};
+  here.runs = 1;
+  here.does_not_run = {{"move", "no migration between device and system memory"}};
+  TargetRow away;
+  away.word = "dmirror";
+  away.why = "no /dev/hmm_dmirror0";
+  away.capabilities.device_class = DeviceClass::recoverable;
+  away.capabilities.snapshot = away.capabilities.migrate = true;
+  away.runs = 2;
+  EXPECT_EQ(targets_text({here, away}, 2),
+            "host     available\n"
+            "         class shares-cpu-tables; sees values and errors, page identity\n"
+            "         runs 1 of 2 scenarios\n"
+            "           not move: no migration between device and system memory\n"
+            "dmirror  not here: no /dev/hmm_dmirror0\n"
+            "         class recoverable; sees values and errors, device faults, page identity, snapshots; migrates\n"
+            "         runs 2 of 2 scenarios\n");
+}
+
+TEST(ShellWord, Quotes) {
+  EXPECT_EQ(shell_word("lab:dmirror"), "lab:dmirror");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word(""), "''");
+  EXPECT_EQ(shell_word("a;b"), "'a;b'");
+}
+
+TEST(ProgressLine, Words) {
+  RunProgress progress;
+  progress.status = "this machine: building the kernel";
+  EXPECT_EQ(progress_line(progress, 200), "this machine: building the kernel");
+  progress = {3, 24, "order", "host", 1200, 5000, 2310.4, 12.0, ""};
+  EXPECT_EQ(progress_line(progress, 200), "[3/24] order on host 1200/5000 2310 it/s 12 s left");
+  EXPECT_EQ(progress_line(progress, 12), "[3/24] order");
+  progress.total = 0;
+  progress.seconds_left = 600;
+  EXPECT_EQ(progress_line(progress, 200), "[3/24] order on host 1200 2310 it/s 10 min left");
+}
+
+}  // namespace
+}  // namespace faultline

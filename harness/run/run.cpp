@@ -1,0 +1,389 @@
+#include "harness/run/run.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "harness/run/known_bugs.h"
+#include "harness/run/slice.h"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+using std::chrono::duration;
+using std::chrono::steady_clock;
+
+constexpr int starts_tried = 2;      // of a machine that does not come up
+constexpr int losses_taken = 2;      // of machines by one trial: the first one is tried again
+constexpr double shortest_slice = 0.25;
+constexpr double longest_slice = 20;
+constexpr int rounds_wanted = 4;  // of a run by time, at least
+constexpr std::uint64_t no_end = 1'000'000'000;
+
+// Where machines of one kind come from, and the one that is up.
+struct Place {
+  std::unique_ptr<Session> session;
+  int started = 0;
+  std::string failure;  // it does not come up: why
+};
+
+class Runner {
+ public:
+  Runner(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor,
+         Journal& journal, const RunEvents& events)
+      : scenarios_(scenarios), options_(options), predictor_(predictor), journal_(journal), events_(events) {}
+
+  RunResult go();
+
+ private:
+  struct Pair {
+    const Scenario* scenario = nullptr;
+    TargetWord target;
+    Trial trial;
+    bool prepared = false;
+    bool closed = false;
+    int slices = 0;
+  };
+
+  void require_local_targets();
+  Session* session(const std::string& place);
+  void end_session(const std::string& place, const std::string& why);
+  bool prepare(Pair& pair);
+  const Allowed& predicted(const Scenario& scenario, DeviceClass device_class);
+  void slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds);
+  void run_by_iterations();
+  void run_by_time(double seconds);
+  void close(Pair& pair);
+
+  void write(const std::string& event, const json& record);
+  void write_trial(const Pair& pair);
+  void progress(const Pair* pair, const std::string& status);
+  void note(const std::string& line) {
+    if (events_.note) events_.note(line);
+  }
+  Stop stop() const {
+    const Stop asked = events_.stop ? events_.stop() : Stop::none;
+    return asked == Stop::none && !result_.journal_failure.empty() ? Stop::soon : asked;
+  }
+  bool stopped() const { return stop() != Stop::none; }
+
+  const std::vector<Scenario>& scenarios_;
+  const RunOptions& options_;
+  const Predictor& predictor_;
+  Journal& journal_;
+  const RunEvents& events_;
+
+  std::vector<Pair> pairs_;
+  std::map<std::string, Place> places_;
+  std::map<std::pair<const Scenario*, DeviceClass>, Allowed> predictions_;
+  bool crashed_ = false;
+  steady_clock::time_point start_ = steady_clock::now();
+  RunResult result_;
+};
+
+void Runner::write(const std::string& event, const json& record) {
+  if (journal_.write(event, record) || !result_.journal_failure.empty()) return;
+  result_.journal_failure = journal_.failure();
+  note("journal: " + result_.journal_failure + "; the run ends here");
+}
+
+void Runner::write_trial(const Pair& pair) {
+  const Trial& trial = pair.trial;
+  json keys = json::array();
+  for (const Observable& observable : trial.allowed.schema) keys.push_back(observable.key);
+  write("scenario", {{"scenario", trial.program.name}, {"file", trial.file}, {"target", trial.target},
+                     {"kernel", trial.kernel}, {"text", pair.scenario->text}, {"schema", keys},
+                     {"allowed", trial.allowed.outcomes.size()}, {"complete", trial.allowed.complete},
+                     {"states", trial.allowed.states}});
+}
+
+void Runner::progress(const Pair* pair, const std::string& status) {
+  if (!events_.progress) return;
+  RunProgress now;
+  now.count = pairs_.size();
+  now.status = status;
+  const double spent = duration<double>(steady_clock::now() - start_).count();
+  if (pair) {
+    now.index = static_cast<std::size_t>(pair - pairs_.data()) + 1;
+    now.scenario = pair->trial.program.name;
+    now.target = pair->trial.target;
+    now.done = pair->trial.iterations;
+    now.total = options_.seconds ? 0 : options_.iterations;
+    std::uint64_t iterations = 0;
+    double seconds = 0;
+    for (const Pair& each : pairs_) iterations += each.trial.iterations, seconds += each.trial.seconds;
+    now.rate = seconds > 0 ? static_cast<double>(iterations) / seconds : 0;
+    const auto left = static_cast<double>(options_.iterations) * static_cast<double>(now.count) -
+                      static_cast<double>(options_.iterations) * static_cast<double>(now.index - 1) -
+                      static_cast<double>(now.done);
+    if (!options_.seconds && now.rate > 0) now.seconds_left = std::max(0.0, left / now.rate);
+  }
+  if (options_.seconds) now.seconds_left = std::max(0.0, *options_.seconds - spent);
+  events_.progress(now);
+}
+
+Session* Runner::session(const std::string& name) {
+  Place& place = places_[name];
+  const std::string shown = name.empty() ? "this machine" : name;
+  while (!place.session && place.failure.empty()) {
+    const int number = ++place.started;
+    try {
+      const Machine::Spec spec = options_.machine(name, number);
+      write("machine", {{"place", name}, {"number", number}, {"event", "start"}, {"command", spec.command}});
+      place.session = std::make_unique<Session>(spec, options_.patience, [this] { return stop(); },
+                                                [&](const std::string& said) { progress(nullptr, shown + ": " + said); });
+      write("machine", {{"place", name}, {"number", number}, {"event", "hello"},
+                        {"hello", json::parse(agent::to_line(agent::Event(place.session->hello())))}});
+    } catch (const StartFailure& failure) {
+      write("machine", {{"place", name}, {"number", number}, {"event", "failed"}, {"why", failure.what()},
+                        {"words", failure.words}});
+      note(shown + " does not start: " + failure.what());
+      for (const std::string& word : failure.words) note("  " + word);
+      // A second try: a virtual machine can be unlucky. A first one that fails twice is not there.
+      if (stopped() || number >= starts_tried) place.failure = failure.what();
+    }
+  }
+  return place.session.get();
+}
+
+void Runner::end_session(const std::string& name, const std::string& why) {
+  Place& place = places_[name];
+  if (!place.session) return;
+  write("machine", {{"place", name}, {"number", place.started}, {"event", "end"}, {"why", why}});
+  place.session.reset();
+}
+
+void Runner::require_local_targets() {
+  for (const TargetWord& target : options_.targets) {
+    if (!target.place.empty()) continue;
+    Session* local = session("");
+    if (!local) continue;  // its trials say so
+    const agent::TargetInfo* found = find_target(local->hello(), target.name);
+    if (found && found->available) continue;
+    throw TargetNotHere("the target " + target.name + " is not here: " +
+                        (found ? found->why : "the agent does not know it"));
+  }
+}
+
+const Allowed& Runner::predicted(const Scenario& scenario, DeviceClass device_class) {
+  const auto key = std::pair(&scenario, device_class);
+  auto found = predictions_.find(key);
+  if (found == predictions_.end())
+    found = predictions_.emplace(key, predictor_(scenario.program, device_class,
+                                                 [this](std::uint64_t) { return !stopped(); })).first;
+  return found->second;
+}
+
+// Everything that must be known before the first iteration. False when the pair needs no run.
+bool Runner::prepare(Pair& pair) {
+  Trial& trial = pair.trial;
+  trial.started = true;
+  Session* machine = session(pair.target.place);
+  if (!machine) {
+    if (stopped()) trial.started = false;
+    trial.undecided = "the machine did not start: " + places_[pair.target.place].failure;
+    return false;
+  }
+  trial.kernel = machine->hello().kernel;
+  const agent::TargetInfo* target = find_target(machine->hello(), pair.target.name);
+  if (!target || !target->available) {
+    trial.undecided = "the target is not there: " + (target ? target->why : "the agent does not know it");
+    return false;
+  }
+  trial.skipped = cannot_run(trial.program, target->capabilities);
+  if (!trial.skipped.empty()) return false;
+  progress(&pair, "predicting " + trial.program.name);
+  const Allowed& allowed = predicted(*pair.scenario, target->capabilities.device_class);
+  if (stopped()) {
+    trial.started = false;
+    return false;
+  }
+  trial.allowed = project(allowed, trial.program, target->capabilities.sight);
+  trial.skipped = known_bug_in_the_way(allowed.known_bugs, pair.target.name, trial.kernel);
+  if (trial.skipped.empty() && !allowed.findings.empty()) trial.error = "the reference: " + allowed.findings.front();
+  write_trial(pair);
+  return trial.skipped.empty() && trial.error.empty();
+}
+
+void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds) {
+  Trial& trial = pair.trial;
+  if (!pair.prepared) {
+    pair.prepared = true;
+    if (!prepare(pair)) {
+      if (trial.started) close(pair);
+      pair.closed = true;
+      return;
+    }
+  }
+  Session* machine = session(pair.target.place);
+  if (!machine) {
+    if (trial.iterations == 0) trial.undecided = "the machine did not start again";
+    return close(pair);
+  }
+  Session::Slice work;
+  work.target = pair.target.name;
+  work.text = pair.scenario->text;
+  work.file = pair.scenario->file;
+  work.plan.seed = options_.seed + static_cast<std::uint64_t>(pair.slices++);
+  work.plan.iterations = iterations;
+  work.plan.deadline_ms = options_.deadline_ms;
+  work.plan.parameters = options_.parameters;
+  if (seconds) work.until = steady_clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(*seconds * 1000));
+  if (!crashed_ && !pair.target.place.empty() && options_.crash == trial.program.name) work.crash = crashed_ = true;
+  write("slice", {{"scenario", trial.program.name}, {"target", trial.target}, {"seed", work.plan.seed},
+                  {"iterations", iterations}, {"deadline_ms", work.plan.deadline_ms}});
+  journal_.sync();
+
+  const bool healthy = trial.health.empty();
+  const bool clean = not_allowed(trial).empty();
+  SliceEvents events;
+  events.raw = [&](const std::string& line) {
+    json record = json::parse(line);
+    const std::string kind = record.value("ev", "");
+    record.erase("ev");
+    record["scenario"] = trial.program.name;
+    record["target"] = trial.target;
+    record["seed"] = work.plan.seed;
+    write(kind, record);
+    return journal_.line();
+  };
+  events.tick = [&] { progress(&pair, ""); };
+  events.stop = [this] { return stop(); };
+  const Session::Ended ended = run_slice(*machine, work, trial, events);
+
+  const std::string where = trial.program.name + " on " + trial.target;
+  if (clean && !not_allowed(trial).empty())
+    note(where + (trial.allowed.complete ? ": an outcome that is not allowed" : ": an outcome that was not predicted"));
+  if (healthy && !trial.health.empty()) note(where + ": " + trial.health.front());
+  if (trial.machines_lost > 0 && !machine->usable() && !trial.lost.empty()) {
+    note(where + ": the machine was lost: " + trial.lost);
+    write("lost", {{"scenario", trial.program.name}, {"target", trial.target}, {"seed", work.plan.seed},
+                   {"why", trial.lost}, {"words", trial.words}, {"health", trial.health}});
+  }
+  if (!machine->usable()) {
+    end_session(pair.target.place, ended.message);
+    if (trial.machines_lost >= losses_taken || ended.kind == Session::Ended::Kind::stuck ||
+        ended.kind == Session::Ended::Kind::garbage) {
+      trial.given_up = true;
+      return close(pair);
+    }
+  } else if (!pair.target.place.empty() && healthy && !trial.health.empty()) {
+    // lockdep says nothing after its first report, and a kernel that warned is no ground for more.
+    end_session(pair.target.place, "the kernel log has a finding");
+    trial.given_up = true;
+    return close(pair);
+  }
+  if (!trial.skipped.empty() || !trial.error.empty()) close(pair);
+}
+
+void Runner::close(Pair& pair) {
+  if (pair.closed) return;
+  pair.closed = true;
+  const Trial& trial = pair.trial;
+  json stray = json::array();
+  for (const Outcome& outcome : not_allowed(trial)) {
+    const Tally& tally = trial.seen.at(outcome);
+    stray.push_back({{"texts", outcome}, {"count", tally.count}, {"seed", tally.seed}, {"iteration", tally.iteration}});
+  }
+  write("verdict", {{"scenario", trial.program.name}, {"file", trial.file}, {"target", trial.target},
+                    {"kernel", trial.kernel}, {"verdict", verdict_text(verdict(trial))}, {"reason", reason(trial)},
+                    {"iterations", trial.iterations}, {"seconds", trial.seconds}, {"seed", trial.seed},
+                    {"allowed", trial.allowed.outcomes.size()}, {"allowed_seen", allowed_seen(trial)},
+                    {"not_allowed", stray}, {"slow", trial.slow}, {"machines_lost", trial.machines_lost}});
+  if (events_.trial) events_.trial(trial);
+}
+
+void Runner::run_by_iterations() {
+  for (Pair& pair : pairs_) {
+    while (!pair.closed && !stopped() && pair.trial.iterations < options_.iterations) {
+      const int lost = pair.trial.machines_lost;
+      slice(pair, options_.iterations - pair.trial.iterations, std::nullopt);
+      // Goes on after a loss only: iterations that gave no outcome (a hang) are not made up for.
+      if (pair.trial.machines_lost == lost) break;
+    }
+    if (stopped()) return;
+    close(pair);
+  }
+}
+
+// Round robin, so that a run that is cut short has seen everything. The first round is always whole.
+void Runner::run_by_time(double seconds) {
+  const auto left = [&] { return seconds - duration<double>(steady_clock::now() - start_).count(); };
+  for (bool first = true; first || left() > 0; first = false) {
+    std::size_t open = static_cast<std::size_t>(
+        std::count_if(pairs_.begin(), pairs_.end(), [](const Pair& pair) { return !pair.closed; }));
+    if (open == 0) return;
+    const double wanted = seconds / static_cast<double>(open) / rounds_wanted;
+    for (Pair& pair : pairs_) {
+      if (pair.closed) continue;
+      if (stopped() || (!first && left() <= 0)) return;
+      const double fair = std::min(std::clamp(wanted, shortest_slice, longest_slice), left() / static_cast<double>(open));
+      slice(pair, no_end, std::max(fair, first ? shortest_slice : 0.01));
+      open--;
+    }
+  }
+}
+
+RunResult Runner::go() {
+  json files = json::array();
+  json words = json::array();
+  for (const Scenario& scenario : scenarios_) files.push_back(scenario.file);
+  for (const TargetWord& target : options_.targets) words.push_back(target.word());
+  json record = options_.about;
+  record["targets"] = words;
+  record["files"] = files;
+  record["seed"] = options_.seed;
+  record["deadline_ms"] = options_.deadline_ms;
+  if (options_.seconds) record["seconds"] = *options_.seconds;
+  else record["iterations"] = options_.iterations;
+  write("run", record);
+
+  require_local_targets();
+  for (const TargetWord& target : options_.targets) {
+    for (const Scenario& scenario : scenarios_) {
+      Pair pair;
+      pair.scenario = &scenario;
+      pair.target = target;
+      pair.trial.file = scenario.file;
+      pair.trial.target = target.word();
+      pair.trial.program = scenario.program;
+      pair.trial.seed = options_.seed;
+      pairs_.push_back(std::move(pair));
+    }
+  }
+  if (options_.seconds) run_by_time(*options_.seconds);
+  else run_by_iterations();
+  result_.interrupted = events_.stop && events_.stop() != Stop::none;
+  for (Pair& pair : pairs_)
+    if (pair.trial.started) close(pair);
+  for (auto& [name, place] : places_) end_session(name, "the run has ended");
+  for (Pair& pair : pairs_) result_.trials.push_back(std::move(pair.trial));
+  write("end", {{"exit_code", result_.exit_code()}, {"interrupted", result_.interrupted}});
+  return std::move(result_);
+}
+
+}  // namespace
+
+int RunResult::exit_code() const {
+  std::map<std::string, std::vector<Verdict>> by_target;
+  for (const Trial& trial : trials) {
+    if (trial.started) by_target[trial.target].push_back(verdict(trial));
+    else if (!interrupted) by_target[trial.target];
+  }
+  if (!journal_failure.empty()) by_target["journal"].push_back(Verdict::error);
+  return faultline::exit_code(by_target);
+}
+
+RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor,
+              Journal& journal, const RunEvents& events) {
+  return Runner(scenarios, options, predictor, journal, events).go();
+}
+
+DeviceClass class_of_claims(const Program& program) {
+  return program.devices.empty() ? DeviceClass::recoverable : program.devices.front().device_class;
+}
+
+}  // namespace faultline

@@ -1,0 +1,264 @@
+// Whole runs against fake_agent.py, which does what no healthy machine does.
+#include "harness/run/run.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "harness/language/parser.h"
+
+namespace faultline {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+Scenario scenario(const std::string& name) {
+  Scenario result;
+  result.file = name + ".scn";
+  result.text = "scenario " + name + "\nprocess P\n  a: 1 pages anon rw = 7\n  r0 = load a[0]\n";
+  result.program = parse(result.text, result.file);
+  return result;
+}
+
+Allowed seven(const Program& program, DeviceClass, const std::function<bool(std::uint64_t)>&) {
+  Allowed allowed;
+  allowed.schema = schema(program);
+  allowed.outcomes = {{"7"}};
+  allowed.complete = true;
+  return allowed;
+}
+
+class RunTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "run-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    options_.targets = {{"", "host"}};
+    options_.iterations = 500;
+    options_.deadline_ms = 100;
+    options_.patience.grace = std::chrono::milliseconds(300);
+    options_.machine = [this](const std::string& place, int number) {
+      machines_++;
+      Machine::Spec spec;
+      spec.name = place;
+      spec.command = {"/usr/bin/python3", "harness/run/fake_agent.py"};
+      spec.command.insert(spec.command.end(), words_.begin(), words_.end());
+      if (!place.empty()) {
+        spec.console = folder_ / (place + std::to_string(number));
+        spec.command.insert(spec.command.end(), {"--console", "{console}"});
+      }
+      return spec;
+    };
+    events_.note = [this](const std::string& line) { notes_.push_back(line); };
+    events_.trial = [this](const Trial& trial) { told_.push_back(trial.program.name); };
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  RunResult go(const std::vector<std::string>& words, const std::vector<std::string>& names = {"one", "two"}) {
+    words_ = words;
+    std::vector<Scenario> scenarios;
+    for (const std::string& name : names) scenarios.push_back(scenario(name));
+    Journal journal(path());
+    return run(scenarios, options_, predictor_, journal, events_);
+  }
+  std::string path() const { return folder_ / "journal.jsonl"; }
+  std::vector<json> records(const std::string& event) {
+    std::vector<json> result;
+    std::ifstream file(path());
+    for (std::string line; std::getline(file, line);)
+      if (json record = json::parse(line); record["ev"] == event) result.push_back(record);
+    return result;
+  }
+
+  fs::path folder_;
+  std::vector<std::string> words_;
+  RunOptions options_;
+  RunEvents events_;
+  Predictor predictor_ = seven;
+  std::vector<std::string> notes_;
+  std::vector<std::string> told_;
+  int machines_ = 0;
+};
+
+TEST_F(RunTest, Agree) {
+  const RunResult result = go({});
+  ASSERT_EQ(result.trials.size(), 2u);
+  for (const Trial& trial : result.trials) {
+    EXPECT_EQ(verdict(trial), Verdict::agree);
+    EXPECT_EQ(trial.iterations, 500u);
+    EXPECT_EQ(trial.kernel, "6.1.99 #1 SMP");
+  }
+  EXPECT_EQ(result.exit_code(), 0);
+  EXPECT_EQ(told_, (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(machines_, 1);
+  EXPECT_EQ(records("verdict").size(), 2u);
+  EXPECT_EQ(records("batch").at(0)["parameters"]["seed"], 5);
+  EXPECT_EQ(records("end").at(0)["exit_code"], 0);
+}
+
+// Each fault in the first of two scenarios, on this machine: what becomes of it, and the second runs.
+struct Row {
+  const char* fault;
+  Verdict verdict;
+  const char* reason;
+  int exit_code;
+  int machines;
+};
+class RunFault : public RunTest, public testing::WithParamInterface<Row> {};
+TEST_P(RunFault, AndGoesOn) {
+  const Row& row = GetParam();
+  const RunResult result = go({std::string("--fault=one=") + row.fault});
+  EXPECT_EQ(verdict(result.trials[0]), row.verdict);
+  EXPECT_EQ(reason(result.trials[0]), row.reason);
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);
+  EXPECT_EQ(result.exit_code(), row.exit_code);
+  EXPECT_EQ(machines_, row.machines);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Faults, RunFault,
+    testing::Values(
+        Row{"forbidden", Verdict::forbidden, "1 outcome is not allowed", 1, 1},
+        Row{"die", Verdict::lost, "the machine was lost: its process ended: exit status 7", 1, 3},
+        Row{"silent", Verdict::lost, "the machine was lost: it said nothing for 700 ms", 1, 3},
+        Row{"garbage", Verdict::error, "not the agent's protocol: unknown ev \"greetings\": {\"ev\": \"greetings\", \"id\": 1}", 4, 2},
+        Row{"notjson", Verdict::error, "not the agent's protocol: not JSON: \x1b[31mKernel panic: \x1b[31mKernel panic", 4, 2},
+        Row{"health", Verdict::health, "WARNING: CPU: 1 PID: 7 at mm/hmm.c:1", 1, 1},
+        Row{"hang", Verdict::hang, "iteration 31 (seed 0) hangs", 1, 1},
+        Row{"stuck", Verdict::hang, "iteration 31 (seed 0) hangs, and survives SIGKILL", 1, 2},
+        Row{"slow", Verdict::agree, "", 0, 1},
+        Row{"error", Verdict::error, "fork: Cannot allocate memory", 4, 1},
+        Row{"skip", Verdict::skipped, "no appetite", 0, 1},
+        Row{"misfit", Verdict::error, "the agent's outcomes do not fit the scenario's observables", 4, 1},
+        Row{"empty", Verdict::inconclusive, "no iteration was run", 3, 1}),
+    [](const auto& row) { return std::string(row.param.fault); });
+
+TEST_F(RunTest, APanicInTheLabIsLostWithItsLastWords) {
+  options_.targets = {{"lab", "dmirror"}};
+  const RunResult result = go({"--fault", "two=panic"}, {"one", "two", "three"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::lost);
+  EXPECT_EQ(result.trials[1].words,
+            (std::vector<std::string>{"[   12.5] all is well", "[   12.5] bye", "[   12.5] last word"}));
+  EXPECT_EQ(result.trials[1].machines_lost, 2);
+  EXPECT_TRUE(result.trials[1].given_up);
+  EXPECT_EQ(verdict(result.trials[2]), Verdict::agree);
+  EXPECT_EQ(machines_, 3);
+  const std::vector<json> lost = records("lost");
+  ASSERT_EQ(lost.size(), 2u);
+  EXPECT_EQ(lost[0]["words"][2], "[   12.5] last word");
+  EXPECT_EQ(records("batch").at(0)["scenario"], "one");  // nothing of before is gone
+}
+
+TEST_F(RunTest, ASplatBeforeTheEndIsHealth) {
+  options_.targets = {{"lab", "dmirror"}};
+  const RunResult result = go({"--fault=one=splat", "--once", folder_ / "once"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
+  EXPECT_EQ(reason(result.trials[0]), "[   12.5] BUG: kernel NULL pointer dereference");
+  EXPECT_EQ(result.trials[0].iterations, 500u);  // the second machine did the rest
+  EXPECT_EQ(result.trials[0].machines_lost, 1);
+  EXPECT_EQ(machines_, 2);
+  EXPECT_EQ(result.exit_code(), 1);
+}
+
+TEST_F(RunTest, AfterAHealthFindingTheLabIsRestarted) {
+  options_.targets = {{"lab", "dmirror"}};
+  const RunResult result = go({"--fault=one=health"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);
+  EXPECT_EQ(machines_, 2);
+}
+
+TEST_F(RunTest, AMachineThatDoesNotStartDecidesNothing) {
+  options_.targets = {{"lab", "dmirror"}};
+  options_.patience.start = std::chrono::seconds(1);
+  const RunResult result = go({"--late"});
+  EXPECT_EQ(machines_, 2);
+  EXPECT_EQ(result.exit_code(), 3);
+  EXPECT_EQ(reason(result.trials[1]),
+            "the machine did not start: it did not say hello, and nothing else for 1 s");
+}
+
+TEST_F(RunTest, ATargetThatIsNotHere) {
+  options_.targets = {{"", "host"}, {"", "dmirror"}};
+  try {
+    go({"--targets", "host"});
+    FAIL();
+  } catch (const TargetNotHere& error) {
+    EXPECT_STREQ(error.what(), "the target dmirror is not here: no /dev/hmm_dmirror0: load test_hmm");
+  }
+  EXPECT_TRUE(records("slice").empty());
+}
+
+TEST_F(RunTest, ATargetThatIsNotInTheLab) {
+  options_.targets = {{"lab", "dmirror"}};
+  const RunResult result = go({"--targets", "host"});
+  EXPECT_EQ(result.exit_code(), 3);
+  EXPECT_EQ(reason(result.trials[0]), "the target is not there: no /dev/hmm_dmirror0: load test_hmm");
+}
+
+TEST_F(RunTest, KnownBugsAreKeptAway) {
+  options_.targets = {{"", "dmirror"}, {"", "host"}};
+  predictor_ = [](const Program& program, DeviceClass device_class, const auto& keep_going) {
+    Allowed allowed = seven(program, device_class, keep_going);
+    if (program.name == "one") allowed.known_bugs = {"dead-mm-spin"};
+    return allowed;
+  };
+  const RunResult result = go({});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::skipped);
+  EXPECT_EQ(reason(result.trials[0]),
+            "known bug dead-mm-spin: a device access through an inherited descriptor never returns after the "
+            "opener's mm has died");
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);
+  EXPECT_EQ(verdict(result.trials[2]), Verdict::agree);  // not the host's bug
+}
+
+TEST_F(RunTest, ByTimeEveryScenarioHasItsShare) {
+  options_.seconds = 1.5;
+  const RunResult result = go({}, {"one", "two", "three"});
+  EXPECT_EQ(result.exit_code(), 0);
+  for (const Trial& trial : result.trials) {
+    EXPECT_GT(trial.iterations, 100u);
+    EXPECT_GT(trial.seconds, 0.2);
+    EXPECT_LT(trial.seconds, 1.2);
+  }
+  EXPECT_EQ(told_.size(), 3u);
+}
+
+TEST_F(RunTest, StopEndsItWithWhatIsKnown) {
+  int asked = 0;
+  events_.stop = [&] { return ++asked > 30 ? Stop::soon : Stop::none; };
+  const RunResult result = go({"--fault=one=endless"});
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
+  EXPECT_FALSE(result.trials[1].started);
+  EXPECT_EQ(result.exit_code(), 0);
+  EXPECT_EQ(records("end").at(0)["interrupted"], true);
+}
+
+TEST_F(RunTest, StopNowDoesNotWait) {
+  int asked = 0;
+  events_.stop = [&] { return ++asked > 40 ? Stop::now : asked > 20 ? Stop::soon : Stop::none; };
+  const RunResult result = go({"--fault=one=deaf"});
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
+}
+
+TEST_F(RunTest, StoppedBeforeAnythingDecidesNothing) {
+  events_.stop = [] { return Stop::soon; };
+  EXPECT_EQ(go({}).exit_code(), 3);
+}
+
+TEST_F(RunTest, AFullDiskEndsItAndIsTold) {
+  words_ = {};
+  Journal journal("/dev/full");
+  const std::vector<Scenario> scenarios = {scenario("one")};
+  const RunResult result = run(scenarios, options_, predictor_, journal, events_);
+  EXPECT_EQ(result.journal_failure, "/dev/full: No space left on device");
+  EXPECT_EQ(result.exit_code(), 4);
+  EXPECT_EQ(notes_.front(), "journal: /dev/full: No space left on device; the run ends here");
+}
+
+}  // namespace
+}  // namespace faultline

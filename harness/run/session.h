@@ -1,0 +1,102 @@
+// A conversation with the agent on a machine: its hello, then one slice of work after another.
+//
+// The protocol is that of agent_protocol.h. Whatever the machine does (dies, goes silent, says nonsense),
+// a slice ends with a value that says so.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "harness/agent_protocol.h"
+#include "harness/run/machine.h"
+
+namespace faultline {
+
+// How urgently the person wants it to end: none; after what is running; at once.
+enum class Stop { none, soon, now };
+using StopAsked = std::function<Stop()>;
+
+// The target with this name in a hello, or null.
+const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::string& name);
+
+// The machine did not come up. `words` is the last of what it said.
+struct StartFailure : std::runtime_error {
+  StartFailure(const std::string& message, std::vector<std::string> last)
+      : std::runtime_error(message), words(std::move(last)) {}
+  std::vector<std::string> words;
+};
+
+class Session {
+ public:
+  struct Patience {
+    // Without any sign of life (a line on the stream, the console or stderr) for this long, a start has
+    // failed. A machine that is being built for the first time says so all the time.
+    std::chrono::seconds start{120};
+    // A slice has gone silent after four deadlines (a hang takes the agent some to be sure of) and this.
+    std::chrono::milliseconds grace{30'000};
+  };
+  // Starts the machine and waits for its hello. `status` gets the last line it said meanwhile.
+  // Throws StartFailure.
+  Session(const Machine::Spec& spec, const Patience& patience, const StopAsked& stop,
+          const std::function<void(const std::string&)>& status);
+  ~Session();
+
+  const agent::HelloEvent& hello() const { return hello_; }
+  Machine& machine() { return machine_; }
+
+  struct Slice {
+    std::string target;
+    std::string text;
+    std::string file;
+    RunPlan plan;
+    std::optional<std::chrono::steady_clock::time_point> until;  // stop is sent then
+    bool crash = false;  // for tests: the kernel's crash key is pressed after the first batch
+  };
+
+  // Called as things arrive. Each may be empty.
+  struct Handlers {
+    std::function<void(const std::string& line)> raw;  // before the event's own handler
+    std::function<void(const Batch&)> batch;
+    std::function<void(const std::vector<std::string>& lines)> health;
+    std::function<void(const Hang&)> hang;
+    std::function<void(const std::string& message)> error;
+    std::function<void()> tick;  // several times a second
+  };
+
+  struct Ended {
+    enum class Kind {
+      done,         // the agent finished, or stopped when asked to
+      skipped,      // the agent says that the target cannot
+      stuck,        // a hang that the machine cannot get out of: it needs a restart
+      gone,         // the stream ended: the machine died
+      silent,       // nothing for too long
+      garbage,      // not the protocol
+      interrupted,  // Stop::now, or the agent did not stop when asked to
+    };
+    Kind kind = Kind::done;
+    std::string message;
+  };
+  Ended run(const Slice& slice, const Handlers& handlers, const StopAsked& stop);
+
+  // Whether another slice can be run: not after stuck, gone, silent, garbage or interrupted.
+  bool usable() const { return usable_; }
+
+ private:
+  std::optional<Ended> take(const agent::Event& event, const std::string& line, const Handlers& handlers);
+  Ended finish(Ended::Kind kind, const std::string& message);
+  agent::HelloEvent wait_for_hello(const Patience& patience, const StopAsked& stop,
+                                   const std::function<void(const std::string&)>& status);
+
+  Machine machine_;
+  agent::HelloEvent hello_;
+  Patience patience_;
+  std::uint64_t id_ = 0;
+  bool usable_ = true;
+};
+
+}  // namespace faultline

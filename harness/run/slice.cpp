@@ -1,0 +1,94 @@
+#include "harness/run/slice.h"
+
+#include <algorithm>
+
+namespace faultline {
+namespace {
+
+using std::chrono::steady_clock;
+
+// A batch that does not fit the schema is the bench's fault: it must not become an outcome.
+bool fits(const Batch& batch, const Trial& trial) {
+  return std::all_of(batch.outcomes.begin(), batch.outcomes.end(), [&](const SeenOutcome& seen) {
+    return seen.texts.size() == trial.allowed.schema.size();
+  });
+}
+
+void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& trial) {
+  if (!fits(batch, trial)) {
+    if (trial.error.empty()) trial.error = "the agent's outcomes do not fit the scenario's observables";
+    return;
+  }
+  for (const SeenOutcome& seen : batch.outcomes) {
+    Tally& tally = trial.seen[seen.texts];
+    if (tally.count == 0) tally = {0, seed, seen.first, batch.parameters.seed, batch.parameters.cpus, line};
+    tally.count += seen.count;
+  }
+  trial.iterations += batch.count;
+}
+
+std::string thread_line(const ThreadPlace& place) {
+  std::string line = place.thread + ": " + (place.statement.empty() ? "done" : place.statement);
+  if (!place.state.empty()) line += ", state " + place.state;
+  if (!place.wchan.empty() && place.wchan != "0") line += ", in " + place.wchan;
+  for (const std::string& frame : place.stack) line += "\n    " + frame;
+  return line;
+}
+
+void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
+  if (hang.slow) {
+    trial.slow++;
+    return;
+  }
+  const std::string where = "iteration " + std::to_string(hang.iteration) + " (seed " + std::to_string(seed) + ")";
+  if (!trial.hang.empty()) return;
+  trial.hang = where + " hangs" + (hang.stuck ? ", and survives SIGKILL" : "");
+  for (const ThreadPlace& place : hang.threads) trial.threads.push_back(thread_line(place));
+}
+
+// The machine died or went silent: its last words tell why, and whether the kernel saw it coming.
+void add_loss(Machine& machine, std::uint64_t mark, const std::string& how, Trial& trial) {
+  trial.machines_lost++;
+  trial.lost = how;
+  trial.words = machine.console_since(mark);
+  if (!trial.health.empty()) return;
+  // The report begins at the first splat, however much came after it.
+  const std::vector<std::string> all = machine.console_since(mark, 5000);
+  const auto first = std::find_if(all.begin(), all.end(), is_splat);
+  trial.health.assign(first, first + std::min<std::ptrdiff_t>(40, all.end() - first));
+}
+
+}  // namespace
+
+Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& trial, const SliceEvents& events) {
+  using Kind = Session::Ended::Kind;
+  const std::uint64_t mark = session.machine().console_size();
+  const auto start = steady_clock::now();
+  const std::uint64_t seed = slice.plan.seed;
+  std::uint64_t journal_line = 0;
+  Session::Handlers handlers;
+  if (events.raw) handlers.raw = [&](const std::string& line) { journal_line = events.raw(line); };
+  handlers.tick = events.tick;
+  handlers.batch = [&](const Batch& batch) { add(batch, seed, journal_line, trial); };
+  handlers.health = [&](const std::vector<std::string>& lines) {
+    trial.health.insert(trial.health.end(), lines.begin(), lines.end());
+  };
+  handlers.hang = [&](const Hang& hang) { add(hang, seed, trial); };
+  handlers.error = [&](const std::string& message) {
+    if (trial.error.empty()) trial.error = message;
+  };
+  const Session::Ended ended = session.run(slice, handlers, events.stop);
+  trial.seconds += std::chrono::duration<double>(steady_clock::now() - start).count();
+  switch (ended.kind) {
+    case Kind::done:
+    case Kind::interrupted:
+    case Kind::stuck: break;
+    case Kind::skipped: trial.skipped = ended.message; break;
+    case Kind::garbage: trial.error = "not the agent's protocol: " + ended.message; break;
+    case Kind::gone:
+    case Kind::silent: add_loss(session.machine(), mark, ended.message, trial); break;
+  }
+  return ended;
+}
+
+}  // namespace faultline

@@ -1,0 +1,77 @@
+// A trial: what one scenario showed on one target in a run. A plain value; reports are made from it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/allowed.h"
+#include "harness/outcome.h"
+#include "harness/program.h"
+#include "harness/run/verdict.h"
+
+namespace faultline {
+
+struct Scenario {
+  std::string file;  // as the person named it, for messages and for the command that shows it again
+  std::string text;
+  Program program;
+};
+
+// How often an outcome was seen, and where it was seen first.
+struct Tally {
+  std::uint64_t count = 0;
+  std::uint64_t seed = 0;        // of the slice
+  std::uint64_t iteration = 0;   // of the slice
+  std::uint64_t batch_seed = 0;  // what the batch's parameters were drawn from
+  std::vector<int> cpus;         // where its threads ran; -1 for free
+  std::uint64_t line = 0;        // of the journal, which has all its parameters; 0: not journalled
+};
+
+struct Trial {
+  std::string file;
+  std::string target;  // "lab:dmirror"
+  std::string kernel;  // "6.1.158"; empty when no machine came up
+  Program program;
+  Allowed allowed;  // as the target can see it
+  std::map<Outcome, Tally> seen;
+  std::uint64_t iterations = 0;
+  double seconds = 0;
+  std::uint64_t seed = 0;
+  bool started = false;  // false: it never ran (the run was interrupted first)
+
+  // What else happened, each with words for a person.
+  std::string skipped;       // why
+  std::string undecided;     // why nothing can be said
+  std::string error;         // of the bench
+  std::vector<std::string> health;   // lines of the kernel log
+  std::string hang;                  // "iteration 17: ..."
+  std::vector<std::string> threads;  // where they were
+  std::uint64_t slow = 0;            // iterations past their deadline on a machine too slow to tell a hang
+  std::string lost;                  // how the machine died
+  std::vector<std::string> words;    // its last ones
+  int machines_lost = 0;
+  bool given_up = false;  // not run further, after the machine was lost again
+};
+
+// The worst that happened; `forbidden` first, since it names an outcome.
+Verdict verdict(const Trial& trial);
+// One line: why it is not plain agreement; empty for agree.
+std::string reason(const Trial& trial);
+
+// The outcomes that make it forbidden (or inconclusive, where the prediction is incomplete).
+std::vector<Outcome> not_allowed(const Trial& trial);
+// How many of the allowed outcomes were seen.
+std::size_t allowed_seen(const Trial& trial);
+
+// Counts of outcomes for which a claim's condition holds and does not; empty when the target cannot
+// observe what it is about.
+struct ClaimCount {
+  std::uint64_t holds = 0;
+  std::uint64_t fails = 0;
+};
+std::optional<ClaimCount> count(const Claim& claim, const Trial& trial);
+
+}  // namespace faultline

@@ -1,0 +1,142 @@
+#include "harness/run/verdict.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace faultline {
+
+const char* verdict_text(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::agree: return "agree";
+    case Verdict::forbidden: return "forbidden";
+    case Verdict::health: return "health";
+    case Verdict::hang: return "hang";
+    case Verdict::lost: return "lost";
+    case Verdict::skipped: return "skipped";
+    case Verdict::inconclusive: return "inconclusive";
+    case Verdict::error: return "error";
+  }
+  return "?";
+}
+
+Allowed project(const Allowed& allowed, const Program& program, const Sight& sight) {
+  Allowed result = allowed;
+  result.schema = schema(program, sight);
+  if (result.schema.size() == allowed.schema.size()) return result;
+  std::vector<std::size_t> kept;
+  std::size_t next = 0;
+  // Both schemas have the same order, so one pass finds the kept ones.
+  for (const Observable& observable : result.schema) {
+    while (next < allowed.schema.size() &&
+           (allowed.schema[next].kind != observable.kind || allowed.schema[next].key != observable.key))
+      ++next;
+    if (next == allowed.schema.size()) break;
+    kept.push_back(next++);
+  }
+  std::set<Outcome> outcomes;
+  for (const Outcome& outcome : allowed.outcomes) {
+    Outcome seen;
+    seen.reserve(kept.size());
+    for (std::size_t index : kept) seen.push_back(outcome.at(index));
+    outcomes.insert(std::move(seen));
+  }
+  result.outcomes.assign(outcomes.begin(), outcomes.end());
+  return result;
+}
+
+namespace {
+
+std::vector<std::size_t> differences(const Outcome& a, const Outcome& b) {
+  std::vector<std::size_t> result;
+  const std::size_t size = std::max(a.size(), b.size());
+  for (std::size_t i = 0; i < size; ++i)
+    if (i >= a.size() || i >= b.size() || a[i] != b[i]) result.push_back(i);
+  return result;
+}
+
+}  // namespace
+
+std::optional<std::size_t> allowed_by(const Allowed& allowed, const Outcome& seen) {
+  if (seen.size() != allowed.schema.size()) return std::nullopt;
+  const auto same = std::lower_bound(allowed.outcomes.begin(), allowed.outcomes.end(), seen);
+  if (same != allowed.outcomes.end() && *same == seen) return same - allowed.outcomes.begin();
+  std::optional<std::size_t> best;
+  std::size_t fewest = 0;
+  for (std::size_t i = 0; i < allowed.outcomes.size(); ++i) {
+    if (!at_or_below(allowed.schema, seen, allowed.outcomes[i])) continue;
+    const std::size_t count = differences(seen, allowed.outcomes[i]).size();
+    if (!best || count < fewest) best = i, fewest = count;
+  }
+  return best;
+}
+
+std::optional<Nearest> nearest_allowed(const Allowed& allowed, const Outcome& seen) {
+  std::optional<Nearest> best;
+  for (std::size_t i = 0; i < allowed.outcomes.size(); ++i) {
+    std::vector<std::size_t> differs = differences(seen, allowed.outcomes[i]);
+    if (!best || differs.size() < best->differs.size()) best = Nearest{i, std::move(differs)};
+  }
+  return best;
+}
+
+Verdict judge(const Allowed& allowed, std::span<const Outcome> seen) {
+  const bool all = std::all_of(seen.begin(), seen.end(),
+                               [&](const Outcome& outcome) { return allowed_by(allowed, outcome).has_value(); });
+  if (!all) return allowed.complete ? Verdict::forbidden : Verdict::inconclusive;
+  return seen.empty() ? Verdict::inconclusive : Verdict::agree;
+}
+
+ClaimCheck check_claim(const Claim& claim, const Allowed& allowed) {
+  // Every execution runs into a known bug: anything would hold.
+  if (allowed.outcomes.empty()) return {ClaimState::undecided, std::nullopt};
+  // `never` fails on an outcome that has it, `always` on one that has it not.
+  if (claim.kind != Claim::Kind::sometimes) {
+    const bool wanted = claim.kind == Claim::Kind::never;
+    for (const Outcome& outcome : allowed.outcomes)
+      if (holds(claim.condition, allowed.schema, outcome) == wanted) return {ClaimState::refuted, outcome};
+    return {allowed.complete ? ClaimState::holds : ClaimState::undecided, std::nullopt};
+  }
+  for (const Outcome& outcome : allowed.outcomes)
+    if (holds(claim.condition, allowed.schema, outcome)) return {ClaimState::holds, std::nullopt};
+  return {allowed.complete ? ClaimState::refuted : ClaimState::undecided, std::nullopt};
+}
+
+int exit_code(const std::map<std::string, std::vector<Verdict>>& by_target) {
+  bool found = false;
+  bool bench = false;
+  bool undecided = by_target.empty();
+  for (const auto& [target, verdicts] : by_target) {
+    bool decided = false;
+    for (Verdict verdict : verdicts) {
+      switch (verdict) {
+        case Verdict::agree: decided = true; break;
+        case Verdict::forbidden:
+        case Verdict::health:
+        case Verdict::hang:
+        case Verdict::lost: found = decided = true; break;
+        case Verdict::skipped: break;
+        case Verdict::inconclusive: undecided = true; break;
+        case Verdict::error: bench = true; break;
+      }
+    }
+    if (!decided) undecided = true;
+  }
+  if (found) return exits::found;
+  if (bench) return exits::bench;
+  return undecided ? exits::undecided : exits::agree;
+}
+
+const char* exit_reason(int code) {
+  switch (code) {
+    case exits::agree: return "0: all agree";
+    case exits::found: return "1: something was found";
+    case exits::usage: return "2: bad usage or input";
+    case exits::undecided: return "3: nothing could be decided, or not everything";
+    case exits::bench: return "4: the bench itself failed";
+    case exits::bisect_skip: return "125: could not be tested (--bisect)";
+  }
+  return "?";
+}
+
+}  // namespace faultline
