@@ -10,12 +10,6 @@ namespace {
 
 constexpr std::uint64_t some = 50;
 
-void expect_clean(const Seen& seen, std::uint64_t iterations) {
-  EXPECT_EQ(seen.errors, std::vector<std::string>{});
-  EXPECT_TRUE(seen.hangs.empty());
-  EXPECT_EQ(seen.iterations, iterations);
-}
-
 TEST(Operations, LoadsAndStores) {
   const Seen seen = run_text(R"(scenario s
 process P

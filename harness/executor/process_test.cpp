@@ -14,13 +14,6 @@
 namespace faultline {
 namespace {
 
-void expect_clean(const Seen& seen, std::uint64_t iterations) {
-  EXPECT_EQ(seen.errors, std::vector<std::string>{});
-  EXPECT_TRUE(seen.hangs.empty());
-  EXPECT_EQ(seen.iterations, iterations);
-  EXPECT_TRUE(children_of(getpid()).empty()) << "a run leaves nothing behind";
-}
-
 std::uint64_t rounds(std::uint64_t wanted) {
   // 100,000 where somebody asks for it; a test run of all the day's changes has no time for that.
   const char* factor = getenv("FAULTLINE_TEST_ROUNDS");

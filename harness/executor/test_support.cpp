@@ -1,9 +1,13 @@
 #include "harness/executor/test_support.h"
 
-#include "harness/executor/access.h"
-#include "harness/language/parser.h"
-
 #include <errno.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "harness/executor/access.h"
+#include "harness/executor/process_watch.h"
+#include "harness/language/parser.h"
 
 // ThreadSanitizer gives up on threads that are made after a fork unless it is told not to, and lets an
 // _exit() sleep for a second so that other threads may race with it.
@@ -86,6 +90,13 @@ Seen run_text(const std::string& text, std::uint64_t iterations) {
   plan.iterations = iterations;
   plan.deadline_ms = 30'000;  // test machines are slow, and sanitizers slower
   return run_text(text, target, plan);
+}
+
+void expect_clean(const Seen& seen, std::uint64_t iterations) {
+  EXPECT_EQ(seen.errors, std::vector<std::string>{});
+  EXPECT_TRUE(seen.hangs.empty());
+  EXPECT_EQ(seen.iterations, iterations);
+  EXPECT_TRUE(children_of(getpid()).empty()) << "a run leaves nothing behind";
 }
 
 }  // namespace faultline

@@ -47,4 +47,7 @@ Seen run_text(const std::string& text, Target& target, const RunPlan& plan, Fram
 // On a CpuTarget.
 Seen run_text(const std::string& text, std::uint64_t iterations);
 
+// So many iterations, nothing said but their outcomes, and no process left behind.
+void expect_clean(const Seen& seen, std::uint64_t iterations);
+
 }  // namespace faultline
