@@ -199,7 +199,7 @@ def test_interrupt(folder):
     wait_for(folder / "j.jsonl", "batch")
     run.send_signal(signal.SIGINT)
     out, _ = run.communicate(timeout=20)
-    assert run.returncode == 0
+    assert run.returncode == 3
     assert "Interrupted: 1 trial did not run" in out
     assert journal(folder / "j.jsonl")[-1]["ev"] == "end"
 

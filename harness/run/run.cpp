@@ -370,8 +370,8 @@ RunResult Runner::go() {
 int RunResult::exit_code() const {
   std::map<std::string, std::vector<Verdict>> by_target;
   for (const Trial& trial : trials) {
-    if (trial.started) by_target[trial.target].push_back(verdict(trial));
-    else if (!interrupted) by_target[trial.target];
+    // What an interrupt kept from running was not decided: a night that was cut short is not "all agree".
+    by_target[trial.target].push_back(trial.started ? verdict(trial) : Verdict::inconclusive);
   }
   if (!journal_failure.empty()) by_target["journal"].push_back(Verdict::error);
   return faultline::exit_code(by_target);

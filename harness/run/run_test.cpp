@@ -233,7 +233,7 @@ TEST_F(RunTest, StopEndsItWithWhatIsKnown) {
   EXPECT_TRUE(result.interrupted);
   EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
   EXPECT_FALSE(result.trials[1].started);
-  EXPECT_EQ(result.exit_code(), 0);
+  EXPECT_EQ(result.exit_code(), 3);
   EXPECT_EQ(records("end").at(0)["interrupted"], true);
 }
 
