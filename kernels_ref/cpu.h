@@ -29,19 +29,13 @@ struct Shape {
   Slot before(Slot s) const { return s > 0 && region_of[s - 1] == region_of[s] ? s - 1 : -1; }
 };
 
-// A whole state: what the explorer saves, hashes and restores.
-struct State {
-  World world;
-  std::array<Suspension, max_threads> suspension;
-  std::array<FrameStack, max_threads> stack;
-};
-
 struct Cpu {
   const Shape* shape;
-  State* state;
+  World* memory;
+  Suspension* place;
   int thread;
 
-  World& world() const { return state->world; }
+  World& world() const { return *memory; }
   const Thread& program_thread() const { return shape->program->threads[thread]; }
   int process() const { return program_thread().process; }
   ThreadState& self() const { return world().thread[thread]; }
@@ -50,10 +44,10 @@ struct Cpu {
   void meets(KnownBug bug) const { world().known_bugs |= 1u << static_cast<int>(bug); }
   void breaks(Broken broken) const { world().broken |= 1u << static_cast<int>(broken); }
 
-  Step step(const char* label) const { return {&state->suspension[thread], label}; }
+  Step step(const char* label) const { return {place, label}; }
   template <typename Condition>
   Until<Condition> until(const char* label, Condition condition) const {
-    return {&state->suspension[thread], label, condition};
+    return {place, label, condition};
   }
   // A step that the kernel may take in several ways.
   auto choose(const char* label, int ways) const {

@@ -1,196 +1,234 @@
 #include "kernels_ref/explorer.h"
 
 #include <tsl/robin_set.h>
-#include <xxhash.h>
 
-#include "kernels_ref/thread.h"
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
 
 namespace faultline::ref {
 
 namespace {
 
-struct Hash128 {
-  std::uint64_t low, high;
-  friend bool operator==(const Hash128&, const Hash128&) = default;
-};
 struct HashOfHash {
   std::size_t operator()(const Hash128& h) const { return h.low; }
 };
 
-struct Choice {
-  std::uint8_t thread;
-  std::uint8_t way;
-};
-
-// The state that threads run in, at one address for the whole exploration.
-class Machine {
+// The states seen, in parts so that workers seldom wait for each other.
+class Seen {
  public:
-  Machine(const Shape& shape, const std::function<void(World&)>& start)
-      : shape_(shape), state_(std::make_unique<State>()), threads_(static_cast<int>(shape.program->threads.size())) {
-    start(state_->world);
-    for (int t = 0; t < threads_; ++t) {
-      current_stack = &state_->stack[t];
-      void* outermost = thread_main(Cpu{&shape_, state_.get(), t}).release();
-      state_->suspension[t].leaf = outermost;
-      resume({static_cast<std::uint8_t>(t), 0});  // to its first suspension
-    }
-  }
-
-  World& world() { return state_->world; }
-
-  void resume(Choice choice) {
-    current_stack = &state_->stack[choice.thread];
-    Suspension& s = state_->suspension[choice.thread];
-    s.chosen = choice.way;
-    const auto leaf = std::coroutine_handle<>::from_address(s.leaf);
-    s.leaf = nullptr;  // stays so when the thread ends
-    leaf.resume();
-  }
-
-  // Every way in which some thread can go on.
-  void choices(std::vector<Choice>& out) const {
-    out.clear();
-    for (int t = 0; t < threads_; ++t) {
-      const Suspension& s = state_->suspension[t];
-      if (!s.leaf) continue;
-      const int ways = s.alternatives ? s.alternatives(s.condition) : 1;
-      for (int w = 0; w < ways; ++w) out.push_back({static_cast<std::uint8_t>(t), static_cast<std::uint8_t>(w)});
-    }
-  }
-
-  // A thread that has not come to the end of its statements, in a state where nobody can go on.
-  bool someone_waits() const {
-    for (int t = 0; t < threads_; ++t)
-      if (state_->suspension[t].leaf && state_->world.thread[t].life == ThreadState::Life::running) return true;
-    return false;
-  }
-
-  void save(std::vector<std::byte>& out) {
-    out.clear();
-    for (Suspension& s : state_->suspension) s.chosen = 0;
-    append(out, &state_->world, sizeof state_->world);
-    append(out, state_->suspension.data(), sizeof(Suspension) * threads_);
-    for (int t = 0; t < threads_; ++t) {
-      append(out, &state_->stack[t].used, sizeof state_->stack[t].used);
-      append(out, state_->stack[t].bytes, state_->stack[t].used);
-    }
-  }
-
-  void restore(const std::vector<std::byte>& in) {
-    const std::byte* at = in.data();
-    const auto take = [&at](void* to, std::size_t size) {
-      std::memcpy(to, at, size);
-      at += size;
-    };
-    take(&state_->world, sizeof state_->world);
-    take(state_->suspension.data(), sizeof(Suspension) * threads_);
-    for (int t = 0; t < threads_; ++t) {
-      FrameStack& stack = state_->stack[t];
-      const std::uint64_t before = stack.used;
-      take(&stack.used, sizeof stack.used);
-      take(stack.bytes, stack.used);
-      if (before > stack.used) std::memset(stack.bytes + stack.used, 0, before - stack.used);
-    }
+  bool insert(const Hash128& h) {
+    Part& part = parts_[h.high % parts_.size()];
+    const std::lock_guard lock(part.mutex);
+    return part.set.insert(h).second;
   }
 
  private:
-  static void append(std::vector<std::byte>& out, const void* from, std::size_t size) {
-    const auto* bytes = static_cast<const std::byte*>(from);
-    out.insert(out.end(), bytes, bytes + size);
-  }
-
-  const Shape& shape_;
-  std::unique_ptr<State> state_;
-  int threads_;
+  struct alignas(64) Part {
+    std::mutex mutex;
+    tsl::robin_set<Hash128, HashOfHash> set;
+  };
+  std::array<Part, 64> parts_;
 };
 
-Hash128 hash(const std::vector<std::byte>& bytes) {
-  const XXH128_hash_t h = XXH3_128bits(bytes.data(), bytes.size());
-  return {h.low64, h.high64};
-}
+// An untried branch: the choices from the start, and those that are left where they lead.
+struct Branch {
+  std::vector<Choice> path;
+  std::vector<Choice> choices;
+};
 
-// Outside an invalidation an entry of the device maps the frame of the CPU's entry, and is writable only
-// if that one is. (While a page migrates, its device entry is the migration's business.)
-bool device_entries_agree(const World& w, int slots) {
-  for (MmId m = 0; m < max_mms; ++m) {
-    if (!w.mirror[m].files || w.mm[m].invalidating) continue;
-    for (Slot s = 0; s < slots; ++s) {
-      const DeviceEntry& e = w.mirror[m].entry[s];
-      const Pte& pte = w.mm[m].pte[s];
-      if (!e.valid() || pte.kind == Pte::Kind::migration) continue;
-      if (e.frame == zero_page ? pte.kind != Pte::Kind::zero : pte.frame != e.frame) {
-        // A migration of a page that was not there: the device's entry comes before the CPU's knows.
-        if (pte.kind == Pte::Kind::device || (e.frame != zero_page && w.frame[e.frame].kind == Frame::Kind::device))
-          continue;
-        return false;
-      }
-      if (e.writable && !pte.writable) return false;
+// What the workers share.
+struct Search {
+  const Subject& subject;
+  const Limits& limits;
+  const std::function<void(const void*, bool)>& at_end;
+  Seen seen;
+  std::atomic<std::uint64_t> states = 0;
+  std::atomic<std::uint64_t> ends = 0;
+  std::atomic<std::uint64_t> deepest = 0;
+  std::atomic<bool> stop = false;
+  std::atomic<int> hungry = 0;  // workers that wait for a branch
+  std::mutex end_mutex;
+  bool never_returns = false;
+  std::mutex mutex;
+  std::condition_variable more;
+  std::vector<Branch> branches;
+  int working = 0;
+
+  std::optional<Branch> next_branch() {
+    std::unique_lock lock(mutex);
+    --working;
+    ++hungry;
+    more.wait(lock, [this] { return stop || !branches.empty() || working == 0; });
+    --hungry;
+    if (stop || branches.empty()) {
+      more.notify_all();
+      return std::nullopt;
     }
+    Branch branch = std::move(branches.back());
+    branches.pop_back();
+    ++working;
+    return branch;
   }
-  return true;
-}
 
-// After these nothing is defined. (A fault on a dead mm is -EFAULT on kernels without that bug.)
-constexpr std::uint32_t undefined_bugs = ~(1u << static_cast<int>(KnownBug::dead_mm_fault));
+  void give(Branch branch) {
+    const std::lock_guard lock(mutex);
+    branches.push_back(std::move(branch));
+    more.notify_one();
+  }
+
+  void end_now() {
+    const std::lock_guard lock(mutex);
+    stop = true;
+    more.notify_all();
+  }
+};
 
 struct Node {
-  std::vector<std::byte> state;
   std::vector<Choice> choices;
   std::size_t next = 0;
+  Choice taken;  // the choice under way, and what takes it back
+  Undo undo;
 };
+
+class Worker {
+ public:
+  explicit Worker(Search& search) : search_(search), machine_(search.subject) { machine_.save_all(start_); }
+
+  // From the start state, which only one worker takes.
+  void begin() {
+    if (arrive()) walk();
+  }
+
+  void go_on(const Branch& branch) {
+    machine_.restore_all(start_);
+    for (const Choice& choice : branch.path) {
+      machine_.resume(choice);
+      search_.subject.arrive(machine_.world());
+    }
+    root_ = branch.path;
+    Node& node = push();
+    node.choices = branch.choices;
+    walk();
+  }
+
+  // Asked by the worker of the calling thread.
+  std::function<bool(std::uint64_t)> keep_going;
+
+ private:
+  Node& push() {
+    if (depth_ == path_.size()) path_.emplace_back();
+    Node& node = path_[depth_++];
+    node.next = 0;
+    std::uint64_t deepest = search_.deepest;
+    const std::uint64_t here = root_.size() + depth_;
+    while (here > deepest && !search_.deepest.compare_exchange_weak(deepest, here)) {
+    }
+    return node;
+  }
+
+  // Takes in the machine's present state; true: it is new, and its choices were pushed.
+  bool arrive() {
+    if (!search_.subject.arrive(machine_.world())) return false;
+    if (search_.limits.recognise && !search_.seen.insert(machine_.hash())) return false;
+    ++search_.states;
+    machine_.choices(choices_);
+    if (!choices_.empty()) {
+      push().choices.swap(choices_);
+      return true;
+    }
+    ++search_.ends;
+    const std::lock_guard lock(search_.end_mutex);
+    const bool waits = machine_.someone_waits();
+    search_.never_returns = search_.never_returns || waits;
+    search_.at_end(machine_.world(), waits);
+    return false;
+  }
+
+  void walk() {
+    for (std::uint64_t steps = 0; depth_ > 0; ++steps) {
+      if (search_.stop) return;
+      if (search_.states >= search_.limits.states || (keep_going && steps % 4096 == 4095 && !keep_going(search_.states)))
+        return search_.end_now();
+      if (search_.hungry > 0 && steps % 64 == 63) share();
+      Node& node = path_[depth_ - 1];
+      if (node.next == node.choices.size()) {
+        --depth_;
+        if (depth_ > 0) take_back();
+        continue;
+      }
+      node.taken = node.choices[node.next++];
+      machine_.save(node.taken.thread, node.undo);
+      machine_.resume(node.taken);
+      if (!arrive()) take_back();
+    }
+  }
+
+  void take_back() {
+    const Node& node = path_[depth_ - 1];
+    machine_.undo(node.taken.thread, node.undo);
+  }
+
+  // Gives the shallowest node's untried choices away.
+  void share() {
+    std::vector<Choice> path = root_;
+    for (std::size_t d = 0; d < depth_; ++d) {
+      Node& node = path_[d];
+      if (node.next < node.choices.size()) {
+        search_.give({path, {node.choices.begin() + static_cast<std::ptrdiff_t>(node.next), node.choices.end()}});
+        node.choices.resize(node.next);
+        return;
+      }
+      path.push_back(node.taken);
+    }
+  }
+
+  Search& search_;
+  Machine machine_;
+  std::vector<std::byte> start_;
+  std::vector<Choice> root_;  // how path_ begins
+  std::vector<Node> path_;    // grows and keeps its buffers; depth_ of them are in use
+  std::size_t depth_ = 0;
+  std::vector<Choice> choices_;
+};
+
+void help(Search& search) {
+  Worker worker(search);
+  while (const auto branch = search.next_branch()) worker.go_on(*branch);
+}
 
 }  // namespace
 
-Exploration explore(const Shape& shape, const std::function<void(World&)>& start, const Limits& limits,
-                    const std::function<void(const World&)>& at_end,
+Exploration explore(const Subject& subject, const Limits& limits,
+                    const std::function<void(const void*, bool)>& at_end,
                     const std::function<bool(std::uint64_t)>& keep_going) {
-  Exploration result;
-  Machine machine(shape, start);
-  tsl::robin_set<Hash128, HashOfHash> seen;
-  std::vector<Node> path;  // grows and keeps its buffers; `depth` of them are in use
-  std::size_t depth = 0;
-
-  // Takes in the machine's present state; pushes it when it is new and not an end.
-  const auto arrive = [&] {
-    World& w = machine.world();
-    if (!device_entries_agree(w, shape.slots)) w.broken |= 1u << static_cast<int>(Broken::stale_device_entry);
-    result.broken |= w.broken;
-    result.known_bugs |= w.known_bugs;
-    if ((w.known_bugs & undefined_bugs) || (w.broken >> static_cast<int>(Broken::tables_full) & 1)) return;
-    if (depth == path.size()) path.emplace_back();
-    Node& node = path[depth];
-    machine.save(node.state);
-    if (limits.recognise && !seen.insert(hash(node.state)).second) return;
-    ++result.states;
-    machine.choices(node.choices);
-    if (!node.choices.empty()) {
-      node.next = 0;
-      ++depth;
-      return;
+  // Below this many states another worker costs more than it brings.
+  constexpr std::uint64_t worth_sharing = 20'000;
+  Search search{.subject = subject, .limits = limits, .at_end = at_end};
+  int wanted = limits.workers > 0 ? limits.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  if (!limits.recognise) wanted = 1;
+  std::vector<std::jthread> helpers;
+  search.working = 1;
+  Worker worker(search);
+  worker.keep_going = [&](std::uint64_t states) {
+    if (states > worth_sharing && helpers.empty()) {
+      {
+        const std::lock_guard lock(search.mutex);
+        search.working += wanted - 1;
+      }
+      for (int i = 1; i < wanted; ++i) helpers.emplace_back([&search] { help(search); });
     }
-    ++result.ends;
-    if (machine.someone_waits()) result.broken |= 1u << static_cast<int>(Broken::never_returns);
-    at_end(w);
+    return !keep_going || keep_going(states);
   };
-
-  arrive();
-  std::size_t in_place = depth;  // path[in_place - 1] is the machine's state; 0: none
-  while (depth > 0) {
-    Node& node = path[depth - 1];
-    if (node.next == node.choices.size()) {
-      --depth;
-      continue;
-    }
-    if (result.states >= limits.states) return result;
-    if (keep_going && (++result.steps & 0xfff) == 0 && !keep_going(result.states)) return result;
-    if (in_place != depth) machine.restore(node.state);
-    machine.resume(node.choices[node.next++]);
-    const std::size_t before = depth;
-    arrive();
-    in_place = depth > before ? depth : 0;
-  }
-  result.complete = !(result.broken >> static_cast<int>(Broken::tables_full) & 1);
-  return result;
+  worker.begin();
+  while (const auto branch = search.next_branch()) worker.go_on(*branch);
+  helpers.clear();
+  return {.complete = !search.stop, .states = search.states, .ends = search.ends,
+          .never_returns = search.never_returns, .deepest = search.deepest};
 }
 
 }  // namespace faultline::ref

@@ -6,25 +6,23 @@
 #include <set>
 
 #include "harness/language/parser.h"
-#include "kernels_ref/predict.h"
-#include "kernels_ref/shape.h"
+#include "kernels_ref/program_subject.h"
 
-namespace faultline {
+namespace faultline::ref {
 namespace {
 
 struct Answer {
-  std::set<std::vector<std::byte>> ends;  // bytes of each end state's results and frames
-  ref::Exploration exploration;
+  std::set<std::vector<std::byte>> ends;  // bytes of each end state's World
+  Exploration exploration;
 };
 
-Answer explore_all(const Program& program, bool recognise) {
-  const ref::Shape shape = ref::make_shape(program, {});
+Answer explore_all(const Program& program, const Limits& limits) {
+  const ProgramSubject subject(make_shape(program, {}));
   Answer answer;
-  answer.exploration = ref::explore(
-      shape, [&](ref::World& w) { ref::start(shape, w); }, {.recognise = recognise}, [&](const ref::World& w) {
-        const auto* from = reinterpret_cast<const std::byte*>(&w);
-        answer.ends.emplace(from, from + sizeof w);
-      });
+  answer.exploration = explore(subject, limits, [&](const void* world, bool) {
+    const auto* from = static_cast<const std::byte*>(world);
+    answer.ends.emplace(from, from + sizeof(World));
+  });
   return answer;
 }
 
@@ -41,21 +39,46 @@ process C
   r0 = load a[1]
 )";
 
+constexpr const char* crowd = R"(scenario crowd
+  "fork and an unmap against two threads of a device, two pages"
+device d: recoverable
+process P
+  a: 2 pages anon rw = 0
+thread P.gpu on d
+  store a[1] 1
+  load a[0]
+thread P.gpu2 on d
+  store a[0] 2
+  load a[1]
+thread P.cpu
+  fork C
+  munmap a[0]
+process C
+  r0 = load a[1]
+)";
+
 TEST(Explorer, RecognisingStatesKeepsEveryEnd) {
   const Program program = parse(fork_trial, "trial");
-  const Answer with = explore_all(program, true), without = explore_all(program, false);
+  const Answer with = explore_all(program, {}), without = explore_all(program, {.recognise = false});
   EXPECT_TRUE(with.exploration.complete);
   EXPECT_TRUE(without.exploration.complete);
   EXPECT_EQ(with.ends, without.ends);
   EXPECT_LT(with.exploration.states * 10, without.exploration.states);
 }
 
-TEST(Explorer, GivesTheSameAnswerTwice) {
-  const Program program = parse(fork_trial, "trial");
-  const Answer first = explore_all(program, true), second = explore_all(program, true);
-  EXPECT_EQ(first.exploration.states, second.exploration.states);
-  EXPECT_EQ(first.ends, second.ends);
+TEST(Explorer, GivesTheSameAnswerWhateverTheNumberOfWorkers) {
+  const Program program = parse(crowd, "trial");
+  const Answer one = explore_all(program, {.workers = 1}), three = explore_all(program, {.workers = 3});
+  EXPECT_GT(one.exploration.states, 50'000u);  // enough that the others get work
+  EXPECT_EQ(one.exploration.states, three.exploration.states);
+  EXPECT_EQ(one.exploration.ends, three.exploration.ends);
+  EXPECT_EQ(one.ends, three.ends);
+}
+
+TEST(Explorer, ABudgetMakesItIncomplete) {
+  const Answer some = explore_all(parse(fork_trial, "trial"), {.states = 20});
+  EXPECT_FALSE(some.exploration.complete);
 }
 
 }  // namespace
-}  // namespace faultline
+}  // namespace faultline::ref

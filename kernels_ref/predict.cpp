@@ -4,7 +4,7 @@
 #include <set>
 
 #include "kernels_ref/explorer.h"
-#include "kernels_ref/shape.h"
+#include "kernels_ref/program_subject.h"
 
 namespace faultline {
 
@@ -119,32 +119,37 @@ class Texts {
   const Program& program_;
 };
 
+Outcome outcome_of(const Shape& shape, const World& world, const std::vector<Observable>& schema) {
+  const Texts texts(shape, world);
+  Outcome outcome;
+  for (const Observable& o : schema) outcome.push_back(texts.of(o));
+  return outcome;
+}
+
 }  // namespace
 
 Allowed predict(const Program& program, const Facets& facets, const Budget& budget,
                 const std::function<bool(std::uint64_t)>& keep_going) {
   const auto began = std::chrono::steady_clock::now();
-  const Shape shape = make_shape(program, facets);
+  const ProgramSubject subject(make_shape(program, facets));
   Allowed allowed;
   allowed.schema = schema(program);
   std::set<Outcome> outcomes;
-  const auto at_end = [&](const World& world) {
-    const Texts texts(shape, world);
-    Outcome outcome;
-    for (const Observable& o : allowed.schema) outcome.push_back(texts.of(o));
-    outcomes.insert(std::move(outcome));
+  const auto at_end = [&](const void* world, bool) {
+    outcomes.insert(outcome_of(subject.shape(), *static_cast<const World*>(world), allowed.schema));
   };
-  const Exploration e = explore(
-      shape, [&shape](World& w) { start(shape, w); }, {.states = budget.states}, at_end, keep_going);
+  const Exploration e = explore(subject, {.states = budget.states, .workers = budget.workers}, at_end, keep_going);
+  std::uint32_t broken = subject.broken();
+  if (e.never_returns) broken |= 1u << static_cast<int>(Broken::never_returns);
   allowed.outcomes.assign(outcomes.begin(), outcomes.end());
-  allowed.complete = e.complete;
+  allowed.complete = e.complete && !(broken >> static_cast<int>(Broken::tables_full) & 1);
   allowed.states = e.states;
   allowed.executions = e.ends;
   for (int b = 0; b < static_cast<int>(KnownBug::count_); ++b)
-    if (e.known_bugs >> b & 1) allowed.known_bugs.push_back(known_bug_name(b));
+    if (subject.known_bugs() >> b & 1) allowed.known_bugs.push_back(known_bug_name(b));
   for (int b = 0; b < static_cast<int>(Broken::count_); ++b)
-    if (e.broken >> b & 1) allowed.findings.push_back(finding_text(b));
-  if (e.complete && e.ends == 0 && e.known_bugs == 0) allowed.findings.push_back("no execution comes to an end");
+    if (broken >> b & 1) allowed.findings.push_back(finding_text(b));
+  if (e.complete && e.ends == 0 && allowed.known_bugs.empty()) allowed.findings.push_back("no execution comes to an end");
   allowed.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return allowed;
 }

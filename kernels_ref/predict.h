@@ -17,6 +17,7 @@ struct Facets {
 
 struct Budget {
   std::uint64_t states = 20'000'000;
+  int workers = 0;  // 0: one for each core
 };
 
 // Explores `program` exhaustively, or until the budget ends or `keep_going(states)` is false (asked every

@@ -42,12 +42,10 @@ Shape make_shape(const Program& program, const Facets& facets) {
 }
 
 void start(const Shape& shape, World& w) {
-  State state;  // map_pages and its like want a Cpu; only the World of this one is used
-  state.world = w;
   const Program& program = *shape.program;
   for (std::size_t p = 0; p < program.processes.size(); ++p) {
     if (program.processes[p].parent >= 0) continue;
-    ProcessState& process = state.world.process[p];
+    ProcessState& process = w.process[p];
     process.life = ProcessState::Life::alive;
     process.started = 1;
     int first_thread = 0;
@@ -57,8 +55,8 @@ void start(const Shape& shape, World& w) {
       first_thread = static_cast<int>(t);
     }
     const MmId mm = static_cast<MmId>(p);
-    state.world.mm[mm].users = process.threads;
-    const Cpu cpu{&shape, &state, first_thread};
+    w.mm[mm].users = process.threads;
+    const Cpu cpu{&shape, &w, nullptr, first_thread};
     for (std::size_t r = 0; r < program.regions.size(); ++r) {
       const Region& region = program.regions[r];
       if (region.owner != mm || region.backing == Backing::none) continue;
@@ -71,14 +69,14 @@ void start(const Shape& shape, World& w) {
         const FrameId f = alloc_frame(cpu, shared ? Frame::Kind::shared : Frame::Kind::anon, contents);
         Pte pte = page_pte(f, region.protection.write);
         pte.protnone = !region.protection.read && !region.protection.write;
-        set_pte(state.world, mm, s, pte);
+        set_pte(w, mm, s, pte);
         if (shared) {
-          const VmaPage& vma = state.world.mm[mm].vma[s];
-          state.world.object[vma.object].frame[vma.object_page] = static_cast<std::uint8_t>(f);
-          get_ref(state.world, f);
+          const VmaPage& vma = w.mm[mm].vma[s];
+          w.object[vma.object].frame[vma.object_page] = static_cast<std::uint8_t>(f);
+          get_ref(w, f);
         } else {
-          state.world.frame[f].exclusive = 1;
-          state.world.mm[mm].vma[s].account = VmaPage::Account::yes;  // populated before it was protected
+          w.frame[f].exclusive = 1;
+          w.mm[mm].vma[s].account = VmaPage::Account::yes;  // populated before it was protected
           prepare_anon_vma(cpu, mm, s);
         }
       }
@@ -86,11 +84,10 @@ void start(const Shape& shape, World& w) {
     if (shape.opens_first[p]) {
       process.descriptors = static_cast<std::uint8_t>(1 << p);
       if (shape.device_class == DeviceClass::shares_cpu_tables) continue;
-      state.world.mm[mm].notifiers = 1;
-      state.world.mirror[mm].files = 1;
+      w.mm[mm].notifiers = 1;
+      w.mirror[mm].files = 1;
     }
   }
-  w = state.world;
 }
 
 }  // namespace faultline::ref

@@ -1,0 +1,57 @@
+#include "kernels_ref/program_subject.h"
+
+#include "kernels_ref/thread.h"
+
+namespace faultline::ref {
+
+namespace {
+
+// Outside an invalidation an entry of the device maps the frame of the CPU's entry, and is writable only
+// if that one is. (While a page migrates, its device entry is the migration's business.)
+bool device_entries_agree(const World& w, int slots) {
+  for (MmId m = 0; m < max_mms; ++m) {
+    if (!w.mirror[m].files || w.mm[m].invalidating) continue;
+    for (Slot s = 0; s < slots; ++s) {
+      const DeviceEntry& e = w.mirror[m].entry[s];
+      const Pte& pte = w.mm[m].pte[s];
+      if (!e.valid() || pte.kind == Pte::Kind::migration) continue;
+      if (e.frame == zero_page ? pte.kind != Pte::Kind::zero : pte.frame != e.frame) {
+        // A migration of a page that was not there: the device's entry comes before the CPU's knows.
+        if (pte.kind == Pte::Kind::device || (e.frame != zero_page && w.frame[e.frame].kind == Frame::Kind::device))
+          continue;
+        return false;
+      }
+      if (e.writable && !pte.writable) return false;
+    }
+  }
+  return true;
+}
+
+// After these nothing is defined. (A fault on a dead mm is -EFAULT on kernels without that bug.)
+constexpr std::uint32_t undefined_bugs = ~(1u << static_cast<int>(KnownBug::dead_mm_fault));
+
+constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broken); }
+
+}  // namespace
+
+int ProgramSubject::threads() const { return static_cast<int>(shape_.program->threads.size()); }
+
+void ProgramSubject::start(void* world) const { ref::start(shape_, *new (world) World); }
+
+Task<void> ProgramSubject::thread(void* world, Suspension* place, int thread) const {
+  return thread_main(Cpu{&shape_, static_cast<World*>(world), place, thread});
+}
+
+bool ProgramSubject::arrive(void* world) const {
+  World& w = *static_cast<World*>(world);
+  if (!device_entries_agree(w, shape_.slots)) w.broken |= bit(Broken::stale_device_entry);
+  if (w.broken) broken_ |= w.broken;
+  if (w.known_bugs) known_bugs_ |= w.known_bugs;
+  return !(w.known_bugs & undefined_bugs) && !(w.broken & bit(Broken::tables_full));
+}
+
+bool ProgramSubject::unfinished(const void* world, int thread) const {
+  return static_cast<const World*>(world)->thread[thread].life == ThreadState::Life::running;
+}
+
+}  // namespace faultline::ref
