@@ -86,7 +86,7 @@ Hash128 Machine::stack_hash(int thread) const {
   return xxh3(words, count * 8);
 }
 
-Hash128 Machine::hash() {
+Hash128 Machine::hash(bool exchange) const {
   std::array<Hash128, max_explored_threads + 1> all;
   all[0] = xxh3(world_, shared_);
   for (int t = 0; t < threads_; ++t) {
@@ -98,7 +98,7 @@ Hash128 Machine::hash() {
     }
   }
   // Threads of a group stand next to each other; among equals the order does not count.
-  for (int t = 0; t < threads_;) {
+  for (int t = 0; exchange && t < threads_;) {
     int end = t + 1;
     while (end < threads_ && subject_.group(end) == subject_.group(t)) ++end;
     std::sort(all.begin() + 1 + t, all.begin() + 1 + end);

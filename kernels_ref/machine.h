@@ -48,7 +48,8 @@ class Machine {
   // A thread waits in vain, where nobody can go on.
   bool someone_waits() const;
 
-  Hash128 hash();
+  // Of the state; `exchange` takes states for one that differ in which of some equal threads is which.
+  Hash128 hash(bool exchange = true) const;
   void save(int thread, Undo& out) const;
   void undo(int thread, const Undo& from);
   void save_all(std::vector<std::byte>& out) const;

@@ -1,0 +1,43 @@
+// The ways in which a protocol can differ from what kernels do today: patches of the mail threads, the
+// reviewers' alternatives, and historic bugs. Each is a few lines in one protocol function.
+#pragma once
+
+#include <bitset>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace faultline::ref::protocol {
+
+enum class Variant : int {
+  // interval_notifier.cpp: mm/mmu_notifier.c and its drivers' duties
+  no_read_retry,
+  callback_does_not_stamp,
+  callback_without_lock,
+  read_begin_does_not_wait,
+  first_end_completes,
+  // find.cpp: mmu_interval_notifier_find() and the series around it
+  // hmm_2019.cpp, nouveau.cpp: the API of July 2019 and nouveau on it
+  // dying_mm.cpp: faults against a process that exits
+  // fences.cpp: userptr, fences and fork
+  // amdkfd.cpp: XNACK on and off
+  // pins.cpp: what a pin holds up
+  count_
+};
+
+inline constexpr int variant_count = static_cast<int>(Variant::count_);
+using Variants = std::bitset<static_cast<std::size_t>(variant_count)>;
+
+inline Variants with(std::initializer_list<Variant> list) {
+  Variants v;
+  for (const Variant each : list) v.set(static_cast<std::size_t>(each));
+  return v;
+}
+
+// "no-read-retry" and so on, and what it changes, in one line.
+std::string_view variant_name(Variant variant);
+std::string_view variant_text(Variant variant);
+std::optional<Variant> variant_named(std::string_view name);
+
+}  // namespace faultline::ref::protocol
