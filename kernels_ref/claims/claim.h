@@ -1,0 +1,53 @@
+// A claim of a mail thread as something that runs.
+//
+// The verdict is reasoned about first (`expected`, `why`), then found by exploring, and must flip under a
+// named variant, so that no check is empty. A claim is decided by exploring a protocol, or by a scenario
+// and the claims that it makes, which a real kernel can then be asked about as well.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels_ref/protocol/protocol.h"
+
+namespace faultline::ref {
+
+enum class ClaimVerdict { holds, refuted, only_if, undecided };
+// "holds", "refuted", "holds only if", "undecided"
+const char* verdict_text(ClaimVerdict verdict);
+
+struct ClaimAnswer {
+  ClaimVerdict verdict = ClaimVerdict::undecided;
+  std::string detail;   // what was found, in a line; a table for a cost
+  std::string witness;  // the shortest schedule that shows it, as columns; empty: there is none to show
+  std::uint64_t states = 0;
+};
+
+// Decides with these variants in force besides what the claim itself is about.
+using Decide = std::function<ClaimAnswer(const protocol::Variants&)>;
+
+struct MailClaim {
+  const char* id;     // "1.6"
+  const char* says;   // the claim, in a sentence
+  ClaimVerdict expected;
+  const char* why;    // the reason to expect it, before it was run
+  Decide decide;                              // by protocol; empty: by the scenario
+  std::vector<protocol::Variant> flips;       // any of these changes the verdict
+  const char* scenario = nullptr;             // file below stress/scenarios that a real kernel can run
+  const char* flips_without = nullptr;        // the rule of the reference (rules.h) without which it fails
+};
+
+// Of one thread of mail, in the order of their numbers.
+std::vector<MailClaim> dying_mm_claims();       // 0.*
+std::vector<MailClaim> nouveau_2019_claims();   // 1.*
+std::vector<MailClaim> pin_claims();            // 2.*
+std::vector<MailClaim> fork_and_fence_claims(); // 3.*
+std::vector<MailClaim> find_claims();           // 4.*
+
+// "No execution of `protocol` under `fixed` has any of `findings`": holds or refuted, with the witness.
+Decide never(std::function<protocol::Protocol()> protocol, protocol::Variants fixed,
+             std::vector<protocol::Finding> findings);
+
+}  // namespace faultline::ref
