@@ -154,4 +154,30 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   return allowed;
 }
 
+Explained explain(const Program& program, const Facets& facets, const std::function<bool(const Outcome&)>& wanted,
+                  std::uint64_t max_states) {
+  const ProgramSubject subject(make_shape(program, facets));
+  const std::vector<Observable> schema = faultline::schema(program);
+  const auto outcome = [&](const void* world) {
+    return outcome_of(subject.shape(), *static_cast<const World*>(world), schema);
+  };
+  Found found = shortest(subject, [&](const Moment& m) { return m.end && wanted(outcome(m.world)); }, max_states);
+  Explained result{.complete = found.complete};
+  if (!found.schedule) return result;
+  // Once more along the schedule, to see which statement each step belongs to.
+  Machine machine(subject);
+  Explanation& explanation = result.found.emplace();
+  for (const ScheduleStep& step : *found.schedule) {
+    const ThreadState& thread = static_cast<const World*>(machine.world())->thread[step.thread];
+    const bool in_statement = thread.life == ThreadState::Life::running &&
+                              thread.next < program.threads[step.thread].statements.size();
+    explanation.statement.push_back(in_statement ? thread.next : -1);
+    machine.resume({static_cast<std::uint8_t>(step.thread), static_cast<std::uint8_t>(step.way)});
+    subject.arrive(machine.world());
+  }
+  explanation.outcome = outcome(machine.world());
+  explanation.schedule = std::move(*found.schedule);
+  return result;
+}
+
 }  // namespace faultline

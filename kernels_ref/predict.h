@@ -1,12 +1,16 @@
-// The reference's one door: every outcome that a healthy kernel can show for a Program.
+// The reference's one door: every outcome that a healthy kernel can show for a Program, and how one comes
+// about.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <vector>
 
 #include "harness/allowed.h"
 #include "harness/program.h"
 #include "kernels_ref/rules.h"
+#include "kernels_ref/schedule.h"
 
 namespace faultline {
 
@@ -24,5 +28,18 @@ struct Budget {
 // few thousand steps): then Allowed::complete is false. Outcomes follow schema(program).
 Allowed predict(const Program& program, const Facets& facets = {}, const Budget& budget = {},
                 const std::function<bool(std::uint64_t)>& keep_going = {});
+
+// How an outcome comes about: a shortest execution that ends in one for which `wanted` holds.
+struct Explanation {
+  ref::Schedule schedule;
+  std::vector<int> statement;  // of each step's thread: the statement it is in, or -1 (starting, ending)
+  Outcome outcome;
+};
+struct Explained {
+  std::optional<Explanation> found;
+  bool complete = true;  // false: the budget ended first, so that nothing found means nothing
+};
+Explained explain(const Program& program, const Facets& facets, const std::function<bool(const Outcome&)>& wanted,
+                  std::uint64_t max_states = 2'000'000);
 
 }  // namespace faultline

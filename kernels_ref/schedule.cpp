@@ -64,7 +64,7 @@ class Breadth {
   Schedule path(std::uint32_t node) const {
     Schedule steps;
     for (; node != 0; node = nodes_[node].parent)
-      steps.push_back({nodes_[node].choice.thread, nodes_[node].choice.way, nodes_[node].label});
+      steps.push_back({nodes_[node].choice.thread, nodes_[node].choice.way, nodes_[node].label, {}});
     std::reverse(steps.begin(), steps.end());
     return steps;
   }
@@ -165,9 +165,9 @@ Schedule cycle_from(const Edge& edge, const std::vector<Edge>& edges, const std:
   }
   for (std::uint32_t n = edge.from; n != edge.to; n = edges[came[n]].from) {
     const Edge& e = edges[came[n]];
-    back.push_back({e.thread, e.way, e.label});
+    back.push_back({e.thread, e.way, e.label, {}});
   }
-  back.push_back({edge.thread, edge.way, edge.label});
+  back.push_back({edge.thread, edge.way, edge.label, {}});
   std::reverse(back.begin(), back.end());
   return back;
 }
@@ -177,7 +177,8 @@ Schedule cycle_from(const Edge& edge, const std::vector<Edge>& edges, const std:
 std::string schedule_text(const Schedule& schedule, const std::vector<std::string>& names) {
   std::vector<std::size_t> width;
   for (const std::string& name : names) width.push_back(name.size());
-  for (const ScheduleStep& s : schedule) width[s.thread] = std::max(width[s.thread], s.label.size());
+  for (const ScheduleStep& s : schedule)
+    width[s.thread] = std::max({width[s.thread], s.label.size() + 2, s.heading.size()});
   // A thread that never moves has no column.
   std::vector<bool> moves(names.size(), false);
   for (const ScheduleStep& s : schedule) moves[s.thread] = true;
@@ -186,12 +187,16 @@ std::string schedule_text(const Schedule& schedule, const std::vector<std::strin
     if (moves[t]) text += "  " + names[t] + std::string(width[t] - names[t].size(), ' ');
   text.erase(text.find_last_not_of(' ') + 1);
   text += "\n";
+  const bool headed = std::any_of(schedule.begin(), schedule.end(), [](const ScheduleStep& s) { return !s.heading.empty(); });
   for (std::size_t i = 0; i < schedule.size(); ++i) {
+    const ScheduleStep& s = schedule[i];
+    std::string before;
+    for (int t = 0; t < s.thread; ++t)
+      if (moves[t]) before += std::string(width[t] + 2, ' ');
+    if (!s.heading.empty()) text += "   " + before + "  " + s.heading + "\n";
     const std::string number = std::to_string(i + 1);
-    text += std::string(number.size() < 3 ? 3 - number.size() : 0, ' ') + number;
-    for (int t = 0; t < schedule[i].thread; ++t)
-      if (moves[t]) text += std::string(width[t] + 2, ' ');
-    text += "  " + schedule[i].label + "\n";
+    text += std::string(number.size() < 3 ? 3 - number.size() : 0, ' ') + number + before + (headed ? "    " : "  ") +
+            s.label + "\n";
   }
   return text;
 }

@@ -19,10 +19,11 @@ struct ScheduleStep {
   int thread = 0;
   int way = 0;
   std::string label;
+  std::string heading = {};  // what the thread begins with this step; empty: it goes on
 };
 using Schedule = std::vector<ScheduleStep>;
 
-// A step a line, each thread in a column of its own, under its name.
+// A step a line, each thread in a column of its own, under its name; a heading stands above its step.
 std::string schedule_text(const Schedule& schedule, const std::vector<std::string>& names);
 
 // A state as `shortest` shows it: nobody can go on (`end`), and some thread waits in vain (`waits`).

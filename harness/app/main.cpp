@@ -25,6 +25,7 @@ constexpr const char* examples =
     "  faultline run fork.scn                    on this machine's own mm\n"
     "  faultline run -t lab:dmirror stress/scenarios\n"
     "                                            all of them, in the virtual lab\n"
+    "  faultline explain fork.scn                how an outcome comes about, or what forbids it\n"
     "\n"
     "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
     "decided, 4 the bench itself failed. 'faultline COMMAND --help' tells more.";
@@ -73,6 +74,7 @@ int main(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   faultline::app::add_targets(app, status);
   faultline::app::add_predict(app, status);
+  faultline::app::add_explain(app, status);
   faultline::app::add_run(app, status);
 
   if (argc < 2) {

@@ -51,7 +51,7 @@ def tried(command):
 BAD_INPUT = [
     (["rnu"], "faultline: unknown command 'rnu'; did you mean 'run'?\n" + tried("")),
     (["frobnicate"],
-     "faultline: unknown command 'frobnicate'; there are targets, predict, run\n" + tried("")),
+     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, run\n" + tried("")),
     (["run", "--iteration", "5", "one.scn"],
      "faultline: unknown option '--iteration'; did you mean '--iterations'?\n" + tried(" run")),
     (["run"], "faultline: PATH is required\n" + tried(" run")),
@@ -255,3 +255,38 @@ def test_targets(folder):
     assert rows["host"]["available"] and rows["host"]["runs"] == 1
     assert not rows["dmirror"]["available"] and rows["dmirror"]["why"] == "no /dev/hmm_dmirror0: load test_hmm"
     assert rows["lab:dmirror"]["available"]
+
+
+FORK = """scenario fork
+  "A store before the fork shows in the child, one behind it does not."
+process P
+  a: 1 page anon rw = 0
+thread P.cpu
+  store a[0] 1
+  fork C
+  store a[0] 2
+process C
+  r0 = load a[0]
+always C:r0 = 1
+"""
+
+
+def test_explain_shows_a_schedule_and_what_forbids(folder):
+    (folder / "fork.scn").write_text(FORK)
+    allowed = faultline(folder, "explain", "--class", "shares-cpu-tables", "fork.scn", "C:r0 = 1")
+    assert allowed.returncode == 0
+    assert "Allowed. A shortest schedule:" in allowed.stdout and "C:r0=1\n" in allowed.stdout
+    assert allowed.stdout.index("store a[0] 1") < allowed.stdout.index("fork C") < allowed.stdout.index("r0 = load a[0]")
+    forbidden = faultline(folder, "explain", "fork.scn")
+    assert "Condition not C:r0 = 1\nForbidden by" in forbidden.stdout
+    assert "cow-keeps-shared-page" in forbidden.stdout
+    without = faultline(folder, "explain", "--without", "cow-keeps-shared-page", "fork.scn", "C:r0 = 2")
+    assert "Allowed. A shortest schedule:" in without.stdout and "C:r0=2\n" in without.stdout
+
+
+def test_explain_says_what_is_wrong_with_a_condition(folder):
+    (folder / "fork.scn").write_text(FORK)
+    bad = faultline(folder, "explain", "fork.scn", "C:r9 = 1")
+    assert bad.returncode == 2 and "did you mean 'r0'" in bad.stderr and "^" in bad.stderr
+    rule = faultline(folder, "explain", "--without", "fork-notify", "fork.scn")
+    assert rule.returncode == 2 and rule.stderr == "faultline: unknown rule 'fork-notify'; did you mean 'fork-notifies'?\n"

@@ -1,0 +1,158 @@
+// faultline explain
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/app/app.h"
+#include "harness/app/commands.h"
+#include "harness/language/diagnostic.h"
+#include "harness/language/parser.h"
+#include "harness/language/printer.h"
+#include "harness/language/words.h"
+#include "harness/outcome.h"
+#include "harness/run/report.h"
+#include "kernels_ref/predict.h"
+
+namespace faultline::app {
+namespace {
+
+constexpr const char* examples =
+    "Examples:\n"
+    "  faultline explain fork.scn                 how each claim comes about, or what forbids it\n"
+    "  faultline explain fork.scn 'C:r0 = 1 and C:r1 = 0'\n"
+    "                                             one condition, in the words of a claim\n"
+    "  faultline explain --without fork-notifies fork.scn 'C:r0 = 1'\n"
+    "                                             on a kernel that lacks a rule\n"
+    "\n"
+    "An allowed outcome is shown as a shortest schedule: a column for each thread, a line for each\n"
+    "step, named after the kernel function. A forbidden one is shown as the rules of the kernel\n"
+    "that forbid it (each alone, when it is left out, lets it happen), and one such schedule.";
+
+struct Arguments {
+  std::string file;
+  std::string condition;
+  std::string device_class;
+  std::vector<std::string> without;
+};
+
+std::string text_of(const Condition& condition) {
+  std::string text = print(condition);
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+// The schedule with the statements above their first steps.
+std::string trace_text(const Program& program, const Explanation& explanation) {
+  ref::Schedule schedule = explanation.schedule;
+  std::vector<int> last(program.threads.size(), -1);
+  for (std::size_t i = 0; i < schedule.size(); ++i) {
+    const int thread = schedule[i].thread, statement = explanation.statement[i];
+    if (statement < 0 || statement == last[thread]) continue;
+    last[thread] = statement;
+    std::string text = print(program, program.threads[thread], program.threads[thread].statements[statement]);
+    while (text.ends_with('\n')) text.pop_back();
+    schedule[i].heading = text.substr(std::min(text.find_first_not_of(' '), text.size()));
+  }
+  std::vector<std::string> names;
+  for (const Thread& thread : program.threads) names.push_back(thread.name);
+  std::string text = ref::schedule_text(schedule, names);
+  return text + "Outcome: " + describe(schema(program), program, explanation.outcome, true) + "\n";
+}
+
+// False: the budget ended before there was an answer.
+bool explain_condition(const Program& program, const Facets& facets, const Condition& condition) {
+  const std::vector<Observable> keys = schema(program);
+  const auto wanted = [&](const Outcome& outcome) { return holds(condition, keys, outcome); };
+  std::cout << "\nCondition " << text_of(condition) << "\n";
+  const Explained own = explain(program, facets, wanted);
+  if (own.found) {
+    std::cout << "Allowed. A shortest schedule:\n" << trace_text(program, *own.found);
+    return true;
+  }
+  if (!own.complete) {
+    std::cout << "Undecided: the budget of states ended first\n";
+    return false;
+  }
+  std::vector<std::string> guards;
+  std::optional<Explanation> best;
+  for (int r = 0; r < ref::rule_count && stop_asked() == Stop::none; ++r) {
+    if (facets.dropped[r]) continue;
+    Facets fewer = facets;
+    fewer.dropped.set(r);
+    const Explained other = explain(program, fewer, wanted);
+    if (!other.found) continue;
+    guards.emplace_back(ref::rule_name(static_cast<ref::Rule>(r)));
+    if (!best || other.found->schedule.size() < best->schedule.size()) {
+      best = other.found;
+      std::swap(guards.front(), guards.back());
+    }
+  }
+  if (!best) {
+    std::cout << "Forbidden, and not by one rule alone: leaving out any one of them does not let it happen\n";
+    return true;
+  }
+  std::cout << "Forbidden by";
+  for (std::size_t i = 0; i < guards.size(); ++i) std::cout << (i ? ", " : " ") << guards[i];
+  std::cout << "\nWithout " << guards.front() << ", a shortest schedule:\n" << trace_text(program, *best);
+  return true;
+}
+
+ref::Rule rule(const std::string& name) {
+  if (const auto found = ref::rule_named(name)) return *found;
+  std::vector<std::string> names;
+  for (int r = 0; r < ref::rule_count; ++r) names.emplace_back(ref::rule_name(static_cast<ref::Rule>(r)));
+  throw BadInput("faultline: unknown rule '" + name + "'; " + did_you_mean_or_known(name, names) + "\n");
+}
+
+int explain_command(const Arguments& arguments) {
+  Program program = load_scenarios({arguments.file}).front().program;
+  Facets facets;
+  facets.device_class = class_of_claims(program);
+  if (!arguments.device_class.empty()) facets.device_class = *words::find(words::device_classes, arguments.device_class);
+  for (const std::string& name : arguments.without) facets.dropped.set(static_cast<std::size_t>(rule(name)));
+  std::vector<Condition> conditions;
+  if (!arguments.condition.empty()) {
+    // A claim of its own, behind the scenario's: so it is read, and refused, like one.
+    try {
+      program = parse(print(program) + "sometimes " + arguments.condition + "\n", "CONDITION");
+    } catch (const ParseError& error) {
+      throw BadInput(render(error.diagnostic()));
+    }
+    conditions.push_back(program.claims.back().condition);
+  } else {
+    for (const Claim& claim : program.claims) {
+      conditions.push_back(claim.condition);
+      // What an `always` forbids is its opposite.
+      if (claim.kind == Claim::Kind::always) conditions.back() = {Condition::Kind::negation, "", "", {claim.condition}, claim.place};
+    }
+    if (conditions.empty()) throw BadInput("faultline: " + arguments.file + " makes no claim: give a CONDITION\n");
+  }
+  watch_signals();
+  std::cout << "Scenario " << program.name << " (device class " << words::text(words::device_classes, facets.device_class) << ")\n";
+  bool decided = true;
+  for (const Condition& condition : conditions) {
+    if (stop_asked() != Stop::none) break;
+    decided = explain_condition(program, facets, condition) && decided;
+    std::cout.flush();
+  }
+  return decided && stop_asked() == Stop::none ? exits::agree : exits::undecided;
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, int& status) {
+  CLI::App* command = app.add_subcommand("explain", "How an outcome comes about, step by step, or what forbids it");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("FILE", arguments->file, "A scenario")->required();
+  command->add_option("CONDITION", arguments->condition, "What to look for; without it, what the scenario claims");
+  command->add_option("--class", arguments->device_class, "Device class, instead of the scenario's own")
+      ->check(CLI::IsMember(words::all(words::device_classes)));
+  command->add_option("--without", arguments->without, "Leave out a rule of the kernel (may be repeated)")->allow_extra_args(false);
+  command->footer(examples);
+  command->callback([arguments, &status] { status = explain_command(*arguments); });
+}
+
+}  // namespace faultline::app
