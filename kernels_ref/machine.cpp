@@ -28,6 +28,8 @@ Machine::Machine(const Subject& subject)
   world_ = block_.get();
   suspension_ = reinterpret_cast<Suspension*>(world_ + suspensions);
   stack_ = reinterpret_cast<FrameStack*>(world_ + stacks);
+  for (int t = threads_ - 1; t >= 0; --t)
+    group_end_[t] = t + 1 < threads_ && subject.group(t) == subject.group(t + 1) ? group_end_[t + 1] : t + 1;
   subject.start(world_);
   for (int t = 0; t < threads_; ++t) {
     new (&suspension_[t]) Suspension;
@@ -98,12 +100,8 @@ Hash128 Machine::hash(bool exchange) const {
     }
   }
   // Threads of a group stand next to each other; among equals the order does not count.
-  for (int t = 0; exchange && t < threads_;) {
-    int end = t + 1;
-    while (end < threads_ && subject_.group(end) == subject_.group(t)) ++end;
-    std::sort(all.begin() + 1 + t, all.begin() + 1 + end);
-    t = end;
-  }
+  for (int t = 0; exchange && t < threads_; t = group_end_[t])
+    if (group_end_[t] > t + 1) std::sort(all.begin() + 1 + t, all.begin() + 1 + group_end_[t]);
   return xxh3(all.data(), sizeof(Hash128) * (threads_ + 1));
 }
 

@@ -70,6 +70,7 @@ class Machine {
   Suspension* suspension_;
   FrameStack* stack_;
   std::array<Hash128, max_explored_threads> stack_hash_{};
+  std::array<int, max_explored_threads> group_end_{};  // behind the last thread of this one's group
 };
 
 }  // namespace faultline::ref
