@@ -146,11 +146,13 @@ Task<void> thread_main(Cpu cpu) {
     return own.life == ProcessState::Life::alive && (own.started || own.ending || main_thread);
   });
   cpu.self().life = Life::running;
+  // The main thread makes the others when the device is open: killed before, they never were.
+  const bool born = main_thread || cpu.own_process().started;
   if (main_thread && !cpu.own_process().started) {
     co_await open_device(cpu);
     cpu.own_process().started = 1;
   }
-  if (!co_await run_statements(cpu)) {
+  if (born && !co_await run_statements(cpu)) {
     cpu.self().life = Life::done;
     if (!cpu.shape->mortal[process]) co_return;
     co_await cpu.until("killed while idle", [cpu] { return cpu.own_process().ending; });
