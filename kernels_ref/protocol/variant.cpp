@@ -18,6 +18,16 @@ constexpr Row rows[] = {
     {Variant::callback_without_lock, "callback-without-lock", "invalidate() does not take the driver's lock"},
     {Variant::read_begin_does_not_wait, "read-begin-does-not-wait", "mmu_interval_read_begin does not wait for a running invalidation"},
     {Variant::first_end_completes, "first-end-completes", "the first of several invalidate_range_end moves the sequence on, not the last"},
+    {Variant::programs_before_lock, "programs-before-lock", "the driver programs the device before it takes its lock and looks at the sequence"},
+    {Variant::changes_without_notification, "changes-without-notification", "a PTE is changed with no invalidate_range_start and _end around it"},
+    {Variant::remove_waits_without_lock, "remove-waits-without-lock", "mmu_interval_notifier_remove looks at the sequence without subscriptions->lock"},
+    {Variant::unregisters_what_failed, "unregisters-what-failed", "the driver removes a notifier whose insert failed"},
+    {Variant::driver_lock_around_interval_calls, "driver-lock-around-interval-calls", "the driver holds its lock around every mmu_interval_* call, and as long as it uses what find gave"},
+    {Variant::find_knows_deferred, "find-knows-deferred", "mmu_interval_notifier_find and the accessors answer as if the deferred list had been applied"},
+    {Variant::find_keeps_tree_locked, "find-keeps-tree-locked", "mmu_interval_notifier_find leaves the tree in its read lock state until the caller is done"},
+    {Variant::update_stamps, "update-stamps", "mmu_interval_notifier_update sets the subscription's sequence as insert does"},
+    {Variant::removes_under_driver_lock, "removes-under-driver-lock", "the driver calls mmu_interval_notifier_remove, not _put, under its lock"},
+    {Variant::whole_mm_sequence, "whole-mm-sequence", "read_begin waits for every invalidation of the mm, and read_retry sees every one"},
 };
 
 constexpr bool in_order() {

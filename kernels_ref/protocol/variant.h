@@ -17,7 +17,17 @@ enum class Variant : int {
   callback_without_lock,
   read_begin_does_not_wait,
   first_end_completes,
+  programs_before_lock,
+  changes_without_notification,
+  remove_waits_without_lock,
+  unregisters_what_failed,
   // find.cpp: mmu_interval_notifier_find() and the series around it
+  driver_lock_around_interval_calls,
+  find_knows_deferred,
+  find_keeps_tree_locked,
+  update_stamps,
+  removes_under_driver_lock,
+  whole_mm_sequence,
   // hmm_2019.cpp, nouveau.cpp: the API of July 2019 and nouveau on it
   // dying_mm.cpp: faults against a process that exits
   // fences.cpp: userptr, fences and fork

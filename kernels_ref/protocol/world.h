@@ -78,9 +78,10 @@ struct Mm {
 };
 inline constexpr int max_mms = 2;
 
-// struct mmu_interval_notifier. The object that holds it is object[i] where protocols track it.
+// struct mmu_interval_notifier.
 struct Subscription {
   enum class Pending : std::uint8_t { no, insert, remove, update };
+  std::uint8_t holder = 0;  // 1 + the object that it lies in; 0: its life is not tracked
   std::uint8_t mm = 0;
   std::uint8_t in_tree = 0;
   Pending pending = Pending::no;
@@ -88,7 +89,7 @@ struct Subscription {
   std::uint8_t start = 0, last = 0;          // what the tree holds, in pages
   std::uint8_t new_start = 0, new_last = 0;  // with Pending::update
   std::uint8_t seq = 0;    // its invalidate_seq
-  std::uint8_t freeing = 0;  // release is asked for: the object goes when it has left the tree
+  std::uint8_t freeing = 0;  // ops->release is called, and frees the object, when it has left the tree
 };
 inline constexpr int max_subscriptions = 3;
 
@@ -129,6 +130,7 @@ enum class Finding : std::uint8_t {
   missing_lock,      // a function was called without the lock that it needs
   use_after_free,
   double_free,
+  not_registered,    // unregisters what is not registered
   stale_entry,       // outside an invalidation the device maps what the CPU does not
   wrong_page,        // a device access reached a page that is not the mm's any more
   wrong_result,      // a call gave what no serial order of the calls gives
