@@ -23,6 +23,14 @@ bool Kernel::try_lock(Lock which) const {
   return true;
 }
 
+bool Kernel::try_read_lock(Lock which) const {
+  LockState& l = world().lock[static_cast<int>(which)];
+  if (l.writer || l.waiting_writers) return false;
+  ++l.readers;
+  record().held_read |= bit(which);
+  return true;
+}
+
 void Kernel::unlock(Lock which) const {
   if (!holds_write(which)) return find(Finding::unlock_not_held);
   world().lock[static_cast<int>(which)].writer = 0;

@@ -49,6 +49,7 @@ struct Kernel {
   Acquire read_lock(Lock which, const char* label = nullptr) const;
   // Takes it if it is free now; call right after a step. A trylock waits for nothing: no order.
   bool try_lock(Lock which) const;
+  bool try_read_lock(Lock which) const;
   void unlock(Lock which) const;
   void read_unlock(Lock which) const;
   void downgrade(Lock which) const;

@@ -1,4 +1,4 @@
-// Historic bugs as variants: each is a known defect of kernels past, and must be found.
+// Historic bugs as variants of protocols: what a check of the same kind must find.
 #pragma once
 
 #include <vector>
@@ -8,11 +8,11 @@
 namespace faultline::ref::protocol {
 
 struct Mutant {
-  int bug;               // number in the catalogue of historic bugs (mutants.md)
-  const char* what;      // what was wrong, in a line, with its commit where there is one
+  int bug;           // its number in the catalogue of historic bugs
+  const char* name;  // of its variant
   Protocol (*protocol)();
   Variant variant;
-  Finding expected;      // what shows it
+  Finding expected;
 };
 
 std::vector<Mutant> notifier_mutants();

@@ -21,6 +21,13 @@ enum class Variant : int {
   changes_without_notification,
   remove_waits_without_lock,
   unregisters_what_failed,
+  // notifier_list.cpp: notifiers with a start and an end, and their list
+  failed_trylock_keeps_count,
+  failed_start_keeps_rwsem,
+  failed_start_ends_nobody,
+  frees_before_grace_period,
+  clears_mm_hmm_first,
+  unregisters_from_current_mm,
   // find.cpp: mmu_interval_notifier_find() and the series around it
   driver_lock_around_interval_calls,
   find_knows_deferred,

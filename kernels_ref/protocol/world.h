@@ -75,6 +75,7 @@ struct Mm {
   // struct mmu_notifier_subscriptions
   std::uint8_t active = 0;  // active_invalidate_ranges
   std::uint8_t seq = 0;     // invalidate_seq: even, odd while some subscribed range is invalidated
+  std::uint8_t listed = 0;  // bit for each struct mmu_notifier on its list
 };
 inline constexpr int max_mms = 2;
 
