@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+"""Explores the interval notifier protocol with faultline's explorer and with SPIN, side by side.
+
+A row for each rung of the ladder (invalidators, faulters): wall time, most memory, states of both, and
+their ratios; then each planted bug under both. Times are told, never judged. Exit code 1: the outcomes of
+the two differ, or one of them missed a planted bug. 4: a tool failed."""
+import argparse
+import os
+import pathlib
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+LADDER = [(1, 1), (2, 1), (2, 2), (3, 2), (3, 3)]
+BUGS = ["no-read-retry", "callback-does-not-stamp", "callback-without-lock", "read-begin-does-not-wait",
+        "first-end-completes"]
+DEPTH = 100_000  # longest path that SPIN may follow
+
+
+class ToolFailed(Exception):
+    pass
+
+
+class Answer:
+    """What one of the two said about one rung."""
+
+    def __init__(self, seconds, mib):
+        self.seconds, self.mib = seconds, mib
+        self.states = 0
+        self.found = False     # a finding, an assertion that failed
+        self.outcomes = set()
+        self.ended = ""        # why it did not come to its end; empty: it did
+
+
+def measured(command, cwd, seconds, memory_mib=None):
+    """Runs it: exit status (None: killed), output, wall seconds, most resident MiB."""
+    def limit():
+        if memory_mib:
+            resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
+    with tempfile.TemporaryFile("w+") as out:
+        begin = time.monotonic()
+        child = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, preexec_fn=limit)
+        pid = 0
+        while not pid:
+            pid, code, usage = os.wait4(child.pid, os.WNOHANG)
+            if not pid and time.monotonic() - begin > seconds:
+                child.kill()
+                pid, code, usage = os.wait4(child.pid, 0)
+            time.sleep(0.002)
+        took = time.monotonic() - begin
+        status = None if os.WIFSIGNALED(code) else os.WEXITSTATUS(code)
+        child.returncode = 0  # reaped above
+        out.seek(0)
+        return status, out.read(), took, usage.ru_maxrss / 1024
+
+
+def outcomes(text):
+    return set(re.findall(r"^outcome: (.*)$", text, re.M))
+
+
+def ours(ladder, rung, limits, variant=None):
+    command = [str(ladder), str(rung[0]), str(rung[1]), str(limits.workers)] + ([variant] if variant else [])
+    status, text, seconds, mib = measured(command, None, limits.seconds, limits.memory)
+    answer = Answer(seconds, mib)
+    if status is None and (seconds >= limits.seconds or "bad_alloc" in text):
+        answer.ended = "out of memory" if "bad_alloc" in text else f"stopped at {limits.seconds:g} s"
+        return answer
+    if status != 0:
+        raise ToolFailed(f"{' '.join(command)}: exit {status}\n{text}")
+    said = dict(re.findall(r"^(\w+): (\d+)$", text, re.M))
+    answer.states, answer.found = int(said["states"]), said["findings"] != "0"
+    answer.outcomes = outcomes(text)
+    if said["complete"] != "1":
+        answer.ended = "budget of states"
+    return answer
+
+
+def build(command, cwd):
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    if done.returncode:
+        raise ToolFailed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+def spin(model, rung, limits, variant=None):
+    with tempfile.TemporaryDirectory() as folder:
+        defines = [f"-DINVALIDATORS={rung[0]}", f"-DFAULTERS={rung[1]}"]
+        if variant:
+            defines.append("-D" + variant.upper().replace("-", "_"))
+        build(["spin", "-a", *defines, str(model)], folder)
+        build(["gcc", "-O2", f"-DMEMLIM={limits.memory}", "-o", "pan", "pan.c"], folder)
+        status, text, seconds, mib = measured(["./pan", f"-m{DEPTH}"], folder, limits.seconds)
+    answer = Answer(seconds, mib)
+    stored = re.search(r"^\s*([\d.e+]+) states, stored", text, re.M)
+    errors = re.search(r"errors: (\d+)", text)
+    answer.outcomes = outcomes(text)
+    answer.found = "assertion violated" in text or "invalid end state" in text.split("Full statespace")[0]
+    answer.states = int(float(stored[1])) if stored else 0
+    if "reached -DMEMLIM bound" in text or "out of memory" in text:
+        answer.ended = "out of memory"
+    elif status is None:
+        answer.ended = f"stopped at {limits.seconds:g} s"
+    elif "max search depth too small" in text:
+        answer.ended = f"a path is longer than {DEPTH}"
+    elif not errors:
+        raise ToolFailed(f"pan: exit {status}\n{text}")
+    return answer
+
+
+def cells(answer):
+    if answer.ended and not answer.states:
+        return f"{answer.seconds:8.2f} {answer.mib:8.0f} {'-':>11}"
+    return f"{answer.seconds:8.2f} {answer.mib:8.0f} {answer.states:11d}"
+
+
+def row(rung, a, b):
+    """One line of the table, and whether the two agree (None: one of them did not come to its end)."""
+    text = f"{rung[0]},{rung[1]}  {cells(a)}   {cells(b)}   "
+    if a.ended or b.ended:
+        who = [f"{name}: {x.ended}" for name, x in (("faultline", a), ("SPIN", b)) if x.ended]
+        return text + "  ".join(who), None
+    text += f"{b.seconds / a.seconds:6.1f} {b.mib / a.mib:6.1f} {b.states / a.states:6.1f}"
+    same = a.outcomes == b.outcomes and bool(a.outcomes) and not a.found and not b.found
+    text += f"   {len(a.outcomes)} outcomes, equal" if same else "   THEY DIFFER"
+    return text, same
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ladder", default="build/ladder", help="the program (default %(default)s)")
+    parser.add_argument("--model", default=HERE / "interval_notifier.pml", help="the same protocol in Promela")
+    parser.add_argument("--rungs", default=" ".join(f"{i},{f}" for i, f in LADDER), help="default '%(default)s'")
+    parser.add_argument("--bugs", default=" ".join(BUGS), help="planted bugs to look for (default: all five)")
+    parser.add_argument("--seconds", type=float, default=600, help="for each exploration (default %(default)s)")
+    parser.add_argument("--memory", type=int, default=8192, metavar="MiB", help="for each (default %(default)s)")
+    parser.add_argument("--workers", type=int, default=0, help="of faultline; 0: all cores (default)")
+    limits = parser.parse_args()
+    rungs = [tuple(int(n) for n in r.split(",")) for r in limits.rungs.split()]
+    ladder = pathlib.Path(limits.ladder).resolve()
+    good = True
+    cores = limits.workers or os.cpu_count()
+    print(f"Interval notifier, two rounds each. faultline: {cores} cores, equal threads exchanged; SPIN: pan -O2, its "
+          f"default reductions, one core,\nwithout the time to compile it. Limits for each: {limits.seconds:g} s, {limits.memory} MiB.\nRatios: SPIN / faultline.")
+    head = f"{'s':>8} {'MiB':>8} {'states':>11}"
+    print(f"\n     {'faultline':<29}   {'SPIN':<29}     ratio\nrung {head}   {head}        s    MiB states")
+    for rung in rungs:
+        text, same = row(rung, ours(ladder, rung, limits), spin(limits.model, rung, limits))
+        print(text, flush=True)
+        good = good and same is not False
+    bugs = limits.bugs.split()
+    if bugs:
+        print(f"\nPlanted bugs, rung 2,1{'faultline':>23}{'SPIN':>12}")
+    for bug in bugs:
+        a, b = ours(ladder, (2, 1), limits, bug), spin(limits.model, (2, 1), limits, bug)
+        said = ["found" if x.found else "MISSED" for x in (a, b)]
+        print(f"{bug:<30}{said[0]:>7} {a.seconds:6.2f} s {said[1]:>7} {b.seconds:6.2f} s", flush=True)
+        good = good and a.found and b.found
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ToolFailed, OSError) as failed:
+        print(f"bench.py: {failed}", file=sys.stderr)
+        sys.exit(4)
