@@ -28,8 +28,8 @@ class ToolFailed(Exception):
 class Answer:
     """What one of the two said about one rung."""
 
-    def __init__(self, seconds, mib):
-        self.seconds, self.mib = seconds, mib
+    def __init__(self, seconds, cpu, mib):
+        self.seconds, self.cpu, self.mib = seconds, cpu, mib
         self.states = 0
         self.found = False     # a finding, an assertion that failed
         self.outcomes = set()
@@ -37,7 +37,7 @@ class Answer:
 
 
 def measured(command, cwd, seconds, memory_mib=None):
-    """Runs it: exit status (None: killed), output, wall seconds, most resident MiB."""
+    """Runs it: exit status (None: killed), output, seconds, CPU seconds, most resident MiB."""
     def limit():
         if memory_mib:
             resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
@@ -55,7 +55,7 @@ def measured(command, cwd, seconds, memory_mib=None):
         status = None if os.WIFSIGNALED(code) else os.WEXITSTATUS(code)
         child.returncode = 0  # reaped above
         out.seek(0)
-        return status, out.read(), took, usage.ru_maxrss / 1024
+        return status, out.read(), took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def outcomes(text):
@@ -64,8 +64,8 @@ def outcomes(text):
 
 def ours(ladder, rung, limits, variant=None):
     command = [str(ladder), str(rung[0]), str(rung[1]), str(limits.workers)] + ([variant] if variant else [])
-    status, text, seconds, mib = measured(command, None, limits.seconds, limits.memory)
-    answer = Answer(seconds, mib)
+    status, text, seconds, cpu, mib = measured(command, None, limits.seconds, limits.memory)
+    answer = Answer(seconds, cpu, mib)
     if status is None and (seconds >= limits.seconds or "bad_alloc" in text):
         answer.ended = "out of memory" if "bad_alloc" in text else f"stopped at {limits.seconds:g} s"
         return answer
@@ -92,8 +92,8 @@ def spin(model, rung, limits, variant=None):
             defines.append("-D" + variant.upper().replace("-", "_"))
         build(["spin", "-a", *defines, str(model)], folder)
         build(["gcc", "-O2", f"-DMEMLIM={limits.memory}", "-o", "pan", "pan.c"], folder)
-        status, text, seconds, mib = measured(["./pan", f"-m{DEPTH}"], folder, limits.seconds)
-    answer = Answer(seconds, mib)
+        status, text, seconds, cpu, mib = measured(["./pan", f"-m{DEPTH}"], folder, limits.seconds)
+    answer = Answer(seconds, cpu, mib)
     stored = re.search(r"^\s*([\d.e+]+) states, stored", text, re.M)
     errors = re.search(r"errors: (\d+)", text)
     answer.outcomes = outcomes(text)
@@ -111,9 +111,7 @@ def spin(model, rung, limits, variant=None):
 
 
 def cells(answer):
-    if answer.ended and not answer.states:
-        return f"{answer.seconds:8.2f} {answer.mib:8.0f} {'-':>11}"
-    return f"{answer.seconds:8.2f} {answer.mib:8.0f} {answer.states:11d}"
+    return f"{answer.seconds:8.2f} {answer.cpu:8.2f} {answer.mib:6.0f} {answer.states or '-':>11}"
 
 
 def row(rung, a, b):
@@ -122,42 +120,59 @@ def row(rung, a, b):
     if a.ended or b.ended:
         who = [f"{name}: {x.ended}" for name, x in (("faultline", a), ("SPIN", b)) if x.ended]
         return text + "  ".join(who), None
-    text += f"{b.seconds / a.seconds:6.1f} {b.mib / a.mib:6.1f} {b.states / a.states:6.1f}"
+    ratios = b.seconds / a.seconds, b.cpu / max(a.cpu, 0.001), b.mib / a.mib, b.states / a.states
+    text += " ".join(f"{ratio:6.1f}" for ratio in ratios)
     same = a.outcomes == b.outcomes and bool(a.outcomes) and not a.found and not b.found
     text += f"   {len(a.outcomes)} outcomes, equal" if same else "   THEY DIFFER"
     return text, same
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ladder", default="build/ladder", help="the program (default %(default)s)")
-    parser.add_argument("--model", default=HERE / "interval_notifier.pml", help="the same protocol in Promela")
-    parser.add_argument("--rungs", default=" ".join(f"{i},{f}" for i, f in LADDER), help="default '%(default)s'")
-    parser.add_argument("--bugs", default=" ".join(BUGS), help="planted bugs to look for (default: all five)")
-    parser.add_argument("--seconds", type=float, default=600, help="for each exploration (default %(default)s)")
-    parser.add_argument("--memory", type=int, default=8192, metavar="MiB", help="for each (default %(default)s)")
-    parser.add_argument("--workers", type=int, default=0, help="of faultline; 0: all cores (default)")
-    limits = parser.parse_args()
-    rungs = [tuple(int(n) for n in r.split(",")) for r in limits.rungs.split()]
-    ladder = pathlib.Path(limits.ladder).resolve()
-    good = True
+def table(rungs, ladder, limits):
+    """Prints it; whether faultline and SPIN agreed wherever both came to their end."""
     cores = limits.workers or os.cpu_count()
-    print(f"Interval notifier, two rounds each. faultline: {cores} cores, equal threads exchanged; SPIN: pan -O2, its "
-          f"default reductions, one core,\nwithout the time to compile it. Limits for each: {limits.seconds:g} s, {limits.memory} MiB.\nRatios: SPIN / faultline.")
-    head = f"{'s':>8} {'MiB':>8} {'states':>11}"
-    print(f"\n     {'faultline':<29}   {'SPIN':<29}     ratio\nrung {head}   {head}        s    MiB states")
+    head = f"{'s':>8} {'CPU s':>8} {'MiB':>6} {'states':>11}"
+    print(f"Interval notifier, two rounds each; at most {limits.seconds:g} s and {limits.memory} MiB for each run.\n"
+          f"faultline: {cores} cores, equal threads exchanged.\n"
+          "SPIN: one core, pan -O2 with its default reductions, without the time to compile it.\n"
+          "Ratios: SPIN / faultline.\n\n"
+          f"     {'faultline':<36}   {'SPIN':<36}     ratio\n"
+          f"rung {head}   {head}        s  CPU s    MiB states")
+    good = True
     for rung in rungs:
         text, same = row(rung, ours(ladder, rung, limits), spin(limits.model, rung, limits))
         print(text, flush=True)
         good = good and same is not False
-    bugs = limits.bugs.split()
-    if bugs:
-        print(f"\nPlanted bugs, rung 2,1{'faultline':>23}{'SPIN':>12}")
+    return good
+
+
+def planted(bugs, ladder, limits):
+    """Prints who found which; whether both found all."""
+    print(f"\nPlanted bugs, rung 2,1{'faultline':>23}{'SPIN':>12}")
+    good = True
     for bug in bugs:
         a, b = ours(ladder, (2, 1), limits, bug), spin(limits.model, (2, 1), limits, bug)
         said = ["found" if x.found else "MISSED" for x in (a, b)]
         print(f"{bug:<30}{said[0]:>7} {a.seconds:6.2f} s {said[1]:>7} {b.seconds:6.2f} s", flush=True)
         good = good and a.found and b.found
+    return good
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    option = parser.add_argument
+    option("--ladder", default="build/ladder", help="the program (default %(default)s)")
+    option("--model", default=HERE / "interval_notifier.pml", help="the same protocol in Promela")
+    option("--rungs", default=" ".join(f"{i},{f}" for i, f in LADDER), help="default '%(default)s'")
+    option("--bugs", default=" ".join(BUGS), help="planted bugs to look for (default: all five)")
+    option("--seconds", type=float, default=600, help="for each run (default %(default)s)")
+    option("--memory", type=int, default=8192, metavar="MiB", help="for each run (default %(default)s)")
+    option("--workers", type=int, default=0, help="of faultline; 0: all cores (default)")
+    limits = parser.parse_args()
+    rungs = [tuple(int(n) for n in r.split(",")) for r in limits.rungs.split()]
+    ladder = pathlib.Path(limits.ladder).resolve()
+    good = table(rungs, ladder, limits) if rungs else True
+    if limits.bugs.split():
+        good = planted(limits.bugs.split(), ladder, limits) and good
     return 0 if good else 1
 
 

@@ -95,7 +95,10 @@ active [FAULTERS] proctype faulter() {
      :: d_step { driver == 0 && !CHANGED(seq) -> driver = 1; seq = 0 };
         if
         :: d_step { round + 1 < ROUNDS -> entry = page; driver = 0; page = 0; round++; CURRENT }
-        :: d_step { round + 1 == ROUNDS -> entry = page; driver = 0; page = 0; round = 0; CURRENT; returns() }; break
+        :: d_step {
+             round + 1 == ROUNDS -> entry = page; driver = 0; page = 0; round = 0; CURRENT; returns()
+           };
+           break
         fi
      fi
   od;

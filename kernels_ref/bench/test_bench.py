@@ -7,7 +7,8 @@ LADDER = HERE.parents[1] / "build" / "ladder"
 
 
 def bench(*arguments):
-    return subprocess.run([HERE / "bench.py", "--ladder", LADDER, *arguments], capture_output=True, text=True, timeout=120)
+    return subprocess.run([HERE / "bench.py", "--ladder", LADDER, *arguments], capture_output=True, text=True,
+                          timeout=300)
 
 
 def test_smallest_rung_and_a_planted_bug():

@@ -39,19 +39,23 @@ ClaimAnswer closed_by_the_deferred_list(const Variants& extra) {
   ClaimAnswer both = never(find_against_put, locked, all)({});
   if (both.verdict != ClaimVerdict::holds) return both;
   alone.verdict = ClaimVerdict::only_if;
-  alone.detail = "only if the driver's lock is held around every call and until the caller is done with what it found (without: " +
-                 alone.detail + "); a find looks at up to " + looks(aware) + " entries instead of " + looks(extra);
+  alone.detail = "only if the driver's lock is held around every call and until the caller is done with what it "
+                 "found (without: " + alone.detail + "); a find looks at up to " + looks(aware) +
+                 " entries instead of " + looks(extra);
   return alone;
 }
 
 ClaimAnswer either_value_is_safe(const Variants& extra) {
   const Variants newer = with({Variant::find_knows_deferred}) | extra;
-  const auto safe = [](const Variants& v) { return never(fault_against_update, v, {Finding::stale_entry})({}); };
+  const auto safe = [](const Variants& v) {
+    return never(fault_against_update, v, {Finding::stale_entry})({});
+  };
   ClaimAnswer before = safe(extra), after = safe(newer);
   if (before.verdict == ClaimVerdict::undecided) return before;
   const auto line = [](const char* values, const ClaimAnswer& a, const Variants& v) {
     const bool old = examine(fault_against_update(), v).has(Finding::wrong_result);
-    return std::string(values) + (a.verdict == ClaimVerdict::holds ? ": nothing stale is mapped" : ": " + a.detail) +
+    const std::string found = a.verdict == ClaimVerdict::holds ? "nothing stale is mapped" : a.detail;
+    return std::string(values) + ": " + found +
            (old ? ", and start() after update() is not what update() was given" : "");
   };
   const std::string detail = line("old values", before, extra) + "; " + line("new values", after, newer);
@@ -67,35 +71,46 @@ ClaimAnswer either_value_is_safe(const Variants& extra) {
 std::vector<MailClaim> find_claims() {
   using V = Variant;
   return {
-      {"4.1", "A found subscription has no lifetime protection: with its removal deferred, it may be freed under the caller.",
+      {"4.1",
+       "A found subscription has no lifetime protection: with its removal deferred, it may be freed under the "
+       "caller.",
        ClaimVerdict::holds,
-       "find drops subscriptions->lock before it returns a bare pointer, and a put at any later moment ends in release.",
+       "find drops subscriptions->lock before it returns a bare pointer, and a put at any later moment ends in "
+       "release.",
        may(find_against_put, {}, Finding::use_after_free), {V::find_keeps_tree_locked}},
-      {"4.2", "A driver lock around every mmu_interval_* call does not help, since the release is asynchronous.",
+      {"4.2",
+       "A driver lock around every mmu_interval_* call does not help, since the release is asynchronous.",
        ClaimVerdict::holds,
-       "A put while the tree is walked leaves the subscription in the tree, where find still meets it; mn_itree_inv_end "
-       "releases it later without the driver's lock.",
+       "A put while the tree is walked leaves the subscription in the tree, where find still meets it; "
+       "mn_itree_inv_end releases it later without the driver's lock.",
        may(find_against_put, with({V::driver_lock_around_interval_calls}), Finding::use_after_free),
        {V::find_keeps_tree_locked, V::find_knows_deferred}},
-      {"4.3", "find against the deferred list gives results that no serial order of the calls gives.",
+      {"4.3",
+       "find against the deferred list gives results that no serial order of the calls gives.",
        ClaimVerdict::holds,
        "It walks the tree only, which insert and put leave as it is until the last invalidation ends.",
        may(find_against_changes, with({V::driver_lock_around_interval_calls}), Finding::wrong_result),
        {V::find_knows_deferred}},
-      {"4.4", "A find that takes the deferred list into account closes 4.1 to 4.3.",
+      {"4.4",
+       "A find that takes the deferred list into account closes 4.1 to 4.3.",
        ClaimVerdict::only_if,
-       "It does not give what is about to go, but nothing keeps a put from following at once: only one lock over every "
-       "call and the use of the result does, and under that lock remove() would wait for callbacks that want it.",
+       "It does not give what is about to go, but nothing keeps a put from following at once: only one lock over "
+       "every call and the use of the result does, and under that lock remove() would wait for callbacks that "
+       "want it.",
        closed_by_the_deferred_list, {V::find_keeps_tree_locked, V::removes_under_driver_lock}},
-      {"4.5", "Between read_begin and a successful read_retry no deferred operation is pending.",
+      {"4.5",
+       "Between read_begin and a successful read_retry no deferred operation is pending.",
        ClaimVerdict::refuted,
-       "Both look at the subscription's own stamp, but any other range of the mm makes the sequence odd and so defers.",
+       "Both look at the subscription's own stamp, but any other range of the mm makes the sequence odd and so "
+       "defers.",
        never(read_against_update, with({V::driver_lock_around_interval_calls}), {Finding::wrong_result}),
        {V::whole_mm_sequence}},
-      {"4.6", "start and last of a subscription with a pending update can be used in the read flow, be they the old values or the new.",
+      {"4.6",
+       "start and last of a subscription with a pending update can be used in the read flow, be they the old "
+       "values or the new.",
        ClaimVerdict::refuted,
-       "update leaves the stamp, so read_begin does not wait for it: the old page loses its cover when the update is "
-       "applied, the new page has none before.",
+       "update leaves the stamp, so read_begin does not wait for it: the old page loses its cover when the update "
+       "is applied, the new page has none before.",
        either_value_is_safe, {V::update_stamps}},
   };
 }

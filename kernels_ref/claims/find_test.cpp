@@ -24,7 +24,8 @@ TEST(FindClaims, FlipUnderEachVariantNamed) {
     EXPECT_FALSE(claim.flips.empty()) << claim.id;
     for (const Variant variant : claim.flips) {
       const ClaimAnswer answer = claim.decide(with({variant}));
-      EXPECT_NE(answer.verdict, claim.expected) << claim.id << " under " << variant_name(variant) << ": " << answer.detail;
+      EXPECT_NE(answer.verdict, claim.expected)
+          << claim.id << " under " << variant_name(variant) << ": " << answer.detail;
       EXPECT_NE(answer.verdict, ClaimVerdict::undecided) << claim.id;
     }
   }
@@ -42,8 +43,8 @@ TEST(Find, IsRightAndSafeUnderTheLockWhileNothingIsDeferred) {
 }
 
 TEST(Find, RemoveUnderTheLockThatCallbacksTakeWaitsForEver) {
-  const Report r = examine(find_against_put(), with({Variant::driver_lock_around_interval_calls, Variant::removes_under_driver_lock}));
-  EXPECT_TRUE(r.has(Finding::waits_for_ever));
+  const Variants locked = with({Variant::driver_lock_around_interval_calls, Variant::removes_under_driver_lock});
+  EXPECT_TRUE(examine(find_against_put(), locked).has(Finding::waits_for_ever));
 }
 
 }  // namespace

@@ -189,7 +189,8 @@ Task<void> faulter(Kernel k, int) {
 void entries_are_current(World& w) {
   for (int p = 0; p < max_pages; ++p) {
     const Page& entry = w.device[0].entry[p];
-    if (w.mm[0].active == 0 && entry.frame != 0 && entry.frame != w.mm[0].page[p].frame) w.findings |= bit(Finding::stale_entry);
+    const bool stale = entry.frame != 0 && entry.frame != w.mm[0].page[p].frame;
+    if (w.mm[0].active == 0 && stale) w.findings |= bit(Finding::stale_entry);
   }
 }
 
@@ -272,7 +273,10 @@ Protocol read_against_update() {
 
 Protocol fault_against_update() {
   return {.name = "fault against update",
-          .threads = {{"invalidator", invalidator, 0}, {"other invalidator", invalidator, 1}, {"mover", mover}, {"faulter", faulter}},
+          .threads = {{"invalidator", invalidator, 0},
+                      {"other invalidator", invalidator, 1},
+                      {"mover", mover},
+                      {"faulter", faulter}},
           .start = start_two, .always = entries_are_current};
 }
 

@@ -44,6 +44,8 @@ struct Kernel {
   }
 
   // --- locks ---
+  // A thread waits for a lock from the step before on, and a waiting writer keeps readers out; so where
+  // there are readers, a thread does not begin with a write lock but with a step.
   struct Acquire;
   Acquire lock(Lock which, const char* label = nullptr) const;
   Acquire read_lock(Lock which, const char* label = nullptr) const;

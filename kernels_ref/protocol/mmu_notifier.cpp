@@ -98,8 +98,9 @@ Task<int> read_begin(Kernel k, int subscription) {
 
 bool read_retry(Kernel k, int subscription, int seq) {
   touch(k, subscription);
-  if (k.with(Variant::whole_mm_sequence)) return k.world().mm[k.world().subscription[subscription].mm].seq != seq;
-  return k.world().subscription[subscription].seq != seq && !k.with(Variant::no_read_retry);
+  const Subscription& s = k.world().subscription[subscription];
+  if (k.with(Variant::whole_mm_sequence)) return k.world().mm[s.mm].seq != seq;
+  return s.seq != seq && !k.with(Variant::no_read_retry);
 }
 
 void set_seq(Kernel k, const Invalidation& invalidation) {
@@ -152,12 +153,10 @@ Task<void> remove(Kernel k, int subscription) {
   if (!take_out(k, subscription)) co_return;
   const int seq = m.seq;
   // mmu_interval_seq_released looks under the lock, so that mn_itree_inv_end is through when it is seen.
-  if (k.with(Variant::remove_waits_without_lock))
-    co_await k.until("mmu_interval_notifier_remove: woken", [&m, seq] { return m.seq != seq; });
-  else
-    co_await k.until("mmu_interval_notifier_remove: woken", [&m, seq, lock = &k.world().lock[static_cast<int>(Lock::notifier)]] {
-      return !lock->writer && m.seq != seq;
-    });
+  const bool with_lock = !k.with(Variant::remove_waits_without_lock);
+  const LockState& lock = k.world().lock[static_cast<int>(Lock::notifier)];
+  co_await k.until("mmu_interval_notifier_remove: woken",
+                   [&m, &lock, seq, with_lock] { return m.seq != seq && !(with_lock && lock.writer); });
 }
 
 }  // namespace faultline::ref::protocol

@@ -65,6 +65,7 @@ Task<void> oom_reaper(Kernel k, int) {
 }
 
 Task<void> mirror_register(Kernel k, int) {
+  co_await k.step("ioctl: registers a mirror");
   co_await k.lock(Lock::hmm, "hmm_mirror_register: down_write(mirrors_sem)");
   co_await k.step("hmm_mirror_register");
   k.unlock(Lock::hmm);
@@ -72,6 +73,7 @@ Task<void> mirror_register(Kernel k, int) {
 }
 
 Task<void> umem_get(Kernel k, int) {
+  co_await k.step("ioctl: registers memory");
   co_await k.lock(Lock::driver, "ib_umem_odp_get: down_write(umem_rwsem)");
   co_await k.step("ib_umem_odp_get");
   k.unlock(Lock::driver);
@@ -79,7 +81,8 @@ Task<void> umem_get(Kernel k, int) {
 }
 
 Task<void> device_fault(Kernel k, int) {
-  co_await k.until("hmm_range_wait_until_valid", [count = &k.world().count[notifiers]] { return *count == 0; });
+  const std::uint8_t& running = k.world().count[notifiers];
+  co_await k.until("hmm_range_wait_until_valid", [&running] { return running == 0; });
   k.returns();
 }
 
@@ -197,11 +200,15 @@ void start_uninserted(World& w) {
 
 Protocol nonblocking_invalidation() {
   return {.name = "non-blocking invalidation",
-          .threads = {{"OOM reaper", oom_reaper}, {"mirror", mirror_register}, {"umem", umem_get}, {"fault", device_fault}}};
+          .threads = {{"OOM reaper", oom_reaper},
+                      {"mirror", mirror_register},
+                      {"umem", umem_get},
+                      {"fault", device_fault}}};
 }
 
 Protocol unregister_against_walk() {
-  return {.name = "unregister against a walk of the list", .threads = {{"invalidator", walker}, {"closer", closer}},
+  return {.name = "unregister against a walk of the list",
+          .threads = {{"invalidator", walker}, {"closer", closer}},
           .start = start_listed, .at_end = counts_are_even};
 }
 
@@ -212,7 +219,9 @@ Protocol remove_against_end() {
 }
 
 Protocol insert_against_exit() {
-  return {.name = "insert against exit", .threads = {{"exit", exiting}, {"driver", registering}}, .start = start_uninserted};
+  return {.name = "insert against exit",
+          .threads = {{"exit", exiting}, {"driver", registering}},
+          .start = start_uninserted};
 }
 
 }  // namespace faultline::ref::protocol

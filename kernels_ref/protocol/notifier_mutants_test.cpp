@@ -15,13 +15,12 @@ TEST_P(NotifierMutant, IsFoundAndOnlyThere) {
   EXPECT_TRUE(healthy.complete);
   EXPECT_GT(healthy.ends, 0u);
   EXPECT_EQ(healthy.findings, 0u);
-  EXPECT_TRUE(broken.has(mutant.expected)) << "bug " << mutant.bug << " " << mutant.name << ": " << broken.findings;
+  EXPECT_TRUE(broken.has(mutant.expected)) << mutant.name << ": " << broken.findings;
   EXPECT_TRUE(witness(protocol, with({mutant.variant}), mutant.expected).schedule);
 }
 
-INSTANTIATE_TEST_SUITE_P(Historic, NotifierMutant, testing::ValuesIn(notifier_mutants()), [](const auto& mutant) {
-  return "bug" + std::to_string(mutant.param.bug);
-});
+INSTANTIATE_TEST_SUITE_P(Historic, NotifierMutant, testing::ValuesIn(notifier_mutants()),
+                         [](const auto& mutant) { return "bug" + std::to_string(mutant.param.bug); });
 
 }  // namespace
 }  // namespace faultline::ref::protocol
