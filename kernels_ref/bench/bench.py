@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,12 +45,12 @@ def measured(command, cwd, seconds, memory_mib=None):
     with tempfile.TemporaryFile("w+") as out:
         begin = time.monotonic()
         child = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, preexec_fn=limit)
-        pid = 0
+        # At the limit first a wish (pan then tells how far it came), soon after it an order.
+        limits, pid = [(seconds, signal.SIGINT), (seconds + 10, signal.SIGKILL)], 0
         while not pid:
             pid, code, usage = os.wait4(child.pid, os.WNOHANG)
-            if not pid and time.monotonic() - begin > seconds:
-                child.kill()
-                pid, code, usage = os.wait4(child.pid, 0)
+            if not pid and limits and time.monotonic() - begin > limits[0][0]:
+                child.send_signal(limits.pop(0)[1])
             time.sleep(0.002)
         took = time.monotonic() - begin
         status = None if os.WIFSIGNALED(code) else os.WEXITSTATUS(code)
@@ -101,7 +102,7 @@ def spin(model, rung, limits, variant=None):
     answer.states = int(float(stored[1])) if stored else 0
     if "reached -DMEMLIM bound" in text or "out of memory" in text:
         answer.ended = "out of memory"
-    elif status is None:
+    elif status is None or "Interrupted" in text:
         answer.ended = f"stopped at {limits.seconds:g} s"
     elif "max search depth too small" in text:
         answer.ended = f"a path is longer than {DEPTH}"
@@ -111,7 +112,9 @@ def spin(model, rung, limits, variant=None):
 
 
 def cells(answer):
-    return f"{answer.seconds:8.2f} {answer.cpu:8.2f} {answer.mib:6.0f} {answer.states or '-':>11}"
+    """Its columns; of a run that was stopped, the states that it had reached."""
+    states = f"{'>' if answer.ended else ''}{answer.states}" if answer.states else "-"
+    return f"{answer.seconds:8.2f} {answer.cpu:8.2f} {answer.mib:6.0f} {states:>11}"
 
 
 def row(rung, a, b):

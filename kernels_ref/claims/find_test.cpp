@@ -42,6 +42,12 @@ TEST(Find, IsRightAndSafeUnderTheLockWhileNothingIsDeferred) {
   EXPECT_TRUE(examine(put, {}).has(Finding::use_after_free));
 }
 
+TEST(Find, GivesWhatIsGoneAndMissesWhatIsThere) {
+  const Report r = examine(find_against_changes(), with({Variant::driver_lock_around_interval_calls}));
+  EXPECT_EQ(r.most[gave_what_is_gone], 1);
+  EXPECT_EQ(r.most[missed_what_is_there], 1);
+}
+
 TEST(Find, RemoveUnderTheLockThatCallbacksTakeWaitsForEver) {
   const Variants locked = with({Variant::driver_lock_around_interval_calls, Variant::removes_under_driver_lock});
   EXPECT_TRUE(examine(find_against_put(), locked).has(Finding::waits_for_ever));

@@ -107,6 +107,12 @@ Task<void> changer(Kernel k, int) {
   co_await put(k, before);
   unlock_calls(k);
   w.count[returned] |= 2;
+  co_await k.step("driver: updates the one");
+  w.count[begun] |= 4;
+  co_await lock_calls(k);
+  co_await update(k, inserted, 0, 0);
+  unlock_calls(k);
+  w.count[returned] |= 4;
   k.returns();
 }
 
@@ -120,12 +126,16 @@ Task<void> asker(Kernel k, int) {
   unlock_calls(k);
   // The calls that took effect before it: those that had returned, perhaps some that had begun.
   bool allowed = false;
-  for (const int effective : {0, 1, 3}) {
+  for (const int effective : {0, 1, 3, 7}) {
     if ((done & ~effective) || (effective & ~w.count[begun])) continue;
-    const int right = page == 0 ? (effective & 2 ? -1 : before) : (effective & 1 ? inserted : -1);
-    allowed = allowed || found == right;
+    const int over_first = !(effective & 2) ? before : effective & 4 ? inserted : -1;
+    const int over_second = (effective & 1) && !(effective & 4) ? inserted : -1;
+    allowed = allowed || found == (page == 0 ? over_first : over_second);
   }
-  if (!allowed) k.find(Finding::wrong_result);
+  if (!allowed) {
+    k.find(Finding::wrong_result);
+    w.count[found >= 0 ? gave_what_is_gone : missed_what_is_there] = 1;
+  }
   k.returns();
 }
 
@@ -260,7 +270,7 @@ Protocol find_against_put() {
 }
 
 Protocol find_against_changes() {
-  return {.name = "find against insert and put",
+  return {.name = "find against insert, put and update",
           .threads = {{"invalidator", invalidator, 0}, {"changer", changer}, {"finder", asker}},
           .start = start, .at_end = released};
 }

@@ -19,11 +19,13 @@ int start_of(Kernel k, int subscription);
 
 // Entries of tree and deferred list that one find looked at, at most: World::count.
 inline constexpr int looked_at = 2;
+// Set with wrong_result in find_against_changes: World::count too.
+inline constexpr int gave_what_is_gone = 3, missed_what_is_there = 4;
 
 // One thread finds a subscription and uses it, another puts it, while a third invalidates its page.
 Protocol find_against_put();
-// One thread inserts a subscription, then puts another; a second thread finds; wrong_result: no serial
-// order of the calls gives what it got.
+// One thread inserts a subscription, puts another, then updates the first; a second thread finds.
+// wrong_result: no serial order of the calls gives what it got.
 Protocol find_against_changes();
 // read_begin to read_retry on one subscription, which another thread updates; wrong_result: an operation was
 // on the deferred list in between, and read_retry was content.
