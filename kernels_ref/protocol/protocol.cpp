@@ -66,6 +66,7 @@ const char* finding_text(Finding finding) {
     case Finding::use_after_free: return "use after free";
     case Finding::double_free: return "double free";
     case Finding::not_registered: return "unregisters what is not registered";
+    case Finding::list_corruption: return "adds to a list what is on it";
     case Finding::stale_entry: return "the device maps what the CPU does not";
     case Finding::wrong_page: return "the device reaches a page that is not its mm's";
     case Finding::wrong_result: return "a result that no serial order gives";

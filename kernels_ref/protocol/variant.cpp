@@ -34,6 +34,18 @@ constexpr Row rows[] = {
     {Variant::update_stamps, "update-stamps", "mmu_interval_notifier_update sets the subscription's sequence as insert does"},
     {Variant::removes_under_driver_lock, "removes-under-driver-lock", "the driver calls mmu_interval_notifier_remove, not _put, under its lock"},
     {Variant::whole_mm_sequence, "whole-mm-sequence", "read_begin waits for every invalidation of the mm, and read_retry sees every one"},
+    {Variant::invalid_range_is_eagain, "invalid-range-is-eagain", "before patch 1/6: an invalid range is -EAGAIN, and hmm_range_fault drops mmap_sem for it"},
+    {Variant::helper_unlocks_some, "helper-unlocks-some", "before patch 4/6: nouveau_range_fault unlocks mmap_sem for some errors, its caller always"},
+    {Variant::timeout_is_eagain, "timeout-is-eagain", "before patch 5/6: nouveau_range_fault returns -EAGAIN where the wait for a valid range times out"},
+    {Variant::only_caller_unlocks, "only-caller-unlocks", "the reviewer's alternative to patch 4/6: nouveau_range_fault never unlocks mmap_sem, its caller always"},
+    {Variant::locked_flag, "locked-flag", "nouveau knows whether mmap_sem is held, as GUP does by `int *locked`, and unlocks it only then"},
+    {Variant::retry_in_helper, "retry-in-helper", "the reviewer's wish: every result is checked under svmm->mutex, and retried, in nouveau_range_fault"},
+    {Variant::nonblocking_faults, "nonblocking-faults", "nouveau asks for faults that may drop mmap_sem (block = false)"},
+    {Variant::timeout_unregisters, "timeout-unregisters", "nouveau_range_fault unregisters the range where the wait for it times out"},
+    {Variant::success_without_unregister, "success-without-unregister", "nouveau_range_done does not unregister the range"},
+    {Variant::done_after_unlock, "done-after-unlock", "where it succeeds, nouveau unregisters the range after svmm->mutex and mmap_sem are released"},
+    {Variant::fault_holds_mm, "fault-holds-mm", "nouveau_svm_fault holds mm_users itself from before mmap_sem to after it"},
+    {Variant::valid_is_a_sequence, "valid-is-a-sequence", "hmm_range_valid also tells an invalidation that has begun and ended since"},
 };
 
 constexpr bool in_order() {

@@ -36,6 +36,18 @@ enum class Variant : int {
   removes_under_driver_lock,
   whole_mm_sequence,
   // hmm_2019.cpp, nouveau.cpp: the API of July 2019 and nouveau on it
+  invalid_range_is_eagain,
+  helper_unlocks_some,
+  timeout_is_eagain,
+  only_caller_unlocks,
+  locked_flag,
+  retry_in_helper,
+  nonblocking_faults,
+  timeout_unregisters,
+  success_without_unregister,
+  done_after_unlock,
+  fault_holds_mm,
+  valid_is_a_sequence,
   // dying_mm.cpp: faults against a process that exits
   // fences.cpp: userptr, fences and fork
   // amdkfd.cpp: XNACK on and off

@@ -70,6 +70,7 @@ struct Mm {
   std::uint8_t users = 0;   // mm_users
   std::uint8_t count = 0;   // mm_count, the struct itself; Object-like: 0 is freed
   std::uint8_t mapped = 1;  // the VMA is there
+  std::uint8_t vma_start = 0;  // its first page; it goes on to the last
   std::uint8_t dying = 0;   // exit_mmap has begun
   std::array<Page, max_pages> page{};
   // struct mmu_notifier_subscriptions
@@ -102,6 +103,16 @@ struct Device {
 };
 inline constexpr int max_devices = 2;
 
+// struct hmm of July 2019 and the one struct hmm_range on its list, which lies on the stack of a driver's
+// fault worker.
+struct Hmm {
+  std::uint8_t notifiers = 0;   // invalidations that run
+  std::uint8_t registered = 0;  // the range is on hmm->ranges
+  std::uint8_t valid = 0;       // range->valid
+  std::uint8_t collided = 0;    // an invalidation began since the range was waited for
+  std::uint8_t on_stack = 0;    // the function that the range is a local of is running
+};
+
 struct Record {
   std::uint16_t held_read = 0, held_write = 0;  // bit per Lock
   std::uint8_t in_callback = 0;
@@ -119,6 +130,7 @@ struct World {
   std::array<Mm, max_mms> mm{};
   std::array<Subscription, max_subscriptions> subscription{};
   std::array<Device, max_devices> device{};
+  Hmm hmm{};
   std::array<std::uint8_t, 8> count{};  // costs and marks: what the protocol says they mean
   std::array<Record, max_threads> record{};
 };
@@ -132,6 +144,7 @@ enum class Finding : std::uint8_t {
   use_after_free,
   double_free,
   not_registered,    // unregisters what is not registered
+  list_corruption,   // something is added to a list that it is on
   stale_entry,       // outside an invalidation the device maps what the CPU does not
   wrong_page,        // a device access reached a page that is not the mm's any more
   wrong_result,      // a call gave what no serial order of the calls gives

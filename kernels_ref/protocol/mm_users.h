@@ -1,0 +1,20 @@
+// The life of an mm: mm_users, and exit_mmap when the last of them goes.
+#pragma once
+
+#include "kernels_ref/protocol/kernel.h"
+
+namespace faultline::ref::protocol {
+
+// One atomic operation, of the caller's step.
+inline bool mmget_not_zero(Kernel k, int mm) {
+  Mm& m = k.world().mm[mm];
+  if (m.users == 0) return false;
+  ++m.users;
+  return true;
+}
+
+// mmput; __mmput and exit_mmap in the context of who drops the last one. `release` is what
+// mmu_notifier_release calls.
+Task<void> mmput(Kernel k, int mm, Task<void> (*release)(Kernel) = nullptr);
+
+}  // namespace faultline::ref::protocol
