@@ -246,7 +246,7 @@ std::vector<MailClaim> nouveau_2019_claims() {
        ClaimVerdict::holds,
        "Pages read before an invalidation are stale after it; -EBUSY only tells that one has collided, and a fault cancelled "
        "for it was good before and after.",
-       unchecked_results, {Variant::callback_does_not_stamp}},
+       unchecked_results, {Variant::callback_does_not_stamp}, "races/cow-break-device-read.scn", "device-rechecks"},
       {"1.8", "Non-blocking faults: nobody called them, and they were broken.", ClaimVerdict::holds,
        "nouveau passes block = true, so VM_FAULT_RETRY does not happen; if it did, mmap_sem would be gone and each version "
        "of nouveau would unlock it again.",

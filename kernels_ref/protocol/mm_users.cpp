@@ -2,15 +2,15 @@
 
 namespace faultline::ref::protocol {
 
-Task<void> mmput(Kernel k, int mm, Task<void> (*release)(Kernel)) {
+Task<bool> mmput(Kernel k, int mm, Task<void> (*release)(Kernel)) {
   Mm& m = k.world().mm[mm];
   const Lock mmap = mm == 0 ? Lock::mmap_a : Lock::mmap_b;
   co_await k.step("mmput");
   if (m.users == 0) {
     k.find(Finding::double_free);
-    co_return;
+    co_return false;
   }
-  if (--m.users > 0) co_return;
+  if (--m.users > 0) co_return false;
   co_await k.step("exit_mmap: mmu_notifier_release");
   m.dying = 1;
   if (release) co_await release(k);
@@ -19,6 +19,7 @@ Task<void> mmput(Kernel k, int mm, Task<void> (*release)(Kernel)) {
   m.mapped = 0;
   m.page = {};
   k.unlock(mmap);
+  co_return true;
 }
 
 }  // namespace faultline::ref::protocol

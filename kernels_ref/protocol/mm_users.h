@@ -14,7 +14,7 @@ inline bool mmget_not_zero(Kernel k, int mm) {
 }
 
 // mmput; __mmput and exit_mmap in the context of who drops the last one. `release` is what
-// mmu_notifier_release calls.
-Task<void> mmput(Kernel k, int mm, Task<void> (*release)(Kernel) = nullptr);
+// mmu_notifier_release calls. True: it was the last.
+Task<bool> mmput(Kernel k, int mm, Task<void> (*release)(Kernel) = nullptr);
 
 }  // namespace faultline::ref::protocol

@@ -46,6 +46,11 @@ constexpr Row rows[] = {
     {Variant::done_after_unlock, "done-after-unlock", "where it succeeds, nouveau unregisters the range after svmm->mutex and mmap_sem are released"},
     {Variant::fault_holds_mm, "fault-holds-mm", "nouveau_svm_fault holds mm_users itself from before mmap_sem to after it"},
     {Variant::valid_is_a_sequence, "valid-is-a-sequence", "hmm_range_valid also tells an invalidation that has begun and ended since"},
+    {Variant::no_dying_check, "no-dying-check", "hmm_mirror_mm_down_read does not look whether the mm is dying"},
+    {Variant::dying_check_replaces_mmget, "dying-check-replaces-mmget", "a fault counts on hmm->dead alone: it takes mm_users without looking whether they are 0"},
+    {Variant::dead_is_set_late, "dead-is-set-late", "hmm->dead is set when the address space has been torn down, not before"},
+    {Variant::no_mmgrab, "no-mmgrab", "struct hmm holds no reference to struct mm_struct"},
+    {Variant::down_read_before_check, "down-read-before-check", "hmm_mirror_mm_down_read takes mmap_sem first and returns -EINVAL with it"},
 };
 
 constexpr bool in_order() {

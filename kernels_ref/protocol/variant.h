@@ -49,6 +49,11 @@ enum class Variant : int {
   fault_holds_mm,
   valid_is_a_sequence,
   // dying_mm.cpp: faults against a process that exits
+  no_dying_check,
+  dying_check_replaces_mmget,
+  dead_is_set_late,
+  no_mmgrab,
+  down_read_before_check,
   // fences.cpp: userptr, fences and fork
   // amdkfd.cpp: XNACK on and off
   // pins.cpp: what a pin holds up

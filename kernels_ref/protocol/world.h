@@ -106,6 +106,7 @@ inline constexpr int max_devices = 2;
 // struct hmm of July 2019 and the one struct hmm_range on its list, which lies on the stack of a driver's
 // fault worker.
 struct Hmm {
+  std::uint8_t dead = 0;        // hmm_release has run
   std::uint8_t notifiers = 0;   // invalidations that run
   std::uint8_t registered = 0;  // the range is on hmm->ranges
   std::uint8_t valid = 0;       // range->valid
