@@ -6,6 +6,9 @@
 // in again, and recognise a state by its bytes. Nothing that a local forgot to declare can be missed:
 // the whole frame is the state. Rules that follow from it: locals are trivially copyable, and no
 // coroutine touches the heap. Freed frames are zeroed, so that what is dead does not tell states apart.
+//
+// g++ 12 drops the whole body of a coroutine that awaits in the condition of an if, while or switch and
+// declares no variable: such a thread ends before its first step. Put what it awaits into a variable.
 #pragma once
 
 #include <coroutine>

@@ -82,6 +82,7 @@ const char* Kernel::lock_label(Lock which, bool shared) {
     case Lock::svms: return "lock(&svms->lock)";
     case Lock::reservation: return "dma_resv_lock";
     case Lock::page: return "folio_lock";
+    case Lock::rmap: return "rmap_lock";
     default: return "wait";
   }
 }

@@ -32,5 +32,9 @@ Protocol documented_user(Call call);
 Protocol nouveau_today(int circumstance);
 // ... and while the process exits.
 Protocol nouveau_today_exit();
+// ... and while the page is unmapped.
+Protocol nouveau_today_munmap();
+// Both pages are mapped, and the first is replaced while the device uses the second.
+Protocol nouveau_today_neighbour();
 
 }  // namespace faultline::ref::protocol

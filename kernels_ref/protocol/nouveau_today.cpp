@@ -25,7 +25,8 @@ Task<void> nouveau_svm_range_invalidate(Kernel k, Invalidation i) {
 
 Task<void> nouveau_svmm_invalidate_range_start(Kernel k, int from, int to) {
   co_await k.lock(Lock::driver, "nouveau_svmm_invalidate_range_start: mutex_lock(&svmm->mutex)");
-  for (int p = from; p <= to; ++p) k.world().device[0].entry[p] = {};
+  if (k.with(Variant::invalidates_one_too_many)) ++to;
+  for (int p = from; p <= to && p < max_pages; ++p) k.world().device[0].entry[p] = {};
   k.unlock(Lock::driver);
 }
 
@@ -58,7 +59,10 @@ Task<int> nouveau_range_fault(Kernel k, int from, int to, int circumstance) {
     const Snapshot got = co_await hmm_range_fault(k, from, to, write, seq);
     k.read_unlock(Lock::mmap_a);
     ret = got.result > 0 ? 0 : got.result;
-    if (ret == -EBUSY) continue;
+    if (ret == -EBUSY) {
+      if (k.with(Variant::ebusy_clears_request)) write = false;
+      continue;
+    }
     if (ret) break;
     co_await k.lock(Lock::driver, "nouveau_range_fault: mutex_lock(&svmm->mutex)");
     if (read_retry(k, subscription, seq)) {
@@ -83,24 +87,47 @@ Task<void> nouveau_svm_fault(Kernel k, int circumstance) {
   }
   co_await k.read_lock(Lock::mmap_a, "nouveau_svm_fault: mmap_read_lock");
   const bool vma = w.mm[0].mapped;  // find_vma_intersection
-  const int start = w.mm[0].vma_start > window_start ? w.mm[0].vma_start : window_start;
+  const bool clamp = w.mm[0].vma_start > window_start && !k.with(Variant::window_not_clamped);
+  const int start = clamp ? w.mm[0].vma_start : window_start;
   k.read_unlock(Lock::mmap_a);
   int ret = -EFAULT;
   if (vma) ret = co_await nouveau_range_fault(k, start, window_last, circumstance);
   k.record().result[answer] = ret == 0 ? mapped : ret == -ETIME ? timed_out : cancelled;
   k.returns();
-  co_await mmput(k, 0);
+  if (vma || !k.with(Variant::error_path_keeps_mm)) co_await mmput(k, 0);
+}
+
+Task<void> replace(Kernel k, int page) {
+  co_await invalidate_range_start(k, 0, page, page, nouveau_svm_range_invalidate);
+  co_await nouveau_svmm_invalidate_range_start(k, page, page);
+  co_await k.step("migrate_pages: replace the PTE");
+  ++k.world().mm[0].page[page].frame;
+  co_await invalidate_range_end(k, 0);
 }
 
 Task<void> migrate(Kernel k, int rounds) {
-  for (int round = 0; round < rounds; ++round) {
-    co_await invalidate_range_start(k, 0, fault_page, fault_page, nouveau_svm_range_invalidate);
-    co_await nouveau_svmm_invalidate_range_start(k, fault_page, fault_page);
-    co_await k.step("migrate_pages: replace the PTE");
-    ++k.world().mm[0].page[fault_page].frame;
-    co_await invalidate_range_end(k, 0);
-  }
+  for (int round = 0; round < rounds; ++round) co_await replace(k, fault_page);
   k.returns();
+}
+
+Task<void> munmap(Kernel k, int) {
+  World& w = k.world();
+  co_await k.lock(Lock::mmap_a, "munmap: mmap_write_lock");
+  w.mm[0].mapped = 0;
+  k.downgrade(Lock::mmap_a);
+  co_await invalidate_range_start(k, 0, fault_page, fault_page, nouveau_svm_range_invalidate);
+  co_await nouveau_svmm_invalidate_range_start(k, fault_page, fault_page);
+  co_await k.step("munmap: unmap_vmas");
+  w.mm[0].page[fault_page] = {};
+  co_await invalidate_range_end(k, 0);
+  k.read_unlock(Lock::mmap_a);
+  k.returns();
+}
+
+// A device access to the page whose neighbour is replaced.
+Task<void> access_neighbour(Kernel k, int) {
+  co_await k.step("the device accesses page 1");
+  if (k.world().device[0].entry[fault_page].frame == 0) k.find(Finding::needless_fault);
 }
 
 Task<void> exit_process(Kernel k, int) {
@@ -129,6 +156,17 @@ void answered(World& w) {
   if (w.mm[0].users > 1 || w.subscription[subscription].in_tree) w.findings |= bit(Finding::leak);
 }
 
+void both_mapped(World& w) {
+  start(w);
+  w.mm[0].vma_start = 0;
+  w.mm[0].page[0] = {1, 1};
+  w.device[0].entry = w.mm[0].page;
+}
+
+void mm_is_left(World& w) {
+  if (w.mm[0].users > 1 || w.subscription[subscription].in_tree) w.findings |= bit(Finding::leak);
+}
+
 }  // namespace
 
 Protocol nouveau_today(int circumstance) {
@@ -143,6 +181,18 @@ Protocol nouveau_today_exit() {
           .start = start, .always = entry_is_current, .at_end = [](World& w) {
             if (w.mm[0].users > 0 || w.subscription[subscription].in_tree) w.findings |= bit(Finding::leak);
           }};
+}
+
+Protocol nouveau_today_munmap() {
+  return {.name = "nouveau_svm_fault today, against munmap",
+          .threads = {{"fault worker", nouveau_svm_fault, quiet}, {"munmap", munmap}},
+          .start = start, .always = entry_is_current, .at_end = mm_is_left};
+}
+
+Protocol nouveau_today_neighbour() {
+  return {.name = "nouveau, a page whose neighbour is replaced",
+          .threads = {{"device", access_neighbour}, {"migration", replace, 0}},
+          .start = both_mapped};
 }
 
 }  // namespace faultline::ref::protocol

@@ -18,6 +18,7 @@ const char* lock_name(Lock lock) {
     case Lock::work: return "work item";
     case Lock::work_b: return "second work item";
     case Lock::page: return "folio lock";
+    case Lock::rmap: return "rmap lock";
     case Lock::count_: break;
   }
   return "?";

@@ -66,11 +66,13 @@ const char* finding_text(Finding finding) {
     case Finding::use_after_free: return "use after free";
     case Finding::double_free: return "double free";
     case Finding::not_registered: return "unregisters what is not registered";
+    case Finding::null_pointer: return "follows a null pointer";
     case Finding::list_corruption: return "adds to a list what is on it";
     case Finding::stale_entry: return "the device maps what the CPU does not";
     case Finding::wrong_page: return "the device reaches a page that is not its mm's";
     case Finding::wrong_result: return "a result that no serial order gives";
     case Finding::lost_write: return "a write is lost";
+    case Finding::needless_fault: return "an access faults although nothing took its mapping away";
     case Finding::leak: return "something is left behind";
     case Finding::sleep_in_atomic: return "sleeps where it must not";
     case Finding::order_cycle: return "locks wait for each other in a circle";

@@ -51,6 +51,20 @@ constexpr Row rows[] = {
     {Variant::dead_is_set_late, "dead-is-set-late", "hmm->dead is set when the address space has been torn down, not before"},
     {Variant::no_mmgrab, "no-mmgrab", "struct hmm holds no reference to struct mm_struct"},
     {Variant::down_read_before_check, "down-read-before-check", "hmm_mirror_mm_down_read takes mmap_sem first and returns -EINVAL with it"},
+    {Variant::ebusy_clears_request, "ebusy-clears-request", "hmm_range_fault forgets that a write was asked for when it returns -EBUSY"},
+    {Variant::window_not_clamped, "window-not-clamped", "a fault window that begins below the VMA is given to hmm_range_fault as it is"},
+    {Variant::error_path_keeps_mm, "error-path-keeps-mm", "nouveau_svm_fault does not mmput where there is no VMA"},
+    {Variant::invalidates_one_too_many, "invalidates-one-too-many", "an invalidation drops end - start + 1 pages of an exclusive end"},
+    {Variant::private_fault_without_ref, "private-fault-without-ref", "a CPU fault on a device-private page takes no reference to it"},
+    {Variant::exclusive_fault_without_ref, "exclusive-fault-without-ref", "a CPU fault on a device-exclusive page takes no reference to it"},
+    {Variant::range_marked_migrated, "range-marked-migrated", "a range is marked as in system memory although some of its pages stayed in VRAM"},
+    {Variant::slow_path_read_only, "slow-path-read-only", "a page that comes back to system memory by the slow path is mapped read-only"},
+    {Variant::other_device_private_fails, "other-device-private-fails", "a fault on a page in another device's memory is an error instead of bringing it back"},
+    {Variant::unmaps_one_page, "unmaps-one-page", "dma_unmap_page is told PAGE_SIZE for a larger mapping"},
+    {Variant::hmm_cleared_first, "hmm-cleared-first", "hmm_mirror_unregister clears mm->hmm before it unregisters the notifier"},
+    {Variant::notifier_gets_dead_mm, "notifier-gets-dead-mm", "a notifier takes mm_users for its deferred work without looking whether they are 0"},
+    {Variant::notifier_drops_mm, "notifier-drops-mm", "a notifier calls mmput itself"},
+    {Variant::stale_fault_fails, "stale-fault-fails", "a retry fault that finds no VMA fails although its page is still mapped on the device"},
 };
 
 constexpr bool in_order() {

@@ -54,6 +54,21 @@ enum class Variant : int {
   dead_is_set_late,
   no_mmgrab,
   down_read_before_check,
+  // nouveau_today.cpp, device_memory.cpp, mm_references.cpp, retry_fault.cpp: historic bugs
+  ebusy_clears_request,
+  window_not_clamped,
+  error_path_keeps_mm,
+  invalidates_one_too_many,
+  private_fault_without_ref,
+  exclusive_fault_without_ref,
+  range_marked_migrated,
+  slow_path_read_only,
+  other_device_private_fails,
+  unmaps_one_page,
+  hmm_cleared_first,
+  notifier_gets_dead_mm,
+  notifier_drops_mm,
+  stale_fault_fails,
   // fences.cpp: userptr, fences and fork
   // amdkfd.cpp: XNACK on and off
   // pins.cpp: what a pin holds up

@@ -30,9 +30,11 @@ enum class Lock : std::uint8_t {
   work,        // a work item: held while it runs, taken by flush and cancel_sync
   work_b,
   page,        // folio lock
+  rmap,        // anon_vma->rwsem, i_mmap_rwsem
   count_
 };
 inline constexpr int lock_count = static_cast<int>(Lock::count_);
+static_assert(lock_count <= 16);  // bits of Record::held_read
 
 struct LockState {
   std::uint8_t readers = 0;
@@ -106,6 +108,7 @@ inline constexpr int max_devices = 2;
 // struct hmm of July 2019 and the one struct hmm_range on its list, which lies on the stack of a driver's
 // fault worker.
 struct Hmm {
+  std::uint8_t linked = 0;      // mm->hmm points to it
   std::uint8_t dead = 0;        // hmm_release has run
   std::uint8_t notifiers = 0;   // invalidations that run
   std::uint8_t registered = 0;  // the range is on hmm->ranges
@@ -145,11 +148,13 @@ enum class Finding : std::uint8_t {
   use_after_free,
   double_free,
   not_registered,    // unregisters what is not registered
+  null_pointer,
   list_corruption,   // something is added to a list that it is on
   stale_entry,       // outside an invalidation the device maps what the CPU does not
   wrong_page,        // a device access reached a page that is not the mm's any more
   wrong_result,      // a call gave what no serial order of the calls gives
   lost_write,
+  needless_fault,    // an access faults although nothing took its mapping away
   leak,              // something is left behind at the end
   sleep_in_atomic,   // something that sleeps under a spinlock, or in a callback that must not
   order_cycle,       // locks, fences and work wait for each other in a circle, in some executions
