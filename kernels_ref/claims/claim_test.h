@@ -9,7 +9,9 @@ namespace faultline::ref {
 
 inline void expect_as_expected(const MailClaim& claim) {
   const ClaimAnswer answer = claim.decide({});
-  EXPECT_STREQ(verdict_text(answer.verdict), verdict_text(claim.expected)) << claim.id << " " << answer.detail << "\n" << answer.witness;
+  EXPECT_STREQ(verdict_text(answer.verdict), verdict_text(claim.expected))
+      << claim.id << " " << answer.detail << "\n"
+      << answer.witness;
   EXPECT_GT(answer.states, 0u);
   EXPECT_FALSE(answer.detail.empty());
 }
@@ -18,7 +20,8 @@ inline void expect_flips(const MailClaim& claim) {
   ASSERT_FALSE(claim.flips.empty()) << claim.id;
   for (const protocol::Variant variant : claim.flips) {
     const ClaimAnswer answer = claim.decide(protocol::with({variant}));
-    EXPECT_STRNE(verdict_text(answer.verdict), verdict_text(claim.expected)) << claim.id << " with " << variant_name(variant);
+    EXPECT_STRNE(verdict_text(answer.verdict), verdict_text(claim.expected))
+        << claim.id << " with " << variant_name(variant);
     EXPECT_NE(answer.verdict, ClaimVerdict::undecided) << claim.id;
   }
 }

@@ -11,9 +11,10 @@ using namespace protocol;
 
 namespace {
 
-const std::vector<Finding> unbalanced = {Finding::unlock_not_held, Finding::lock_at_return, Finding::missing_lock,
-                                         Finding::lock_recursion};
-const std::vector<Finding> deadlock = {Finding::waits_for_ever, Finding::order_cycle, Finding::lock_recursion};
+const std::vector<Finding> unbalanced = {Finding::unlock_not_held, Finding::lock_at_return,
+                                         Finding::missing_lock, Finding::lock_recursion};
+const std::vector<Finding> deadlock = {Finding::waits_for_ever, Finding::order_cycle,
+                                       Finding::lock_recursion};
 constexpr int anything = any_error | time_runs_out;
 
 Variants before_the_series() {
@@ -38,10 +39,13 @@ struct Look {
     return false;
   }
   void show(const std::string& title, const Protocol& p, const Found& found) {
-    if (found.schedule) answer.witness += (title.empty() ? "" : title + "\n") + schedule_text(*found.schedule, thread_names(p));
+    if (found.schedule)
+      answer.witness += (title.empty() ? "" : title + "\n") + schedule_text(*found.schedule, thread_names(p));
   }
   void decide(bool holds) {
-    answer.verdict = !complete ? ClaimVerdict::undecided : holds ? ClaimVerdict::holds : ClaimVerdict::refuted;
+    answer.verdict = !complete ? ClaimVerdict::undecided
+                     : holds   ? ClaimVerdict::holds
+                               : ClaimVerdict::refuted;
   }
 };
 
@@ -65,7 +69,8 @@ ClaimAnswer one_code(const Variants& extra) {
       }
     }
   }
-  for (const auto& [code, lock] : locks) answer.detail += (answer.detail.empty() ? "" : "; ") + code + ": " + lock;
+  for (const auto& [code, lock] : locks)
+    answer.detail += (answer.detail.empty() ? "" : "; ") + code + ": " + lock;
   look.decide(one && locks.contains("-EBUSY") && locks.contains("-EAGAIN"));
   return answer;
 }
@@ -102,9 +107,10 @@ ClaimAnswer alternative(const Variants& extra) {
   const bool dropped_too = !look.any(p, dropping, unbalanced);
   look.decide(balanced);
   if (answer.verdict == ClaimVerdict::holds && !dropped_too) answer.verdict = ClaimVerdict::only_if;
-  answer.detail = balanced && dropped_too ? "balanced on every path"
-                  : balanced ? "balanced as long as nothing drops mmap_sem: faults block, and an invalid range is -EBUSY"
-                             : "unlocks twice where hmm_range_fault has dropped mmap_sem";
+  answer.detail =
+      balanced && dropped_too ? "balanced on every path"
+      : balanced ? "balanced as long as nothing drops mmap_sem: faults block, and an invalid range is -EBUSY"
+                 : "unlocks twice where hmm_range_fault has dropped mmap_sem";
   if (!dropped_too) look.show("", p, witness(p, balanced ? dropping : blocking, Finding::unlock_not_held));
   return answer;
 }
@@ -116,8 +122,10 @@ ClaimAnswer success_leaks(const Variants& extra) {
   const Protocol p = nouveau_left_behind(quiet);
   const bool leak = look.at(p, extra).has(Finding::leak);
   look.decide(leak);
-  answer.detail = leak ? "the range stays registered" : "nouveau_range_done unregisters the range, valid or not";
-  look.show("", p, leak ? witness(p, extra, Finding::leak) : witness(p, extra, "success: mmap_sem unlocked once"));
+  answer.detail =
+      leak ? "the range stays registered" : "nouveau_range_done unregisters the range, valid or not";
+  look.show("", p,
+            leak ? witness(p, extra, Finding::leak) : witness(p, extra, "success: mmap_sem unlocked once"));
   return answer;
 }
 
@@ -132,11 +140,16 @@ ClaimAnswer exit_deadlock(const Variants& extra) {
   const bool in_error = look.any(error, on_error, deadlock);
   const bool still = look.any(error, later, deadlock);
   look.decide(in_success && in_error && !still);
-  if (in_success) look.show("where nouveau_svm_fault succeeds, as the series leaves it:", success, witness(success, extra, Finding::waits_for_ever));
-  if (in_error) look.show("where it fails, with the reviewer's alternative:", error, witness(error, on_error, Finding::waits_for_ever));
-  answer.detail = in_success ? std::string("hmm_range_unregister drops the last mm_users, exit_mmap wants mmap_sem; ") +
-                                   (still ? "and" : "not") + " when it comes after the unlock"
-                             : "hmm_range_unregister never drops the last mm_users";
+  if (in_success)
+    look.show("where nouveau_svm_fault succeeds, as the series leaves it:", success,
+              witness(success, extra, Finding::waits_for_ever));
+  if (in_error)
+    look.show("where it fails, with the reviewer's alternative:", error,
+              witness(error, on_error, Finding::waits_for_ever));
+  answer.detail =
+      in_success ? std::string("hmm_range_unregister drops the last mm_users, exit_mmap wants mmap_sem; ") +
+                       (still ? "and" : "not") + " when it comes after the unlock"
+                 : "hmm_range_unregister never drops the last mm_users";
   return answer;
 }
 
@@ -164,7 +177,9 @@ ClaimAnswer unchecked_results(const Variants& extra) {
   }
   look.show("pages used unchecked:", today, witness(today, unchecked, Finding::stale_entry));
   look.show("an error used unchecked:", then, witness(then, extra, Finding::wrong_result));
-  if (flag_harm) look.show("the flag misses an invalidation that has come and gone:", then, witness(then, as_flag, Finding::stale_entry));
+  if (flag_harm)
+    look.show("the flag misses an invalidation that has come and gone:", then,
+              witness(then, as_flag, Finding::stale_entry));
   return answer;
 }
 
@@ -175,14 +190,17 @@ ClaimAnswer nonblocking(const Variants& extra) {
   const Protocol p = nouveau_return_paths(anything);
   const Variants asks = with({Variant::nonblocking_faults}) | extra;
   bool called = false;
-  for (const std::string& outcome : look.at(p, extra).outcomes) called = called || outcome.find("EAGAIN") != std::string::npos;
+  for (const std::string& outcome : look.at(p, extra).outcomes)
+    called = called || outcome.find("EAGAIN") != std::string::npos;
   const bool after = look.any(p, asks, unbalanced);
   const bool before = look.any(p, asks | before_the_series(), unbalanced);
   look.decide(!called && after && before);
-  answer.detail = std::string("as called: -EAGAIN is ") + (called ? "met" : "never met") + "; with block = false: " +
-                  (before ? "unlocks twice before the series" : "balanced before the series") +
-                  (after ? ", and after it" : ", balanced after it");
-  if (after) look.show("with block = false, after the series:", p, witness(p, asks, Finding::unlock_not_held));
+  answer.detail =
+      std::string("as called: -EAGAIN is ") + (called ? "met" : "never met") +
+      "; with block = false: " + (before ? "unlocks twice before the series" : "balanced before the series") +
+      (after ? ", and after it" : ", balanced after it");
+  if (after)
+    look.show("with block = false, after the series:", p, witness(p, asks, Finding::unlock_not_held));
   return answer;
 }
 
@@ -214,52 +232,84 @@ ClaimAnswer timeout_leaks(const Variants& extra) {
 
 std::vector<MailClaim> nouveau_2019_claims() {
   return {
-      {"1.1", "One condition, one code: an invalid range is -EBUSY with the lock held; -EAGAIN is only \"the lock was dropped\".",
+      {"1.1",
+       "One condition, one code: an invalid range is -EBUSY with the lock held; -EAGAIN is only \"the lock "
+       "was dropped\".",
        ClaimVerdict::holds,
-       "After patch 1/6 the only -EAGAIN left is VM_FAULT_RETRY of a non-blocking fault; before it, hmm_range_snapshot "
-       "gave -EAGAIN with the lock and hmm_range_fault without.",
-       one_code, {Variant::invalid_range_is_eagain}},
-      {"1.2", "Before the series, nouveau unlocks for a random selection of errors: each return path that leaks the lock or unlocks twice.",
+       "After patch 1/6 the only -EAGAIN left is VM_FAULT_RETRY of a non-blocking fault; before it, "
+       "hmm_range_snapshot gave -EAGAIN with the lock and hmm_range_fault without.",
+       one_code,
+       {Variant::invalid_range_is_eagain}},
+      {"1.2",
+       "Before the series, nouveau unlocks for a random selection of errors: each return path that leaks the "
+       "lock or unlocks twice.",
        ClaimVerdict::holds,
-       "The caller always unlocks, so the helper's own unlock (a timeout, no pages) and the one inside hmm_range_fault "
-       "(-EAGAIN) are one too many; the other errors are right, and nothing can leak.",
-       random_selection, {Variant::locked_flag}},
-      {"1.3", "With patch 4/6, every non-zero return has unlocked exactly once, and `goto again` is reached only with the lock held.",
+       "The caller always unlocks, so the helper's own unlock (a timeout, no pages) and the one inside "
+       "hmm_range_fault (-EAGAIN) are one too many; the other errors are right, and nothing can leak.",
+       random_selection,
+       {Variant::locked_flag}},
+      {"1.3",
+       "With patch 4/6, every non-zero return has unlocked exactly once, and `goto again` is reached only "
+       "with the lock held.",
        ClaimVerdict::holds,
-       "Each error return has an up_read of its own and the caller's has moved to success; `goto again` follows success "
-       "only. It needs patch 1/6 and faults that block.",
+       "Each error return has an up_read of its own and the caller's has moved to success; `goto again` "
+       "follows success only. It needs patch 1/6 and faults that block.",
        never([] { return nouveau_return_paths(anything); }, {}, unbalanced),
        {Variant::helper_unlocks_some, Variant::invalid_range_is_eagain, Variant::nonblocking_faults}},
-      {"1.4", "The reviewer's alternative, in which only the caller unlocks, is balanced on every path, the one where the lock was dropped included.",
+      {"1.4",
+       "The reviewer's alternative, in which only the caller unlocks, is balanced on every path, the one "
+       "where the lock was dropped included.",
        ClaimVerdict::only_if,
-       "One lock and one unlock in one function are balanced unless somebody below unlocks: only while faults block and "
-       "an invalid range keeps the lock.",
-       alternative, {Variant::invalid_range_is_eagain, Variant::locked_flag}},
-      {"1.5", "The success path leaks hmm_range_unregister.", ClaimVerdict::refuted,
-       "nouveau_range_done, which the caller calls after success under svmm->mutex, unregisters whether or not the range was valid.",
-       success_leaks, {Variant::success_without_unregister}},
-      {"1.6", "Holding mmap_sem across hmm_range_unregister can deadlock with exit_mmap.", ClaimVerdict::holds,
-       "A registered range holds mm_users, so its mmput can be the last; exit_mmap then runs in the worker, and takes the "
-       "mmap_sem that the worker holds. Patch 4/6 avoids it for errors, not for success.",
-       exit_deadlock, {Variant::fault_holds_mm}},
-      {"1.7", "No result of hmm_range_fault, errors included, may be used before the device lock is taken and the sequence checked.",
+       "One lock and one unlock in one function are balanced unless somebody below unlocks: only while "
+       "faults block and an invalid range keeps the lock.",
+       alternative,
+       {Variant::invalid_range_is_eagain, Variant::locked_flag}},
+      {"1.5",
+       "The success path leaks hmm_range_unregister.",
+       ClaimVerdict::refuted,
+       "nouveau_range_done, which the caller calls after success under svmm->mutex, unregisters whether or "
+       "not the range was valid.",
+       success_leaks,
+       {Variant::success_without_unregister}},
+      {"1.6",
+       "Holding mmap_sem across hmm_range_unregister can deadlock with exit_mmap.",
        ClaimVerdict::holds,
-       "Pages read before an invalidation are stale after it; -EBUSY only tells that one has collided, and a fault cancelled "
-       "for it was good before and after.",
-       unchecked_results, {Variant::callback_does_not_stamp}, "races/cow-break-device-read.scn", "device-rechecks"},
-      {"1.8", "Non-blocking faults: nobody called them, and they were broken.", ClaimVerdict::holds,
-       "nouveau passes block = true, so VM_FAULT_RETRY does not happen; if it did, mmap_sem would be gone and each version "
-       "of nouveau would unlock it again.",
-       nonblocking, {Variant::locked_flag}},
-      {"1.9", "As moved into nouveau, a timeout of hmm_range_wait_until_valid returns without unregistering the range: it is leaked.",
+       "A registered range holds mm_users, so its mmput can be the last; exit_mmap then runs in the worker, "
+       "and takes the mmap_sem that the worker holds. Patch 4/6 avoids it for errors, not for success.",
+       exit_deadlock,
+       {Variant::fault_holds_mm}},
+      {"1.7",
+       "No result of hmm_range_fault, errors included, may be used before the device lock is taken and the "
+       "sequence checked.",
        ClaimVerdict::holds,
-       "No caller unregisters after an error either. The range holds mm_users and lies on the worker's stack, so the mm "
-       "never dies, the next fault registers a range that is on the list, and notifiers write to a dead stack.",
-       timeout_leaks, {Variant::timeout_unregisters}},
-      {"1.10", "The whole retry algorithm inside one helper: svmm->mutex and mmap_sem are both held on return of 0, neither on an error, and every path is balanced.",
+       "Pages read before an invalidation are stale after it; -EBUSY only tells that one has collided, and a "
+       "fault cancelled for it was good before and after.",
+       unchecked_results,
+       {Variant::callback_does_not_stamp},
+       "races/cow-break-device-read.scn",
+       "device-rechecks"},
+      {"1.8",
+       "Non-blocking faults: nobody called them, and they were broken.",
        ClaimVerdict::holds,
-       "Each turn drops svmm->mutex before it tries again, and only success leaves with it; mmap_sem is never dropped "
-       "inside as long as faults block.",
+       "nouveau passes block = true, so VM_FAULT_RETRY does not happen; if it did, mmap_sem would be gone "
+       "and each version of nouveau would unlock it again.",
+       nonblocking,
+       {Variant::locked_flag}},
+      {"1.9",
+       "As moved into nouveau, a timeout of hmm_range_wait_until_valid returns without unregistering the "
+       "range: it is leaked.",
+       ClaimVerdict::holds,
+       "No caller unregisters after an error either. The range holds mm_users and lies on the worker's "
+       "stack, so the mm never dies, the next fault registers a range that is on the list, and notifiers "
+       "write to a dead stack.",
+       timeout_leaks,
+       {Variant::timeout_unregisters}},
+      {"1.10",
+       "The whole retry algorithm inside one helper: svmm->mutex and mmap_sem are both held on return of 0, "
+       "neither on an error, and every path is balanced.",
+       ClaimVerdict::holds,
+       "Each turn drops svmm->mutex before it tries again, and only success leaves with it; mmap_sem is "
+       "never dropped inside as long as faults block.",
        never([] { return nouveau_return_paths(anything); }, with({Variant::retry_in_helper}), unbalanced),
        {Variant::invalid_range_is_eagain, Variant::nonblocking_faults}},
   };

@@ -18,7 +18,8 @@ Page& pte(Kernel k, int page = 0) { return k.world().mm[0].page[page]; }
 Task<void> device_private_fault(Kernel k) {
   World& w = k.world();
   const bool ref = !k.with(Variant::private_fault_without_ref);
-  co_await k.until("do_swap_page: page table locked, no migration entry", [k] { return pte(k).frame != migrating; });
+  co_await k.until("do_swap_page: page table locked, no migration entry",
+                   [k] { return pte(k).frame != migrating; });
   if (pte(k).frame != special) co_return;
   if (ref) k.get(page_struct);
   co_await k.lock(Lock::page, "migrate_vma_setup: folio_lock");
@@ -134,7 +135,8 @@ void start(World& w) {
 void one_fault_each(World& w) {
   for (const Record& r : w.record)
     if (r.result[cpu_faults] > 1) w.findings |= bit(Finding::needless_fault);
-  if (w.count[dma_pages] || w.object[page_struct].life != Object::Life::freed) w.findings |= bit(Finding::leak);
+  if (w.count[dma_pages] || w.object[page_struct].life != Object::Life::freed)
+    w.findings |= bit(Finding::leak);
 }
 
 void freed(World& w) {
@@ -164,8 +166,10 @@ Protocol incomplete_migration() {
 }
 
 Protocol other_device_page() {
-  return {.name = "a fault on a page of another device", .threads = {{"device", device_fault}, {"CPU", store}},
-          .start = start, .at_end = answered};
+  return {.name = "a fault on a page of another device",
+          .threads = {{"device", device_fault}, {"CPU", store}},
+          .start = start,
+          .at_end = answered};
 }
 
 }  // namespace faultline::ref::protocol

@@ -121,20 +121,24 @@ void start(World& w) {
 }
 
 void entry_is_current(World& w) {
-  if (w.device[0].entry[0].frame != w.mm[0].page[0].frame && w.device[0].entry[0].frame != 0) w.findings |= bit(Finding::stale_entry);
+  if (w.device[0].entry[0].frame != w.mm[0].page[0].frame && w.device[0].entry[0].frame != 0)
+    w.findings |= bit(Finding::stale_entry);
 }
 
 void nothing_left(World& w) {
-  if (w.mm[0].users > 0 || w.object[hmm_object].life != Object::Life::freed || w.object[mm_struct].life != Object::Life::freed)
+  if (w.mm[0].users > 0 || w.object[hmm_object].life != Object::Life::freed ||
+      w.object[mm_struct].life != Object::Life::freed)
     w.findings |= bit(Finding::leak);
 }
 
 std::string mapped(const World& w) {
-  return "mapped=" + std::to_string(w.record[0].result[mapped_faults]) + " entry=" + std::to_string(w.device[0].entry[0].frame);
+  return "mapped=" + std::to_string(w.record[0].result[mapped_faults]) +
+         " entry=" + std::to_string(w.device[0].entry[0].frame);
 }
 
 std::string code_and_lock(const World& w) {
-  return error_text(w.record[0].result[helper_code]) + (w.record[0].result[helper_lock] ? ": mmap_sem held" : ": not held");
+  return error_text(w.record[0].result[helper_code]) +
+         (w.record[0].result[helper_lock] ? ": mmap_sem held" : ": not held");
 }
 
 }  // namespace
@@ -147,8 +151,12 @@ Protocol dying_mm(int faults) {
 
 Protocol dying_mm_two_contexts(int faults) {
   return {.name = "faults of two device contexts against a process that exits",
-          .threads = {{"device context", context, faults}, {"device context", context, faults}, {"exit", exit_process}},
-          .start = start<2>, .always = entry_is_current, .at_end = nothing_left};
+          .threads = {{"device context", context, faults},
+                      {"device context", context, faults},
+                      {"exit", exit_process}},
+          .start = start<2>,
+          .always = entry_is_current,
+          .at_end = nothing_left};
 }
 
 Protocol mm_down_read(Mirror mirror) {

@@ -97,13 +97,15 @@ void start(World& w) {
 }
 
 void nothing_left(World& w) {
-  if (w.mm[0].users > 0 || w.object[address_space].life != Object::Life::freed) w.findings |= bit(Finding::leak);
+  if (w.mm[0].users > 0 || w.object[address_space].life != Object::Life::freed)
+    w.findings |= bit(Finding::leak);
 }
 
 }  // namespace
 
 Protocol mirror_unregister() {
-  return {.name = "hmm_mirror_unregister", .threads = {{"unregister", unregister}, {"invalidation", invalidate}, {"invalidation", invalidate}},
+  return {.name = "hmm_mirror_unregister",
+          .threads = {{"unregister", unregister}, {"invalidation", invalidate}, {"invalidation", invalidate}},
           .start = registered};
 }
 

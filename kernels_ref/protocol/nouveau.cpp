@@ -198,7 +198,8 @@ void start(World& w) {
 
 void entry_is_current(World& w) {
   const Page& entry = w.device[0].entry[0];
-  if (w.mm[0].active == 0 && entry.frame != 0 && entry.frame != w.mm[0].page[0].frame) w.findings |= bit(Finding::stale_entry);
+  if (w.mm[0].active == 0 && entry.frame != 0 && entry.frame != w.mm[0].page[0].frame)
+    w.findings |= bit(Finding::stale_entry);
 }
 
 // The page was there before and after every invalidation: nothing but a collision can have failed.
@@ -211,7 +212,8 @@ void nothing_left(World& w) {
 }
 
 std::string path(const World& w) {
-  static constexpr const char* places[] = {"", "hmm_range_register", "hmm_range_wait_until_valid", "hmm_range_fault", "success"};
+  static constexpr const char* places[] = {"", "hmm_range_register", "hmm_range_wait_until_valid",
+                                           "hmm_range_fault", "success"};
   static constexpr const char* locks[] = {"unlocked once", "unlocked twice", "leaked"};
   const auto& r = w.record[0].result;
   const std::string what = r[where] == mapping ? "" : " " + error_text(r[code]);
@@ -220,15 +222,19 @@ std::string path(const World& w) {
 
 std::string code_and_lock(const World& w) {
   const auto& r = w.record[0].result;
-  return (r[where] == mapping ? "pages" : error_text(r[code])) + ": mmap_sem " + (r[mmap_sem] == unlocked_once ? "held" : "dropped");
+  return (r[where] == mapping ? "pages" : error_text(r[code])) + ": mmap_sem " +
+         (r[mmap_sem] == unlocked_once ? "held" : "dropped");
 }
 
 }  // namespace
 
 Protocol nouveau_return_paths(int circumstance) {
   return {.name = "nouveau_svm_fault, its return paths",
-          .threads = {{"fault worker", nouveau_svm_fault, window(1, circumstance)}, {"migration", migrate, 1}, {"mmap", map}},
-          .start = start, .outcome = path};
+          .threads = {{"fault worker", nouveau_svm_fault, window(1, circumstance)},
+                      {"migration", migrate, 1},
+                      {"mmap", map}},
+          .start = start,
+          .outcome = path};
 }
 
 Protocol nouveau_exit(int circumstance) {
@@ -238,9 +244,12 @@ Protocol nouveau_exit(int circumstance) {
 }
 
 Protocol nouveau_left_behind(int circumstance) {
-  return {.name = "nouveau_svm_fault, what it leaves behind",
-          .threads = {{"fault worker", nouveau_svm_fault, window(2, circumstance)}, {"migration", migrate, 2}},
-          .start = start, .at_end = nothing_left, .outcome = path};
+  return {
+      .name = "nouveau_svm_fault, what it leaves behind",
+      .threads = {{"fault worker", nouveau_svm_fault, window(2, circumstance)}, {"migration", migrate, 2}},
+      .start = start,
+      .at_end = nothing_left,
+      .outcome = path};
 }
 
 Protocol nouveau_collision() {

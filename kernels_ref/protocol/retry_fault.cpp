@@ -59,8 +59,10 @@ void not_failed(World& w) {
 }  // namespace
 
 Protocol retry_fault() {
-  return {.name = "a late retry fault against munmap", .threads = {{"fault worker", fault_worker}, {"munmap", munmap}},
-          .start = start, .at_end = not_failed};
+  return {.name = "a late retry fault against munmap",
+          .threads = {{"fault worker", fault_worker}, {"munmap", munmap}},
+          .start = start,
+          .at_end = not_failed};
 }
 
 }  // namespace faultline::ref::protocol
