@@ -52,7 +52,7 @@ Task<int> nouveau_range_fault(Kernel k, int from, int to, int circumstance) {
   while (true) {
     if (co_await k.choose("nouveau_range_fault: time_after(jiffies, timeout)",
                           circumstance & time_runs_out ? 2 : 1)) {
-      ret = -ETIME;
+      ret = -ETIME;  // -EBUSY in the kernel; told apart here
       break;
     }
     const int seq = co_await read_begin(k, subscription);
