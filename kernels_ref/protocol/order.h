@@ -20,7 +20,9 @@ class Order {
     const auto at = static_cast<std::size_t>(held) * lock_count + static_cast<std::size_t>(wanted);
     if (edges_[at].load(std::memory_order_relaxed)) return;
     edges_[at].store(true, std::memory_order_relaxed);
+    ++count_;
   }
+  int edges() const { return count_; }
   bool has(Lock held, Lock wanted) const {
     return edges_[static_cast<std::size_t>(held) * lock_count + static_cast<std::size_t>(wanted)];
   }
@@ -29,6 +31,7 @@ class Order {
 
  private:
   std::array<std::atomic<bool>, lock_count * lock_count> edges_{};
+  std::atomic<int> count_ = 0;
 };
 
 // "mmap_lock -> driver lock -> mmap_lock"

@@ -89,10 +89,16 @@ Report examine(const Protocol& protocol, const Variants& variants, const Limits&
   Report report;
   std::uint64_t ends = 0;
   bool found = false;
+  int edges = 0;
+  const auto circular = [&] {
+    if (subject.order.edges() == edges) return false;
+    edges = subject.order.edges();
+    return !subject.order.circle().empty();
+  };
   const auto end = [&](const void* bytes, bool waits) {
     ++ends;
     report.findings |= at_end(protocol, bytes, waits);
-    if (!found && (report.findings || subject.findings)) {
+    if (!found && (report.findings || subject.findings || circular())) {
       found = true;
       report.ends_until_found = ends;
     }

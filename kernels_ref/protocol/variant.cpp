@@ -109,6 +109,18 @@ constexpr Row rows[] = {
     {Variant::notifier_drops_mm, "notifier-drops-mm", "a notifier calls mmput itself"},
     {Variant::stale_fault_fails, "stale-fault-fails",
      "a retry fault that finds no VMA fails although its page is still mapped on the device"},
+    {Variant::fork_shares_pinned, "fork-shares-pinned", "fork shares a pinned page with the child instead of copying it"},
+    {Variant::madv_dontfork, "madv-dontfork", "the range is MADV_DONTFORK: the child has a hole there"},
+    {Variant::reuse_by_mapcount, "reuse-by-mapcount", "a write takes a page over that is mapped once, whoever else holds it"},
+    {Variant::read_pin_takes_shared, "read-pin-takes-shared", "a pin for reading takes the page that is there, shared or not"},
+    {Variant::read_pin_breaks_cow, "read-pin-breaks-cow", "a pin for reading breaks COW as a write would (17839856fd58)"},
+    {Variant::gup_fast_takes_shared, "gup-fast-takes-shared", "GUP-fast takes a shared page as it is"},
+    {Variant::gup_fast_ignores_seq, "gup-fast-ignores-seq", "GUP-fast does not look at write_protect_seq"},
+    {Variant::device_without_notifier, "device-without-notifier", "the device has no notifier, and its pages are not pinned"},
+    {Variant::no_device_flush, "no-device-flush", "invalidate() drops entries without flushing the device's TLB (94e25cb6ab7f)"},
+    {Variant::submission_ignores_notifier, "submission-ignores-notifier", "jobs are submitted while a notifier runs"},
+    {Variant::pins_are_plain_references, "pins-are-plain-references", "the device holds its pages by plain references (FOLL_GET)"},
+    {Variant::job_faults_under_its_fence, "job-faults-under-its-fence", "a job takes a page fault before it signals its fence"},
 };
 
 constexpr bool in_order() {

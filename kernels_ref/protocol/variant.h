@@ -70,6 +70,20 @@ enum class Variant : int {
   notifier_drops_mm,
   stale_fault_fails,
   // fences.cpp: userptr, fences and fork
+  // cow.cpp: fork, COW and pins
+  fork_shares_pinned,
+  madv_dontfork,
+  reuse_by_mapcount,
+  read_pin_takes_shared,
+  read_pin_breaks_cow,
+  gup_fast_takes_shared,
+  gup_fast_ignores_seq,
+  // fork_fences.cpp, fork_pins.cpp: devices and their fences against fork
+  device_without_notifier,
+  no_device_flush,
+  submission_ignores_notifier,
+  pins_are_plain_references,
+  job_faults_under_its_fence,
   // amdkfd.cpp: XNACK on and off
   // pins.cpp: what a pin holds up
   count_

@@ -64,9 +64,19 @@ struct Work {
 struct Page {
   std::uint8_t frame = 0;
   std::uint8_t writable = 0;
+  std::uint8_t dirty = 0;
 };
 inline constexpr int max_pages = 2;
 inline constexpr int max_frames = 6;  // 1 and up are used
+
+// A page of memory beside what it holds: refcount is the sum of the first three.
+struct Frame {
+  std::uint8_t mapped = 0;     // mapcount
+  std::uint8_t refs = 0;       // references that are neither a mapping nor a pin
+  std::uint8_t pins = 0;       // FOLL_PIN
+  std::uint8_t exclusive = 0;  // PageAnonExclusive
+  std::uint8_t dirty = 0;
+};
 
 struct Mm {
   std::uint8_t users = 0;   // mm_users
@@ -79,6 +89,7 @@ struct Mm {
   std::uint8_t active = 0;  // active_invalidate_ranges
   std::uint8_t seq = 0;     // invalidate_seq: even, odd while some subscribed range is invalidated
   std::uint8_t listed = 0;  // bit for each struct mmu_notifier on its list
+  std::uint8_t write_protect_seq = 0;  // odd while fork copies its page tables
 };
 inline constexpr int max_mms = 2;
 
@@ -102,6 +113,12 @@ struct Device {
   std::array<Page, max_pages> entry{};
   std::uint8_t stopped = 0;    // queues evicted
   std::uint8_t queued = 0;     // faults or jobs that wait
+  std::uint8_t busy = 0;       // the frame that an access under way has been translated to
+  std::uint8_t stopping = 0;   // it is asked to stop, or may not go on
+  std::uint8_t awaited = 0;    // somebody on a CPU waits for it now
+  std::uint8_t submitting = 0; // a submission is under way
+  std::uint8_t written = 0;    // writes that it has made
+  std::array<std::uint8_t, 4> job{};  // frame that each job was given
 };
 inline constexpr int max_devices = 2;
 
@@ -131,6 +148,7 @@ struct World {
   std::array<Fence, 2> fence{};
   std::array<Work, 2> work{};
   std::array<std::uint8_t, max_frames> memory{};  // what each frame holds
+  std::array<Frame, max_frames> frame{};
   std::array<Mm, max_mms> mm{};
   std::array<Subscription, max_subscriptions> subscription{};
   std::array<Device, max_devices> device{};

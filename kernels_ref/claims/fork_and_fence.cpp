@@ -1,0 +1,242 @@
+// Mail thread 003: fork, COW and what a notifier may wait for.
+#include "kernels_ref/claims/claim.h"
+#include "kernels_ref/protocol/cow.h"
+#include "kernels_ref/protocol/fork_fences.h"
+#include "kernels_ref/protocol/fork_pins.h"
+
+namespace faultline::ref {
+
+using namespace protocol;
+
+namespace {
+
+constexpr int lengths[] = {1, 2, 4, 8};
+
+// Adds what was found to an answer, and whether it is what the claim says.
+class Evidence {
+ public:
+  Report look(const Protocol& p, const Variants& v) {
+    Report r = examine(p, v);
+    complete_ = complete_ && r.complete;
+    answer_.states += r.states;
+    return r;
+  }
+  bool clean(const Protocol& p, const Variants& v) {
+    const Report r = look(p, v);
+    for (int f = 0; f < finding_count; ++f)
+      if (r.has(static_cast<Finding>(f))) {
+        contradict(std::string(p.name) + ": " + finding_text(static_cast<Finding>(f)), p, v, static_cast<Finding>(f));
+        break;
+      }
+    return r.findings == 0;
+  }
+  // The claim says that this is found; the schedule that shows it becomes the witness.
+  bool finds(const Protocol& p, const Variants& v, Finding f) {
+    if (!look(p, v).has(f)) {
+      contradict(std::string(p.name) + ": not found: " + finding_text(f));
+      return false;
+    }
+    show(p, v, f);
+    return true;
+  }
+  void says(const std::string& text) { answer_.detail += (answer_.detail.empty() ? "" : "\n") + text; }
+  void contradict(const std::string& text) {
+    says(text);
+    good_ = false;
+  }
+  ClaimAnswer answer(ClaimVerdict if_good = ClaimVerdict::holds, ClaimVerdict if_not = ClaimVerdict::refuted) {
+    answer_.verdict = !complete_ ? ClaimVerdict::undecided : good_ ? if_good : if_not;
+    return answer_;
+  }
+
+ private:
+  void contradict(const std::string& text, const Protocol& p, const Variants& v, Finding f) {
+    contradict(text);
+    show(p, v, f);
+  }
+  void show(const Protocol& p, const Variants& v, Finding f) {
+    if (const Found found = witness(p, v, f); found.schedule && answer_.witness.empty())
+      answer_.witness = schedule_text(*found.schedule, thread_names(p));
+  }
+  ClaimAnswer answer_;
+  bool good_ = true, complete_ = true;
+};
+
+std::string figure(int number) {
+  const std::string text = std::to_string(number);
+  return std::string(text.size() < 5 ? 5 - text.size() : 1, ' ') + text;
+}
+
+std::string row(const std::string& name, const std::vector<int>& figures) {
+  std::string text = name + std::string(name.size() < 34 ? 34 - name.size() : 1, ' ');
+  for (const int f : figures) text += figure(f);
+  return text;
+}
+
+ClaimAnswer notifier_keeps_fork_apart(const Variants& extra) {
+  Evidence e;
+  e.finds(fork_with_device(DeviceClass::recoverable, 2, true), extra | with({Variant::device_without_notifier}), Finding::wrong_page);
+  for (const DeviceClass c : {DeviceClass::recoverable, DeviceClass::preempt, DeviceClass::userptr})
+    e.clean(fork_with_device(c, 2, true), extra);
+  return e.answer();
+}
+
+ClaimAnswer how_long_each_class_holds_up_fork(const Variants& extra) {
+  Evidence e;
+  e.says(row("device steps fork waits, length", {lengths[0], lengths[1], lengths[2], lengths[3]}));
+  std::array<std::vector<int>, std::size(device_classes)> waited;
+  for (const DeviceClass c : device_classes) {
+    std::vector<int>& w = waited[static_cast<int>(c)];
+    std::vector<int> copies;
+    for (const int length : lengths) {
+      const Report r = e.look(fork_with_device(c, length, false), extra);
+      w.push_back(r.most[fork_waited]);
+      copies.push_back(r.most[copies_in_fork]);
+    }
+    e.says(row(device_class_text(c), w));
+    if (c == DeviceClass::pinned) e.says(row("pinned: pages copied in fork", copies));
+  }
+  const auto& w = waited;
+  // Bounded whatever the job is: drop, then preempt. As long as the job: the fence. Not at all: a pin.
+  if (w[0].back() != w[0].front() || w[1].back() != w[1][1]) e.contradict("a class that stops early waits for its job");
+  if (w[0].back() >= w[1].back()) e.contradict("preemption holds fork up no longer than dropping entries");
+  for (std::size_t i = 0; i < std::size(lengths); ++i)
+    if (w[2][i] != lengths[i]) e.contradict("userptr does not hold fork up for its whole job");
+  if (w[3].back() != 0) e.contradict("fork waits for a pin");
+  return e.answer();
+}
+
+ClaimAnswer a_fence_behind_a_fence(const Variants& extra) {
+  Evidence e;
+  // With a rule that a fence never waits for a fault: no circle, but the wait is that of the whole chain.
+  std::vector<int> waited;
+  for (const int length : lengths) {
+    e.clean(fence_chain(length), extra);
+    waited.push_back(e.look(fence_chain(length), extra).most[fork_waited]);
+  }
+  e.says(row("length of each of two jobs", {lengths[0], lengths[1], lengths[2], lengths[3]}));
+  e.says(row("device steps fork waits", waited));
+  if (waited.back() < 2 * lengths[3]) e.contradict("fork waits for less than both jobs");
+  // Without it: a circle, found in the first execution, also where no execution can deadlock.
+  const Variants faults = extra | with({Variant::job_faults_under_its_fence});
+  e.finds(fence_chain(1), faults, Finding::waits_for_ever);
+  const Report apart = examine(fence_chain_apart(1), faults, {.workers = 1});
+  e.says("circle: " + circle_text(apart.circle) + ", in execution " + std::to_string(apart.ends_until_found) +
+         (apart.has(Finding::waits_for_ever) ? "" : ", where none deadlocks"));
+  if (apart.circle.empty() || apart.ends_until_found != 1 || apart.has(Finding::waits_for_ever))
+    e.contradict("the annotations do not find it in one run that does not deadlock");
+  return e.answer();
+}
+
+ClaimAnswer o_direct_breaks_only_by_writing(const Variants& extra) {
+  Evidence e;
+  const Variants plain = extra | with({Variant::pins_are_plain_references});
+  e.finds(o_direct_reads_file(), plain, Finding::lost_write);
+  e.clean(o_direct_writes_file(), plain);
+  if (!e.look(o_direct_writes_file(), plain).outcomes.contains("sent the old page")) e.contradict("the old page is never sent");
+  return e.answer();
+}
+
+ClaimAnswer the_pin_keeps_p0(const Variants& extra) {
+  Evidence e;
+  const struct {
+    const char* kernel;
+    Variants rules;
+    bool on_p0;
+  } rows[] = {
+      {"before 17839856fd58", with({Variant::read_pin_takes_shared, Variant::reuse_by_mapcount}), true},
+      {"with 17839856fd58", with({Variant::read_pin_breaks_cow, Variant::reuse_by_mapcount}), false},
+      // 09854ba94c6a, a308c71bf1e6: pins break nothing any more, and whatever has another holder is copied.
+      {"5.9 to 5.18", with({Variant::read_pin_takes_shared}), true},
+      {"exclusive pages", {}, false},
+  };
+  int differ = 0;
+  for (const auto& r : rows) {
+    bool on_p0 = false;
+    for (const bool fast : {false, true}) on_p0 |= e.look(fork_tree(fast), extra | r.rules).outcomes.contains("on P0");
+    e.says(std::string(r.kernel) + ": the pin is " + (on_p0 ? "on P0" : "on C's page") + " after C's write");
+    differ += on_p0 != r.on_p0;
+  }
+  if (differ) e.contradict("not as the kernels differ");
+  return e.answer(ClaimVerdict::only_if, ClaimVerdict::holds);
+}
+
+ClaimAnswer copies_at_fork(const Variants& extra) {
+  Evidence e;
+  e.clean(o_direct_reads_file(), extra | with({Variant::pins_are_plain_references, Variant::madv_dontfork}));
+  e.clean(o_direct_reads_file(), extra);
+  std::vector<int> copies;
+  for (int pinned = 0; pinned <= max_pages; ++pinned) copies.push_back(e.look(pinned_at_fork(pinned), extra).most[copies_in_fork]);
+  e.says(row("pages pinned", {0, 1, 2}));
+  e.says(row("pages copied in fork", copies));
+  const Report r = e.look(pinned_at_fork(2), extra);
+  for (const std::string& has : r.outcomes) e.says(has);
+  if (copies != std::vector<int>{0, 1, 2}) e.contradict("not one copy for each pinned page");
+  // Each page as it was when fork came to it, so the later of two writes without the earlier one too.
+  if (!r.outcomes.contains("child: old old") || !r.outcomes.contains("child: old new")) e.contradict("not a copy of that moment");
+  return e.answer();
+}
+
+ClaimAnswer delayed_submissions(const Variants& extra) {
+  Evidence e;
+  constexpr int length = 2;
+  std::vector<int> fork_with, queue_with, fork_without;
+  for (const int jobs : {1, 2, 3}) {
+    const Report r = e.look(fork_with_queue(jobs, length), extra);
+    fork_with.push_back(r.most[fork_waited]);
+    queue_with.push_back(r.most[queue_waited]);
+    fork_without.push_back(
+        e.look(fork_with_queue(jobs, length), extra | with({Variant::submission_ignores_notifier})).most[fork_waited]);
+  }
+  e.says(row("jobs of 2 steps, one in the queue", {1, 2, 3}));
+  e.says(row("delayed: device steps fork waits", fork_with));
+  e.says(row("delayed: ... a submission waits", queue_with));
+  e.says(row("not delayed: ... fork waits", fork_without));
+  e.clean(fork_with_queue(2, length), extra);
+  if (fork_with.back() != length) e.contradict("fork waits for more than the job that runs");
+  if (queue_with.back() > length) e.contradict("a submission waits longer than fork");
+  if (fork_without.back() <= fork_with.back()) e.contradict("delaying submissions does not help fork");
+  return e.answer();
+}
+
+ClaimAnswer sequence_count_closes_gup_fast(const Variants& extra) {
+  Evidence e;
+  e.finds(gup_fast_against_fork(), extra | with({Variant::gup_fast_ignores_seq}), Finding::wrong_page);
+  e.clean(gup_fast_against_fork(), extra);
+  return e.answer();
+}
+
+}  // namespace
+
+std::vector<MailClaim> fork_and_fence_claims() {
+  using enum ClaimVerdict;
+  return {
+      {"3.1", "Without a notifier a device write after fork can land in a page of another process; with it, it cannot.", holds,
+       "after the parent's COW the old page is the child's; the notifier runs before the first PTE is write-protected",
+       notifier_keeps_fork_apart, {Variant::no_device_flush, Variant::submission_ignores_notifier},
+       "stress/scenarios/fork/device-write-after.scn", "fork-notifies"},
+      {"3.2", "Three device classes (finish the job, preempt, drop the mapping) differ in how long they hold up fork.", holds,
+       "dropping waits for an access under way, preempting for that and the state to be saved, a fence for the job",
+       how_long_each_class_holds_up_fork, {Variant::device_without_notifier}},
+      {"3.3", "A notifier of B that waits for a fence that waits for A: a cycle or a chain, found by annotations in one run.", holds,
+       "fork holds mmap_lock while it waits; a fault of A's job wants it; without faults the jobs' lengths add up",
+       a_fence_behind_a_fence, {Variant::job_faults_under_its_fence}},
+      {"3.4", "O_DIRECT across fork breaks only when the device writes memory.", holds,
+       "a reader of the old page sends an older value at worst; a writer's data is in the page that the parent left",
+       o_direct_breaks_only_by_writing, {Variant::madv_dontfork}},
+      {"3.5", "A page in A, B and C; C pins it for reading and writes: the pin keeps P0, C gets a new page.", only_if,
+       "the pin comes from a kernel whose read pins take a shared page as it is: before 17839856fd58, and 5.9 to 5.18",
+       the_pin_keeps_p0, {Variant::gup_fast_takes_shared}, "stress/scenarios/fork/tree.scn"},
+      {"3.6", "MADV_DONTFORK avoids it; so does copying pinned pages at fork, for time in fork and a copy of that moment.", holds,
+       "a page that stays the parent's alone is never replaced in it",
+       copies_at_fork, {Variant::fork_shares_pinned}, "stress/scenarios/fork/dontfork.scn"},
+      {"3.7", "Submissions delayed until the notifier is done use the new pages, and keep fork's wait bounded.", holds,
+       "read_begin sleeps until the invalidation has ended, so no job joins those that the notifier waits for",
+       delayed_submissions, {Variant::submission_ignores_notifier}},
+      {"3.8", "GUP-fast can pin a page while fork write-protects it; write_protect_seq closes it.", holds,
+       "the PTE is still writable when it is read twice; only fork's count tells that it has looked for pins already",
+       sequence_count_closes_gup_fast, {Variant::gup_fast_ignores_seq}},
+  };
+}
+
+}  // namespace faultline::ref
