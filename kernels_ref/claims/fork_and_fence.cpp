@@ -1,5 +1,5 @@
 // Mail thread 003: fork, COW and what a notifier may wait for.
-#include "kernels_ref/claims/claim.h"
+#include "kernels_ref/claims/evidence.h"
 #include "kernels_ref/protocol/cow.h"
 #include "kernels_ref/protocol/fork_fences.h"
 #include "kernels_ref/protocol/fork_pins.h"
@@ -12,67 +12,6 @@ namespace {
 
 constexpr int lengths[] = {1, 2, 4, 8};
 
-// Adds what was found to an answer, and whether it is what the claim says.
-class Evidence {
- public:
-  Report look(const Protocol& p, const Variants& v) {
-    Report r = examine(p, v);
-    complete_ = complete_ && r.complete;
-    answer_.states += r.states;
-    return r;
-  }
-  bool clean(const Protocol& p, const Variants& v) {
-    const Report r = look(p, v);
-    for (int f = 0; f < finding_count; ++f)
-      if (r.has(static_cast<Finding>(f))) {
-        contradict(std::string(p.name) + ": " + finding_text(static_cast<Finding>(f)), p, v, static_cast<Finding>(f));
-        break;
-      }
-    return r.findings == 0;
-  }
-  // The claim says that this is found; the schedule that shows it becomes the witness.
-  bool finds(const Protocol& p, const Variants& v, Finding f) {
-    if (!look(p, v).has(f)) {
-      contradict(std::string(p.name) + ": not found: " + finding_text(f));
-      return false;
-    }
-    show(p, v, f);
-    return true;
-  }
-  void says(const std::string& text) { answer_.detail += (answer_.detail.empty() ? "" : "\n") + text; }
-  void contradict(const std::string& text) {
-    says(text);
-    good_ = false;
-  }
-  ClaimAnswer answer(ClaimVerdict if_good = ClaimVerdict::holds, ClaimVerdict if_not = ClaimVerdict::refuted) {
-    answer_.verdict = !complete_ ? ClaimVerdict::undecided : good_ ? if_good : if_not;
-    return answer_;
-  }
-
- private:
-  void contradict(const std::string& text, const Protocol& p, const Variants& v, Finding f) {
-    contradict(text);
-    show(p, v, f);
-  }
-  void show(const Protocol& p, const Variants& v, Finding f) {
-    if (const Found found = witness(p, v, f); found.schedule && answer_.witness.empty())
-      answer_.witness = schedule_text(*found.schedule, thread_names(p));
-  }
-  ClaimAnswer answer_;
-  bool good_ = true, complete_ = true;
-};
-
-std::string figure(int number) {
-  const std::string text = std::to_string(number);
-  return std::string(text.size() < 5 ? 5 - text.size() : 1, ' ') + text;
-}
-
-std::string row(const std::string& name, const std::vector<int>& figures) {
-  std::string text = name + std::string(name.size() < 34 ? 34 - name.size() : 1, ' ');
-  for (const int f : figures) text += figure(f);
-  return text;
-}
-
 ClaimAnswer notifier_keeps_fork_apart(const Variants& extra) {
   Evidence e;
   e.finds(fork_with_device(DeviceClass::recoverable, 2, true), extra | with({Variant::device_without_notifier}), Finding::wrong_page);
@@ -83,7 +22,7 @@ ClaimAnswer notifier_keeps_fork_apart(const Variants& extra) {
 
 ClaimAnswer how_long_each_class_holds_up_fork(const Variants& extra) {
   Evidence e;
-  e.says(row("device steps fork waits, length", {lengths[0], lengths[1], lengths[2], lengths[3]}));
+  e.row("device steps fork waits, length", {lengths[0], lengths[1], lengths[2], lengths[3]});
   std::array<std::vector<int>, std::size(device_classes)> waited;
   for (const DeviceClass c : device_classes) {
     std::vector<int>& w = waited[static_cast<int>(c)];
@@ -93,8 +32,8 @@ ClaimAnswer how_long_each_class_holds_up_fork(const Variants& extra) {
       w.push_back(r.most[fork_waited]);
       copies.push_back(r.most[copies_in_fork]);
     }
-    e.says(row(device_class_text(c), w));
-    if (c == DeviceClass::pinned) e.says(row("pinned: pages copied in fork", copies));
+    e.row(device_class_text(c), w);
+    if (c == DeviceClass::pinned) e.row("pinned: pages copied in fork", copies);
   }
   const auto& w = waited;
   // Bounded whatever the job is: drop, then preempt. As long as the job: the fence. Not at all: a pin.
@@ -114,8 +53,8 @@ ClaimAnswer a_fence_behind_a_fence(const Variants& extra) {
     e.clean(fence_chain(length), extra);
     waited.push_back(e.look(fence_chain(length), extra).most[fork_waited]);
   }
-  e.says(row("length of each of two jobs", {lengths[0], lengths[1], lengths[2], lengths[3]}));
-  e.says(row("device steps fork waits", waited));
+  e.row("length of each of two jobs", {lengths[0], lengths[1], lengths[2], lengths[3]});
+  e.row("device steps fork waits", waited);
   if (waited.back() < 2 * lengths[3]) e.contradict("fork waits for less than both jobs");
   // Without it: a circle, found in the first execution, also where no execution can deadlock.
   const Variants faults = extra | with({Variant::job_faults_under_its_fence});
@@ -167,8 +106,8 @@ ClaimAnswer copies_at_fork(const Variants& extra) {
   e.clean(o_direct_reads_file(), extra);
   std::vector<int> copies;
   for (int pinned = 0; pinned <= max_pages; ++pinned) copies.push_back(e.look(pinned_at_fork(pinned), extra).most[copies_in_fork]);
-  e.says(row("pages pinned", {0, 1, 2}));
-  e.says(row("pages copied in fork", copies));
+  e.row("pages pinned", {0, 1, 2});
+  e.row("pages copied in fork", copies);
   const Report r = e.look(pinned_at_fork(2), extra);
   for (const std::string& has : r.outcomes) e.says(has);
   if (copies != std::vector<int>{0, 1, 2}) e.contradict("not one copy for each pinned page");
@@ -188,10 +127,10 @@ ClaimAnswer delayed_submissions(const Variants& extra) {
     fork_without.push_back(
         e.look(fork_with_queue(jobs, length), extra | with({Variant::submission_ignores_notifier})).most[fork_waited]);
   }
-  e.says(row("jobs of 2 steps, one in the queue", {1, 2, 3}));
-  e.says(row("delayed: device steps fork waits", fork_with));
-  e.says(row("delayed: ... a submission waits", queue_with));
-  e.says(row("not delayed: ... fork waits", fork_without));
+  e.row("jobs of 2 steps, one in the queue", {1, 2, 3});
+  e.row("delayed: device steps fork waits", fork_with);
+  e.row("delayed: ... a submission waits", queue_with);
+  e.row("not delayed: ... fork waits", fork_without);
   e.clean(fork_with_queue(2, length), extra);
   if (fork_with.back() != length) e.contradict("fork waits for more than the job that runs");
   if (queue_with.back() > length) e.contradict("a submission waits longer than fork");

@@ -102,10 +102,9 @@ Report examine(const Protocol& protocol, const Variants& variants, const Limits&
       found = true;
       report.ends_until_found = ends;
     }
-    if (waits) return;
     const World& world = *static_cast<const World*>(bytes);
     for (std::size_t i = 0; i < report.most.size(); ++i) report.most[i] = std::max(report.most[i], world.count[i]);
-    if (protocol.outcome) {
+    if (!waits && protocol.outcome) {
       World whole;
       std::memcpy(static_cast<void*>(&whole), bytes, offsetof(World, record) + sizeof(Record) * protocol.threads.size());
       report.outcomes.insert(protocol.outcome(whole));

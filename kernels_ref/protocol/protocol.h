@@ -38,7 +38,7 @@ struct Report {
   std::uint32_t findings = 0;       // bit per Finding, waits_for_ever and order_cycle included
   std::vector<Lock> circle;         // with order_cycle
   std::set<std::string> outcomes;
-  std::array<std::uint8_t, 8> most{};  // of World::count, over all end states
+  std::array<std::uint8_t, 8> most{};  // of World::count, over all end states, those that wait in vain too
   std::uint64_t ends_until_found = 0;  // executions that came to an end before the first finding; one worker only
   bool has(Finding f) const { return findings & bit(f); }
 };

@@ -121,6 +121,11 @@ constexpr Row rows[] = {
     {Variant::submission_ignores_notifier, "submission-ignores-notifier", "jobs are submitted while a notifier runs"},
     {Variant::pins_are_plain_references, "pins-are-plain-references", "the device holds its pages by plain references (FOLL_GET)"},
     {Variant::job_faults_under_its_fence, "job-faults-under-its-fence", "a job takes a page fault before it signals its fence"},
+    {Variant::device_pins, "device-pins", "the device pins its pages and has no notifier"},
+    {Variant::pins_are_short, "pins-are-short", "whoever pins drops the pin after a bounded time"},
+    {Variant::unpin_does_not_dirty, "unpin-does-not-dirty", "unpinning does not set the page dirty"},
+    {Variant::writeback_leaves_held_pages, "writeback-leaves-held-pages", "writeback leaves a page with more references than mappings"},
+    {Variant::migration_ignores_pins, "migration-ignores-pins", "migration does not look for other references"},
 };
 
 constexpr bool in_order() {

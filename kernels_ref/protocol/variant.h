@@ -86,6 +86,11 @@ enum class Variant : int {
   job_faults_under_its_fence,
   // amdkfd.cpp: XNACK on and off
   // pins.cpp: what a pin holds up
+  device_pins,
+  pins_are_short,
+  unpin_does_not_dirty,
+  writeback_leaves_held_pages,
+  migration_ignores_pins,
   count_
 };
 
