@@ -83,6 +83,7 @@ const char* Kernel::lock_label(Lock which, bool shared) {
     case Lock::reservation: return "dma_resv_lock";
     case Lock::page: return "folio_lock";
     case Lock::rmap: return "rmap_lock";
+    case Lock::process: return "lock(&process_info->lock)";
     default: return "wait";
   }
 }

@@ -19,6 +19,7 @@ const char* lock_name(Lock lock) {
     case Lock::work_b: return "second work item";
     case Lock::page: return "folio lock";
     case Lock::rmap: return "rmap lock";
+    case Lock::process: return "process_info->lock";
     case Lock::count_: break;
   }
   return "?";

@@ -85,6 +85,14 @@ enum class Variant : int {
   pins_are_plain_references,
   job_faults_under_its_fence,
   // amdkfd.cpp: XNACK on and off
+  no_stale_fault_filter,
+  missing_vma_is_reported,
+  fault_keeps_vma,
+  deferred_work_without_mm,
+  deferred_work_keeps_mm,
+  flush_under_mmap_lock,
+  exit_cancels_under_process_lock,
+  eviction_takes_process_lock,
   // pins.cpp: what a pin holds up
   device_pins,
   pins_are_short,

@@ -31,6 +31,7 @@ enum class Lock : std::uint8_t {
   work_b,
   page,        // folio lock
   rmap,        // anon_vma->rwsem, i_mmap_rwsem
+  process,     // process_info->lock of amdkfd
   count_
 };
 inline constexpr int lock_count = static_cast<int>(Lock::count_);
