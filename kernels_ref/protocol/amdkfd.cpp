@@ -75,6 +75,7 @@ Callback invalidate_of(int xnack) { return xnack == on ? invalidate_on : invalid
 Task<bool> validate_and_map(Kernel k) {
   World& w = k.world();
   k.needs(Lock::mmap_a);
+  k.needs(svms_lock);
   const int seq = co_await read_begin(k, 0);
   co_await k.step("svm_range_validate_and_map: hmm_range_fault");
   const Page page = w.mm[0].page[0];
@@ -158,12 +159,13 @@ Task<void> restore_worker(Kernel k, int) {
       mmget(w);
       co_await k.lock(process_lock, "svm_range_restore_work: lock(process_info->lock)");
       co_await list_lock_and_flush_work(k);
-      co_await k.lock(svms_lock);
+      const bool locked = !k.with(Variant::restore_without_svms_lock);
+      if (locked) co_await k.lock(svms_lock);
       if (w.object[prange].life == Object::Life::live && w.mm[0].mapped)
         while (!co_await validate_and_map(k)) {
         }
       d.stopped = d.stopping = 0;  // kgd2kfd_resume_mm
-      k.unlock(svms_lock);
+      if (locked) k.unlock(svms_lock);
       k.unlock(Lock::mmap_a);
       k.unlock(process_lock);
       mmput(w);

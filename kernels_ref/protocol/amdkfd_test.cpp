@@ -12,6 +12,7 @@ TEST(Amdkfd, IsCleanInBothModes) {
     EXPECT_TRUE(r.complete);
     EXPECT_EQ(r.findings, 0u) << p.name << ": " << circle_text(r.circle);
     EXPECT_GT(r.ends, 0u);
+    printf("%lu states\n", r.states);
     EXPECT_FALSE(livelock(p, {}).livelock) << p.name;
     for (int f = 0; f < finding_count; ++f)
       if (r.has(static_cast<Finding>(f)))

@@ -93,6 +93,25 @@ enum class Variant : int {
   flush_under_mmap_lock,
   exit_cancels_under_process_lock,
   eviction_takes_process_lock,
+  restore_without_svms_lock,
+  // kfd_vram.cpp: ranges in VRAM
+  bo_unref_without_lock,
+  allocation_waits_for_eviction,
+  child_fault_is_refused,
+  child_fault_walks_parent,
+  acquire_vm_without_lock,
+  hole_counts_as_migrated,
+  // device_page.cpp: device-private pages
+  close_without_eviction,
+  dirty_bit_not_copied,
+  lru_add_after_put,
+  fault_holds_reference,
+  eviction_holds_reference,
+  split_forgets_the_fault,
+  ptl_dropped_before_flush,
+  // rebind.cpp: workers of xe and mlx5
+  failed_rebind_stays_listed,
+  destroy_work_queued_twice,
   // pins.cpp: what a pin holds up
   device_pins,
   pins_are_short,
