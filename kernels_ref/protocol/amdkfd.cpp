@@ -17,6 +17,7 @@ constexpr Lock deferred_work = Lock::work, restore_work = Lock::work_b;
 constexpr int checkpoint = 0;  // svms->checkpoint_ts, in unmaps
 constexpr int on_list = 1;     // prange is on the deferred list
 constexpr int gpu_done = 2;
+constexpr int evicted_ranges = 3;
 
 constexpr int accesses = 2;  // of the GPU, each by a wave of its own
 
@@ -32,13 +33,15 @@ void mmput(World& w) {
 // svm_range_evict with XNACK off: the queues must be off the hardware before this returns.
 Task<void> quiesce(Kernel k) {
   Device& d = k.world().device[0];
+  ++k.world().count[evicted_ranges];
   d.stopping = 1;
   co_await k.until("kgd2kfd_quiesce_mm: queues are evicted", [&d] { return d.busy == 0; });
-  d.stopped = 1;
   k.queue_work(restore_work);
 }
 
-Task<void> invalidate(Kernel k, Invalidation i, Xnack xnack) {
+enum class Event { clear, unmap };
+
+Task<void> invalidate(Kernel k, Invalidation i, Event event, Xnack xnack) {
   World& w = k.world();
   Device& d = w.device[0];
   if (w.mm[0].users == 0) co_return;  // mmget_not_zero
@@ -46,7 +49,7 @@ Task<void> invalidate(Kernel k, Invalidation i, Xnack xnack) {
   co_await k.lock(prange_lock, "invalidate: lock(prange->lock)");
   k.use(prange);
   set_seq(k, i);
-  if (!w.mm[0].mapped) {  // MMU_NOTIFY_UNMAP
+  if (event == Event::unmap) {  // svm_range_unmap_from_cpu
     ++w.count[checkpoint];
     if (!w.count[on_list]) {
       w.count[on_list] = 1;
@@ -65,9 +68,10 @@ Task<void> invalidate(Kernel k, Invalidation i, Xnack xnack) {
   k.unlock(prange_lock);
   mmput(w);
 }
-Task<void> invalidate_on(Kernel k, Invalidation i) { return invalidate(k, i, on); }
-Task<void> invalidate_off(Kernel k, Invalidation i) { return invalidate(k, i, off); }
-Callback invalidate_of(int xnack) { return xnack == on ? invalidate_on : invalidate_off; }
+Task<void> unmap(Kernel k, Invalidation i) { return invalidate(k, i, Event::unmap, on); }
+Task<void> clear_on(Kernel k, Invalidation i) { return invalidate(k, i, Event::clear, on); }
+Task<void> clear_off(Kernel k, Invalidation i) { return invalidate(k, i, Event::clear, off); }
+Callback clear_with(int xnack) { return xnack == on ? clear_on : clear_off; }
 
 // --- validate and map ---
 
@@ -161,10 +165,16 @@ Task<void> restore_worker(Kernel k, int) {
       co_await list_lock_and_flush_work(k);
       const bool locked = !k.with(Variant::restore_without_svms_lock);
       if (locked) co_await k.lock(svms_lock);
+      const int evicted = w.count[evicted_ranges];
       if (w.object[prange].life == Object::Life::live && w.mm[0].mapped)
         while (!co_await validate_and_map(k)) {
         }
-      d.stopped = d.stopping = 0;  // kgd2kfd_resume_mm
+      if (w.count[evicted_ranges] == evicted || k.with(Variant::resume_despite_eviction)) {
+        w.count[evicted_ranges] = 0;
+        d.stopping = 0;  // kgd2kfd_resume_mm
+      } else {
+        k.queue_work(restore_work);
+      }
       if (locked) k.unlock(svms_lock);
       k.unlock(Lock::mmap_a);
       k.unlock(process_lock);
@@ -204,8 +214,9 @@ Task<void> gpu_retries(Kernel k, int) {
 Task<void> gpu_queue(Kernel k, int) {
   Device& d = k.world().device[0];
   for (int i = 0; i < accesses; ++i) {
-    co_await k.until("GPU: the queue runs", [&d] { return d.entry[0].frame && !d.stopping; });
-    co_await gpu_access(k);
+    co_await k.until("GPU: the queue runs", [&d] { return !d.stopping; });
+    if (d.entry[0].frame) co_await gpu_access(k);
+    else k.find(Finding::wrong_result);  // a fault from which there is no way back
   }
   k.world().count[gpu_done] = 1;
 }
@@ -228,7 +239,7 @@ Task<void> process(Kernel k, int xnack) {
   Page& pte = w.mm[0].page[0];
   co_await k.step("process: stores to a page that it shares");
   co_await k.read_lock(Lock::mmap_a);
-  co_await invalidate_range_start(k, 0, 0, 0, invalidate_of(xnack));
+  co_await invalidate_range_start(k, 0, 0, 0, clear_with(xnack));
   co_await k.step("wp_page_copy: set the PTE");
   ++pte.frame;
   co_await invalidate_range_end(k, 0);
@@ -238,7 +249,7 @@ Task<void> process(Kernel k, int xnack) {
   co_await k.lock(Lock::mmap_a, "munmap: mmap_write_lock");
   w.mm[0].mapped = 0;
   k.downgrade(Lock::mmap_a);
-  co_await invalidate_range_start(k, 0, 0, 0, invalidate_of(xnack));
+  co_await invalidate_range_start(k, 0, 0, 0, unmap);
   co_await k.step("munmap: zap");
   pte = {};
   co_await invalidate_range_end(k, 0);
@@ -246,6 +257,19 @@ Task<void> process(Kernel k, int xnack) {
   k.read_unlock(Lock::mmap_a);
   co_await k.step("exit");
   mmput(w);
+  k.returns();
+}
+
+// The kernel moves the page by itself: reclaim, compaction.
+Task<void> mover(Kernel k, int xnack) {
+  World& w = k.world();
+  Page& pte = w.mm[0].page[0];
+  co_await k.step("migrate_pages");
+  if (!pte.frame) co_return;
+  co_await invalidate_range_start(k, 0, 0, 0, clear_with(xnack));
+  co_await k.step("try_to_migrate: move the page");
+  if (pte.frame) ++pte.frame;
+  co_await invalidate_range_end(k, 0);
   k.returns();
 }
 
@@ -282,14 +306,14 @@ void nothing_is_left(World& w) {
 
 Protocol amdkfd_xnack_on() {
   return {.name = "amdkfd, XNACK on",
-          .threads = {{"process", process, on}, {"GPU", gpu_retries}, {"IH", interrupt_handler, 0, true},
+          .threads = {{"process", process, on}, {"mover", mover, on}, {"GPU", gpu_retries}, {"IH", interrupt_handler, 0, true},
                       {"deferred list", deferred_list_work, 0, true}, {"release", release, 0, true}},
           .start = start, .at_end = nothing_is_left};
 }
 
 Protocol amdkfd_xnack_off() {
   return {.name = "amdkfd, XNACK off",
-          .threads = {{"process", process, off}, {"GPU", gpu_queue}, {"restore", restore_worker, 0, true},
+          .threads = {{"process", process, off}, {"mover", mover, off}, {"GPU", gpu_queue}, {"restore", restore_worker, 0, true},
                       {"deferred list", deferred_list_work, 0, true}, {"release", release, 0, true}},
           .start = start_mapped, .at_end = nothing_is_left};
 }

@@ -9,8 +9,8 @@
 
 namespace faultline::ref::protocol {
 
-// A process whose GPU works on a page, whose page is replaced meanwhile (COW, migration), who waits for
-// the GPU, unmaps the page and exits.
+// A process whose GPU works on a page, whose page is replaced meanwhile, by a store after fork and by
+// the kernel's own moving; it waits for the GPU, unmaps the page and exits.
 Protocol amdkfd_xnack_on();
 Protocol amdkfd_xnack_off();
 

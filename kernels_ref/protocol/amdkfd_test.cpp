@@ -41,6 +41,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Broken{amdkfd_xnack_off, Variant::flush_under_mmap_lock, Finding::order_cycle},
                     Broken{amdkfd_xnack_off, Variant::exit_cancels_under_process_lock, Finding::order_cycle},
                     Broken{amdkfd_xnack_off, Variant::eviction_takes_process_lock, Finding::order_cycle},
+                    Broken{amdkfd_xnack_off, Variant::resume_despite_eviction, Finding::wrong_result},
+                    Broken{amdkfd_xnack_off, Variant::no_read_retry, Finding::wrong_page},
                     Broken{amdkfd_xnack_on, Variant::no_read_retry, Finding::wrong_page}));
 
 }  // namespace

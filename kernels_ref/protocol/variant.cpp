@@ -130,6 +130,7 @@ constexpr Row rows[] = {
     {Variant::exit_cancels_under_process_lock, "exit-cancels-under-process-lock", "exit cancels the restore work with process_info->lock held"},
     {Variant::eviction_takes_process_lock, "eviction-takes-process-lock", "eviction with XNACK off takes process_info->lock in the notifier"},
     {Variant::restore_without_svms_lock, "restore-without-svms-lock", "the restore worker maps a range without svms->lock"},
+    {Variant::resume_despite_eviction, "resume-despite-eviction", "the restore worker resumes queues that were evicted again meanwhile"},
     {Variant::bo_unref_without_lock, "bo-unref-without-lock", "svm_bo is looked at and let go without prange->lock"},
     {Variant::allocation_waits_for_eviction, "allocation-waits-for-eviction", "an allocation waits for an eviction fence with the mmap lock held (25f0b322ffb5)"},
     {Variant::child_fault_is_refused, "child-fault-is-refused", "a CPU fault of a child on its parent's VRAM is an error"},

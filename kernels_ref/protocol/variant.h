@@ -94,6 +94,7 @@ enum class Variant : int {
   exit_cancels_under_process_lock,
   eviction_takes_process_lock,
   restore_without_svms_lock,
+  resume_despite_eviction,
   // kfd_vram.cpp: ranges in VRAM
   bo_unref_without_lock,
   allocation_waits_for_eviction,
