@@ -26,6 +26,8 @@ constexpr const char* examples =
     "  faultline run -t lab:dmirror stress/scenarios\n"
     "                                            all of them, in the virtual lab\n"
     "  faultline explain fork.scn                how an outcome comes about, or what forbids it\n"
+    "  faultline claims                          what kernel mail threads claim, decided\n"
+    "  faultline score --reference               historic bugs, and what catches each\n"
     "\n"
     "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
     "decided, 4 the bench itself failed. 'faultline COMMAND --help' tells more.";
@@ -75,6 +77,8 @@ int main(int argc, char** argv) {
   faultline::app::add_targets(app, status);
   faultline::app::add_predict(app, status);
   faultline::app::add_explain(app, status);
+  faultline::app::add_claims(app, status);
+  faultline::app::add_score(app, status);
   faultline::app::add_run(app, status);
 
   if (argc < 2) {

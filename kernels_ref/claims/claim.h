@@ -35,7 +35,7 @@ struct MailClaim {
   const char* why;    // the reason to expect it, before it was run
   Decide decide;                              // by protocol; empty: by the scenario
   std::vector<protocol::Variant> flips;       // any of these changes the verdict
-  const char* scenario = nullptr;             // file below stress/scenarios that a real kernel can run
+  const char* scenario = nullptr;             // file of this tree that a real kernel can run
   const char* flips_without = nullptr;        // the rule of the reference (rules.h) without which it fails
 };
 

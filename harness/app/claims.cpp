@@ -1,0 +1,229 @@
+// faultline claims
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "harness/app/app.h"
+#include "harness/app/commands.h"
+#include "harness/language/diagnostic.h"
+#include "kernels_ref/claims/all.h"
+#include "kernels_ref/predict.h"
+
+namespace faultline::app {
+namespace {
+
+namespace fs = std::filesystem;
+using ref::ClaimAnswer;
+using ref::ClaimVerdict;
+using ref::MailClaim;
+namespace protocol = ref::protocol;
+
+constexpr const char* examples =
+    "Examples:\n"
+    "  faultline claims                 every claim, expected and found, and what makes it flip\n"
+    "  faultline claims 1.6 3.3         some of them, with the schedules that show it\n"
+    "  faultline claims 4               those of one mail thread\n"
+    "  faultline claims --with no-read-retry 4.5\n"
+    "                                   on a kernel that differs by a variant\n"
+    "  faultline claims --variants      the variants, and what each changes\n"
+    "\n"
+    "Where a scenario asks a real kernel the same, the newest answers in results/runs are shown.\n"
+    "Exit codes: 0 every verdict is as expected and flips where it should, 1 one is not, 3 undecided.";
+
+struct Arguments {
+  std::vector<std::string> ids;
+  std::vector<std::string> with;
+  bool variants = false;
+};
+
+std::string indented(const std::string& text, const std::string& by) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size() - 1);
+    out += by + text.substr(at, end - at + 1);
+    at = end + 1;
+  }
+  return out;
+}
+
+// What the newest runs saw of a scenario, by target.
+class Observed {
+ public:
+  explicit Observed(const fs::path& runs) {
+    std::error_code error;
+    std::set<fs::path> folders;  // named by their time
+    for (const fs::directory_entry& entry : fs::directory_iterator(runs, error))
+      if (fs::exists(entry.path() / "journal.jsonl", error)) folders.insert(entry.path());
+    for (const fs::path& folder : folders) read(folder);
+  }
+
+  std::string of(const std::string& scenario_name) const {
+    const auto found = seen_.find(scenario_name);
+    if (found == seen_.end()) return "not run yet";
+    std::string text;
+    for (const auto& [target, what] : found->second) text += (text.empty() ? "" : "; ") + what;
+    return text;
+  }
+
+ private:
+  void read(const fs::path& folder) {
+    std::ifstream stream(folder / "journal.jsonl");
+    for (std::string line; std::getline(stream, line);) {
+      if (line.find("\"ev\":\"verdict\"") == std::string::npos) continue;
+      const auto record = nlohmann::json::parse(line, nullptr, false);
+      if (record.is_discarded() || record.value("ev", "") != "verdict") continue;
+      const std::string target = record.value("target", "?"), verdict = record.value("verdict", "?");
+      if (verdict == "skipped" || verdict == "inconclusive") continue;
+      std::string kernel = record.value("kernel", "");
+      kernel = kernel.substr(0, kernel.find(' '));
+      seen_[record.value("scenario", "")][target] = verdict + " on " + target + ", Linux " + kernel + ", " +
+                                                    std::to_string(record.value("iterations", 0)) + " iterations";
+    }
+  }
+
+  std::map<std::string, std::map<std::string, std::string>> seen_;
+};
+
+// A claim that a scenario decides: what it claims must hold in the reference, without the rule or with it.
+ClaimAnswer decide_by_scenario(const std::string& file, const char* without) {
+  const Program program = load_scenarios({file}).front().program;
+  Facets facets;
+  facets.device_class = class_of_claims(program);
+  if (without) facets.dropped.set(static_cast<std::size_t>(ref::rule_named(without).value()));
+  const Allowed allowed = predict(program, facets);
+  ClaimAnswer answer{.verdict = ClaimVerdict::holds, .detail = std::to_string(allowed.outcomes.size()) + " allowed outcomes",
+                     .states = allowed.states};
+  for (const Claim& claim : program.claims) {
+    const ClaimState state = check_claim(claim, allowed).state;
+    if (state == ClaimState::refuted) return {ClaimVerdict::refuted, "the scenario's claims fail", "", allowed.states};
+    if (state == ClaimState::undecided) answer = {ClaimVerdict::undecided, "the budget ended first", "", allowed.states};
+  }
+  return answer;
+}
+
+class Table {
+ public:
+  explicit Table(bool traces) : traces_(traces), root_(project_root()), observed_(fs::path(root_) / "results" / "runs") {}
+
+  void row(const MailClaim& claim, const protocol::Variants& extra) {
+    std::cout << claim.id << "  " << claim.says << "\n";
+    const std::string file = claim.scenario ? root_ + "/" + claim.scenario : "";
+    const ClaimAnswer found = claim.decide ? claim.decide(extra) : decide_by_scenario(file, nullptr);
+    line("expected", std::string(verdict_text(claim.expected)) + ": " + claim.why);
+    line("found", answer_text(found));
+    if (traces_) std::cout << indented(found.witness, "            ");
+    bool good = found.verdict == claim.expected;
+    for (const protocol::Variant variant : claim.flips)
+      good = flips(found, claim.decide(extra | protocol::with({variant})), "with " + std::string(variant_name(variant))) && good;
+    if (claim.flips_without)
+      good = flips(found, decide_by_scenario(file, claim.flips_without), "without " + std::string(claim.flips_without)) && good;
+    if (claim.scenario)
+      line("kernel", std::string(claim.scenario) + ": " + observed_.of(load_scenarios({file}).front().program.name));
+    ++all_;
+    if (found.verdict == ClaimVerdict::undecided) ++undecided_;
+    else if (!good) ++wrong_;
+    std::cout << std::flush;
+  }
+
+  // Of `wanted` claims: those that an interrupt kept from being decided are undecided.
+  int summary(std::size_t wanted) const {
+    const std::size_t undecided = undecided_ + wanted - all_;
+    std::cout << "\n" << wanted << (wanted == 1 ? " claim: " : " claims: ") << all_ - undecided_ - wrong_ << " as expected, "
+              << wrong_ << " not, " << undecided << " undecided\n";
+    return wrong_ ? exits::found : undecided ? exits::undecided : exits::agree;
+  }
+
+ private:
+  static std::string answer_text(const ClaimAnswer& answer) {
+    return std::string(verdict_text(answer.verdict)) + (answer.detail.empty() ? "" : ": " + answer.detail);
+  }
+
+  // A detail of several lines (a table of costs) stands below its head.
+  static void line(const std::string& head, const std::string& text) {
+    std::string rest = text;
+    for (std::size_t at = rest.find('\n'); at != std::string::npos; at = rest.find('\n', at + 1)) rest.insert(at + 1, 16, ' ');
+    std::cout << "     " << head << std::string(head.size() < 11 ? 11 - head.size() : 1, ' ') << rest << "\n";
+  }
+
+  bool flips(const ClaimAnswer& found, const ClaimAnswer& other, const std::string& how) {
+    const bool good = other.verdict != found.verdict && other.verdict != ClaimVerdict::undecided;
+    line(good ? "flips" : "DOES NOT FLIP", how + ": " + answer_text(other));
+    if (traces_) std::cout << indented(other.witness, "            ");
+    return good;
+  }
+
+  const bool traces_;
+  const std::string root_;
+  const Observed observed_;
+  std::size_t all_ = 0, wrong_ = 0, undecided_ = 0;
+};
+
+// "1.6", or "1" for all of a thread.
+std::vector<MailClaim> chosen(const std::vector<std::string>& ids) {
+  std::vector<MailClaim> all = ref::mail_claims(), some;
+  std::vector<std::string> known;
+  for (const MailClaim& claim : all) known.emplace_back(claim.id);
+  for (const std::string& id : ids) {
+    const auto before = some.size();
+    for (const MailClaim& claim : all)
+      if (claim.id == id || std::string(claim.id).starts_with(id + ".")) some.push_back(claim);
+    if (some.size() == before) throw BadInput("faultline: no claim '" + id + "'; " + did_you_mean_or_known(id, known) + "\n");
+  }
+  return ids.empty() ? all : some;
+}
+
+protocol::Variants variants(const std::vector<std::string>& names) {
+  protocol::Variants result;
+  std::vector<std::string> known;
+  for (int v = 0; v < protocol::variant_count; ++v) known.emplace_back(variant_name(static_cast<protocol::Variant>(v)));
+  for (const std::string& name : names) {
+    const auto variant = protocol::variant_named(name);
+    if (!variant) {
+      const std::string suggestion = did_you_mean(name, known);
+      throw BadInput("faultline: unknown variant '" + name + "'; " +
+                     (suggestion.empty() ? "'faultline claims --variants' lists them" : suggestion) + "\n");
+    }
+    result.set(static_cast<std::size_t>(*variant));
+  }
+  return result;
+}
+
+int claims_command(const Arguments& arguments) {
+  if (arguments.variants) {
+    for (int v = 0; v < protocol::variant_count; ++v) {
+      const auto variant = static_cast<protocol::Variant>(v);
+      std::cout << variant_name(variant) << "\n    " << variant_text(variant) << "\n";
+    }
+    return exits::agree;
+  }
+  const std::vector<MailClaim> claims = chosen(arguments.ids);
+  const protocol::Variants extra = variants(arguments.with);
+  watch_signals();
+  Table table(!arguments.ids.empty());
+  for (const MailClaim& claim : claims) {
+    if (stop_asked() != Stop::none) break;
+    table.row(claim, extra);
+  }
+  return table.summary(claims.size());
+}
+
+}  // namespace
+
+void add_claims(CLI::App& app, int& status) {
+  CLI::App* command = app.add_subcommand("claims", "What kernel mail threads claim, decided by exploring every schedule");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("ID", arguments->ids, "Claims (1.6) or threads (1); without any, all");
+  command->add_option("--with", arguments->with, "A variant in force besides the claim's own (may be repeated)")->allow_extra_args(false);
+  command->add_flag("--variants", arguments->variants, "List the variants");
+  command->footer(examples);
+  command->callback([arguments, &status] { status = claims_command(*arguments); });
+}
+
+}  // namespace faultline::app
