@@ -13,7 +13,7 @@
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/language/diagnostic.h"
-#include "kernels_ref/claims/all.h"
+#include "kernels_ref/claims/claim.h"
 #include "kernels_ref/predict.h"
 
 namespace faultline::app {
@@ -43,6 +43,8 @@ struct Arguments {
   bool variants = false;
 };
 
+constexpr const char* trace_indent = "            ";
+
 std::string indented(const std::string& text, const std::string& by) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
@@ -53,7 +55,7 @@ std::string indented(const std::string& text, const std::string& by) {
   return out;
 }
 
-// What the newest runs saw of a scenario, by target.
+// What the newest runs saw of a scenario, by target; empty: nothing yet.
 class Observed {
  public:
   explicit Observed(const fs::path& runs) {
@@ -66,7 +68,7 @@ class Observed {
 
   std::string of(const std::string& scenario_name) const {
     const auto found = seen_.find(scenario_name);
-    if (found == seen_.end()) return "not run yet";
+    if (found == seen_.end()) return "";
     std::string text;
     for (const auto& [target, what] : found->second) text += (text.empty() ? "" : "; ") + what;
     return text;
@@ -91,21 +93,21 @@ class Observed {
   std::map<std::string, std::map<std::string, std::string>> seen_;
 };
 
-// A claim that a scenario decides: what it claims must hold in the reference, without the rule or with it.
-ClaimAnswer decide_by_scenario(const std::string& file, const char* without) {
-  const Program program = load_scenarios({file}).front().program;
+// What the scenario that goes with a claim claims itself, in the reference, without a rule or whole.
+ClaimAnswer decide_scenario(const Program& program, const char* without) {
   Facets facets;
   facets.device_class = class_of_claims(program);
   if (without) facets.dropped.set(static_cast<std::size_t>(ref::rule_named(without).value()));
   const Allowed allowed = predict(program, facets);
-  ClaimAnswer answer{.verdict = ClaimVerdict::holds, .detail = std::to_string(allowed.outcomes.size()) + " allowed outcomes",
-                     .states = allowed.states};
+  const std::string size = std::to_string(allowed.outcomes.size()) + " allowed outcomes";
+  if (!allowed.findings.empty()) return {ClaimVerdict::refuted, allowed.findings.front(), "", allowed.states};
+  ClaimVerdict verdict = ClaimVerdict::holds;
   for (const Claim& claim : program.claims) {
     const ClaimState state = check_claim(claim, allowed).state;
-    if (state == ClaimState::refuted) return {ClaimVerdict::refuted, "the scenario's claims fail", "", allowed.states};
-    if (state == ClaimState::undecided) answer = {ClaimVerdict::undecided, "the budget ended first", "", allowed.states};
+    if (state == ClaimState::refuted) return {ClaimVerdict::refuted, size, "", allowed.states};
+    if (state == ClaimState::undecided) verdict = ClaimVerdict::undecided;
   }
-  return answer;
+  return {verdict, size, "", allowed.states};
 }
 
 class Table {
@@ -114,18 +116,14 @@ class Table {
 
   void row(const MailClaim& claim, const protocol::Variants& extra) {
     std::cout << claim.id << "  " << claim.says << "\n";
-    const std::string file = claim.scenario ? root_ + "/" + claim.scenario : "";
-    const ClaimAnswer found = claim.decide ? claim.decide(extra) : decide_by_scenario(file, nullptr);
+    const ClaimAnswer found = claim.decide(extra);
     line("expected", std::string(verdict_text(claim.expected)) + ": " + claim.why);
     line("found", answer_text(found));
-    if (traces_) std::cout << indented(found.witness, "            ");
+    if (traces_) std::cout << indented(found.witness, trace_indent);
     bool good = found.verdict == claim.expected;
     for (const protocol::Variant variant : claim.flips)
       good = flips(found, claim.decide(extra | protocol::with({variant})), "with " + std::string(variant_name(variant))) && good;
-    if (claim.flips_without)
-      good = flips(found, decide_by_scenario(file, claim.flips_without), "without " + std::string(claim.flips_without)) && good;
-    if (claim.scenario)
-      line("kernel", std::string(claim.scenario) + ": " + observed_.of(load_scenarios({file}).front().program.name));
+    if (claim.scenario) good = scenario(claim) && good;
     ++all_;
     if (found.verdict == ClaimVerdict::undecided) ++undecided_;
     else if (!good) ++wrong_;
@@ -152,10 +150,21 @@ class Table {
     std::cout << "     " << head << std::string(head.size() < 11 ? 11 - head.size() : 1, ' ') << rest << "\n";
   }
 
-  bool flips(const ClaimAnswer& found, const ClaimAnswer& other, const std::string& how) {
+  bool scenario(const MailClaim& claim) const {
+    const Program program = load_scenarios({root_ + "/" + claim.scenario}).front().program;
+    const ClaimAnswer found = decide_scenario(program, nullptr);
+    line("scenario", std::string(claim.scenario) + ": " + answer_text(found));
+    const std::string observed = observed_.of(program.name);
+    line("kernel", observed.empty() ? "not run yet: faultline run " + std::string(claim.scenario) : observed);
+    return found.verdict == ClaimVerdict::holds &&
+           (!claim.flips_without ||
+            flips(found, decide_scenario(program, claim.flips_without), "without " + std::string(claim.flips_without)));
+  }
+
+  bool flips(const ClaimAnswer& found, const ClaimAnswer& other, const std::string& how) const {
     const bool good = other.verdict != found.verdict && other.verdict != ClaimVerdict::undecided;
     line(good ? "flips" : "DOES NOT FLIP", how + ": " + answer_text(other));
-    if (traces_) std::cout << indented(other.witness, "            ");
+    if (traces_) std::cout << indented(other.witness, trace_indent);
     return good;
   }
 
@@ -164,6 +173,13 @@ class Table {
   const Observed observed_;
   std::size_t all_ = 0, wrong_ = 0, undecided_ = 0;
 };
+
+BadInput unknown(const std::string& what, const std::string& name, const std::vector<std::string>& known,
+                 const std::string& lists_them) {
+  const std::string suggestion = did_you_mean(name, known);
+  return BadInput("faultline: unknown " + what + " '" + name + "'; " +
+                  (suggestion.empty() ? "'" + lists_them + "' lists them" : suggestion) + "\n");
+}
 
 // "1.6", or "1" for all of a thread.
 std::vector<MailClaim> chosen(const std::vector<std::string>& ids) {
@@ -174,7 +190,7 @@ std::vector<MailClaim> chosen(const std::vector<std::string>& ids) {
     const auto before = some.size();
     for (const MailClaim& claim : all)
       if (claim.id == id || std::string(claim.id).starts_with(id + ".")) some.push_back(claim);
-    if (some.size() == before) throw BadInput("faultline: no claim '" + id + "'; " + did_you_mean_or_known(id, known) + "\n");
+    if (some.size() == before) throw unknown("claim", id, known, "faultline claims");
   }
   return ids.empty() ? all : some;
 }
@@ -185,11 +201,7 @@ protocol::Variants variants(const std::vector<std::string>& names) {
   for (int v = 0; v < protocol::variant_count; ++v) known.emplace_back(variant_name(static_cast<protocol::Variant>(v)));
   for (const std::string& name : names) {
     const auto variant = protocol::variant_named(name);
-    if (!variant) {
-      const std::string suggestion = did_you_mean(name, known);
-      throw BadInput("faultline: unknown variant '" + name + "'; " +
-                     (suggestion.empty() ? "'faultline claims --variants' lists them" : suggestion) + "\n");
-    }
+    if (!variant) throw unknown("variant", name, known, "faultline claims --variants");
     result.set(static_cast<std::size_t>(*variant));
   }
   return result;

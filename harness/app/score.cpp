@@ -6,18 +6,22 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
-#include "kernels_ref/claims/all.h"
+#include "kernels_ref/protocol/mutant.h"
 
 namespace faultline::app {
 namespace {
+
+using ref::protocol::Mutant;
+using ref::protocol::MutantScore;
 
 constexpr const char* examples =
     "Examples:\n"
     "  faultline score --reference      historic bugs as variants of the reference's protocols: which\n"
     "                                   check finds each, and after how many executions\n"
     "\n"
-    "Each protocol must be clean without its bug, or the row says FALSE ALARM. Planted bugs of a real\n"
-    "kernel are scored by stress/broken_kernels.py.\n"
+    "Executions: those that came to their end until one showed it; a livelock has no end and is found as\n"
+    "a circle of states. Each protocol must be clean without its bug, or the row says FALSE ALARM.\n"
+    "Planted bugs of a real kernel are scored by stress/broken_kernels.py.\n"
     "Exit codes: 0 all caught, 1 one is not, 3 interrupted.";
 
 std::string padded(std::string text, std::size_t width) {
@@ -25,28 +29,39 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
+std::string right(std::uint64_t number, std::size_t width) {
+  const std::string text = number ? std::to_string(number) : "-";
+  return std::string(text.size() < width ? width - text.size() : 0, ' ') + text;
+}
+
 int score_reference() {
-  const std::vector<ref::protocol::Mutant> mutants = ref::protocol_mutants();
+  const std::vector<Mutant> mutants = ref::protocol::mutants();
   std::size_t width = 0;
-  for (const auto& mutant : mutants) width = std::max(width, variant_name(mutant.variant).size());
+  for (const Mutant& mutant : mutants) width = std::max(width, variant_name(mutant.variant).size());
   watch_signals();
-  std::cout << padded("Bug", 5) << padded("Variant", width + 2) << "Executions      States  Caught by\n";
-  std::size_t caught = 0, wrong = 0, scored = 0;
-  for (const auto& mutant : mutants) {
+  std::cout << padded("Bug", 5) << padded("Variant", width + 2) << "Executions   States  Caught by\n";
+  std::size_t caught = 0, wrong = 0, scored = 0, undecided = 0;
+  for (const Mutant& mutant : mutants) {
     if (stop_asked() != Stop::none) break;
-    const ref::MutantScore s = ref::score(mutant);
+    const MutantScore s = score(mutant);
+    const bool good = s.caught && s.healthy_clean;
     ++scored;
-    caught += s.caught && s.healthy_clean;
-    wrong += !s.caught || !s.healthy_clean;
-    const std::string executions = std::to_string(s.executions), states = std::to_string(s.states);
+    caught += good;
+    undecided += !good && !s.complete;
+    wrong += !good && s.complete;
     std::cout << padded(std::to_string(mutant.bug), 5) << padded(std::string(variant_name(mutant.variant)), width + 2)
-              << std::string(10 - std::min<std::size_t>(10, executions.size()), ' ') << executions << "  "
-              << std::string(10 - std::min<std::size_t>(10, states.size()), ' ') << states << "  "
-              << (s.healthy_clean ? "" : "FALSE ALARM without it; ") << (s.caught ? s.by : "NOT CAUGHT") << "\n"
-              << padded("", 7) << variant_text(mutant.variant) << "\n" << std::flush;
+              << right(s.executions, 10) << right(s.states, 9) << "  "
+              << (s.healthy_clean ? "" : "FALSE ALARM without it; ")
+              << (s.caught ? s.by : s.complete ? "NOT CAUGHT" : "undecided: the budget ended first") << "\n"
+              << padded("", 5) << mutant.what << "\n" << std::flush;
   }
-  std::cout << "\n" << caught << " of " << mutants.size() << " caught\n";
-  return wrong ? exits::found : scored < mutants.size() ? exits::undecided : exits::agree;
+  std::cout << "\nNo protocol can show\n";
+  for (const auto& bug : ref::protocol::unexpressed_bugs())
+    std::cout << padded(std::to_string(bug.bug), 5) << bug.what << ":\n" << padded("", 5) << bug.reason << "\n";
+  undecided += mutants.size() - scored;
+  std::cout << "\n" << caught << " of " << mutants.size() << " caught"
+            << (undecided ? ", " + std::to_string(undecided) + " undecided" : "") << "\n";
+  return wrong ? exits::found : undecided ? exits::undecided : exits::agree;
 }
 
 }  // namespace

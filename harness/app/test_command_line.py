@@ -35,8 +35,8 @@ def environment(agent):
     return own | {"FAULTLINE_AGENT": agent, "FAULTLINE_LAB": agent}
 
 
-def faultline(folder, *words, agent=FAKE, timeout=60):
-    return subprocess.run([FAULTLINE, *words], cwd=folder, env=environment(agent), capture_output=True,
+def faultline(folder, *words, agent=FAKE, timeout=60, **variables):
+    return subprocess.run([FAULTLINE, *words], cwd=folder, env=environment(agent) | variables, capture_output=True,
                           text=True, timeout=timeout, check=False)
 
 
@@ -51,7 +51,7 @@ def tried(command):
 BAD_INPUT = [
     (["rnu"], "faultline: unknown command 'rnu'; did you mean 'run'?\n" + tried("")),
     (["frobnicate"],
-     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, run\n" + tried("")),
+     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, claims, score, run\n" + tried("")),
     (["run", "--iteration", "5", "one.scn"],
      "faultline: unknown option '--iteration'; did you mean '--iterations'?\n" + tried(" run")),
     (["run"], "faultline: PATH is required\n" + tried(" run")),
@@ -290,3 +290,64 @@ def test_explain_says_what_is_wrong_with_a_condition(folder):
     assert bad.returncode == 2 and "did you mean 'r0'" in bad.stderr and "^" in bad.stderr
     rule = faultline(folder, "explain", "--without", "fork-notify", "fork.scn")
     assert rule.returncode == 2 and rule.stderr == "faultline: unknown rule 'fork-notify'; did you mean 'fork-notifies'?\n"
+
+
+def test_claims_are_decided_and_flip():
+    every = faultline(ROOT, "claims")
+    assert every.returncode == 0, every.stdout[-2000:]
+    assert every.stdout.splitlines()[-1] == "31 claims: 31 as expected, 0 not, 0 undecided"
+    assert every.stdout.count("\n     flips  ") >= 31
+    assert "DOES NOT FLIP" not in every.stdout
+
+
+def test_one_claim_shows_its_schedules():
+    one = faultline(ROOT, "claims", "4.1")
+    assert one.returncode == 0
+    assert "found      holds: use after free\n" in one.stdout
+    assert "mmu_interval_notifier_find" in one.stdout and " 1  " in one.stdout
+    thread = faultline(ROOT, "claims", "4")
+    assert thread.stdout.splitlines()[-1].startswith("6 claims: ")
+
+
+def test_a_claim_on_another_kernel_is_not_as_expected():
+    other = faultline(ROOT, "claims", "--with", "find-keeps-tree-locked", "4.1")
+    assert other.returncode == 1
+    assert "DOES NOT FLIP with find-keeps-tree-locked" in other.stdout
+    assert other.stdout.splitlines()[-1] == "1 claim: 0 as expected, 1 not, 0 undecided"
+
+
+def test_claims_say_what_kernels_showed(tmp_path):
+    """The newest answer for each target; answers that are none do not count."""
+    for name in ("build", "stress"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    run = tmp_path / "results/runs/20260101-000000"
+    run.mkdir(parents=True)
+    verdict = {"ev": "verdict", "scenario": "device-write-after", "target": "lab:dmirror", "kernel": "6.1.0 (lab)",
+               "verdict": "agree", "iterations": 12}
+    skipped = verdict | {"target": "host", "verdict": "skipped"}
+    (run / "journal.jsonl").write_text("\n".join(json.dumps(line, separators=(",", ":")) for line in (verdict, skipped)) + "\n{\"ev\": \"verd")
+    seen = faultline(tmp_path, "claims", "3.1", FAULTLINE_ROOT=str(tmp_path))
+    assert "kernel     agree on lab:dmirror, Linux 6.1.0, 12 iterations\n" in seen.stdout
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (["9"], "unknown claim '9'; 'faultline claims' lists them"),
+    (["--with", "no-read-rety", "4"], "unknown variant 'no-read-rety'; did you mean 'no-read-retry'?"),
+    (["--with", "x", "4"], "unknown variant 'x'; 'faultline claims --variants' lists them"),
+])
+def test_claims_bad_input(words, says):
+    bad = faultline(ROOT, "claims", *words)
+    assert (bad.returncode, bad.stderr) == (2, f"faultline: {says}\n")
+
+
+def test_variants_are_listed():
+    listed = faultline(ROOT, "claims", "--variants")
+    assert listed.returncode == 0 and "no-read-retry\n    the driver programs" in listed.stdout
+
+
+def test_score_of_the_reference():
+    table = faultline(ROOT, "score", "--reference")
+    assert table.returncode == 0, table.stdout
+    assert table.stdout.splitlines()[-1] == "51 of 51 caught"
+    assert "NOT CAUGHT" not in table.stdout and "FALSE ALARM" not in table.stdout
+    assert faultline(ROOT, "score").returncode == 2

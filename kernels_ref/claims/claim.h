@@ -1,8 +1,7 @@
 // A claim of a mail thread as something that runs.
 //
 // The verdict is reasoned about first (`expected`, `why`), then found by exploring, and must flip under a
-// named variant, so that no check is empty. A claim is decided by exploring a protocol, or by a scenario
-// and the claims that it makes, which a real kernel can then be asked about as well.
+// named variant, so that no check is empty.
 #pragma once
 
 #include <functional>
@@ -33,10 +32,12 @@ struct MailClaim {
   const char* says;   // the claim, in a sentence
   ClaimVerdict expected;
   const char* why;    // the reason to expect it, before it was run
-  Decide decide;                              // by protocol; empty: by the scenario
+  Decide decide;
   std::vector<protocol::Variant> flips;       // any of these changes the verdict
-  const char* scenario = nullptr;             // file of this tree that a real kernel can run
-  const char* flips_without = nullptr;        // the rule of the reference (rules.h) without which it fails
+  // A file of this tree that asks a real kernel the same, and the rule of the reference (rules.h) without
+  // which what the file claims fails. Null: no kernel can show it from outside.
+  const char* scenario = nullptr;
+  const char* flips_without = nullptr;
 };
 
 // Of one thread of mail, in the order of their numbers.
@@ -45,6 +46,7 @@ std::vector<MailClaim> nouveau_2019_claims();   // 1.*
 std::vector<MailClaim> pin_claims();            // 2.*
 std::vector<MailClaim> fork_and_fence_claims(); // 3.*
 std::vector<MailClaim> find_claims();           // 4.*
+std::vector<MailClaim> mail_claims();           // all of them
 
 // "No execution of `protocol` under `fixed` has any of `findings`": holds or refuted, with the witness.
 Decide never(std::function<protocol::Protocol()> protocol, protocol::Variants fixed,

@@ -122,7 +122,7 @@ std::vector<MailClaim> dying_mm_claims() {
              {Finding::use_after_free, Finding::double_free, Finding::stale_entry, Finding::leak,
               Finding::lock_at_return, Finding::waits_for_ever}),
        {Variant::no_mmgrab, Variant::dying_check_replaces_mmget},
-       "teardown/opener-exits.scn",
+       "stress/scenarios/teardown/opener-exits.scn",
        "mmget-guards"},
       {"0.4",
        "The helper returns with the lock held only on success; -EINVAL without a mirror or its hmm.",

@@ -1,17 +1,12 @@
-// What the thread of March 2019 claims, decided, and what makes each verdict flip.
-#include "kernels_ref/claims/claim_test.h"
+// The figures behind the claims of March 2019.
+#include <gtest/gtest.h>
+
 #include "kernels_ref/protocol/dying_mm.h"
 
 namespace faultline::ref {
 namespace {
 
 using namespace protocol;
-
-class DyingMmClaims : public testing::TestWithParam<MailClaim> {};
-TEST_P(DyingMmClaims, IsAsExpected) { expect_as_expected(GetParam()); }
-TEST_P(DyingMmClaims, Flips) { expect_flips(GetParam()); }
-INSTANTIATE_TEST_SUITE_P(All, DyingMmClaims, testing::ValuesIn(dying_mm_claims()),
-                         [](const auto& info) { return test_name(info.param); });
 
 TEST(DyingMm, WhatTheExitWaitsForDoesNotGrowWithTheQueue) {
   for (const Variants& variants : {Variants{}, with({Variant::no_dying_check})}) {

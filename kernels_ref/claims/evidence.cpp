@@ -22,7 +22,8 @@ void Evidence::clean(const Protocol& p, const Variants& v) {
 }
 
 void Evidence::finds(const Protocol& p, const Variants& v, Finding f) {
-  if (look(p, v).has(f)) show(p, v, f);
+  const Report r = look(p, v);
+  if (r.has(f)) show(p, v, f);
   else contradict(std::string(p.name) + ": not found: " + finding_text(f));
 }
 
@@ -47,6 +48,7 @@ void Evidence::show(const Protocol& p, const Variants& v, Finding f) {
 }
 
 ClaimAnswer Evidence::answer(ClaimVerdict if_good, ClaimVerdict if_not) {
+  if (answer_.detail.empty()) says(std::to_string(answer_.states) + " states");
   answer_.verdict = !complete_ ? ClaimVerdict::undecided : good_ ? if_good : if_not;
   return answer_;
 }

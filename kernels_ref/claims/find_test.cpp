@@ -1,7 +1,6 @@
-// The claims of thread 004 come out as reasoned, and each verdict hangs on what it is said to hang on.
+// mmu_interval_notifier_find(): what its claims rest on.
 #include <gtest/gtest.h>
 
-#include "kernels_ref/claims/claim.h"
 #include "kernels_ref/protocol/find.h"
 
 namespace faultline::ref {
@@ -9,27 +8,6 @@ namespace faultline::ref {
 using namespace protocol;
 
 namespace {
-
-TEST(FindClaims, AreDecidedAsExpected) {
-  for (const MailClaim& claim : find_claims()) {
-    const ClaimAnswer answer = claim.decide({});
-    EXPECT_EQ(answer.verdict, claim.expected) << claim.id << ": " << answer.detail << "\n" << answer.witness;
-    EXPECT_FALSE(answer.detail.empty()) << claim.id;
-    EXPECT_FALSE(answer.witness.empty()) << claim.id;
-  }
-}
-
-TEST(FindClaims, FlipUnderEachVariantNamed) {
-  for (const MailClaim& claim : find_claims()) {
-    EXPECT_FALSE(claim.flips.empty()) << claim.id;
-    for (const Variant variant : claim.flips) {
-      const ClaimAnswer answer = claim.decide(with({variant}));
-      EXPECT_NE(answer.verdict, claim.expected)
-          << claim.id << " under " << variant_name(variant) << ": " << answer.detail;
-      EXPECT_NE(answer.verdict, ClaimVerdict::undecided) << claim.id;
-    }
-  }
-}
 
 // What "deferred" adds: without an invalidation the lock is enough, and find is right.
 TEST(Find, IsRightAndSafeUnderTheLockWhileNothingIsDeferred) {

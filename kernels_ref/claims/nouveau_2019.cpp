@@ -286,7 +286,7 @@ std::vector<MailClaim> nouveau_2019_claims() {
        "fault cancelled for it was good before and after.",
        unchecked_results,
        {Variant::callback_does_not_stamp},
-       "races/cow-break-device-read.scn",
+       "stress/scenarios/races/cow-break-device-read.scn",
        "device-rechecks"},
       {"1.8",
        "Non-blocking faults: nobody called them, and they were broken.",

@@ -169,9 +169,10 @@ Task<void> restore_worker(Kernel k, int) {
       if (w.object[prange].life == Object::Life::live && w.mm[0].mapped)
         while (!co_await validate_and_map(k)) {
         }
+      co_await k.step("svm_range_restore_work: cmpxchg(evicted_ranges), kgd2kfd_resume_mm");
       if (w.count[evicted_ranges] == evicted || k.with(Variant::resume_despite_eviction)) {
         w.count[evicted_ranges] = 0;
-        d.stopping = 0;  // kgd2kfd_resume_mm
+        d.stopping = 0;
       } else {
         k.queue_work(restore_work);
       }
@@ -306,15 +307,17 @@ void nothing_is_left(World& w) {
 
 Protocol amdkfd_xnack_on() {
   return {.name = "amdkfd, XNACK on",
-          .threads = {{"process", process, on}, {"mover", mover, on}, {"GPU", gpu_retries}, {"IH", interrupt_handler, 0, true},
-                      {"deferred list", deferred_list_work, 0, true}, {"release", release, 0, true}},
+          .threads = {{"process", process, on}, {"mover", mover, on}, {"GPU", gpu_retries},
+                      {"IH", interrupt_handler, 0, true}, {"deferred list", deferred_list_work, 0, true},
+                      {"release", release, 0, true}},
           .start = start, .at_end = nothing_is_left};
 }
 
 Protocol amdkfd_xnack_off() {
   return {.name = "amdkfd, XNACK off",
-          .threads = {{"process", process, off}, {"mover", mover, off}, {"GPU", gpu_queue}, {"restore", restore_worker, 0, true},
-                      {"deferred list", deferred_list_work, 0, true}, {"release", release, 0, true}},
+          .threads = {{"process", process, off}, {"mover", mover, off}, {"GPU", gpu_queue},
+                      {"restore", restore_worker, 0, true}, {"deferred list", deferred_list_work, 0, true},
+                      {"release", release, 0, true}},
           .start = start_mapped, .at_end = nothing_is_left};
 }
 

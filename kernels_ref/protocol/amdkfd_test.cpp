@@ -12,12 +12,7 @@ TEST(Amdkfd, IsCleanInBothModes) {
     EXPECT_TRUE(r.complete);
     EXPECT_EQ(r.findings, 0u) << p.name << ": " << circle_text(r.circle);
     EXPECT_GT(r.ends, 0u);
-    printf("%lu states\n", r.states);
     EXPECT_FALSE(livelock(p, {}).livelock) << p.name;
-    for (int f = 0; f < finding_count; ++f)
-      if (r.has(static_cast<Finding>(f)))
-        if (const Found found = witness(p, {}, static_cast<Finding>(f)); found.schedule)
-          ADD_FAILURE() << finding_text(static_cast<Finding>(f)) << "\n" << schedule_text(*found.schedule, thread_names(p));
   }
 }
 
@@ -29,7 +24,8 @@ struct Broken {
 class EachDuty : public testing::TestWithParam<Broken> {};
 TEST_P(EachDuty, IsNeeded) {
   const Report r = examine(GetParam().protocol(), with({GetParam().variant}));
-  EXPECT_TRUE(r.has(GetParam().finding)) << variant_name(GetParam().variant) << " " << std::hex << r.findings << " " << circle_text(r.circle);
+  EXPECT_TRUE(r.has(GetParam().finding))
+      << variant_name(GetParam().variant) << " " << std::hex << r.findings << " " << circle_text(r.circle);
 }
 INSTANTIATE_TEST_SUITE_P(
     Amdkfd, EachDuty,
@@ -42,8 +38,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Broken{amdkfd_xnack_off, Variant::exit_cancels_under_process_lock, Finding::order_cycle},
                     Broken{amdkfd_xnack_off, Variant::eviction_takes_process_lock, Finding::order_cycle},
                     Broken{amdkfd_xnack_off, Variant::resume_despite_eviction, Finding::wrong_result},
-                    Broken{amdkfd_xnack_off, Variant::no_read_retry, Finding::wrong_page},
                     Broken{amdkfd_xnack_on, Variant::no_read_retry, Finding::wrong_page}));
+
+// With XNACK off, whoever invalidates also evicts: what was mapped behind its back is not used before the next
+// restore maps it again.
+TEST(Amdkfd, EvictionCountCoversTheRetry) {
+  EXPECT_EQ(examine(amdkfd_xnack_off(), with({Variant::no_read_retry})).findings, 0u);
+  EXPECT_TRUE(examine(amdkfd_xnack_off(), with({Variant::no_read_retry, Variant::resume_despite_eviction}))
+                  .has(Finding::wrong_page));
+}
 
 }  // namespace
 }  // namespace faultline::ref::protocol
