@@ -322,7 +322,7 @@ def test_claims_say_what_kernels_showed(tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
     run = tmp_path / "results/runs/20260101-000000"
     run.mkdir(parents=True)
-    verdict = {"ev": "verdict", "scenario": "device-write-after", "target": "lab:dmirror", "kernel": "6.1.0 (lab)",
+    verdict = {"ev": "verdict", "scenario": "fork-device-write-after", "target": "lab:dmirror", "kernel": "6.1.0 (lab)",
                "verdict": "agree", "iterations": 12}
     skipped = verdict | {"target": "host", "verdict": "skipped"}
     (run / "journal.jsonl").write_text("\n".join(json.dumps(line, separators=(",", ":")) for line in (verdict, skipped)) + "\n{\"ev\": \"verd")
