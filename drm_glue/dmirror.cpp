@@ -52,7 +52,7 @@ class DmirrorHandle : public DeviceHandle {
   // The driver copies the pages back to us after migrating them to the device (and fails with -ENOENT where
   // one is not there by then), so it wants a buffer in both directions.
   int migrate(std::uintptr_t address, int pages, bool to_device) override {
-    alignas(page_size) unsigned char buffer[limits::pages_per_region * page_size];
+    alignas(page_size) unsigned char buffer[limits::pages_per_request * page_size];
     dmirror::Command command{};
     return submit(to_device ? dmirror::migrate_to_device : dmirror::migrate_to_system, address, buffer, pages,
                   command);

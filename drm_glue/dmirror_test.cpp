@@ -130,7 +130,7 @@ TEST(Dmirror, MigratesAndSnapshots) {
   EXPECT_EQ(handle->migrate(address, 3, true), 0);
   EXPECT_EQ(driver.requests.back(), dmirror::migrate_to_device);
   EXPECT_EQ(driver.last.npages, 3u);
-  EXPECT_EQ(handle->migrate(address, limits::pages_per_region, false), 0);
+  EXPECT_EQ(handle->migrate(address, limits::pages_per_request, false), 0);
   EXPECT_EQ(driver.requests.back(), dmirror::migrate_to_system);
   unsigned char bytes[5] = {};
   EXPECT_EQ(handle->snapshot(address, std::span(bytes).first(4)), 0);

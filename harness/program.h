@@ -18,8 +18,11 @@ namespace faultline {
 namespace limits {
 inline constexpr int text_bytes = 64 * 1024;
 inline constexpr int regions = 8;
-inline constexpr int pages_per_region = 16;
-inline constexpr int pages = 32;  // of all regions together
+inline constexpr int pages_per_region = 1 << 28;  // 1 TiB
+inline constexpr int populated_pages = 1 << 16;   // of a region with a value: 256 MiB
+inline constexpr int pages_per_request = 16;      // of one request to a device
+inline constexpr int spans = 32;                  // pages that something tells apart (spans.h), of all regions
+inline constexpr int spans_per_region = 16;
 inline constexpr int processes = 6;
 inline constexpr int threads = 8;  // of all processes together, main threads included
 inline constexpr int devices = 1;
@@ -201,5 +204,13 @@ struct Program {
   std::vector<Claim> claims;
   friend bool operator==(const Program&, const Program&) = default;
 };
+
+// Whether a region is larger than what is ever populated. Then every mapping of the Program is
+// MAP_NORESERVE: the kernel would refuse one that is larger than its memory.
+inline bool maps_without_reserve(const Program& program) {
+  for (const Region& region : program.regions)
+    if (region.pages > limits::populated_pages) return true;
+  return false;
+}
 
 }  // namespace faultline

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "harness/spans.h"
 #include "kernels_ref/rules.h"
 #include "kernels_ref/task.h"
 #include "kernels_ref/world.h"
@@ -11,22 +12,24 @@ namespace faultline::ref {
 
 // What an exploration never changes.
 struct Shape {
-  const Program* program = nullptr;
+  explicit Shape(const Program& p) : program(&p), spans(p) {}
+
+  const Program* program;
   DeviceClass device_class = DeviceClass::recoverable;
   Rules dropped;
-  int slots = 0;
-  std::array<std::uint8_t, max_slots> region_of{};
-  std::array<std::uint8_t, max_slots> page_of{};
-  std::array<std::uint8_t, limits::regions> first_slot{};
+  Spans spans;
+  bool accounts = true;  // VM_ACCOUNT is set where the kernel sets it: no mapping is MAP_NORESERVE
   std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
   std::array<bool, max_mms> mortal{};       // some statement ends the process (exit, kill)
   std::array<bool, max_mms> opens_first{};  // its device is opened before its threads start
 
-  Slot slot(Cell cell) const { return first_slot[cell.region] + cell.page; }
-  Slot slot(PageRange range) const { return first_slot[range.region] + range.first; }
-  // The next page of the same region, or -1: regions do not touch.
-  Slot after(Slot s) const { return s + 1 < slots && region_of[s + 1] == region_of[s] ? s + 1 : -1; }
-  Slot before(Slot s) const { return s > 0 && region_of[s - 1] == region_of[s] ? s - 1 : -1; }
+  int slots() const { return spans.count(); }
+  // The next span of the same region, or -1: regions do not touch.
+  Slot after(Slot s) const { return s + 1 < slots() && region(s + 1) == region(s) ? s + 1 : -1; }
+  Slot before(Slot s) const { return s > 0 && region(s - 1) == region(s) ? s - 1 : -1; }
+
+ private:
+  int region(Slot s) const { return spans.first(s).region; }
 };
 
 struct Cpu {

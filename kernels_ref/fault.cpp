@@ -28,8 +28,11 @@ void fault_shared(Cpu cpu, MmId mm, Slot slot, bool write) {
   }
   set_pte(w, mm, slot, page_pte(f, vma.write));
   if (write) return;
-  const Slot last = vma_end(cpu, mm, slot, cpu.shape->slots - 1);
+  constexpr int window = 16;  // fault_around_bytes: 64 KiB
+  const auto window_of = [cpu](Slot s) { return cpu.shape->spans.first(s).page / window; };
+  const Slot last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
   for (Slot s = vma_start(cpu, mm, slot); s <= last; ++s) {
+    if (window_of(s) != window_of(slot)) continue;
     const FrameId around = w.object[vmas[s].object].frame[vmas[s].object_page];
     if (w.mm[mm].pte[s].kind == Pte::Kind::none && around != none) set_pte(w, mm, s, page_pte(around, vmas[s].write));
   }
@@ -130,7 +133,7 @@ void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own) {
   World& w = cpu.world();
   tells_own = tells_own && mapped_elsewhere(w, page);
   for (MmId m = 0; m < max_mms; ++m) {
-    for (Slot s = 0; s < cpu.shape->slots; ++s) {
+    for (Slot s = 0; s < cpu.shape->slots(); ++s) {
       Pte& pte = w.mm[m].pte[s];
       if (pte.frame != page || pte.kind == Pte::Kind::migration) continue;
       pte.kind = Pte::Kind::migration;
@@ -145,7 +148,7 @@ void remove_migration_entries(Cpu cpu, FrameId page, FrameId to) {
   World& w = cpu.world();
   const bool device = w.frame[to].kind == Frame::Kind::device;
   for (MmId m = 0; m < max_mms; ++m) {
-    for (Slot s = 0; s < cpu.shape->slots; ++s) {
+    for (Slot s = 0; s < cpu.shape->slots(); ++s) {
       Pte pte = w.mm[m].pte[s];
       if (pte.kind != Pte::Kind::migration || pte.frame != page) continue;
       pte.kind = device ? Pte::Kind::device : Pte::Kind::page;

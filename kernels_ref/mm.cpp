@@ -133,7 +133,7 @@ void merge(Cpu cpu, MmId mm, Slot from, Slot to, int way) {
   const Merge merge = nth_merge(cpu, mm, from, to, way).first;
   if (merge.left) vma[from].head = 0;
   if (merge.right) vma[cpu.shape->after(to)].head = 0;
-  const Slot first = vma_start(cpu, mm, from), last = vma_end(cpu, mm, to, cpu.shape->slots - 1);
+  const Slot first = vma_start(cpu, mm, from), last = vma_end(cpu, mm, to, cpu.shape->slots() - 1);
   VmaPage with = vma[first];  // dup_anon_vma
   for (Slot s = first; s <= last; ++s)
     if (vma[s].anon_vma) with = vma[s];
@@ -183,7 +183,7 @@ void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   auto& vma = cpu.world().mm[mm].vma;
   if (vma[slot].anon_vma) return;
   // find_mergeable_anon_vma: a neighbour that could be merged but for its permissions shares its own.
-  const Slot first = vma_start(cpu, mm, slot), last = vma_end(cpu, mm, slot, cpu.shape->slots - 1);
+  const Slot first = vma_start(cpu, mm, slot), last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
   const auto reusable = [](const VmaPage& other, const VmaPage& a, const VmaPage& b) {  // anon_vma_compatible
     return other.anon_vma && !other.inherited && a.backing == b.backing && a.dontfork == b.dontfork &&
            a.hugepage == b.hugepage && a.account == b.account && a.pgoff + 1 == b.pgoff;

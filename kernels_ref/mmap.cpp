@@ -75,14 +75,14 @@ void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection
   for (Slot s = from; s <= to; ++s) {
     VmaPage& vma = w.mm[mm].vma[s];
     vma = {.backing = backing, .read = protection.read, .write = protection.write};
-    // accountable_mapping
-    if (backing == Backing::anon_private && protection.write) vma.account = VmaPage::Account::yes;
+    if (cpu.shape->accounts && backing == Backing::anon_private && protection.write)  // accountable_mapping
+      vma.account = VmaPage::Account::yes;
     if (object != none) {
       vma.object = static_cast<std::uint8_t>(object);
       vma.object_page = static_cast<std::uint8_t>(s - from);
       ++w.object[object].mappings;
     } else {
-      vma.pgoff = static_cast<std::uint8_t>(s);
+      vma.pgoff = static_cast<std::uint8_t>(s + cpu.shape->spans.first(s).region);  // regions do not touch
     }
   }
   split(cpu, mm, from, to);
@@ -182,7 +182,7 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
         vma.write = protection.write;
         using Account = VmaPage::Account;
         if (vma.backing != Backing::anon_private) continue;
-        if (vma.write) vma.account = Account::yes;
+        if (vma.write && cpu.shape->accounts) vma.account = Account::yes;
         else if (vma.account == Account::yes && !vma.anon_vma) vma.account = Account::maybe;  // taken back since 6.6
       }
       co_await merge_vma(cpu, mm, s, last);

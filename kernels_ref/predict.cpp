@@ -35,11 +35,9 @@ std::string finding_text(int broken) {
   return "?";
 }
 
-Cell cell_of(const Shape& shape, int slot) { return {shape.region_of[slot], shape.page_of[slot]}; }
-
 std::string contents_text(const Shape& shape, Cell cell, Contents contents) {
   if (contents.home == none) return text_zero;
-  return value_text(*shape.program, cell, cell_of(shape, contents.home), contents.value);
+  return value_text(*shape.program, cell, shape.spans.first(contents.home), contents.value);
 }
 
 class Texts {
@@ -96,7 +94,7 @@ class Texts {
 
   std::string value(const Observe& o) const {
     if (!alive(o.process)) return text_not_reached;
-    const Slot s = shape_.slot(o.cell);
+    const Slot s = shape_.spans.of(o.cell);
     const VmaPage& vma = w_.mm[o.process].vma[s];
     const Pte& pte = w_.mm[o.process].pte[s];
     if (!vma.mapped() || !vma.accessible()) return "SIGSEGV";
@@ -107,8 +105,8 @@ class Texts {
 
   std::string identity(const Observe& o) const {
     if (!alive(o.process) || !alive(o.process2)) return text_not_reached;
-    const Pte& a = w_.mm[o.process].pte[shape_.slot(o.cell)];
-    const Pte& b = w_.mm[o.process2].pte[shape_.slot(o.cell2)];
+    const Pte& a = w_.mm[o.process].pte[shape_.spans.of(o.cell)];
+    const Pte& b = w_.mm[o.process2].pte[shape_.spans.of(o.cell2)];
     const auto present = [](const Pte& p) { return p.kind == Pte::Kind::page || p.kind == Pte::Kind::zero; };
     if (!present(a) || !present(b)) return text_not_reached;
     return a.frame == b.frame ? text_same : text_different;

@@ -4,8 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
+#include <set>
 
 #include "harness/language/parser.h"
+#include "harness/language/printer.h"
+#include "harness/language/random_program.h"
+#include "harness/spans.h"
 #include "kernels_ref/rules.h"
 
 namespace faultline {
@@ -143,6 +148,52 @@ TEST(Rules, NamesAreDistinctAndFound) {
     EXPECT_EQ(ref::rule_named(ref::rule_name(rule)), rule);
   }
   EXPECT_FALSE(ref::rule_named("no-such-rule"));
+}
+
+// ---- spans: pages that nothing tells apart are predicted as one ----
+
+// Every page a span of its own, by observing all of them; the outcomes of what the program itself shows.
+std::vector<Outcome> page_by_page(Program program, const Budget& budget) {
+  const std::size_t own = schema(program).size();
+  for (int r = 0; r < static_cast<int>(program.regions.size()); ++r)
+    for (int page = 0; page < program.regions[r].pages; ++page)
+      program.observes.push_back({.process = program.regions[r].owner, .cell = {r, page}});
+  const Allowed allowed = predict(program, {}, budget);
+  if (!allowed.complete) return {};
+  std::set<Outcome> outcomes;
+  for (const Outcome& o : allowed.outcomes) outcomes.insert(Outcome(o.begin(), o.begin() + own));
+  return {outcomes.begin(), outcomes.end()};
+}
+
+TEST(Spans, RandomProgramsArePredictedAsPageByPage) {
+  std::mt19937 random(7);
+  const Budget budget{.states = 5'000, .workers = 1};
+  int compared = 0;
+  for (int i = 0; i < 400; ++i) {
+    const Program program = test::random_program(random);
+    int pages = 0;
+    for (const Region& region : program.regions) pages += region.pages;
+    if (Spans(program).count() == pages) continue;
+    const Allowed allowed = predict(program, {}, budget);
+    const std::vector<Outcome> outcomes = page_by_page(program, budget);
+    if (!allowed.complete || outcomes.empty()) continue;
+    ++compared;
+    EXPECT_EQ(allowed.outcomes, outcomes) << print(program);
+  }
+  EXPECT_GT(compared, 20);
+}
+
+TEST(Spans, StatesDoNotGrowWithTheRegion) {
+  const auto states = [](const std::string& pages) {
+    const Allowed allowed = predict(parse(
+        "scenario t\ndevice d: recoverable\nprocess P\n  a: " + pages + " pages anon rw\nthread P.cpu\n  store a[0] 1\n"
+        "  fork C\n  mprotect a r\nthread P.gpu on d\n  store a[15] 2\n  load a[7]\nprocess C\n  munmap a[1..15]\n  load a[0]\n",
+        "test"));
+    EXPECT_TRUE(allowed.complete && allowed.findings.empty());
+    return allowed.states;
+  };
+  EXPECT_EQ(states("17"), states("268435456"));
+  EXPECT_LE(states("268435456"), 2 * states("16"));
 }
 
 }  // namespace

@@ -34,13 +34,13 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
   if (exclusive) w.mm[parent].writer = 1;
   else ++w.mm[parent].readers;
   bool copied = false;
-  for (Slot s = 0; s < cpu.shape->slots;) {
+  for (Slot s = 0; s < cpu.shape->slots();) {
     const VmaPage& first = w.mm[parent].vma[s];
     if (!first.mapped()) {
       ++s;
       continue;
     }
-    const Slot last = vma_end(cpu, parent, s, cpu.shape->slots - 1);
+    const Slot last = vma_end(cpu, parent, s, cpu.shape->slots() - 1);
     if (exclusive) {
       if (!can_start_write(w, parent, s, last))
         co_await cpu.until("vma_start_write", [cpu, parent, s, last] { return can_start_write(cpu.world(), parent, s, last); });
@@ -87,7 +87,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
   }
   if (copied) {
     co_await cpu.step("dup_mmap: flush_tlb_mm");
-    if (cpu.on(Rule::fork_flushes)) flush(w, parent, 0, cpu.shape->slots - 1);
+    if (cpu.on(Rule::fork_flushes)) flush(w, parent, 0, cpu.shape->slots() - 1);
   }
   exclusive ? write_unlock(w, parent) : read_unlock(w, parent);
 }
@@ -98,11 +98,11 @@ Task<void> exit_mmap(Cpu cpu, MmId mm) {
   World& w = cpu.world();
   co_await release_notifiers(cpu, mm);
   co_await cpu.step("exit_mmap");
-  for (Slot s = 0; s < cpu.shape->slots; ++s) {
+  for (Slot s = 0; s < cpu.shape->slots(); ++s) {
     set_pte(w, mm, s, {});
     drop_vma(w, mm, s);
   }
-  flush(w, mm, 0, cpu.shape->slots - 1);
+  flush(w, mm, 0, cpu.shape->slots() - 1);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ Task<void> ProgramSubject::thread(void* world, Suspension* place, int thread) co
 
 bool ProgramSubject::arrive(void* world) const {
   World& w = *static_cast<World*>(world);
-  if (!device_entries_agree(w, shape_.slots)) w.broken |= bit(Broken::stale_device_entry);
+  if (!device_entries_agree(w, shape_.slots())) w.broken |= bit(Broken::stale_device_entry);
   if (w.broken) broken_ |= w.broken;
   if (w.known_bugs) known_bugs_ |= w.known_bugs;
   return !(w.known_bugs & undefined_bugs) && !(w.broken & bit(Broken::tables_full));

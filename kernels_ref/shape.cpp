@@ -5,17 +5,10 @@
 namespace faultline::ref {
 
 Shape make_shape(const Program& program, const Facets& facets) {
-  Shape shape;
-  shape.program = &program;
+  Shape shape(program);
+  shape.accounts = !maps_without_reserve(program);
   shape.device_class = facets.device_class;
   shape.dropped = facets.dropped;
-  for (std::size_t r = 0; r < program.regions.size(); ++r) {
-    shape.first_slot[r] = static_cast<std::uint8_t>(shape.slots);
-    for (int p = 0; p < program.regions[r].pages; ++p) {
-      shape.region_of[shape.slots] = static_cast<std::uint8_t>(r);
-      shape.page_of[shape.slots++] = static_cast<std::uint8_t>(p);
-    }
-  }
   int results = 0;
   std::array<bool, max_mms> uses{}, opens{};
   const auto use = [&uses](Via via) {
@@ -60,7 +53,8 @@ void start(const Shape& shape, World& w) {
     for (std::size_t r = 0; r < program.regions.size(); ++r) {
       const Region& region = program.regions[r];
       if (region.owner != mm || region.backing == Backing::none) continue;
-      const Slot from = shape.first_slot[r], to = from + region.pages - 1;
+      const PageRange all{static_cast<int>(r), 0, region.pages};
+      const Slot from = shape.spans.of(all), to = shape.spans.last_of(all);
       map_pages(cpu, mm, from, to, region.backing, region.protection);
       if (!region.initial) continue;
       for (Slot s = from; s <= to; ++s) {
@@ -76,7 +70,7 @@ void start(const Shape& shape, World& w) {
           get_ref(w, f);
         } else {
           w.frame[f].exclusive = 1;
-          w.mm[mm].vma[s].account = VmaPage::Account::yes;  // populated before it was protected
+          if (shape.accounts) w.mm[mm].vma[s].account = VmaPage::Account::yes;  // populated before it was protected
           prepare_anon_vma(cpu, mm, s);
         }
       }

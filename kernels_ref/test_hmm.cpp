@@ -8,7 +8,7 @@ namespace faultline::ref {
 
 namespace {
 
-using Pages = std::array<std::uint8_t, limits::pages_per_region>;
+using Pages = std::array<std::uint8_t, limits::spans_per_region>;
 
 bool mutex_free(Cpu cpu, MmId opener) { return !cpu.world().mirror[opener].locked; }
 
@@ -118,7 +118,7 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
   Pages source, device;
   source.fill(none);
   device.fill(none);
-  bool writable[limits::pages_per_region] = {};
+  bool writable[limits::spans_per_region] = {};
   const int tells_own = co_await setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];

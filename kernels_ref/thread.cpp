@@ -14,7 +14,7 @@ bool holds_file(Cpu cpu, MmId opener) { return cpu.own_process().descriptors >> 
 
 // A device that shares the CPU's tables is one more CPU thread, once its file is open.
 Task<Result> load(Cpu cpu, const op::Load& o) {
-  const Slot slot = cpu.shape->slot(o.cell);
+  const Slot slot = cpu.shape->spans.of(o.cell);
   if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_read(cpu, o.via.opener, slot);
   if (!o.via.cpu()) {
     co_await cpu.step("device");
@@ -24,7 +24,7 @@ Task<Result> load(Cpu cpu, const op::Load& o) {
 }
 
 Task<Result> store(Cpu cpu, const op::Store& o) {
-  const Slot slot = cpu.shape->slot(o.cell);
+  const Slot slot = cpu.shape->spans.of(o.cell);
   if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_write(cpu, o.via.opener, slot, o.value);
   if (!o.via.cpu()) {
     co_await cpu.step("device");
@@ -73,19 +73,20 @@ Task<Result> close_device(Cpu cpu) {
 
 Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   const Shape& shape = *cpu.shape;
-  const auto last = [&shape](PageRange r) { return shape.slot(r) + r.count - 1; };
+  const auto first = [&shape](const PageRange& r) { return shape.spans.of(r); };
+  const auto last = [&shape](const PageRange& r) { return shape.spans.last_of(r); };
   if (const auto* o = std::get_if<op::Load>(&operation)) co_return co_await load(cpu, *o);
   if (const auto* o = std::get_if<op::Store>(&operation)) co_return co_await store(cpu, *o);
   if (const auto* o = std::get_if<op::Mmap>(&operation))
-    co_return co_await sys_mmap(cpu, shape.slot(o->range), last(o->range), o->backing, o->protection);
+    co_return co_await sys_mmap(cpu, first(o->range), last(o->range), o->backing, o->protection);
   if (const auto* o = std::get_if<op::Munmap>(&operation))
-    co_return co_await sys_munmap(cpu, shape.slot(o->range), last(o->range));
+    co_return co_await sys_munmap(cpu, first(o->range), last(o->range));
   if (const auto* o = std::get_if<op::Mprotect>(&operation))
-    co_return co_await sys_mprotect(cpu, shape.slot(o->range), last(o->range), o->protection);
+    co_return co_await sys_mprotect(cpu, first(o->range), last(o->range), o->protection);
   if (const auto* o = std::get_if<op::Mremap>(&operation))
-    co_return co_await sys_mremap(cpu, shape.slot(o->range), last(o->range), shape.slot(o->to));
+    co_return co_await sys_mremap(cpu, first(o->range), last(o->range), shape.spans.of(o->to));
   if (const auto* o = std::get_if<op::Madvise>(&operation))
-    co_return co_await sys_madvise(cpu, shape.slot(o->range), last(o->range), o->advice);
+    co_return co_await sys_madvise(cpu, first(o->range), last(o->range), o->advice);
   if (const auto* o = std::get_if<op::Fork>(&operation)) co_return co_await sys_fork(cpu, o->process);
   if (const auto* o = std::get_if<op::Kill>(&operation)) co_return co_await sys_kill(cpu, o->process);
   if (const auto* o = std::get_if<op::Wait>(&operation)) co_return co_await sys_wait(cpu, o->process);
@@ -94,11 +95,11 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   if (std::get_if<op::Close>(&operation)) co_return co_await close_device(cpu);
   if (const auto* o = std::get_if<op::Migrate>(&operation)) {
     if (o->to_device)
-      co_return co_await dmirror_migrate_to_device(cpu, o->via.opener, shape.slot(o->range), last(o->range));
-    co_return co_await dmirror_migrate_to_system(cpu, o->via.opener, shape.slot(o->range), last(o->range));
+      co_return co_await dmirror_migrate_to_device(cpu, o->via.opener, first(o->range), last(o->range));
+    co_return co_await dmirror_migrate_to_system(cpu, o->via.opener, first(o->range), last(o->range));
   }
   if (const auto* o = std::get_if<op::Snapshot>(&operation))
-    co_return co_await dmirror_snapshot(cpu, o->via.opener, shape.slot(o->range), last(o->range));
+    co_return co_await dmirror_snapshot(cpu, o->via.opener, first(o->range), last(o->range));
   co_return ok();  // exit is thread_main's; a delay is only time
 }
 

@@ -13,7 +13,7 @@
 
 namespace faultline::ref {
 
-inline constexpr int max_slots = limits::pages;  // page-sized places in the address space all mms share
+inline constexpr int max_slots = limits::spans;  // of the address space that all mms share
 inline constexpr int max_mms = limits::processes;
 inline constexpr int max_threads = limits::threads;
 inline constexpr int max_frames = 128;
@@ -23,7 +23,7 @@ inline constexpr int max_stale = 2;  // old translations of one page alive at a 
 inline constexpr std::uint8_t none = 0xff;
 inline constexpr std::uint8_t zero_page = 0xfe;  // as a device entry's frame
 
-using Slot = int;     // index of a page of the address space
+using Slot = int;     // index of a span (harness/spans.h), which the reference treats as one page
 using FrameId = int;  // index of a page frame
 using MmId = int;     // index of an mm: that of the process it belongs to
 
@@ -94,7 +94,7 @@ struct Mm {
 // tmpfs object behind a shared anonymous mapping: its page cache.
 struct Object {
   std::uint8_t mappings = 0;  // VmaPages that refer to it; 0: free
-  std::array<std::uint8_t, limits::pages_per_region> frame{};
+  std::array<std::uint8_t, limits::spans_per_region> frame{};
 };
 
 // An entry of the device's own page table (test_hmm: dmirror->pt).

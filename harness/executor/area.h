@@ -31,7 +31,7 @@ struct Result {
   std::uint8_t faults_known = 0;
   std::int32_t code = 0;
   std::uint64_t word = 0;
-  std::array<unsigned char, limits::pages_per_region> bytes{};
+  std::array<unsigned char, limits::pages_per_request> bytes{};
 };
 
 // A word that threads of several processes sleep on. A process that is killed in its sleep leaves

@@ -195,9 +195,9 @@ Sameness Iterations::compare(const Observe& observe) const {
   const pid_t first = area_->processes[observe.process].pid.load();
   const pid_t second = area_->processes[observe.process2].pid.load();
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    const auto a = frames_->frame(first, address_of(observe.cell));
-    const auto b = frames_->frame(second, address_of(observe.cell2));
-    const auto again = frames_->frame(first, address_of(observe.cell));
+    const auto a = frames_->frame(first, layout_.address_of(observe.cell));
+    const auto b = frames_->frame(second, layout_.address_of(observe.cell2));
+    const auto again = frames_->frame(first, layout_.address_of(observe.cell));
     if (!a || !b || !again) return Sameness::unknown;
     if (*a == *again) return *a == *b ? Sameness::same : Sameness::different;
   }

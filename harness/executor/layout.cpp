@@ -1,5 +1,7 @@
 #include "harness/executor/layout.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 
 namespace faultline {
@@ -39,16 +41,21 @@ void add_once(std::vector<int>& numbers, int number) {
 
 }  // namespace
 
-std::uintptr_t address_of(Cell cell) {
-  return regions_base + static_cast<std::uintptr_t>(cell.region) * region_stride +
-         static_cast<std::uintptr_t>(cell.page) * page_bytes;
+int Layout::anonymous(Backing backing) const {
+  return MAP_ANONYMOUS | (backing == Backing::anon_shared ? MAP_SHARED : MAP_PRIVATE) | (reserves ? 0 : MAP_NORESERVE);
 }
 
 Layout::Layout(const Program& program)
-    : threads_of(program.processes.size()),
+    : spans(program),
+      reserves(!maps_without_reserve(program)),
+      threads_of(program.processes.size()),
       forker(program.processes.size(), -1),
       meeting(program.barriers.size()),
       opens(program.processes.size()) {
+  constexpr std::size_t apart = std::size_t{16} << 20;
+  region_address.push_back(regions_base);
+  for (const Region& region : program.regions)
+    region_address.push_back(region_address.back() + (region.pages * page_bytes / apart + 1) * apart);
   int slot = 0;
   int offset = 0;
   for (int thread = 0; thread < static_cast<int>(program.threads.size()); ++thread) {

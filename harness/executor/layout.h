@@ -6,29 +6,38 @@
 #include <vector>
 
 #include "harness/program.h"
+#include "harness/spans.h"
 
 namespace faultline {
 
 inline constexpr std::size_t page_bytes = 4096;
 
-// Regions lie at the same fixed addresses in every process, 16 MiB apart: each at a 2 MiB boundary, with
-// nothing mapped between one and the next.
+// Regions lie at the same fixed addresses in every process, each at a 2 MiB boundary, with nothing mapped
+// between one and the next.
 #if defined(__SANITIZE_ADDRESS__)
 // The address below is inside AddressSanitizer's shadow gap.
 inline constexpr std::uintptr_t regions_base = 0x2000'0000'0000;
 #else
 inline constexpr std::uintptr_t regions_base = 0x10'0000'0000;
 #endif
-inline constexpr std::size_t region_stride = std::size_t{16} << 20;
-inline constexpr std::size_t regions_span = region_stride * limits::regions;
 
-std::uintptr_t address_of(Cell cell);
-inline std::uintptr_t address_of(const PageRange& range) { return address_of(Cell{range.region, range.first}); }
 inline std::size_t bytes_of(const PageRange& range) { return static_cast<std::size_t>(range.count) * page_bytes; }
 
 struct Layout {
   explicit Layout(const Program& program);
 
+  std::uintptr_t address_of(Cell cell) const {
+    return region_address[cell.region] + static_cast<std::uintptr_t>(cell.page) * page_bytes;
+  }
+  std::uintptr_t address_of(const PageRange& range) const { return address_of(Cell{range.region, range.first}); }
+  std::size_t regions_bytes() const { return region_address.back() - regions_base; }  // with the gaps
+
+  // The flags of mmap() that such memory is mapped with.
+  int anonymous(Backing backing) const;
+
+  Spans spans;
+  bool reserves = true;  // mappings are not MAP_NORESERVE
+  std::vector<std::uintptr_t> region_address;  // and, last, where the next would lie
   std::vector<int> first_slot;               // by thread: its first statement's place in Area::slots
   std::vector<int> first_offset;             // by thread: its first offset in a row of Parameters
   std::vector<std::vector<int>> threads_of;  // by process; the first is the one that the leader runs

@@ -59,7 +59,7 @@ struct Perform {
   Area& area() const { return run.context.area; }
 
   Result operator()(const op::Load& load) const {
-    const std::uintptr_t address = address_of(load.cell);
+    const std::uintptr_t address = run.context.layout.address_of(load.cell);
     if (load.via.cpu()) return load_result(address);
     const Handles::Use device(context().handles, load.via.opener, load.via.device);
     if (!device) return errno_result(EBADF);
@@ -74,8 +74,8 @@ struct Perform {
   }
 
   Result operator()(const op::Store& store) const {
-    const std::uintptr_t address = address_of(store.cell);
-    const std::uint64_t word = encode_word(run.iteration, store.cell, store.value);
+    const std::uintptr_t address = run.context.layout.address_of(store.cell);
+    const std::uint64_t word = encode_word(run.iteration, run.context.layout.spans.of(store.cell), store.value);
     if (store.via.cpu()) {
       const int signal = guarded([&] { cpu_store(address, word); });
       return signal == 0 ? errno_result(0) : signal_result(signal);
@@ -88,23 +88,23 @@ struct Perform {
   }
 
   Result operator()(const op::Mmap& map) const {
-    const int flags = MAP_FIXED | MAP_ANONYMOUS | (map.backing == Backing::anon_shared ? MAP_SHARED : MAP_PRIVATE);
-    void* const where = pointer(address_of(map.range));
+    const int flags = MAP_FIXED | run.context.layout.anonymous(map.backing);
+    void* const where = pointer(run.context.layout.address_of(map.range));
     return call_result(mmap(where, bytes_of(map.range), prot_of(map.protection), flags, -1, 0) == where);
   }
 
   Result operator()(const op::Munmap& unmap) const {
-    return call_result(munmap(pointer(address_of(unmap.range)), bytes_of(unmap.range)) == 0);
+    return call_result(munmap(pointer(run.context.layout.address_of(unmap.range)), bytes_of(unmap.range)) == 0);
   }
 
   Result operator()(const op::Mprotect& protect) const {
-    return call_result(mprotect(pointer(address_of(protect.range)), bytes_of(protect.range),
+    return call_result(mprotect(pointer(run.context.layout.address_of(protect.range)), bytes_of(protect.range),
                                 prot_of(protect.protection)) == 0);
   }
 
   Result operator()(const op::Mremap& move) const {
-    void* const to = pointer(address_of(move.to));
-    return call_result(mremap(pointer(address_of(move.range)), bytes_of(move.range), bytes_of(move.range),
+    void* const to = pointer(run.context.layout.address_of(move.to));
+    return call_result(mremap(pointer(run.context.layout.address_of(move.range)), bytes_of(move.range), bytes_of(move.range),
                               MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
   }
 
@@ -112,7 +112,7 @@ struct Perform {
     const int advice = advise.advice == op::Advice::dontneed   ? MADV_DONTNEED
                        : advise.advice == op::Advice::dontfork ? MADV_DONTFORK
                                                                : MADV_HUGEPAGE;
-    return call_result(madvise(pointer(address_of(advise.range)), bytes_of(advise.range), advice) == 0);
+    return call_result(madvise(pointer(run.context.layout.address_of(advise.range)), bytes_of(advise.range), advice) == 0);
   }
 
   Result operator()(const op::Fork& fork_op) const {
@@ -206,14 +206,14 @@ struct Perform {
   Result operator()(const op::Migrate& migrate) const {
     const Handles::Use device(context().handles, migrate.via.opener, migrate.via.device);
     if (!device) return errno_result(EBADF);
-    return errno_result(device->migrate(address_of(migrate.range), migrate.range.count, migrate.to_device));
+    return errno_result(device->migrate(run.context.layout.address_of(migrate.range), migrate.range.count, migrate.to_device));
   }
 
   Result operator()(const op::Snapshot& snapshot) const {
     const Handles::Use device(context().handles, snapshot.via.opener, snapshot.via.device);
     if (!device) return errno_result(EBADF);
     Result result;
-    result.code = device->snapshot(address_of(snapshot.range),
+    result.code = device->snapshot(run.context.layout.address_of(snapshot.range),
                                    std::span(result.bytes).first(static_cast<std::size_t>(snapshot.range.count)));
     if (result.code != 0) return result;
     result.kind = Result::Kind::letters;

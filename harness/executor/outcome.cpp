@@ -37,8 +37,7 @@ void OutcomeReader::append(std::string& key, const Result& result) const {
     case Result::Kind::word: {
       const CellContent content = decode_word(area_.iteration.load(), result.word);
       key += static_cast<char>(content.kind);
-      key += static_cast<char>(content.home.region);
-      key += static_cast<char>(content.home.page);
+      key += static_cast<char>(content.home);
       key += static_cast<char>(content.value);
       break;
     }
@@ -82,9 +81,9 @@ std::string OutcomeReader::text(const Result& result, Cell cell) const {
       const CellContent content = decode_word(area_.iteration.load(), result.word);
       if (content.kind == CellContent::Kind::zero) return text_zero;
       if (content.kind == CellContent::Kind::alien) return text_alien;
-      // A word that checks out but names a cell this program lacks was made by nobody.
-      if (content.home.region >= static_cast<int>(program_.regions.size())) return text_alien;
-      return value_text(program_, cell, content.home, content.value);
+      // A word that checks out but names a span this program lacks was made by nobody.
+      if (content.home >= layout_.spans.count()) return text_alien;
+      return value_text(program_, cell, layout_.spans.first(content.home), content.value);
     }
     case Result::Kind::letters: {
       std::string letters;

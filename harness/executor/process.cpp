@@ -104,13 +104,14 @@ void map_region(ProcessContext& context, int index) {
   const PageRange all{index, 0, region.pages};
   const int protection = (region.protection.read ? PROT_READ : 0) | (region.protection.write ? PROT_WRITE : 0);
   const int writable = region.initial ? PROT_READ | PROT_WRITE : protection;
-  const int flags = MAP_FIXED | MAP_ANONYMOUS | (region.backing == Backing::anon_shared ? MAP_SHARED : MAP_PRIVATE);
-  void* const where = reinterpret_cast<void*>(address_of(all));
+  const int flags = MAP_FIXED | context.layout.anonymous(region.backing);
+  void* const where = reinterpret_cast<void*>(context.layout.address_of(all));
   if (mmap(where, bytes_of(all), writable, flags, -1, 0) != where) give_up(context, "cannot map a region", errno);
   if (!region.initial) return;
   const std::uint64_t iteration = context.area.iteration.load();
   for (int page = 0; page < region.pages; ++page)
-    cpu_store(address_of(Cell{index, page}), encode_word(iteration, Cell{index, page}, *region.initial));
+    cpu_store(context.layout.address_of(Cell{index, page}),
+              encode_word(iteration, context.layout.spans.of(Cell{index, page}), *region.initial));
   if (writable != protection && mprotect(where, bytes_of(all), protection) != 0)
     give_up(context, "cannot protect a region", errno);
 }
@@ -119,7 +120,7 @@ void map_region(ProcessContext& context, int index) {
 void set_up(ProcessContext& context) {
   reap_children();
   context.handles.close_all();
-  munmap(reinterpret_cast<void*>(regions_base), regions_span);
+  munmap(reinterpret_cast<void*>(regions_base), context.layout.regions_bytes());
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
     if (context.program.regions[region].owner == context.process &&
         context.program.regions[region].backing != Backing::none)
@@ -143,7 +144,7 @@ void answer_observes(ProcessContext& context) {
   for (std::size_t i = 0; i < context.program.observes.size(); ++i) {
     const Observe& observe = context.program.observes[i];
     if (observe.kind != Observe::Kind::value || observe.process != context.process) continue;
-    area.readings[i].result = load_result(address_of(observe.cell));
+    area.readings[i].result = load_result(context.layout.address_of(observe.cell));
     area.readings[i].done.store(1, std::memory_order_release);
   }
 }
@@ -165,10 +166,11 @@ void obeyed(ProcessContext& context, std::uint32_t seen) {
 // The addresses of the regions must be free: a mapping of our own there would be torn down.
 void check_addresses(ProcessContext& context) {
   void* const where = reinterpret_cast<void*>(regions_base);
-  if (mmap(where, regions_span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) !=
+  const std::size_t bytes = context.layout.regions_bytes();
+  if (mmap(where, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) !=
       where)
     give_up(context, "the regions' addresses are taken", errno);
-  munmap(where, regions_span);
+  munmap(where, bytes);
 }
 
 }  // namespace

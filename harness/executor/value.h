@@ -19,13 +19,13 @@ struct CellContent {
     alien,  // of another iteration, torn, or not ours at all
   };
   Kind kind = Kind::alien;
-  Cell home;      // the cell it was stored through, for `value`
+  int home = 0;   // the span (spans.h) of the cell it was stored through, for `value`
   int value = 0;  // for `value`
   friend bool operator==(const CellContent&, const CellContent&) = default;
 };
 
 // Never 0. Only the low 24 bits of `iteration` count.
-std::uint64_t encode_word(std::uint64_t iteration, Cell home, int value);
+std::uint64_t encode_word(std::uint64_t iteration, int home, int value);
 CellContent decode_word(std::uint64_t iteration, std::uint64_t word);
 
 }  // namespace faultline

@@ -3,6 +3,8 @@
 #include <variant>
 #include <vector>
 
+#include "harness/spans.h"
+
 namespace faultline {
 namespace {
 
@@ -47,6 +49,7 @@ class Checker {
     for (const Process& process : program_.processes) check_process(process);
     for (const Region& region : program_.regions) check_region(region);
     for (const Thread& thread : program_.threads) check_thread(thread);
+    check_spans();
     if (program_.threads.empty()) source_.fail({}, 1, "a scenario has at least one thread");
     if (program_.threads.size() > limits::threads) {
       source_.fail_at(program_.threads[limits::threads].place, program_.threads[limits::threads].name,
@@ -84,6 +87,23 @@ class Checker {
     source_.fail_at(region.place, region.name,
                     "process '" + owner.name + "' is forked by '" + name(owner.parent) +
                         "': it has the regions of '" + name(root_of(program_, region.owner)) + "' and declares none");
+  }
+
+  void check_spans() const {
+    const Spans spans(program_);
+    int all = 0;
+    for (const Region& region : program_.regions) {
+      const int own = spans.count(static_cast<int>(&region - program_.regions.data()));
+      all += own;
+      if (own > limits::spans_per_region) too_many_spans(region, "in '" + region.name + "'", limits::spans_per_region);
+      if (all > limits::spans) too_many_spans(region, "in all regions together", limits::spans);
+    }
+  }
+
+  void too_many_spans(const Region& region, const std::string& where, int limit) const {
+    source_.fail_at(region.place, region.name,
+                    "too many pages and ranges that statements tell apart " + where + ": the limit is " +
+                        std::to_string(limit));
   }
 
   void check_thread(const Thread& thread) const {

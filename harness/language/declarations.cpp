@@ -100,18 +100,19 @@ class Reader : Names {
       region.backing = closed<grammar::backing>(line);
       region.protection = closed<grammar::protection>(line);
     }
-    if (const Node* initial = find<grammar::value>(line)) region.initial = value(*initial);
+    if (const Node* initial = find<grammar::value>(line)) {
+      region.initial = value(*initial);
+      if (region.pages > limits::populated_pages) {
+        fail(get<grammar::page_count>(line), "every page of a region with a value is written before the threads "
+                                             "start: the limit is " + std::to_string(limits::populated_pages) + " pages");
+      }
+    }
     program_.regions.push_back(region);
   }
 
   int page_count(const Node& count) const {
     const int result = number(count, "page count", limits::pages_per_region);
     if (result == 0) fail(count, "a region has at least one page");
-    int pages = result;
-    for (const Region& other : program_.regions) pages += other.pages;
-    if (pages > limits::pages) {
-      fail(count, "too many pages in all regions together: the limit is " + std::to_string(limits::pages));
-    }
     return result;
   }
 

@@ -46,7 +46,7 @@ const Region& Names::region(const Node& construct) const {
 }
 
 int Names::page(const Node& number, const Region& region) const {
-  const int page = this->number(number, "page", 1'000'000);
+  const int page = this->number(number, "page", limits::pages_per_region);
   if (page >= region.pages) {
     const std::string pages = std::to_string(region.pages) + (region.pages == 1 ? " page" : " pages");
     fail(number, "impossible address " + region.name + "[" + std::to_string(page) + "]: '" + region.name + "' has " +

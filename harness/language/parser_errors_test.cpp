@@ -80,8 +80,9 @@ TEST(ParserErrors, BelowAProcess) {
   expect_all(below_process, {
       {"  a: 1 page none", "5:3+1 a second region 'a'"},
       {"  b: 0 pages none", "5:6+1 a region has at least one page"},
-      {"  b: 17 pages none", "5:6+2 page count '17' is over the limit of 16"},
-      {"  b: 16 pages none\n  c: 16 pages none\n", "6:6+2 too many pages in all regions together: the limit is 32"},
+      {"  b: 268435457 pages none", "5:6+9 page count '268435457' is over the limit of 268435456"},
+      {"  b: 65537 pages anon rw = 1",
+       "5:6+5 every page of a region with a value is written before the threads start: the limit is 65536 pages"},
       {"  b: 1 page file rw", "5:13+4 unknown backing 'file': anon, shared or none"},
       {"  b: 1 page anonn rw", "5:13+5 unknown backing 'anonn': anon, shared or none (did you mean 'anon'?)"},
       {"  b: 1 page anon", "5:17+1 expected a protection (rw, r, w or -), found the end of the line"},
@@ -260,6 +261,16 @@ TEST(ParserErrors, Limits) {
   EXPECT_EQ(error_of(two_regions + "process Q\nthread P.t\n  fork Q\n" + repeated(15, "observe P:b[", "]\n") +
                      repeated(15, "observe P:c[", "]\n") + repeated(3, "observe Q:b[", "]\n")),
             "42:9+1 too many observes: the limit is 32");
+  EXPECT_EQ(error_of(below_process + "  b: 99 pages none\n" + repeated(9, "  munmap b[", "0]\n")),
+            "5:3+1 too many pages and ranges that statements tell apart in 'b': the limit is 16");
+  EXPECT_EQ(error_of(below_process + "  b: 99 pages none\n  c: 99 pages none\n  e: 99 pages none\n" +
+                     repeated(6, "  munmap b[", "0]\n") + repeated(6, "  munmap c[", "0]\n") + repeated(6, "  munmap e[", "0]\n")),
+            "7:3+1 too many pages and ranges that statements tell apart in all regions together: the limit is 32");
+  for (const std::string request : {"snapshot b via d", "migrate b to d", "migrate b to system via d"}) {
+    EXPECT_EQ(error_of(below_process + "  b: 17 pages none\n  " + request + "\n"),
+              request[0] == 's' ? "6:12+1 a request to a device names at most 16 pages, this one 17"
+                                : "6:11+1 a request to a device names at most 16 pages, this one 17");
+  }
   EXPECT_EQ(error_of(std::string(limits::text_bytes + 1, '\n')),
             "0:0+1 too large for a scenario: the limit is 65536 bytes");
 }

@@ -147,7 +147,7 @@ class Reader : Names {
   }
 
   Operation read(grammar::migrate, const Node& operation) const {
-    const PageRange range = range_of(operation);
+    const PageRange range = request_range(operation);
     const Node& to = get<grammar::destination>(operation);
     if (text_of(to) == "system") return op::Migrate{range, false, request_via(operation, -1, "migrate to system")};
     const int device = find_named(program_.devices, text_of(to));
@@ -159,8 +159,18 @@ class Reader : Names {
     return op::Migrate{range, true, request_via(operation, device, "migrate")};
   }
 
+  // What one request to a device names.
+  PageRange request_range(const Node& operation) const {
+    const PageRange range = range_of(operation);
+    if (range.count > limits::pages_per_request) {
+      fail(get<grammar::range>(operation), "a request to a device names at most " + std::to_string(limits::pages_per_request) + " pages, this one " +
+                            std::to_string(range.count));
+    }
+    return range;
+  }
+
   Operation read(grammar::snapshot, const Node& operation) const {
-    return op::Snapshot{range_of(operation), request_via(operation, -1, "snapshot")};
+    return op::Snapshot{request_range(operation), request_via(operation, -1, "snapshot")};
   }
 
   Via access_via(const Node& operation) const {

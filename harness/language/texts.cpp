@@ -5,6 +5,8 @@
 #include <cstring>
 #include <variant>
 
+#include "harness/spans.h"
+
 namespace faultline {
 namespace {
 
@@ -80,9 +82,10 @@ void Texts::add_values(const Program& program, Cell cell) {
     const std::string text = value_text(program, cell, home, value);
     if (std::find(words_.begin(), words_.end(), text) == words_.end()) words_.push_back(text);
   };
-  for (int i = 0; i < static_cast<int>(program.regions.size()); i++) {
-    const Region& region = program.regions[i];
-    for (int page = 0; region.initial && page < region.pages; page++) add({i, page}, *region.initial);
+  const Spans spans(program);
+  for (int span = 0; span < spans.count(); span++) {
+    const Cell home = spans.first(span);
+    if (const auto initial = program.regions[home.region].initial) add(home, *initial);
   }
   for (const Thread& thread : program.threads) {
     for (const Statement& statement : thread.statements) {

@@ -1,0 +1,93 @@
+#include "harness/spans.h"
+
+#include <algorithm>
+#include <set>
+
+namespace faultline {
+namespace {
+
+class Cuts {
+ public:
+  explicit Cuts(const Program& program) : program_(program), at_(program.regions.size()) {
+    for (auto& cuts : at_) cuts.insert(0);
+    for (const Thread& thread : program.threads)
+      for (const Statement& statement : thread.statements)
+        std::visit([this](const auto& operation) { add(operation); }, statement.operation);
+    for (const Observe& observe : program.observes) {
+      cell(observe.cell);
+      if (observe.kind == Observe::Kind::same) cell(observe.cell2);
+    }
+    while (carry_through_moves()) {
+    }
+  }
+
+  const std::set<int>& of(int region) const { return at_[region]; }
+
+ private:
+  void add(const op::Load& o) { cell(o.cell); }
+  void add(const op::Store& o) { cell(o.cell); }
+  void add(const op::Mremap& o) {
+    range(o.range);
+    range({o.to.region, o.to.page, o.range.count});
+    moves_.push_back(o);
+  }
+  void add(const op::Snapshot& o) {
+    for (int page = 0; page < o.range.count; ++page) cell({o.range.region, o.range.first + page});
+  }
+  template <typename Operation>
+  void add(const Operation& o) {
+    if constexpr (requires { o.range; }) range(o.range);
+  }
+
+  void cell(Cell c) { range({c.region, c.page, 1}); }
+  void range(const PageRange& r) {
+    cut(r.region, r.first);
+    cut(r.region, r.first + r.count);
+  }
+  bool cut(int region, int page) {
+    return page < program_.regions[region].pages && at_[region].insert(page).second;
+  }
+
+  // Once through all moves; whether that made a new cut. Overlapping moves could cut every page: it ends
+  // where the limit is passed.
+  bool carry_through_moves() {
+    bool more = false;
+    for (const op::Mremap& move : moves_) {
+      more = carry(move.range, move.to) || more;
+      more = carry({move.to.region, move.to.page, move.range.count}, {move.range.region, move.range.first}) || more;
+    }
+    const auto too_many = [](const std::set<int>& cuts) { return cuts.size() > limits::spans; };
+    return more && std::ranges::none_of(at_, too_many);
+  }
+  bool carry(const PageRange& from, Cell to) {
+    bool more = false;
+    const std::vector<int> cuts(at_[from.region].begin(), at_[from.region].end());
+    for (const int page : cuts)
+      if (page > from.first && page < from.first + from.count)
+        more = cut(to.region, to.page + page - from.first) || more;
+    return more;
+  }
+
+  const Program& program_;
+  std::vector<std::set<int>> at_;  // by region: pages with which a span begins
+  std::vector<op::Mremap> moves_;
+};
+
+}  // namespace
+
+Spans::Spans(const Program& program) {
+  const Cuts cuts(program);
+  for (int region = 0; region < static_cast<int>(program.regions.size()); ++region) {
+    begin_.push_back(count());
+    for (const int page : cuts.of(region)) first_.push_back({region, page});
+  }
+  begin_.push_back(count());
+}
+
+int Spans::of(Cell cell) const {
+  const auto begin = first_.begin() + begin_[cell.region], end = first_.begin() + begin_[cell.region + 1];
+  const auto after = std::upper_bound(begin, end, cell.page, [](int page, const Cell& c) { return page < c.page; });
+  return static_cast<int>(after - first_.begin()) - 1;
+}
+
+}  // namespace faultline
