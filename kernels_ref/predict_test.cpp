@@ -183,6 +183,12 @@ TEST(Spans, RandomProgramsArePredictedAsPageByPage) {
   EXPECT_GT(compared, 20);
 }
 
+TEST(Spans, AMovedPageKeepsItsHome) {
+  const Allowed allowed = predict(parse("scenario t\nprocess P\n  a: 9 pages anon rw = 5\n  b: 9 pages none\n"
+                                        "  mremap a[1..8] -> b\n  r0 = load b[6]\n", "test"));
+  EXPECT_EQ(allowed.outcomes, (std::vector<Outcome>{{"ok", "5@a[7]"}}));
+}
+
 TEST(Spans, StatesDoNotGrowWithTheRegion) {
   const auto states = [](const std::string& pages) {
     const Allowed allowed = predict(parse(
