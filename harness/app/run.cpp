@@ -61,6 +61,7 @@ struct Arguments {
   double grace = 30;
   bool bisect = false;
   bool verbose = false;
+  bool unseen = false;
   bool has_seed = false;
   std::vector<std::string> command_line;
 };
@@ -165,6 +166,7 @@ Files files_of(const Arguments& arguments, const std::string& root) {
 ReportStyle style_of(const Arguments& arguments, const Files& files) {
   ReportStyle style;
   style.verbose = arguments.verbose;
+  style.unseen = arguments.unseen;
   if (files.can_replay) style.journal = files.journal;
   style.iterations = arguments.iterations;
   if (!arguments.lab.kernel.empty()) style.options.insert(style.options.end(), {"--lab-kernel", arguments.lab.kernel});
@@ -271,6 +273,7 @@ void add_run(CLI::App& app, int& status) {
   command->add_option("--replay", arguments->replay, "Take the parameters of the batch on this line of a journal")
       ->type_name("JOURNAL:LINE");
   command->add_flag("--bisect", arguments->bisect, "Exit 125 instead of 3, for 'git bisect run'");
+  command->add_flag("--unseen", arguments->unseen, "List what is allowed and was never seen");
   command->add_flag("-v,--verbose", arguments->verbose, "Documentation, and results without a name");
   command->add_option("--crash", arguments->crash, "Panic the lab's kernel once while this scenario runs")
       ->type_name("SCENARIO")

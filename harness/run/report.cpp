@@ -74,6 +74,12 @@ std::string histogram(const Trial& trial, const ReportStyle& style) {
   return text;
 }
 
+std::string unseen_text(const Trial& trial) {
+  std::string text;
+  for (const Outcome& outcome : never_seen(trial)) text += "  unseen  " + shown(trial, outcome, true) + "\n";
+  return text;
+}
+
 std::string observations(const Trial& trial) {
   std::string text;
   for (const Claim& claim : trial.program.claims) {
@@ -188,7 +194,7 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
     text += histogram(trial, style);
     text += "Allowed outcomes seen: " + std::to_string(allowed_seen(trial)) + " of " +
             std::to_string(trial.allowed.outcomes.size()) + (trial.allowed.complete ? "" : " (prediction incomplete)") +
-            "\n" + observations(trial) + stray_text(trial, style);
+            "\n" + (style.unseen ? unseen_text(trial) : "") + observations(trial) + stray_text(trial, style);
   }
   if (trial.slow)
     text += "Slow: " + plural(trial.slow, "iteration") + " past the deadline on a machine too slow to tell a hang; not counted\n";

@@ -13,6 +13,7 @@ namespace faultline {
 
 struct ReportStyle {
   bool verbose = false;               // documentation and every observable
+  bool unseen = false;                // the allowed outcomes that were not seen
   std::string journal;                // its path, where there is one to replay from
   std::vector<std::string> options;   // of the command line, that change what a run does ("--lab-kernel", "x")
   std::size_t histogram_lines = 40;

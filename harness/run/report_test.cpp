@@ -73,6 +73,17 @@ TEST(TrialText, VerboseTellsWhatTheScenarioIs) {
             "    12");
 }
 
+TEST(TrialText, Unseen) {
+  ReportStyle style;
+  style.unseen = true;
+  Trial trial = agreeing();
+  EXPECT_NE(trial_text(trial, style).find("Allowed outcomes seen: 2 of 3\n  unseen  P:#1=ok C:r0=0 C:r1=zero\nObservation"),
+            std::string::npos)
+      << trial_text(trial, style);
+  trial.seen[{"ok", "0", "zero"}] = {1, 42, 0, 9, {0, -1}, 17};
+  EXPECT_EQ(trial_text(trial, style).find("unseen"), std::string::npos);
+}
+
 TEST(TrialText, Forbidden) {
   Trial bad = agreeing();
   bad.seen[{"ok", "zero", "0"}] = {2, 43, 5011, 9, {0, -1}, 17};

@@ -12,12 +12,17 @@ std::vector<Outcome> not_allowed(const Trial& trial) {
   return result;
 }
 
-std::size_t allowed_seen(const Trial& trial) {
-  std::set<std::size_t> indices;
+std::vector<Outcome> never_seen(const Trial& trial) {
+  std::set<std::size_t> seen;
   for (const auto& [outcome, tally] : trial.seen)
-    if (const auto index = allowed_by(trial.allowed, outcome)) indices.insert(*index);
-  return indices.size();
+    if (const auto index = allowed_by(trial.allowed, outcome)) seen.insert(*index);
+  std::vector<Outcome> result;
+  for (std::size_t i = 0; i < trial.allowed.outcomes.size(); ++i)
+    if (!seen.contains(i)) result.push_back(trial.allowed.outcomes[i]);
+  return result;
 }
+
+std::size_t allowed_seen(const Trial& trial) { return trial.allowed.outcomes.size() - never_seen(trial).size(); }
 
 Verdict verdict(const Trial& trial) {
   const bool stray = !not_allowed(trial).empty();

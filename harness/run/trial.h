@@ -63,8 +63,9 @@ std::string reason(const Trial& trial);
 
 // The outcomes that make it forbidden (or inconclusive, where the prediction is incomplete).
 std::vector<Outcome> not_allowed(const Trial& trial);
-// How many of the allowed outcomes were seen.
-std::size_t allowed_seen(const Trial& trial);
+// The allowed outcomes that were never seen.
+std::vector<Outcome> never_seen(const Trial& trial);
+std::size_t allowed_seen(const Trial& trial);  // how many were
 
 // Counts of outcomes for which a claim's condition holds and does not; empty when the target cannot
 // observe what it is about.
