@@ -3,7 +3,9 @@
 
 A row for each rung of the ladder (invalidators, faulters): wall time, most memory, states of both, and
 their ratios; then each planted bug under both. Times are told, never judged. Exit code 1: the outcomes of
-the two differ, or one of them missed a planted bug. 4: a tool failed."""
+the two differ, or one of them missed a planted bug. 4: a tool failed.
+
+Then what the predictions of all scenarios cost, and of one whose region has 16 pages and 2^28."""
 import argparse
 import os
 import pathlib
@@ -16,9 +18,26 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 LADDER = [(1, 1), (2, 1), (2, 2), (3, 2), (3, 3)]
 BUGS = ["no-read-retry", "callback-does-not-stamp", "callback-without-lock", "read-begin-does-not-wait",
         "first-end-completes"]
+REGION = """scenario large
+device d: recoverable
+process P
+  a: {pages} pages anon rw
+thread P.cpu
+  store a[0] 1
+  fork C
+  mprotect a r
+  mremap a[2..9] -> a[0]
+thread P.gpu on d
+  store a[1] 2
+  load a[{last}]
+process C
+  munmap a[1..{last}]
+  load a[0]
+"""
 DEPTH = 100_000  # longest path that SPIN may follow
 
 
@@ -160,6 +179,27 @@ def planted(bugs, ladder, limits):
     return good
 
 
+def predictions(faultline, limits):
+    """Prints what predictions cost; whether that follows the operations, not the pages."""
+    def predict(path):
+        status, text, seconds, _, mib = measured([faultline, "predict", str(path)], ROOT, limits.seconds)
+        if status:
+            raise ToolFailed(f"{faultline} predict {path}: exit {status}\n{text}")
+        return sum(map(int, re.findall(r"^States (\d+),", text, re.M))), text.count("\nStates "), seconds, mib
+    states, scenarios, seconds, mib = predict("stress/scenarios")
+    print(f"\nPredictions of all {scenarios} scenarios: {seconds:.2f} s, {mib:.0f} MiB, {states} states", flush=True)
+    costs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for pages in (16, 1 << 28):
+            path = pathlib.Path(folder) / f"{pages}.scn"
+            path.write_text(REGION.format(pages=pages, last=pages - 1))
+            states, _, seconds, _ = min((predict(path) for _ in range(9)), key=lambda cost: cost[2])
+            costs.append((states, seconds))
+            print(f"  a region of {pages:>9} pages: {seconds:.3f} s (least of 9), {states} states", flush=True)
+    print(f"  ratio: {costs[1][1] / costs[0][1]:.2f} in time, {costs[1][0] / costs[0][0]:.2f} in states")
+    return costs[1][0] <= 2 * costs[0][0]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     option = parser.add_argument
@@ -167,6 +207,8 @@ def main():
     option("--model", default=HERE / "interval_notifier.pml", help="the same protocol in Promela")
     option("--rungs", default=" ".join(f"{i},{f}" for i, f in LADDER), help="default '%(default)s'")
     option("--bugs", default=" ".join(BUGS), help="planted bugs to look for (default: all five)")
+    option("--predict", default="build/faultline", metavar="PROGRAM", help="what predicts (default %(default)s); ''"
+           " leaves it out")
     option("--seconds", type=float, default=600, help="for each run (default %(default)s)")
     option("--memory", type=int, default=8192, metavar="MiB", help="for each run (default %(default)s)")
     option("--workers", type=int, default=0, help="of faultline; 0: all cores (default)")
@@ -176,6 +218,8 @@ def main():
     good = table(rungs, ladder, limits) if rungs else True
     if limits.bugs.split():
         good = planted(limits.bugs.split(), ladder, limits) and good
+    if limits.predict:
+        good = predictions(pathlib.Path(limits.predict).resolve(), limits) and good
     return 0 if good else 1
 
 

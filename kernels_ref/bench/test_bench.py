@@ -1,13 +1,15 @@
 """The benchmark runs, and notices when the two explorers do not do the same thing."""
 import pathlib
+import re
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 LADDER = HERE.parents[1] / "build" / "ladder"
+FAULTLINE = HERE.parents[1] / "build" / "faultline"
 
 
-def bench(*arguments):
-    return subprocess.run([HERE / "bench.py", "--ladder", LADDER, *arguments], capture_output=True, text=True,
+def bench(*arguments, predict=""):
+    return subprocess.run([HERE / "bench.py", "--ladder", LADDER, "--predict", predict, *arguments], capture_output=True, text=True,
                           timeout=300)
 
 
@@ -16,6 +18,17 @@ def test_smallest_rung_and_a_planted_bug():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "outcomes, equal" in done.stdout
     assert done.stdout.count("found") == 2
+
+
+def test_what_predictions_cost(tmp_path):
+    done = bench("--rungs", "", "--bugs", "", predict=FAULTLINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^Predictions of all \d+ scenarios: ", done.stdout, re.M)
+    assert re.search(r"ratio: .*, 1.00 in states", done.stdout)
+    grows = tmp_path / "grows"  # states as many as the file's name says pages
+    grows.write_text('#!/bin/sh\nn=$(basename "$2" .scn)\nprintf "\\nStates %s, executions 1\\n" "${n#scenarios}"\n')
+    grows.chmod(0o755)
+    assert bench("--rungs", "", "--bugs", "", predict=grows).returncode == 1
 
 
 def altered(tmp_path, old, new):
