@@ -10,7 +10,6 @@ Exit code: 0 when every rule is noticed or has its reason below, 1 otherwise.
 """
 
 import argparse
-import json
 import pathlib
 import sys
 
@@ -18,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "build/python"))
 
 import faultline  # noqa: E402
+from journals import CLASSES, seen_in  # noqa: E402
 
 STATES = 300_000  # a broken reference may have endless ways; a healthy one needs some thousand
 
@@ -29,32 +29,6 @@ SURVIVORS = {
 }
 
 
-def seen_in(journals):
-    """{scenario text: [(device class, outcome as {key: text})]} of runs that agreed."""
-    seen = {}
-    classes = {"dmirror": "recoverable", "host": "shares-cpu-tables"}
-    for path in journals:
-        texts = {}
-        for line in open(path):
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the last line of a run that was killed
-            if record.get("ev") == "scenario":
-                texts[record["scenario"], record["target"]] = record
-            elif record.get("ev") == "batch":
-                scenario = texts.get((record.get("scenario"), record.get("target")))
-                if not scenario:
-                    continue
-                device_class = classes[record["target"].rpartition(":")[2]]
-                for outcome in record["outcomes"]:
-                    row = (device_class, dict(zip(scenario["schema"], outcome["texts"])))
-                    rows = seen.setdefault(scenario["text"], [])
-                    if row not in rows:
-                        rows.append(row)
-    return seen
-
-
 def noticed(rule, scenarios, seen):
     """How dropping the rule is noticed: the first way that is found, or None."""
     for path, text in scenarios:
@@ -64,13 +38,11 @@ def noticed(rule, scenarios, seen):
                 return f"claim of {path.stem}: {claim['claim']}"
         if allowed.findings:
             return f"reference, on {path.stem}: {allowed.findings[0]}"
-    for text, rows in seen.items():
+    for (text, target), outcomes in seen.items():
         program = faultline.parse(text, "journal")
-        for device_class in {row[0] for row in rows}:
-            allowed = faultline.predict(program, device_class=device_class, states=STATES, without=[rule])
-            outcomes = [row[1] for row in rows if row[0] == device_class]
-            if allowed.complete and faultline.judge(program, allowed, outcomes) == "forbidden":
-                return f"healthy run of {program.name} ({device_class})"
+        allowed = faultline.predict(program, device_class=CLASSES[target], states=STATES, without=[rule])
+        if allowed.complete and faultline.judge(program, allowed, outcomes) == "forbidden":
+            return f"healthy run of {program.name} ({target})"
     return None
 
 

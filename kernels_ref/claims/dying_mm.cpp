@@ -3,7 +3,9 @@
 #include <set>
 
 #include "kernels_ref/claims/claim.h"
+#include "kernels_ref/protocol/amdkfd.h"
 #include "kernels_ref/protocol/dying_mm.h"
+#include "kernels_ref/protocol/nouveau.h"
 
 namespace faultline::ref {
 
@@ -38,6 +40,16 @@ ClaimAnswer same_outcomes(const Variants& extra) {
     if (const Found found = witness(p, check.has(finding) ? extra : without_check, finding); found.schedule)
       answer.witness = schedule_text(*found.schedule, thread_names(p));
     break;
+  }
+  // Today's drivers, which lack the check, would gain nothing but what 0.2 counts.
+  for (const Protocol& driver : {nouveau_today_exit(), amdkfd_xnack_on()}) {
+    const Report with_check = examine(driver, extra | with({Variant::fault_looks_if_dying})),
+                 as_it_is = examine(driver, extra);
+    answer.states += with_check.states + as_it_is.states;
+    if (!with_check.complete || !as_it_is.complete) answer.verdict = ClaimVerdict::undecided;
+    const bool equal = with_check.outcomes == as_it_is.outcomes && with_check.findings == as_it_is.findings;
+    if (!equal && answer.verdict == ClaimVerdict::holds) answer.verdict = ClaimVerdict::refuted;
+    answer.detail += std::string("; ") + driver.name + ": " + (equal ? "equal" : "NOT EQUAL");
   }
   return answer;
 }

@@ -1,5 +1,6 @@
 #include "kernels_ref/protocol/amdkfd.h"
 
+#include "kernels_ref/protocol/mm_users.h"
 #include "kernels_ref/protocol/mmu_notifier.h"
 
 namespace faultline::ref::protocol {
@@ -93,6 +94,7 @@ Task<bool> validate_and_map(Kernel k) {
 // svm_range_restore_pages: a retry fault raised after `stamp` unmaps.
 Task<void> restore_pages(Kernel k, int stamp) {
   World& w = k.world();
+  if (co_await is_dying(k, 0)) co_return;
   co_await k.step("svm_range_restore_pages");
   if (w.mm[0].users == 0) co_return;  // get_task_mm
   mmget(w);

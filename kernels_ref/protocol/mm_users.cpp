@@ -2,6 +2,12 @@
 
 namespace faultline::ref::protocol {
 
+Task<bool> is_dying(Kernel k, int mm) {
+  if (!k.with(Variant::fault_looks_if_dying)) co_return false;
+  co_await k.step("fault: is the mm dying?");
+  co_return k.world().mm[mm].dying != 0;
+}
+
 Task<bool> mmput(Kernel k, int mm, Task<void> (*release)(Kernel)) {
   Mm& m = k.world().mm[mm];
   const Lock mmap = mm == 0 ? Lock::mmap_a : Lock::mmap_b;

@@ -13,6 +13,9 @@ inline bool mmget_not_zero(Kernel k, int mm) {
   return true;
 }
 
+// The unlocked look of March 2019, in drivers that have it by Variant::fault_looks_if_dying. True: give up.
+Task<bool> is_dying(Kernel k, int mm);
+
 // mmput; __mmput and exit_mmap in the context of who drops the last one. `release` is what
 // mmu_notifier_release calls. True: it was the last.
 Task<bool> mmput(Kernel k, int mm, Task<void> (*release)(Kernel) = nullptr);

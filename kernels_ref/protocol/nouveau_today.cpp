@@ -81,8 +81,9 @@ Task<int> nouveau_range_fault(Kernel k, int from, int to, int circumstance) {
 
 Task<void> nouveau_svm_fault(Kernel k, int circumstance) {
   World& w = k.world();
-  co_await k.step("nouveau_svm_fault: mmget_not_zero");
-  if (!mmget_not_zero(k, 0)) {
+  const bool dying = co_await is_dying(k, 0);
+  if (!dying) co_await k.step("nouveau_svm_fault: mmget_not_zero");
+  if (dying || !mmget_not_zero(k, 0)) {
     k.record().result[answer] = cancelled;
     co_return;
   }
@@ -187,6 +188,9 @@ Protocol nouveau_today_exit() {
           .always = entry_is_current,
           .at_end = [](World& w) {
             if (w.mm[0].users > 0 || w.subscription[subscription].in_tree) w.findings |= bit(Finding::leak);
+          },
+          .outcome = [](const World& w) -> std::string {
+            return w.record[0].result[answer] == mapped ? "mapped" : "cancelled";
           }};
 }
 

@@ -88,6 +88,8 @@ constexpr Row rows[] = {
     {Variant::no_mmgrab, "no-mmgrab", "struct hmm holds no reference to struct mm_struct"},
     {Variant::down_read_before_check, "down-read-before-check",
      "hmm_mirror_mm_down_read takes mmap_sem first and returns -EINVAL with it"},
+    {Variant::fault_looks_if_dying, "fault-looks-if-dying",
+     "a driver's fault handler looks, without a lock, whether the mm is dying, and gives up if so"},
     {Variant::ebusy_clears_request, "ebusy-clears-request",
      "hmm_range_fault forgets that a write was asked for when it returns -EBUSY"},
     {Variant::window_not_clamped, "window-not-clamped",

@@ -54,6 +54,7 @@ enum class Variant : int {
   dead_is_set_late,
   no_mmgrab,
   down_read_before_check,
+  fault_looks_if_dying,
   // nouveau_today.cpp, device_memory.cpp, mm_references.cpp, retry_fault.cpp: historic bugs
   ebusy_clears_request,
   window_not_clamped,

@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+"""Which outcomes are allowed and were never seen, and why.
+
+Reads journals of runs (results/runs/*/journal.jsonl), and for every scenario and kind of target in them
+predicts what is allowed, without whether device accesses hit or faulted, which a kernel decides freely. For
+each outcome that no run showed, the reason is looked up in the table below; one that has none is either
+rare or not possible, and then the reference should not allow it: 'faultline explain SCENARIO CONDITION'
+shows how it would come about.
+
+Exit code: 0 when every outcome was seen or has its reason, 1 otherwise.
+"""
+
+import argparse
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "build/python"))
+
+import faultline  # noqa: E402
+from journals import CLASSES, seen_in  # noqa: E402
+from unseen_reasons import REASONS  # noqa: E402
+
+
+def without_weather(outcome):
+    return tuple(sorted((key, text) for key, text in outcome.items() if not key.endswith(".faults")))
+
+
+def reason(name, target, outcome):
+    """Why such a target does not show the outcome, or None."""
+    for scenario, targets, texts, why in REASONS:
+        if scenario == name and target in targets and all(outcome.get(key) in values.split("|")
+                                                          for key, values in texts.items()):
+            return why
+    return None
+
+
+def unseen(text, target, rows):
+    """(scenario's name, how many outcomes are allowed, [outcome as {key: text} that no row shows])."""
+    program = faultline.parse(text, "journal")
+    allowed = faultline.predict(program, device_class=CLASSES[target])
+    if not allowed.complete:
+        return program.name, 0, []
+    keys = {key for row in rows for key in row}
+    projected = {without_weather({key: value for key, value in outcome.items() if key in keys})
+                 for outcome in allowed.outcomes}
+    missing = projected - {without_weather(row) for row in rows}
+    return program.name, len(projected), [dict(outcome) for outcome in sorted(missing)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("journal", nargs="+", help="what runs wrote; a later one counts like an earlier one")
+    seen = seen_in(parser.parse_args().journal)
+    totals, unexplained = {}, 0
+    for (text, target), rows in sorted(seen.items(), key=lambda item: (item[0][1], item[0][0])):
+        name, allowed, missing = unseen(text, target, rows)
+        total = totals.setdefault(target, [0, 0, 0])
+        total[0] += allowed - len(missing)
+        total[1] += allowed
+        if missing:
+            print(f"{name} on {target}: {allowed - len(missing)} of {allowed} seen")
+        for outcome in missing:
+            why = reason(name, target, outcome)
+            print("  " + " ".join(f"{key}={value}" for key, value in outcome.items() if ":#" not in key))
+            print(f"    {why or 'NO REASON KNOWN'}")
+            total[2] += bool(why)
+            unexplained += not why
+    for target, (shown, allowed, explained) in sorted(totals.items()):
+        print(f"{target}: {shown} of {allowed} allowed outcomes seen ({100 * shown / max(allowed, 1):.0f} %), "
+              f"{explained} explained, {allowed - shown - explained} not")
+    return 1 if unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
