@@ -76,7 +76,8 @@ class Texts {
   // The first operation that a dying thread did not tell of may have been done or not.
   std::string missing(int thread, int statement) const {
     if (w_.thread[thread].life == ThreadState::Life::waiting) return text_not_reached;
-    return statement == w_.thread[thread].next ? text_unknown : text_not_reached;
+    const bool first = statement == 0 || w_.result[shape_.first_result[thread] + statement - 1].kind != Result::Kind::none;
+    return first ? text_unknown : text_not_reached;
   }
 
   Cell loaded_cell(const Observable& o) const {
