@@ -140,14 +140,28 @@ class Table {
 
  private:
   static std::string answer_text(const ClaimAnswer& answer) {
-    return std::string(verdict_text(answer.verdict)) + (answer.detail.empty() ? "" : ": " + answer.detail);
+    const bool table = answer.detail.find('\n') != std::string::npos;
+    return std::string(verdict_text(answer.verdict)) + (answer.detail.empty() ? "" : (table ? ":\n" : ": ") + answer.detail);
   }
 
-  // A detail of several lines (a table of costs) stands below its head.
+  // A long line goes on below its beginning; a detail of several (a table of costs) keeps them.
   static void line(const std::string& head, const std::string& text) {
-    std::string rest = text;
-    for (std::size_t at = rest.find('\n'); at != std::string::npos; at = rest.find('\n', at + 1)) rest.insert(at + 1, 16, ' ');
-    std::cout << "     " << head << std::string(head.size() < 11 ? 11 - head.size() : 1, ' ') << rest << "\n";
+    constexpr std::size_t indent = 16, width = 110;
+    const std::string begin = "     " + head + std::string(head.size() < 11 ? 11 - head.size() : 1, ' ');
+    std::string out = begin;
+    std::size_t column = begin.size();
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find_first_of(" \n", at + 1), text.size());  // of a word, blank in front
+      if (text[at] == '\n' || (column + end - at > width && text[at] == ' ')) {
+        out += "\n" + std::string(indent, ' ');
+        column = indent;
+        ++at;
+      }
+      out += text.substr(at, end - at);
+      column += end - at;
+      at = end;
+    }
+    std::cout << out << "\n";
   }
 
   bool scenario(const MailClaim& claim) const {
