@@ -47,24 +47,39 @@ Parameters parse_parameters(const json& object) {
           get<std::vector<std::vector<std::int64_t>>>(object, "offsets")};
 }
 
+constexpr std::pair<DeviceClass, const char*> class_names[] = {{DeviceClass::recoverable, "recoverable"},
+                                                               {DeviceClass::shares_cpu_tables, "shares_cpu_tables"},
+                                                               {DeviceClass::pinned, "pinned"}};
+
+std::string class_name(DeviceClass device_class) {
+  for (const auto& [known, name] : class_names)
+    if (known == device_class) return name;
+  return "?";
+}
+
+DeviceClass parse_class(const std::string& name) {
+  for (const auto& [device_class, known] : class_names)
+    if (known == name) return device_class;
+  throw ProtocolError("unknown device class \"" + name + "\"");
+}
+
 json to_json(const Capabilities& can) {
-  return {{"class", can.device_class == DeviceClass::recoverable ? "recoverable" : "shares_cpu_tables"},
+  return {{"class", class_name(can.device_class)},
           {"faults", can.sight.faults},
           {"identity", can.sight.identity},
           {"migrate", can.migrate},
           {"snapshot", can.snapshot},
+          {"pin", can.pin},
           {"inherited", can.inherited}};
 }
 
 Capabilities parse_capabilities(const json& object) {
   Capabilities can;
-  const auto name = get<std::string>(object, "class");
-  if (name == "recoverable") can.device_class = DeviceClass::recoverable;
-  else if (name == "shares_cpu_tables") can.device_class = DeviceClass::shares_cpu_tables;
-  else throw ProtocolError("unknown device class \"" + name + "\"");
+  can.device_class = parse_class(get<std::string>(object, "class"));
   can.sight = {get<bool>(object, "faults"), get<bool>(object, "identity")};
   can.migrate = get<bool>(object, "migrate");
   can.snapshot = get<bool>(object, "snapshot");
+  can.pin = get<bool>(object, "pin");
   can.inherited = get<bool>(object, "inherited");
   return can;
 }

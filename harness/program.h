@@ -84,7 +84,7 @@ struct Region {
 
 // How the device can react to an invalidation. The class that a scenario names is the one its claims
 // are about; a target of another class gets the allowed set of its own class.
-enum class DeviceClass { recoverable, shares_cpu_tables };
+enum class DeviceClass { recoverable, shares_cpu_tables, pinned };
 
 struct Device {
   std::string name;
@@ -133,11 +133,14 @@ struct Open { int device = 0; friend bool operator==(const Open&, const Open&) =
 struct Close { int device = 0; friend bool operator==(const Close&, const Close&) = default; };
 struct Migrate { PageRange range; bool to_device = true; Via via; friend bool operator==(const Migrate&, const Migrate&) = default; };
 struct Snapshot { PageRange range; Via via; friend bool operator==(const Snapshot&, const Snapshot&) = default; };
+// A long-term pin of each page for writing, and its end: what a pinned device goes through.
+struct Pin { PageRange range; Via via; friend bool operator==(const Pin&, const Pin&) = default; };
+struct Unpin { PageRange range; Via via; friend bool operator==(const Unpin&, const Unpin&) = default; };
 }  // namespace op
 
 using Operation = std::variant<op::Load, op::Store, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
                                op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier, op::Delay, op::Open,
-                               op::Close, op::Migrate, op::Snapshot>;
+                               op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin>;
 
 struct Statement {
   std::string name;  // the register that the text gives it ("r0"), or empty

@@ -7,14 +7,15 @@ namespace {
 struct Request {
   bool migrate = false;
   bool snapshot = false;
+  bool pin = false;
   Via via;
 };
 
 struct RequestOf {
-  Request operator()(const op::Load& load) const { return {false, false, load.via}; }
-  Request operator()(const op::Store& store) const { return {false, false, store.via}; }
-  Request operator()(const op::Migrate& migrate) const { return {true, false, migrate.via}; }
-  Request operator()(const op::Snapshot& snapshot) const { return {false, true, snapshot.via}; }
+  Request operator()(const op::Load& load) const { return {false, false, false, load.via}; }
+  Request operator()(const op::Store& store) const { return {false, false, false, store.via}; }
+  Request operator()(const op::Migrate& migrate) const { return {true, false, false, migrate.via}; }
+  Request operator()(const op::Snapshot& snapshot) const { return {false, true, false, snapshot.via}; }
   Request operator()(const op::Mmap&) const { return {}; }
   Request operator()(const op::Munmap&) const { return {}; }
   Request operator()(const op::Mprotect&) const { return {}; }
@@ -28,6 +29,8 @@ struct RequestOf {
   Request operator()(const op::Delay&) const { return {}; }
   Request operator()(const op::Open&) const { return {}; }
   Request operator()(const op::Close&) const { return {}; }
+  Request operator()(const op::Pin& pin) const { return {false, false, true, pin.via}; }
+  Request operator()(const op::Unpin& unpin) const { return {false, false, true, unpin.via}; }
 };
 
 }  // namespace
@@ -38,6 +41,7 @@ std::string cannot_run(const Program& program, const Capabilities& capabilities)
       const Request request = std::visit(RequestOf{}, statement.operation);
       if (request.migrate && !capabilities.migrate) return "no migration between device and system memory";
       if (request.snapshot && !capabilities.snapshot) return "no snapshots of page tables";
+      if (request.pin && !capabilities.pin) return "no long-term pins";
       const bool inherited = !request.via.cpu() && request.via.opener != thread.process;
       if (inherited && !capabilities.inherited) return "a child cannot use the device that its parent opened";
     }

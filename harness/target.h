@@ -16,6 +16,7 @@ struct Capabilities {
   Sight sight;            // fault counts and page identity
   bool migrate = false;   // migrate to device and to system
   bool snapshot = false;
+  bool pin = false;       // pin and unpin
   bool inherited = true;  // a child may drive the descriptor that its parent opened
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
@@ -37,6 +38,8 @@ class DeviceHandle {
   virtual DeviceAccess store(std::uintptr_t address, std::uint64_t value) = 0;
   virtual int migrate(std::uintptr_t address, int pages, bool to_device) = 0;                 // errno
   virtual int snapshot(std::uintptr_t address, std::span<unsigned char> bytes_per_page) = 0;  // errno
+  virtual int pin(std::uintptr_t address, int pages) = 0;                                     // errno
+  virtual int unpin(std::uintptr_t address, int pages) = 0;                                   // errno
 };
 
 class Target {

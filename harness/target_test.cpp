@@ -7,7 +7,7 @@
 namespace faultline {
 namespace {
 
-constexpr Capabilities everything{DeviceClass::recoverable, {}, true, true, true};
+constexpr Capabilities everything{DeviceClass::recoverable, {}, true, true, true, true};
 
 Program program(const std::string& statement) {
   const std::string head =
@@ -16,7 +16,7 @@ Program program(const std::string& statement) {
 }
 
 TEST(Target, RunsWhatItCanDo) {
-  for (const std::string statement : {"load a[0] via P.d", "migrate a to d", "snapshot a via d", "munmap a"}) {
+  for (const std::string statement : {"load a[0] via P.d", "migrate a to d", "snapshot a via d", "pin a via d", "munmap a"}) {
     EXPECT_EQ(cannot_run(program(statement), everything), "");
   }
 }
@@ -29,6 +29,10 @@ TEST(Target, SaysWhatItCannotDo) {
   some = everything;
   some.snapshot = false;
   EXPECT_EQ(cannot_run(program("snapshot a via d"), some), "no snapshots of page tables");
+  some = everything;
+  some.pin = false;
+  EXPECT_EQ(cannot_run(program("pin a via d"), some), "no long-term pins");
+  EXPECT_EQ(cannot_run(program("unpin a via d"), some), "no long-term pins");
   some = everything;
   some.inherited = false;
   EXPECT_EQ(cannot_run(program("store a[0] 1 via P.d"), some), "a child cannot use the device that its parent opened");

@@ -64,7 +64,10 @@ Task<void> copy_page(Cpu cpu, MmId mm, Slot slot) {
 Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot) {
   World& w = cpu.world();
   const Pte old = w.mm[mm].pte[slot];
-  const auto sole = [&w, old] { return w.frame[old.frame].mapcount == 1 && w.frame[old.frame].refs == 0; };
+  const auto sole = [&w, old] { 
+    const Frame& frame = w.frame[old.frame];
+    return frame.mapcount == 1 && frame.refs == 0 && frame.pins == 0;
+  };
   if (sole()) {
     // Leftover references (a batch, a child that is not quite gone) decide whether it is reused.
     const int copy = co_await cpu.choose("do_wp_page: reuse or copy", 2);

@@ -65,7 +65,7 @@ void end_read(Cpu cpu) {
 
 Task<void> release_notifiers(Cpu cpu, MmId mm) {
   World& w = cpu.world();
-  if (!subscribed(w, mm) || !cpu.on(Rule::release_at_exit)) co_return;
+  if (!w.mm[mm].notifiers || !subscribed(w, mm) || !cpu.on(Rule::release_at_exit)) co_return;
   co_await cpu.until("mn_itree_release", [cpu, mm] { return !cpu.world().mirror[mm].locked; });
   if (subscribed(w, mm)) callback(cpu, mm, 0, cpu.shape->slots() - 1);
 }

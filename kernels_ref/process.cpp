@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include "kernels_ref/pinned.h"
+
 namespace faultline::ref {
 
 namespace {
@@ -18,12 +20,36 @@ void copy_entry(Cpu cpu, MmId parent, MmId child, Slot s, bool last) {
   const bool protects = cpu.on(Rule::fork_write_protects) && (!last || cpu.on(Rule::fork_protects_last_page));
   Pte& pte = w.mm[parent].pte[s];
   const Pte old = pte;
-  if (old.frame != none && protects) w.frame[old.frame].exclusive = 0;
+  if (old.frame != none && protects) w.frame[old.frame].exclusive = w.frame[old.frame].lingering = 0;
   if (protects) pte.writable = 0;
   if (!(pte == old)) leave_stale(cpu, parent, s, old);
   Pte copy = pte;
   if (cpu.on(Rule::fork_write_protects)) copy.writable = 0;
   set_pte(w, child, s, copy);
+}
+
+// folio_needs_cow_for_dma, for a page that is exclusive: no, yes, or both ways where a closed ring may have
+// left a pin behind.
+enum class Seen { unpinned, pinned, either };
+
+Seen pin_seen(const World& w, MmId parent, Slot s) {
+  const Pte& pte = w.mm[parent].pte[s];
+  if (pte.kind != Pte::Kind::page || !w.frame[pte.frame].exclusive) return Seen::unpinned;
+  const Frame& frame = w.frame[pte.frame];
+  return frame.pins ? Seen::pinned : frame.lingering ? Seen::either : Seen::unpinned;
+}
+
+// copy_present_page: the parent keeps its page and its entry, the child gets a page of its own.
+void copy_pinned(Cpu cpu, MmId parent, MmId child, Slot s) {
+  World& w = cpu.world();
+  const VmaPage& vma = w.mm[child].vma[s];
+  const Contents contents = w.frame[w.mm[parent].pte[s].frame].contents;
+  const FrameId copy =
+      alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::fork_copy_keeps_contents) ? contents : Contents{});
+  w.frame[copy].exclusive = 1;
+  Pte pte = page_pte(copy, vma.write);
+  pte.protnone = !vma.accessible();
+  set_pte(w, child, s, pte);
 }
 
 // dup_mmap.
@@ -75,12 +101,23 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
     }
     if (needs_copy) {
       if (cpu.on(Rule::fork_notifies)) co_await invalidate_start(cpu, parent, s, last, Event::protection_page);
+      ++w.mm[parent].write_protect_seq;
       for (Slot p = s; p <= last; ++p) {
         if (w.mm[parent].pte[p].kind == Pte::Kind::none) continue;
-        co_await cpu.step("copy_present_pte");
+        const int leftover = co_await cpu.until("copy_present_pte", [cpu, parent, p] {
+          return 1 + (pin_seen(cpu.world(), parent, p) == Seen::either);
+        });
+        const bool pinned = leftover || pin_seen(w, parent, p) == Seen::pinned;
+        if (pinned && cpu.on(Rule::fork_copies_pinned)) {
+          copy_pinned(cpu, parent, child, p);
+          continue;
+        }
+        // A page that is pinned in here is lost; gup_fast sees to it that none is.
+        if (!cpu.on(Rule::gup_fast_checks_fork)) co_await cpu.step("copy_present_pte: ptep_set_wrprotect");
         copy_entry(cpu, parent, child, p, p == last);
         copied = true;
       }
+      ++w.mm[parent].write_protect_seq;
       if (cpu.on(Rule::fork_notifies)) co_await invalidate_end(cpu, parent);
     }
     s = last + 1;
@@ -147,10 +184,21 @@ Task<void> mmput(Cpu cpu, MmId mm) {
   if (--cpu.world().mm[mm].users == 0) co_await exit_mmap(cpu, mm);
 }
 
+bool get_file(Cpu cpu, MmId opener) {
+  if (!(cpu.own_process().descriptors >> opener & 1)) return false;
+  ++cpu.world().mirror[opener].files;
+  return true;
+}
+
 Task<void> put_file(Cpu cpu, MmId opener) {
   World& w = cpu.world();
   if (w.mirror[opener].files > 1) {
     --w.mirror[opener].files;
+    co_return;
+  }
+  if (cpu.shape->device_class == DeviceClass::pinned) {
+    leave_pins(w, opener);
+    w.mirror[opener] = Mirror{};
     co_return;
   }
   co_await remove_notifier(cpu, opener);

@@ -15,7 +15,10 @@ Task<void> do_exit(Cpu cpu);
 // mmput: the last user takes the address space down (exit_mmap), in whatever thread it is.
 Task<void> mmput(Cpu cpu, MmId mm);
 
-// dmirror_fops_release: the last descriptor of a device file is gone.
+// fdget: a request keeps the file open even when another thread closes the descriptor. False: not open.
+bool get_file(Cpu cpu, MmId opener);
+
+// dmirror_fops_release, io_uring_release: the last descriptor of a device file is gone.
 Task<void> put_file(Cpu cpu, MmId opener);
 
 }  // namespace faultline::ref

@@ -56,6 +56,12 @@ constexpr std::string_view names[] = {
     "mmget-guards",
     "kill-ends-process",
     "wait-waits",
+    "pin-breaks-cow",
+    "pin-checks-write",
+    "gup-fast-checks-fork",
+    "fork-copies-pinned",
+    "fork-copy-keeps-contents",
+    "unpin-lets-go",
 };
 static_assert(std::size(names) == rule_count);
 

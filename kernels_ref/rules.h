@@ -66,6 +66,13 @@ enum class Rule {
   // kernel/exit.c, kernel/signal.c
   kill_ends_process,
   wait_waits,
+  // mm/gup.c, io_uring/rsrc.c, and what fork() does for pinned pages
+  pin_breaks_cow,              // FOLL_WRITE: a page that is not writable is faulted for a write first
+  pin_checks_write,            // check_vma_flags: -EFAULT without VM_WRITE
+  gup_fast_checks_fork,        // gup_fast: read_seqcount_retry(write_protect_seq), 57efa1fe5957
+  fork_copies_pinned,          // copy_present_page: the child gets a copy, 70e806e4e645
+  fork_copy_keeps_contents,    // ... which has the page's contents
+  unpin_lets_go,               // unpin_user_page
   count_
 };
 

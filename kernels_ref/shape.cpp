@@ -27,6 +27,8 @@ Shape make_shape(const Program& program, const Facets& facets) {
       if (const auto* o = std::get_if<op::Store>(&s.operation)) use(o->via);
       if (const auto* o = std::get_if<op::Migrate>(&s.operation)) use(o->via);
       if (const auto* o = std::get_if<op::Snapshot>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Pin>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Unpin>(&s.operation)) use(o->via);
     }
   }
   for (int p = 0; p < max_mms; ++p)
@@ -78,7 +80,7 @@ void start(const Shape& shape, World& w) {
     if (shape.opens_first[p]) {
       process.descriptors = static_cast<std::uint8_t>(1 << p);
       if (shape.device_class == DeviceClass::shares_cpu_tables) continue;
-      w.mm[mm].notifiers = 1;
+      w.mm[mm].notifiers = shape.device_class == DeviceClass::recoverable;
       w.mirror[mm].files = 1;
     }
   }

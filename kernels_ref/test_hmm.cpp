@@ -12,13 +12,6 @@ using Pages = std::array<std::uint8_t, limits::spans_per_region>;
 
 bool mutex_free(Cpu cpu, MmId opener) { return !cpu.world().mirror[opener].locked; }
 
-// fdget: the request keeps the file open even when another thread closes the descriptor.
-bool get_file(Cpu cpu, MmId opener) {
-  if (!(cpu.own_process().descriptors >> opener & 1)) return false;
-  ++cpu.world().mirror[opener].files;
-  return true;
-}
-
 // dmirror_do_read / dmirror_do_write for one page, under the mutex. False: no usable entry.
 Task<bool> copy_through_entry(Cpu cpu, MmId opener, Slot slot, bool write, Result* result, Contents stored) {
   World& w = cpu.world();

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/pinned.h"
 #include "kernels_ref/process.h"
 
 namespace faultline::ref {
@@ -10,11 +11,14 @@ namespace {
 
 bool shares_tables(Cpu cpu) { return cpu.shape->device_class == DeviceClass::shares_cpu_tables; }
 
+bool pinned(Cpu cpu) { return cpu.shape->device_class == DeviceClass::pinned; }
+
 bool holds_file(Cpu cpu, MmId opener) { return cpu.own_process().descriptors >> opener & 1; }
 
 // A device that shares the CPU's tables is one more CPU thread, once its file is open.
 Task<Result> load(Cpu cpu, const op::Load& o) {
   const Slot slot = cpu.shape->spans.of(o.cell);
+  if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_load(cpu, o.via.opener, slot);
   if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_read(cpu, o.via.opener, slot);
   if (!o.via.cpu()) {
     co_await cpu.step("device");
@@ -25,6 +29,7 @@ Task<Result> load(Cpu cpu, const op::Load& o) {
 
 Task<Result> store(Cpu cpu, const op::Store& o) {
   const Slot slot = cpu.shape->spans.of(o.cell);
+  if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_store(cpu, o.via.opener, slot, o.value);
   if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_write(cpu, o.via.opener, slot, o.value);
   if (!o.via.cpu()) {
     co_await cpu.step("device");
@@ -56,8 +61,9 @@ Task<Result> barrier(Cpu cpu, int which) {
 Task<Result> open_device(Cpu cpu) {
   const MmId mm = cpu.process();
   if (holds_file(cpu, mm)) co_return failed(EBUSY);  // the executor's own answer: one descriptor a process
-  if (shares_tables(cpu)) co_await cpu.step("open");
+  if (shares_tables(cpu) || pinned(cpu)) co_await cpu.step("open");
   else co_await insert_notifier(cpu, mm);
+  if (pinned(cpu)) cpu.world().mirror[mm].files = 1;
   cpu.own_process().descriptors |= 1 << mm;
   co_return ok();
 }
@@ -100,6 +106,14 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   }
   if (const auto* o = std::get_if<op::Snapshot>(&operation))
     co_return co_await dmirror_snapshot(cpu, o->via.opener, first(o->range), last(o->range));
+  if (const auto* o = std::get_if<op::Pin>(&operation)) {
+    if (!pinned(cpu)) co_return failed(ENOTSUP);
+    co_return co_await pinned_pin(cpu, o->via.opener, first(o->range), last(o->range));
+  }
+  if (const auto* o = std::get_if<op::Unpin>(&operation)) {
+    if (!pinned(cpu)) co_return failed(ENOTSUP);
+    co_return co_await pinned_unpin(cpu, o->via.opener, first(o->range), last(o->range));
+  }
   co_return ok();  // exit is thread_main's; a delay is only time
 }
 

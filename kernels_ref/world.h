@@ -44,6 +44,8 @@ struct Frame {
   std::uint8_t exclusive = 0;  // PageAnonExclusive
   std::uint8_t locked = 0;     // PG_locked
   std::uint8_t owner = none;   // device pages: the mirror that migrated it (zone_device_data)
+  std::uint8_t pins = 0;       // FOLL_PIN
+  std::uint8_t lingering = 0;  // a pin whose ring was closed may be there still
 };
 
 struct Pte {
@@ -86,6 +88,7 @@ struct Mm {
   std::uint8_t readers = 0;       // mmap_lock held for read
   std::uint8_t invalidating = 0;  // active_invalidate_ranges
   std::uint8_t notifiers = 0;     // mm->notifier_subscriptions exists
+  std::uint8_t write_protect_seq = 0;  // odd while fork() write-protects pages
   std::array<VmaPage, max_slots> vma{};
   std::array<Pte, max_slots> pte{};
   std::array<std::array<Stale, max_stale>, max_slots> stale{};
@@ -104,12 +107,19 @@ struct DeviceEntry {
   bool valid() const { return frame != none; }
 };
 
+inline constexpr auto no_pins = [] {
+  std::array<std::uint8_t, max_slots> pins{};
+  pins.fill(none);
+  return pins;
+}();
+
 // One open file of the device: it mirrors the mm of the process that opened it (the mirror's index).
 struct Mirror {
   std::uint8_t files = 0;    // processes that hold the descriptor; 0: closed
   std::uint8_t locked = 0;   // dmirror->mutex
   std::uint8_t stamped = 0;  // the subscription's invalidate_seq is the mm's current, odd one
   std::array<DeviceEntry, max_slots> entry{};
+  std::array<std::uint8_t, max_slots> pin = no_pins;  // frames that a pinned device holds, by address
 };
 
 struct ProcessState {

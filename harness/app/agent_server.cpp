@@ -13,6 +13,7 @@
 
 #include "drm_glue/dmirror.h"
 #include "drm_glue/host.h"
+#include "drm_glue/pinned.h"
 #include "harness/language/parser.h"
 
 namespace faultline::agent {
@@ -40,6 +41,7 @@ Agent::Agent(int in, int out, bool allow_crash)
       frames_(real_kernel()) {
   targets_[0] = std::make_unique<HostTarget>();
   targets_[1] = std::make_unique<DmirrorTarget>();
+  targets_[2] = std::make_unique<PinnedTarget>();
 }
 
 void Agent::send_line(const std::string& line) {

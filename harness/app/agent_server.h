@@ -38,7 +38,7 @@ class Agent {
   const int in_;
   const int out_;
   const bool allow_crash_;
-  std::array<std::unique_ptr<Target>, 2> targets_;
+  std::array<std::unique_ptr<Target>, 3> targets_;
   PagemapFrames frames_;
   KernelLog log_;
   std::unique_ptr<Runner> runner_;

@@ -92,7 +92,9 @@ std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths) {
   return scenarios;
 }
 
-std::vector<std::string> target_words() { return {"host", "dmirror", "lab:host", "lab:dmirror"}; }
+std::vector<std::string> target_words() {
+  return {"host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror"};
+}
 
 TargetWord parse_target(const std::string& word) {
   const std::vector<std::string> words = target_words();

@@ -26,7 +26,7 @@ std::string project_root();
 // is wrong with all of them.
 std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths);
 
-// "host", "dmirror", "lab:host", "lab:dmirror"
+// "host", "pinned", "dmirror", and the same in the lab: "lab:host" ...
 std::vector<std::string> target_words();
 // Throws BadInput with a suggestion.
 TargetWord parse_target(const std::string& word);

@@ -41,7 +41,7 @@ py::dict to_dict(const std::vector<Observable>& observables, const Outcome& outc
 
 DeviceClass class_of(const std::string& word) {
   if (const auto found = words::find(words::device_classes, word)) return *found;
-  throw py::value_error("unknown device class '" + word + "'; there are recoverable and shares-cpu-tables");
+  throw py::value_error("unknown device class '" + word + "'; there are recoverable, shares-cpu-tables and pinned");
 }
 
 using Source = std::variant<std::shared_ptr<Program>, std::string>;
@@ -147,7 +147,7 @@ py::dict hello_of(PythonMachine& machine) {
         py::dict("available"_a = target.available, "why"_a = target.why,
                  "device_class"_a = words::text(words::device_classes, can.device_class),
                  "faults"_a = can.sight.faults, "identity"_a = can.sight.identity, "migrate"_a = can.migrate,
-                 "snapshot"_a = can.snapshot, "inherited"_a = can.inherited);
+                 "snapshot"_a = can.snapshot, "pin"_a = can.pin, "inherited"_a = can.inherited);
   }
   return py::dict("agent"_a = hello.agent, "kernel"_a = hello.kernel, "arch"_a = hello.arch, "cpus"_a = hello.cpus,
                   "root"_a = hello.root, "log"_a = hello.log, "targets"_a = targets);

@@ -20,6 +20,8 @@ struct ViaOf {
   Via operator()(const op::Store& store) const { return store.via; }
   Via operator()(const op::Migrate& migrate) const { return migrate.via; }
   Via operator()(const op::Snapshot& snapshot) const { return snapshot.via; }
+  Via operator()(const op::Pin& pin) const { return pin.via; }
+  Via operator()(const op::Unpin& unpin) const { return unpin.via; }
   Via operator()(const op::Mmap&) const { return {}; }
   Via operator()(const op::Munmap&) const { return {}; }
   Via operator()(const op::Mprotect&) const { return {}; }

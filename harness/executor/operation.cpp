@@ -220,6 +220,16 @@ struct Perform {
     result.code = snapshot.range.count;
     return result;
   }
+
+  Result operator()(const op::Pin& pin) const {
+    const Handles::Use device(context().handles, pin.via.opener, pin.via.device);
+    return errno_result(device ? device->pin(run.context.layout.address_of(pin.range), pin.range.count) : EBADF);
+  }
+
+  Result operator()(const op::Unpin& unpin) const {
+    const Handles::Use device(context().handles, unpin.via.opener, unpin.via.device);
+    return errno_result(device ? device->unpin(run.context.layout.address_of(unpin.range), unpin.range.count) : EBADF);
+  }
 };
 
 void record(Slot& slot, const Result& result) {

@@ -34,6 +34,8 @@ class CpuHandle : public DeviceHandle {
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = letters[i % 4];
     return 0;
   }
+  int pin(std::uintptr_t, int) override { return ENOTSUP; }
+  int unpin(std::uintptr_t, int) override { return ENOTSUP; }
 
  private:
   const bool stall_;

@@ -155,10 +155,12 @@ struct open : seq<verb<"open">, expect<descriptor>> {};
 struct close : seq<verb<"close">, expect<descriptor>> {};
 struct migrate : seq<verb<"migrate">, range, expect<keyword<"to">>, expect<destination>, request_via> {};
 struct snapshot : seq<verb<"snapshot">, range, request_via> {};
+struct pin : seq<verb<"pin">, range, request_via> {};
+struct unpin : seq<verb<"unpin">, range, request_via> {};
 
 // One that is added here is read in statements.cpp; the compiler asks for that.
 struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, fork, exit, kill, wait, barrier, delay,
-                       open, close, migrate, snapshot> {};
+                       open, close, migrate, snapshot, pin, unpin> {};
 struct statement : sor<if_must<seq<token<new_result>, token<symbol<"=">>>, operation>, operation> {};
 
 // What the end state shows

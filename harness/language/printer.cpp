@@ -68,6 +68,12 @@ class StatementText {
   std::string operator()(const op::Snapshot& snapshot) const {
     return "snapshot " + range(snapshot.range) + via(snapshot.via, implied_via(thread_, -1));
   }
+  std::string operator()(const op::Pin& pin) const {
+    return "pin " + range(pin.range) + via(pin.via, implied_via(thread_, -1));
+  }
+  std::string operator()(const op::Unpin& unpin) const {
+    return "unpin " + range(unpin.range) + via(unpin.via, implied_via(thread_, -1));
+  }
 
  private:
   std::string cell(const Cell& cell) const { return cell_text(program_, cell); }

@@ -6,6 +6,7 @@
 #include "harness/language/check.h"
 #include "harness/language/names.h"
 #include "harness/language/texts.h"
+#include "harness/language/words.h"
 #include "harness/outcome.h"
 
 namespace faultline::test {
@@ -19,7 +20,7 @@ class Generator {
     program_.name = "random-" + std::to_string(below(1000));
     const char* docs[] = {"", "One sentence.", "Quotes \" and \\ and\nlines, tabs\t, UTF-8 \xC3\xA9.", " spaces "};
     program_.doc = docs[below(4)];
-    const DeviceClass device_class = chance(2) ? DeviceClass::recoverable : DeviceClass::shares_cpu_tables;
+    const auto device_class = static_cast<DeviceClass>(below(static_cast<int>(words::device_classes.size())));
     if (chance(2)) program_.devices.push_back({"d", device_class, {}});
     make_processes();
     make_regions();
@@ -114,7 +115,7 @@ class Generator {
 
   Operation operation(const Thread& thread) {
     const bool device = !program_.devices.empty();
-    switch (below(device ? 16 : 12)) {
+    switch (below(device ? 18 : 12)) {
       case 0:
       case 1: return op::Load{cell(thread), via(thread, true)};
       case 2: return op::Store{cell(thread), below(limits::value + 1), via(thread, true)};
@@ -130,6 +131,8 @@ class Generator {
       case 12: return op::Open{0};
       case 13: return op::Close{0};
       case 14: return op::Migrate{range(thread), chance(2), via(thread, false)};
+      case 15: return op::Pin{range(thread), via(thread, false)};
+      case 16: return op::Unpin{range(thread), via(thread, false)};
       default: return op::Snapshot{range(thread), via(thread, false)};
     }
   }

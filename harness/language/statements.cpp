@@ -173,6 +173,14 @@ class Reader : Names {
     return op::Snapshot{request_range(operation), request_via(operation, -1, "snapshot")};
   }
 
+  Operation read(grammar::pin, const Node& operation) const {
+    return op::Pin{request_range(operation), request_via(operation, -1, "pin")};
+  }
+
+  Operation read(grammar::unpin, const Node& operation) const {
+    return op::Unpin{request_range(operation), request_via(operation, -1, "unpin")};
+  }
+
   Via access_via(const Node& operation) const {
     const Node* accessor = find<grammar::accessor>(operation);
     if (!accessor) return thread_.via;

@@ -16,9 +16,10 @@ namespace faultline::words {
 template <typename Value, std::size_t size>
 using Table = std::array<std::pair<std::string_view, Value>, size>;
 
-inline constexpr Table<DeviceClass, 2> device_classes{{
+inline constexpr Table<DeviceClass, 3> device_classes{{
     {"recoverable", DeviceClass::recoverable},
     {"shares-cpu-tables", DeviceClass::shares_cpu_tables},
+    {"pinned", DeviceClass::pinned},
 }};
 
 inline constexpr Table<Backing, 3> backings{{
@@ -52,9 +53,10 @@ inline constexpr Table<Protection, 4> protections{{
 inline constexpr std::array<std::string_view, 8> declarations{"scenario", "device",    "process", "thread",
                                                               "observe",  "sometimes", "never",   "always"};
 
-inline constexpr std::array<std::string_view, 17> operations{
+inline constexpr std::array<std::string_view, 19> operations{
     "load", "store", "mmap",    "munmap", "mprotect", "mremap", "madvise", "fork",    "exit",
-    "kill", "wait",  "barrier", "delay",  "open",     "close",  "migrate", "snapshot"};
+    "kill", "wait",  "barrier", "delay",  "open",     "close",  "migrate", "snapshot",
+    "pin",  "unpin"};
 
 // Words with a meaning inside a line.
 inline constexpr std::array<std::string_view, 7> inner{"and", "or", "not", "same", "via", "on", "to"};

@@ -1,0 +1,242 @@
+#include "drm_glue/pinned.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <list>
+#include <mutex>
+
+#include "drm_glue/pagemap.h"
+
+namespace faultline {
+namespace {
+
+constexpr std::size_t page_size = 4096;
+
+// One io_uring with at most one fixed buffer, which is one page. A ring for each page: IORING_UNREGISTER_BUFFERS
+// has let go of the page when it returns on every kernel, which an update of a larger table has not (6.1).
+class Ring {
+ public:
+  // Sets errno where valid() is false.
+  Ring() {
+    const int error = -io_uring_queue_init(1, &ring_, 0);
+    valid_ = error == 0;
+    if (!valid_) errno = error;
+  }
+  ~Ring() {
+    if (valid_) io_uring_queue_exit(&ring_);
+  }
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  bool valid() const { return valid_; }
+  std::uintptr_t page() const { return page_; }  // 0: free
+
+  int pin(std::uintptr_t page) {  // errno
+    const iovec buffer{reinterpret_cast<void*>(page), page_size};
+    const int error = -io_uring_register_buffers(&ring_, &buffer, 1);
+    if (error == 0) page_ = page;
+    return error;
+  }
+
+  int unpin() {  // errno
+    const int error = -io_uring_unregister_buffers(&ring_);
+    if (error == 0) page_ = 0;
+    return error;
+  }
+
+  // The kernel copies `bytes` between the buffer and the pipe's end `fd`; gives how many, or a negative errno.
+  int copy(bool to_memory, int fd, std::uintptr_t address, unsigned bytes) {
+    io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
+    if (entry == nullptr) return -EIO;
+    void* const where = reinterpret_cast<void*>(address);
+    if (to_memory) io_uring_prep_read_fixed(entry, fd, where, bytes, 0, 0);
+    else io_uring_prep_write_fixed(entry, fd, where, bytes, 0, 0);
+    for (;;) {
+      const int submitted = io_uring_submit_and_wait(&ring_, 1);
+      if (submitted >= 0) break;
+      if (submitted != -EINTR) return submitted;
+    }
+    io_uring_cqe* done = nullptr;
+    for (;;) {
+      const int error = io_uring_wait_cqe(&ring_, &done);
+      if (error == 0) break;
+      if (error != -EINTR) return error;
+    }
+    const int result = done->res;
+    io_uring_cqe_seen(&ring_, done);
+    return result;
+  }
+
+ private:
+  io_uring ring_{};
+  bool valid_ = false;
+  std::uintptr_t page_ = 0;
+};
+
+// The device's own side of a transfer: what it writes to memory comes out of a pipe, what it reads goes in.
+// Not blocking, so that io_uring does the copy at once and needs no worker thread.
+class Pipe {
+ public:
+  Pipe() { valid_ = pipe2(ends_, O_CLOEXEC | O_NONBLOCK) == 0; }
+  ~Pipe() {
+    if (!valid_) return;
+    close(ends_[0]);
+    close(ends_[1]);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+
+  bool valid() const { return valid_; }
+  int out() const { return ends_[0]; }
+  int in() const { return ends_[1]; }
+  bool put(std::uint64_t value) const { return write(ends_[1], &value, sizeof value) == sizeof value; }
+  bool take(std::uint64_t* value) const { return read(ends_[0], value, sizeof *value) == sizeof *value; }
+
+ private:
+  int ends_[2]{};
+  bool valid_ = false;
+};
+
+class PinnedHandle : public DeviceHandle {
+ public:
+  // Sets errno where valid() is false.
+  PinnedHandle() { rings_.emplace_back(); }
+  bool valid() const { return pipe_.valid() && rings_.front().valid(); }
+
+  DeviceAccess load(std::uintptr_t address) override {
+    const std::lock_guard lock(mutex_);
+    DeviceAccess access;
+    access.error = copy(false, address);
+    if (access.error == 0 && !pipe_.take(&access.value)) access.error = EIO;
+    return access;
+  }
+
+  DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
+    const std::lock_guard lock(mutex_);
+    DeviceAccess access;
+    if (!pipe_.put(value)) access.error = EIO;
+    else access.error = copy(true, address);
+    std::uint64_t left;
+    if (access.error != 0) pipe_.take(&left);
+    return access;
+  }
+
+  int migrate(std::uintptr_t, int, bool) override { return ENOTSUP; }
+  int snapshot(std::uintptr_t, std::span<unsigned char>) override { return ENOTSUP; }
+
+  // All pages or none.
+  int pin(std::uintptr_t address, int pages) override {
+    const std::lock_guard lock(mutex_);
+    for (int i = 0; i < pages; ++i) {
+      const int error = pin_page(address + i * page_size);
+      if (error == 0) continue;
+      while (--i >= 0) find(address + i * page_size)->unpin();
+      return error;
+    }
+    return 0;
+  }
+
+  // Every page that is pinned; -ENXIO, as the kernel has it, where one was not.
+  int unpin(std::uintptr_t address, int pages) override {
+    const std::lock_guard lock(mutex_);
+    int error = 0;
+    for (int i = 0; i < pages; ++i) {
+      Ring* const ring = find(address + i * page_size);
+      if (const int failed = ring != nullptr ? ring->unpin() : ENXIO; failed != 0) error = failed;
+    }
+    return error;
+  }
+
+ private:
+  Ring* find(std::uintptr_t page) {
+    for (Ring& ring : rings_)
+      if (ring.page() == page) return &ring;
+    return nullptr;
+  }
+
+  int pin_page(std::uintptr_t page) {
+    Ring* ring = find(page);  // which the kernel refuses: -EBUSY
+    if (ring == nullptr) ring = find(0);
+    if (ring == nullptr) {
+      ring = &rings_.emplace_back();
+      if (!ring->valid()) {
+        const int error = errno;
+        rings_.pop_back();
+        return error;
+      }
+    }
+    return ring->pin(page);
+  }
+
+  // 8 bytes at the start of a page. Of a page that is not pinned any ring says what the kernel says: -EFAULT.
+  int copy(bool to_memory, std::uintptr_t address) {
+    constexpr int bytes = sizeof(std::uint64_t);
+    Ring* const ring = find(address);
+    const int done = (ring != nullptr ? *ring : rings_.front())
+                         .copy(to_memory, to_memory ? pipe_.out() : pipe_.in(), address, bytes);
+    if (done < 0) return -done;
+    return done == bytes ? 0 : EIO;
+  }
+
+  std::mutex mutex_;
+  Pipe pipe_;
+  std::list<Ring> rings_;  // at least one; a ring stays where it is
+};
+
+}  // namespace
+
+// What a run does, once: a pin of a page, a store and a load through it.
+std::string PinnedTarget::unavailable() const {
+  const auto why = [](const std::string& what, int error) { return what + ": " + strerror(error); };
+  PinnedHandle device;
+  if (!device.valid()) {
+    const int error = errno;
+    if (error == ENOSYS) return "no io_uring: the kernel needs CONFIG_IO_URING (5.1 or later), or a filter hides it";
+    if (error == EPERM || error == EACCES)
+      return "io_uring is forbidden here: sysctl kernel.io_uring_disabled, or a filter of the container";
+    return why("io_uring_setup", error);
+  }
+  void* const page = kernel_.mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return why("mmap", errno);
+  constexpr std::uint64_t value = 0x5eed;
+  const auto address = reinterpret_cast<std::uintptr_t>(page);
+  std::string wrong;
+  if (const int error = device.pin(address, 1)) {
+    wrong = why("io_uring pins no page", error);
+    if (error == ENOMEM) wrong += "; more locked memory would help (ulimit -l), or root";
+  } else if (const DeviceAccess store = device.store(address, value); store.error != 0) {
+    wrong = why("io_uring does not write to a fixed buffer", store.error);
+  } else if (const DeviceAccess load = device.load(address); load.error != 0 || load.value != value) {
+    wrong = why("io_uring does not read from a fixed buffer", load.error);
+  }
+  kernel_.munmap(page, page_size);
+  return wrong;
+}
+
+Capabilities PinnedTarget::capabilities() const {
+  Capabilities can;
+  can.device_class = DeviceClass::pinned;
+  can.sight.faults = false;
+  can.sight.identity = frames_unavailable(kernel_).empty();
+  can.pin = true;
+  // The queues of a ring are memory that a child would share with its parent, without a lock that outlives
+  // a killed process.
+  can.inherited = false;
+  return can;
+}
+
+std::unique_ptr<DeviceHandle> PinnedTarget::open(int) {
+  auto handle = std::make_unique<PinnedHandle>();
+  if (handle->valid()) return handle;
+  const int error = errno;
+  handle.reset();
+  errno = error;
+  return nullptr;
+}
+
+}  // namespace faultline

@@ -1,0 +1,150 @@
+#include "kernels_ref/pinned.h"
+
+#include <cerrno>
+
+#include "kernels_ref/process.h"
+
+namespace faultline::ref {
+
+namespace {
+
+void unpin_page(World& w, std::uint8_t& pin) {
+  const FrameId frame = pin;
+  pin = none;
+  --w.frame[frame].pins;
+  put_frame(w, frame);
+}
+
+// Whether a FOLL_WRITE walk takes the page that the entry maps.
+bool can_follow(Cpu cpu, const Pte& pte) {
+  return pte.kind == Pte::Kind::page && !pte.protnone && (pte.writable || !cpu.on(Rule::pin_breaks_cow));
+}
+
+// gup_fast: takes no lock, so that it looks at the sequence that fork() raises while it write-protects. Gives
+// the page, pinned, or none: then the slow way decides.
+Task<std::uint8_t> gup_fast(Cpu cpu, MmId mm, Slot slot) {
+  World& w = cpu.world();
+  co_await cpu.step("gup_fast");
+  const bool checks = cpu.on(Rule::gup_fast_checks_fork);
+  const std::uint8_t sequence = w.mm[mm].write_protect_seq;
+  const Pte pte = w.mm[mm].pte[slot];
+  if (!can_follow(cpu, pte) || (checks && sequence % 2)) co_return none;
+  std::uint8_t pin = pte.frame;
+  ++w.frame[pin].pins;
+  if (!checks) co_return pin;
+  co_await cpu.step("gup_fast: read_seqcount_retry");
+  if (w.mm[mm].write_protect_seq != sequence) unpin_page(w, pin);
+  co_return pin;
+}
+
+// pin_user_pages_fast of one page, with FOLL_WRITE and FOLL_LONGTERM. Gives an errno.
+Task<int> pin_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
+  World& w = cpu.world();
+  *pin = co_await gup_fast(cpu, mm, slot);
+  if (*pin != none) co_return 0;
+  co_await cpu.until("__gup_longterm_locked: mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+  ++w.mm[mm].readers;
+  int error = 0;
+  while (true) {
+    const VmaPage& vma = w.mm[mm].vma[slot];
+    const Pte& pte = w.mm[mm].pte[slot];
+    if (!vma.mapped() || (!vma.write && cpu.on(Rule::pin_checks_write))) {  // check_vma_flags
+      error = EFAULT;
+      break;
+    }
+    const bool unchecked = pte.kind == Pte::Kind::page && !vma.write;  // where the rule for it is dropped
+    if (can_follow(cpu, pte) || unchecked) {
+      *pin = pte.frame;
+      ++w.frame[pte.frame].pins;
+      break;
+    }
+    co_await handle_mm_fault(cpu, mm, slot, true, true);
+    co_await cpu.step("__get_user_pages: follow_page again");
+  }
+  read_unlock(w, mm);
+  co_return error;
+}
+
+// The executor's lock: a request waits while a pin is being made or taken away.
+Task<bool> lock_device(Cpu cpu, MmId opener, const char* label) {
+  co_await cpu.step(label);
+  if (!get_file(cpu, opener)) co_return false;
+  World& w = cpu.world();
+  if (w.mirror[opener].locked)
+    co_await cpu.until("pinned: lock", [cpu, opener] { return !cpu.world().mirror[opener].locked; });
+  w.mirror[opener].locked = 1;
+  co_return true;
+}
+
+Task<void> unlock_device(Cpu cpu, MmId opener) {
+  cpu.world().mirror[opener].locked = 0;
+  co_await put_file(cpu, opener);
+}
+
+}  // namespace
+
+Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to) {
+  if (!co_await lock_device(cpu, opener, "io_uring_register: buffers")) co_return failed(EBADF);
+  World& w = cpu.world();
+  auto& pins = w.mirror[opener].pin;
+  int error = 0;
+  Slot s = from;
+  for (; s <= to; ++s) {
+    error = pins[s] != none ? EBUSY : co_await pin_user_page(cpu, cpu.process(), s, &pins[s]);
+    if (error) break;
+  }
+  if (error)
+    while (--s >= from) unpin_page(w, pins[s]);
+  co_await unlock_device(cpu, opener);
+  co_return error ? failed(error) : ok();
+}
+
+Task<Result> pinned_unpin(Cpu cpu, MmId opener, Slot from, Slot to) {
+  if (!co_await lock_device(cpu, opener, "io_uring_register: unregister buffers")) co_return failed(EBADF);
+  World& w = cpu.world();
+  auto& pins = w.mirror[opener].pin;
+  Result result = ok();
+  for (Slot s = from; s <= to; ++s) {
+    if (s > from) co_await cpu.step("io_uring_register: unregister buffers");
+    if (pins[s] == none) result = failed(ENXIO);
+    else if (cpu.on(Rule::unpin_lets_go)) unpin_page(w, pins[s]);
+    else pins[s] = none;
+  }
+  co_await unlock_device(cpu, opener);
+  co_return result;
+}
+
+namespace {
+
+// io_import_fixed: the page of a buffer that the address is in. The copy belongs to the same step.
+Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, Contents stored) {
+  if (!co_await lock_device(cpu, opener, "io_uring: fixed buffer")) co_return failed(EBADF);
+  World& w = cpu.world();
+  Result result = failed(EFAULT);
+  if (const std::uint8_t pin = w.mirror[opener].pin[slot]; pin != none) {
+    Frame& frame = w.frame[pin];
+    if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
+    result = write ? ok() : Result{.kind = Result::Kind::contents, .contents = frame.contents};
+    if (write) frame.contents = stored;
+  }
+  co_await unlock_device(cpu, opener);
+  co_return result;
+}
+
+}  // namespace
+
+Task<Result> pinned_load(Cpu cpu, MmId opener, Slot slot) { return access(cpu, opener, slot, false, {}); }
+
+Task<Result> pinned_store(Cpu cpu, MmId opener, Slot slot, int value) {
+  return access(cpu, opener, slot, true, {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)});
+}
+
+void leave_pins(World& world, MmId opener) {
+  for (std::uint8_t& pin : world.mirror[opener].pin) {
+    if (pin == none) continue;
+    world.frame[pin].lingering = 1;
+    unpin_page(world, pin);
+  }
+}
+
+}  // namespace faultline::ref
