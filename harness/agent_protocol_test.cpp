@@ -43,7 +43,11 @@ TEST(AgentProtocol, EventsComeBack) {
   can.device_class = DeviceClass::recoverable;
   can.sight = {true, false};
   can.migrate = true;
-  round_trip(Event{HelloEvent{"1", "6.1 #1", "x86_64", 2, true, false, "why", {{"a", true, "", can}, {"b", false, "no", {}}}}});
+  Capabilities pins;
+  pins.device_class = DeviceClass::pinned;
+  pins.pin = true;
+  round_trip(Event{HelloEvent{"1", "6.1 #1", "x86_64", 2, true, false, "why",
+                              {{"a", true, "", can}, {"b", false, "no", {}}, {"c", true, "", pins}}}});
   Batch batch{100, 3, {9, {-1}, {{5}}}, {{{"ok", "7@b[1]"}, 2, 100}, {{"-", "zero"}, 1, 101}}, 12'345};
   round_trip(Event{BatchEvent{7, batch}});
   round_trip(Event{HealthEvent{7, {"WARNING: x", "Call Trace:"}}});

@@ -2,7 +2,7 @@
 
 import json
 
-CLASSES = {"dmirror": "recoverable", "host": "shares-cpu-tables"}
+CLASSES = {"dmirror": "recoverable", "host": "shares-cpu-tables", "pinned": "pinned"}
 
 
 def kind(target):

@@ -129,11 +129,13 @@ TEST_F(AgentTest, SaysWhatTheMachineIs) {
   const auto hello = std::get<HelloEvent>(hear());
   EXPECT_EQ(hello.agent, version);
   EXPECT_GT(hello.cpus, 0);
-  ASSERT_EQ(hello.targets.size(), 2u);
+  ASSERT_EQ(hello.targets.size(), 3u);
   EXPECT_EQ(hello.targets[0].name, "host");
   EXPECT_TRUE(hello.targets[0].available);
   EXPECT_EQ(hello.targets[1].name, "dmirror");
   EXPECT_EQ(hello.targets[1].available, hello.targets[1].why.empty());
+  EXPECT_EQ(hello.targets[2].name, "pinned");
+  EXPECT_EQ(hello.targets[2].available, hello.targets[2].why.empty());
   EXPECT_EQ(hello.log, hello.log_why.empty());
 }
 

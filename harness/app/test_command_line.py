@@ -62,7 +62,7 @@ BAD_INPUT = [
     (["run", "-t", "lab:dmirorr", "one.scn"],
      "faultline: unknown target 'lab:dmirorr'; did you mean 'lab:dmirror'?\n"),
     (["run", "-t", "gpu", "one.scn"],
-     "faultline: unknown target 'gpu'; there are host, dmirror, lab:host, lab:dmirror\n"),
+     "faultline: unknown target 'gpu'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror\n"),
     (["run", "missing.scn"], "missing.scn: cannot be read: No such file or directory\n"),
     (["run", "empty"], "faultline: empty: no scenario (*.scn) in this folder\n"),
     (["run", "--lab-kernel", "bzImage", "one.scn"],

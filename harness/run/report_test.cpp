@@ -241,13 +241,23 @@ TEST(TargetsText, SaysWhyNot) {
   away.capabilities.device_class = DeviceClass::recoverable;
   away.capabilities.snapshot = away.capabilities.migrate = true;
   away.runs = 2;
-  EXPECT_EQ(targets_text({here, away}, 2),
+  TargetRow pins;
+  pins.word = "pinned";
+  pins.available = true;
+  pins.capabilities.device_class = DeviceClass::pinned;
+  pins.capabilities.pin = true;
+  pins.capabilities.sight = {false, false};
+  pins.runs = 2;
+  EXPECT_EQ(targets_text({here, away, pins}, 2),
             "host     available\n"
             "         class shares-cpu-tables; sees values and errors, page identity\n"
             "         runs 1 of 2 scenarios\n"
             "           not move: no migration between device and system memory\n"
             "dmirror  not here: no /dev/hmm_dmirror0\n"
             "         class recoverable; sees values and errors, device faults, page identity, snapshots; migrates\n"
+            "         runs 2 of 2 scenarios\n"
+            "pinned   available\n"
+            "         class pinned; sees values and errors; pins\n"
             "         runs 2 of 2 scenarios\n");
 }
 

@@ -18,7 +18,7 @@ import programs  # noqa: E402
 
 # A program of one running thread has a few hundred states; what needs more is a fault of the reference.
 MOST_STATES = 1_000_000
-TARGETS = ["host", "dmirror", "lab:host", "lab:dmirror"]
+TARGETS = ["host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror"]
 
 
 class Difference(Exception):
@@ -60,8 +60,8 @@ class Checker:
         if not capabilities["available"]:
             self.machine.close()
             raise BadInput(f"the target {target} is not here: {capabilities['why']}")
-        self.device = capabilities["migrate"] and capabilities["snapshot"]
         self.device_class = capabilities["device_class"]
+        self.kinds = programs.kinds_of(capabilities)
         self.kernel = self.machine.hello["kernel"]
         self.counts: Counter[str] = Counter()  # programs by how they went
         self.bugs: Counter[str] = Counter()  # known bugs that kept programs from being run
@@ -124,7 +124,7 @@ class Checker:
         @with_seed(seed)
         @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
                   suppress_health_check=list(HealthCheck), verbosity=Verbosity.quiet, report_multiple_bugs=False)
-        @given(programs.drafts(self.device))
+        @given(programs.drafts(self.kinds, self.device_class))
         def attempt(draft: programs.Draft) -> None:
             nonlocal smallest
             try:

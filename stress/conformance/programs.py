@@ -53,13 +53,23 @@ class Draft:
     regions: tuple[Region, ...]
     statements: tuple[Statement, ...]
     probe: bool = False  # at its end P's device looks at every page that was touched, last page first
+    device_class: str = "recoverable"
 
 
-# What `kind` can be: those of every target, and those that need the device.
+# What `kind` can be: those of every target, those of every device, and those that only some device has.
 PLAIN_KINDS = ("load", "store", "mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed",
                "dontfork", "hugepage", "fork", "exit", "kill")
-DEVICE_KINDS = ("device load", "device store", "to device", "to system", "snapshot", "open", "close")
+ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
+MIGRATION_KINDS = ("to device", "to system", "snapshot")
+PIN_KINDS = ("pin", "unpin")
+DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DEVICE_KINDS
+
+
+def kinds_of(capabilities: dict) -> tuple[str, ...]:
+    """What a target can do that has these (faultline.Machine.hello)."""
+    migrates, pins = capabilities["migrate"] and capabilities["snapshot"], capabilities["pin"]
+    return (PLAIN_KINDS + ANY_DEVICE_KINDS * (migrates or pins) + MIGRATION_KINDS * migrates + PIN_KINDS * pins)
 
 
 @dataclass
@@ -149,6 +159,8 @@ class _Writer:
 
     def _via(self, process: _Process, statement: Statement) -> str:
         """The process's own descriptor, where it has had one, or one that it has inherited."""
+        if self.draft.device_class == "pinned":  # of which a child cannot use its parent's
+            return "d"
         openers = [p for p in process.ancestors() if p.opened or p is self.root]
         opener = openers[statement.via % len(openers)]
         return "d" if opener is process else f"{opener.name}.d"
@@ -210,6 +222,8 @@ class _Writer:
             line = f"migrate {self._text(*pages)} to system via {self._via(process, statement)}"
         elif kind == "snapshot":
             line = f"snapshot {self._text(*pages)} via {self._via(process, statement)}"
+        elif kind in PIN_KINDS:
+            line = f"{kind} {self._text(*pages)} via {self._via(process, statement)}"
         elif kind in ("open", "close"):
             line = f"{kind} d"
             process.opened = True
@@ -239,7 +253,7 @@ class _Writer:
     def finish(self) -> Script:
         lines = ["scenario conformance"]
         if self.uses_device:
-            lines.append("device d: recoverable")
+            lines.append(f"device d: {self.draft.device_class}")
         for process in self.processes:
             lines.append(f"process {process.name}")
             if process is self.root:
@@ -282,7 +296,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
         return st.builds(Statement, kind=st.just(kind), who=_who)
     fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
     if kind in ("mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed", "dontfork", "hugepage",
-                "to device", "to system", "snapshot"):
+                "to device", "to system", "snapshot", "pin", "unpin"):
         fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
     if kind in ("mmap anon", "mmap shared", "mprotect"):
         fields["protection"] = _protections
@@ -297,7 +311,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "fork": 4, "exit": 1, "kill": 1}
 _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "open": 1,
-                   "close": 1}
+                   "close": 1, "pin": 7, "unpin": 2}
 
 
 def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
@@ -310,11 +324,14 @@ _regions = st.builds(Region, backing=st.sampled_from(("anon", "anon", "shared", 
                      protection=st.sampled_from(("rw", "rw", "rw", "r", "-", "w")), populated=st.booleans())
 
 
-def drafts(device: bool) -> st.SearchStrategy[Draft]:
-    """Programs for a target with a device (test_hmm), or for one without."""
-    statement = _statements(_weights | (_device_weights if device else {}))
+def drafts(kinds: tuple[str, ...], device_class: str = "recoverable") -> st.SearchStrategy[Draft]:
+    """Programs of these kinds of statements, for a target of this class."""
+    weights = _weights | _device_weights
+    statement = _statements({kind: weights[kind] for kind in kinds})
+    device = "device load" in kinds
     # The longer ones second: shrinking prefers the first branch.
     statements = st.one_of(st.lists(statement, min_size=1, max_size=MOST_STATEMENTS),
                            st.lists(statement, min_size=8, max_size=MOST_STATEMENTS))
     return st.builds(Draft, regions=st.lists(_regions, min_size=2, max_size=3).map(tuple),
-                     statements=statements.map(tuple), probe=st.booleans() if device else st.just(False))
+                     statements=statements.map(tuple), probe=st.booleans() if device else st.just(False),
+                     device_class=st.just(device_class))

@@ -41,7 +41,8 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stress/conformance/run.py", description=__doc__, epilog=EXIT,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-t", "--target", action="append", metavar="TARGET",
-                        help="host, dmirror, lab:host or lab:dmirror; may be given more than once (default: host)")
+                        help="host, pinned or dmirror, or one of them in the lab (lab:dmirror); may be given more "
+                             "than once (default: host)")
     parser.add_argument("--programs", type=int, default=2000, metavar="N", help="on each target (default: 2000)")
     parser.add_argument("--iterations", type=int, default=2, metavar="N", help="of each program (default: 2)")
     parser.add_argument("--seed", type=int, metavar="N", help="default: a new one, which is printed")
@@ -148,7 +149,7 @@ def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -
         progress.clear()
         checker.close()
     seconds = time.monotonic() - start
-    kinds = [k for k in programs.KINDS if checker.device or k in programs.PLAIN_KINDS]
+    kinds = list(checker.kinds)
     for (first, second), number in sorted(checker.pairs.items()):
         journal({"record": "pair", "first": first, "second": second, "count": number})
     journal({"record": "end", "seconds": seconds, "counts": dict(checker.counts), "known_bugs": dict(checker.bugs),

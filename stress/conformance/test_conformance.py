@@ -19,7 +19,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 import programs  # noqa: E402
-from checker import Checker  # noqa: E402
+from checker import BadInput, Checker  # noqa: E402
 from programs import Draft, Region, Statement, script  # noqa: E402
 
 import faultline  # noqa: E402
@@ -65,10 +65,22 @@ def test_numbers_without_a_meaning_get_one():
         "process P", "a: 2 pages anon rw = 100", "b: 2 pages none", "mremap a[0] -> b[1]", "store a[1] 3"]
 
 
-@pytest.mark.parametrize("device", [False, True])
-def test_every_draft_is_a_scenario(device):
+MIGRATES = {"migrate": True, "snapshot": True, "pin": False}
+PINS = {"migrate": False, "snapshot": False, "pin": True}
+NEITHER = {"migrate": False, "snapshot": False, "pin": False}
+
+
+def test_kinds_follow_from_what_a_target_can_do():
+    assert programs.kinds_of(NEITHER) == programs.PLAIN_KINDS
+    assert set(programs.kinds_of(MIGRATES)) == set(programs.KINDS) - set(programs.PIN_KINDS)
+    assert set(programs.kinds_of(PINS)) == set(programs.KINDS) - set(programs.MIGRATION_KINDS)
+
+
+@pytest.mark.parametrize("can, device_class", [(NEITHER, "shares-cpu-tables"), (MIGRATES, "recoverable"),
+                                               (PINS, "pinned")])
+def test_every_draft_is_a_scenario(can, device_class):
     @settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(programs.drafts(device))
+    @given(programs.drafts(programs.kinds_of(can), device_class))
     def attempt(draft):
         drawn = script(draft)
         if drawn.done:
@@ -98,6 +110,15 @@ def lab():
         yield checker
 
 
+@pytest.fixture(scope="module")
+def pinned():
+    try:
+        with Checker("pinned") as checker:
+            yield checker
+    except BadInput as error:
+        pytest.skip(str(error))
+
+
 def agree(checker: Checker, count: int) -> None:
     before = checker.counts["agree"]
     difference = checker.find_difference(count, SEED)
@@ -110,6 +131,10 @@ def test_host(host):
     agree(host, 300)
 
 
+def test_pinned(pinned):
+    agree(pinned, 300)
+
+
 def test_lab_dmirror(lab):
     agree(lab, 100)
 
@@ -118,6 +143,7 @@ def test_lab_dmirror(lab):
 # program that a person reads at a glance.
 HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protects", "fork-skips-dontfork",
               "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache"]
+PIN_RULES = ["pin-breaks-cow", "pin-checks-write", "fork-copies-pinned", "unpin-lets-go"]
 DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases"]
 
 
@@ -134,6 +160,11 @@ def found_out(checker: Checker, rule: str) -> None:
 @pytest.mark.parametrize("rule", HOST_RULES)
 def test_broken_reference(host, rule):
     found_out(host, rule)
+
+
+@pytest.mark.parametrize("rule", PIN_RULES)
+def test_broken_pinned_reference(pinned, rule):
+    found_out(pinned, rule)
 
 
 @pytest.mark.parametrize("rule", DEVICE_RULES)
