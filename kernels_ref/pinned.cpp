@@ -65,14 +65,13 @@ Task<int> pin_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
   co_return error;
 }
 
-// The executor's lock: a request waits while a pin is being made or taken away.
+// fdget, then the executor's lock: a request waits while a pin is being made or taken away. The file may be
+// closed in between. False: it was not open.
 Task<bool> lock_device(Cpu cpu, MmId opener, const char* label) {
-  co_await cpu.step(label);
+  co_await cpu.step("fdget");
   if (!get_file(cpu, opener)) co_return false;
-  World& w = cpu.world();
-  if (w.mirror[opener].locked)
-    co_await cpu.until("pinned: lock", [cpu, opener] { return !cpu.world().mirror[opener].locked; });
-  w.mirror[opener].locked = 1;
+  co_await cpu.until(label, [cpu, opener] { return !cpu.world().mirror[opener].locked; });
+  cpu.world().mirror[opener].locked = 1;
   co_return true;
 }
 

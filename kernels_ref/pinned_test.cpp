@@ -107,6 +107,13 @@ TEST(Pinned, CloseLetsGoSomeTimeLater) {
             (Texts{"different different", "different same", "same same"}));
 }
 
+// A request that is under way keeps the file, and with it the pins: it may be done after close() returned.
+TEST(Pinned, CloseWhileARequestIsUnderWay) {
+  EXPECT_EQ(seen("thread P.g on d\n pin a[0]\n barrier x\n store a[0] 7\nthread P.t\n barrier x\n close d\n"
+                 " store a[0] 6\nobserve P:a[0]\n", {"P.g:#3", "P:a[0]"}),
+            (Texts{"EBADF 6", "ok 6", "ok 7"}));
+}
+
 TEST(Pinned, SharedMemoryIsOnePage) {
   EXPECT_EQ(seen(" pin s via d\n madvise s dontneed\n store s[0] 6 via d\n fork C\nprocess C\nobserve P:s[0] C:s[0]\n",
                  {"P:s[0]", "C:s[0]"}),
