@@ -22,6 +22,7 @@ struct Shape {
   std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
   std::array<bool, max_mms> mortal{};       // some statement ends the process (exit, kill)
   std::array<bool, max_mms> opens_first{};  // its device is opened before its threads start
+  bool closes = false;                      // some statement closes a device
 
   int slots() const { return spans.count(); }
   // The next span of the same region, or -1: regions do not touch.

@@ -68,9 +68,12 @@ Task<int> pin_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
 // fdget, then the executor's lock: a request waits while a pin is being made or taken away. The file may be
 // closed in between. False: it was not open.
 Task<bool> lock_device(Cpu cpu, MmId opener, const char* label) {
-  co_await cpu.step("fdget");
+  const auto free = [cpu, opener] { return !cpu.world().mirror[opener].locked; };
+  // Where nothing closes the file, getting it belongs to the step that follows.
+  if (cpu.shape->closes) co_await cpu.step("fdget");
+  else co_await cpu.until(label, free);
   if (!get_file(cpu, opener)) co_return false;
-  co_await cpu.until(label, [cpu, opener] { return !cpu.world().mirror[opener].locked; });
+  if (cpu.shape->closes) co_await cpu.until(label, free);
   cpu.world().mirror[opener].locked = 1;
   co_return true;
 }

@@ -23,6 +23,7 @@ Shape make_shape(const Program& program, const Facets& facets) {
       if (std::get_if<op::Exit>(&s.operation)) shape.mortal[thread.process] = true;
       if (const auto* o = std::get_if<op::Kill>(&s.operation)) shape.mortal[o->process] = true;
       if (std::get_if<op::Open>(&s.operation)) opens[thread.process] = true;
+      if (std::get_if<op::Close>(&s.operation)) shape.closes = true;
       if (const auto* o = std::get_if<op::Load>(&s.operation)) use(o->via);
       if (const auto* o = std::get_if<op::Store>(&s.operation)) use(o->via);
       if (const auto* o = std::get_if<op::Migrate>(&s.operation)) use(o->via);

@@ -69,8 +69,11 @@ Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, int value) {
   World& w = cpu.world();
   Result result{.kind = write ? Result::Kind::ok : Result::Kind::contents};
   const Contents stored{static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};
-  co_await cpu.until("dmirror: mutex", [cpu, opener] { return mutex_free(cpu, opener); });
+  // Where nothing closes the file, getting it belongs to the step that follows.
+  if (cpu.shape->closes) co_await cpu.step("dmirror: fdget");
+  else co_await cpu.until("dmirror: mutex", [cpu, opener] { return mutex_free(cpu, opener); });
   if (!get_file(cpu, opener)) co_return failed(EBADF);
+  if (cpu.shape->closes) co_await cpu.until("dmirror: mutex", [cpu, opener] { return mutex_free(cpu, opener); });
   while (!co_await copy_through_entry(cpu, opener, slot, write, &result, stored)) {
     result.faulted = 1;
     int error = EFAULT;
