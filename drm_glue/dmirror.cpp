@@ -63,7 +63,7 @@ class DmirrorHandle : public DeviceHandle {
     return submit(dmirror::snapshot_pages, address, bytes_per_page.data(), static_cast<int>(bytes_per_page.size()),
                   command);
   }
-  int pin(std::uintptr_t, int) override { return ENOTSUP; }
+  int pin(std::uintptr_t, int, bool) override { return ENOTSUP; }
   int unpin(std::uintptr_t, int) override { return ENOTSUP; }
 
  private:

@@ -43,7 +43,7 @@ class HostHandle : public DeviceHandle {
   }
   int migrate(std::uintptr_t, int, bool) override { return ENOTSUP; }
   int snapshot(std::uintptr_t, std::span<unsigned char>) override { return ENOTSUP; }
-  int pin(std::uintptr_t, int) override { return ENOTSUP; }
+  int pin(std::uintptr_t, int, bool) override { return ENOTSUP; }
   int unpin(std::uintptr_t, int) override { return ENOTSUP; }
 };
 

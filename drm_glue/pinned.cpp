@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::size_t page_size = 4096;
 
-// One io_uring with at most one fixed buffer, which is one page. A ring for each page: IORING_UNREGISTER_BUFFERS
-// has let go of the page when it returns on every kernel, which an update of a larger table has not (6.1).
+// One io_uring with at most one fixed buffer, which is one page. A ring for each page:
+// IORING_UNREGISTER_BUFFERS has let go of the page when it returns on every kernel, which an update of a
+// larger table has not (6.1).
 class Ring {
  public:
   // Sets errno where valid() is false.
@@ -49,7 +50,7 @@ class Ring {
     return error;
   }
 
-  // The kernel copies `bytes` between the buffer and the pipe's end `fd`; gives how many, or a negative errno.
+  // The kernel copies `bytes` between the buffer and the pipe's end `fd`. How many, or a negative errno.
   int copy(bool to_memory, int fd, std::uintptr_t address, unsigned bytes) {
     io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
     if (entry == nullptr) return -EIO;
@@ -102,6 +103,64 @@ class Pipe {
   bool valid_ = false;
 };
 
+// A reference to one page for reading (get_user_pages_fast with FOLL_GET): vmsplice() has put it into a pipe.
+class Reference {
+ public:
+  bool valid() const { return pipe_.valid(); }
+  std::uintptr_t page() const { return page_; }  // 0: free
+
+  int pin(std::uintptr_t page) {  // errno
+    const iovec cell{reinterpret_cast<void*>(page), bytes};
+    const ssize_t taken = vmsplice(pipe_.in(), &cell, 1, SPLICE_F_NONBLOCK);
+    if (taken < 0) return errno;
+    if (taken != bytes) return EIO;
+    page_ = page;
+    return 0;
+  }
+
+  int unpin() {  // errno
+    std::uint64_t last;
+    page_ = 0;
+    return pipe_.take(&last) ? 0 : EIO;
+  }
+
+  // tee() leaves the reference where it is.
+  DeviceAccess load(const Pipe& by_way_of) const {
+    DeviceAccess access;
+    if (tee(pipe_.out(), by_way_of.in(), bytes, SPLICE_F_NONBLOCK) != bytes || !by_way_of.take(&access.value))
+      access.error = EIO;
+    return access;
+  }
+
+ private:
+  static constexpr ssize_t bytes = sizeof(std::uint64_t);
+  Pipe pipe_;
+  std::uintptr_t page_ = 0;
+};
+
+// The one of `list` that holds `page`, or none.
+template <typename Holder>
+Holder* find(std::list<Holder>& list, std::uintptr_t page) {
+  for (Holder& holder : list)
+    if (holder.page() == page) return &holder;
+  return nullptr;
+}
+
+// Pins with one that is free, or with a new one. Gives an errno.
+template <typename Holder>
+int pin_with(std::list<Holder>& list, std::uintptr_t page) {
+  Holder* holder = find(list, 0);
+  if (holder == nullptr) {
+    holder = &list.emplace_back();
+    if (!holder->valid()) {
+      const int error = errno;
+      list.pop_back();
+      return error;
+    }
+  }
+  return holder->pin(page);
+}
+
 class PinnedHandle : public DeviceHandle {
  public:
   // Sets errno where valid() is false.
@@ -110,6 +169,7 @@ class PinnedHandle : public DeviceHandle {
 
   DeviceAccess load(std::uintptr_t address) override {
     const std::lock_guard lock(mutex_);
+    if (const Reference* const reference = find(references_, address)) return reference->load(pipe_);
     DeviceAccess access;
     access.error = copy(false, address);
     if (access.error == 0 && !pipe_.take(&access.value)) access.error = EIO;
@@ -130,12 +190,12 @@ class PinnedHandle : public DeviceHandle {
   int snapshot(std::uintptr_t, std::span<unsigned char>) override { return ENOTSUP; }
 
   // All pages or none.
-  int pin(std::uintptr_t address, int pages) override {
+  int pin(std::uintptr_t address, int pages, bool read) override {
     const std::lock_guard lock(mutex_);
     for (int i = 0; i < pages; ++i) {
-      const int error = pin_page(address + i * page_size);
+      const int error = pin_page(address + i * page_size, read);
       if (error == 0) continue;
-      while (--i >= 0) find(address + i * page_size)->unpin();
+      while (--i >= 0) unpin_page(address + i * page_size);
       return error;
     }
     return 0;
@@ -145,38 +205,30 @@ class PinnedHandle : public DeviceHandle {
   int unpin(std::uintptr_t address, int pages) override {
     const std::lock_guard lock(mutex_);
     int error = 0;
-    for (int i = 0; i < pages; ++i) {
-      Ring* const ring = find(address + i * page_size);
-      if (const int failed = ring != nullptr ? ring->unpin() : ENXIO; failed != 0) error = failed;
-    }
+    for (int i = 0; i < pages; ++i)
+      if (const int failed = unpin_page(address + i * page_size); failed != 0) error = failed;
     return error;
   }
 
  private:
-  Ring* find(std::uintptr_t page) {
-    for (Ring& ring : rings_)
-      if (ring.page() == page) return &ring;
-    return nullptr;
+  // A page is pinned once. Where two pins are for writing it is the kernel that says so.
+  int pin_page(std::uintptr_t page, bool read) {
+    Ring* const ring = find(rings_, page);
+    if (ring != nullptr && !read) return ring->pin(page);
+    if (ring != nullptr || find(references_, page) != nullptr) return EBUSY;
+    return read ? pin_with(references_, page) : pin_with(rings_, page);
   }
 
-  int pin_page(std::uintptr_t page) {
-    Ring* ring = find(page);  // which the kernel refuses: -EBUSY
-    if (ring == nullptr) ring = find(0);
-    if (ring == nullptr) {
-      ring = &rings_.emplace_back();
-      if (!ring->valid()) {
-        const int error = errno;
-        rings_.pop_back();
-        return error;
-      }
-    }
-    return ring->pin(page);
+  int unpin_page(std::uintptr_t page) {
+    if (Ring* const ring = find(rings_, page)) return ring->unpin();
+    if (Reference* const reference = find(references_, page)) return reference->unpin();
+    return ENXIO;
   }
 
   // 8 bytes at the start of a page. Of a page that is not pinned any ring says what the kernel says: -EFAULT.
   int copy(bool to_memory, std::uintptr_t address) {
     constexpr int bytes = sizeof(std::uint64_t);
-    Ring* const ring = find(address);
+    Ring* const ring = find(rings_, address);
     const int done = (ring != nullptr ? *ring : rings_.front())
                          .copy(to_memory, to_memory ? pipe_.out() : pipe_.in(), address, bytes);
     if (done < 0) return -done;
@@ -186,33 +238,38 @@ class PinnedHandle : public DeviceHandle {
   std::mutex mutex_;
   Pipe pipe_;
   std::list<Ring> rings_;  // at least one; a ring stays where it is
+  std::list<Reference> references_;
 };
 
 }  // namespace
 
-// What a run does, once: a pin of a page, a store and a load through it.
+// What a run does, once: a pin of a page, a store and a load through it, and a pin for reading.
 std::string PinnedTarget::unavailable() const {
   const auto why = [](const std::string& what, int error) { return what + ": " + strerror(error); };
   PinnedHandle device;
   if (!device.valid()) {
     const int error = errno;
-    if (error == ENOSYS) return "no io_uring: the kernel needs CONFIG_IO_URING (5.1 or later), or a filter hides it";
+    if (error == ENOSYS)
+      return "no io_uring: the kernel needs CONFIG_IO_URING (5.1 or later), or a filter hides it";
     if (error == EPERM || error == EACCES)
       return "io_uring is forbidden here: sysctl kernel.io_uring_disabled, or a filter of the container";
     return why("io_uring_setup", error);
   }
-  void* const page = kernel_.mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const page =
+      kernel_.mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return why("mmap", errno);
   constexpr std::uint64_t value = 0x5eed;
   const auto address = reinterpret_cast<std::uintptr_t>(page);
   std::string wrong;
-  if (const int error = device.pin(address, 1)) {
+  if (const int error = device.pin(address, 1, false)) {
     wrong = why("io_uring pins no page", error);
     if (error == ENOMEM) wrong += "; more locked memory would help (ulimit -l), or root";
   } else if (const DeviceAccess store = device.store(address, value); store.error != 0) {
     wrong = why("io_uring does not write to a fixed buffer", store.error);
   } else if (const DeviceAccess load = device.load(address); load.error != 0 || load.value != value) {
     wrong = why("io_uring does not read from a fixed buffer", load.error);
+  } else if (const int refused = device.unpin(address, 1) | device.pin(address, 1, true)) {
+    wrong = why("vmsplice takes no page", refused);
   }
   kernel_.munmap(page, page_size);
   return wrong;

@@ -35,8 +35,12 @@ class Pinned : public testing::Test {
   }
 
   static constexpr int pages = 3;
-  std::uintptr_t page(int index) const { return reinterpret_cast<std::uintptr_t>(memory_) + index * page_size; }
-  volatile std::uint64_t& word(int index) const { return *reinterpret_cast<volatile std::uint64_t*>(page(index)); }
+  std::uintptr_t page(int index) const {
+    return reinterpret_cast<std::uintptr_t>(memory_) + index * page_size;
+  }
+  volatile std::uint64_t& word(int index) const {
+    return *reinterpret_cast<volatile std::uint64_t*>(page(index));
+  }
 
   PinnedTarget target_;
   std::unique_ptr<DeviceHandle> device_;
@@ -45,7 +49,7 @@ class Pinned : public testing::Test {
 
 TEST_F(Pinned, StoresAndLoads) {
   word(0) = 7;
-  ASSERT_EQ(device_->pin(page(0), 2), 0);
+  ASSERT_EQ(device_->pin(page(0), 2, false), 0);
   EXPECT_EQ(device_->load(page(0)).value, 7u);
   EXPECT_EQ(device_->store(page(1), 9).error, 0);
   EXPECT_EQ(word(1), 9u);
@@ -54,7 +58,7 @@ TEST_F(Pinned, StoresAndLoads) {
 
 TEST_F(Pinned, GoesThroughThePagesAndNotTheTables) {
   word(0) = 7;
-  ASSERT_EQ(device_->pin(page(0), 1), 0);
+  ASSERT_EQ(device_->pin(page(0), 1, false), 0);
   ASSERT_EQ(madvise(memory_, page_size, MADV_DONTNEED), 0);
   EXPECT_EQ(word(0), 0u);
   EXPECT_EQ(device_->load(page(0)).value, 7u);
@@ -65,21 +69,39 @@ TEST_F(Pinned, GoesThroughThePagesAndNotTheTables) {
 
 TEST_F(Pinned, RefusesWhatTheKernelRefuses) {
   EXPECT_EQ(device_->load(page(0)).error, EFAULT) << "not pinned, and no page is";
-  ASSERT_EQ(device_->pin(page(1), 1), 0);
+  ASSERT_EQ(device_->pin(page(1), 1, false), 0);
   EXPECT_EQ(device_->store(page(0), 1).error, EFAULT) << "not pinned, but another page is";
-  EXPECT_EQ(device_->pin(page(1), 1), EBUSY);
+  EXPECT_EQ(device_->pin(page(1), 1, false), EBUSY);
   EXPECT_EQ(device_->unpin(page(0), 2), ENXIO);
   EXPECT_EQ(device_->load(page(1)).error, EFAULT) << "unpinned with the others of its range";
   ASSERT_EQ(mprotect(reinterpret_cast<void*>(page(2)), page_size, PROT_READ), 0);
-  EXPECT_EQ(device_->pin(page(0), 3), EFAULT);
+  EXPECT_EQ(device_->pin(page(0), 3, false), EFAULT);
   EXPECT_EQ(device_->load(page(0)).error, EFAULT) << "all pages or none";
   EXPECT_EQ(device_->migrate(page(0), 1, true), ENOTSUP);
+}
+
+// A plain reference: of an exclusive page the owner's stores show.
+TEST_F(Pinned, ReadsThroughAReference) {
+  word(0) = 7;
+  ASSERT_EQ(device_->pin(page(0), 1, true), 0);
+  EXPECT_EQ(device_->pin(page(0), 1, true), EBUSY);
+  EXPECT_EQ(device_->pin(page(0), 1, false), EBUSY);
+  EXPECT_EQ(device_->load(page(0)).value, 7u);
+  EXPECT_EQ(device_->store(page(0), 8).error, EFAULT);
+  word(0) = 9;
+  EXPECT_EQ(device_->load(page(0)).value, 9u);
+  ASSERT_EQ(madvise(memory_, page_size, MADV_DONTNEED), 0);
+  EXPECT_EQ(device_->load(page(0)).value, 9u);
+  EXPECT_EQ(device_->unpin(page(0), 1), 0);
+  EXPECT_EQ(device_->load(page(0)).error, EFAULT);
+  ASSERT_EQ(munmap(reinterpret_cast<void*>(page(2)), page_size), 0);
+  EXPECT_EQ(device_->pin(page(2), 1, true), EFAULT);
 }
 
 // A store that the kernel refused leaves nothing in the pipe for the next load.
 TEST_F(Pinned, ARefusedStoreIsForgotten) {
   word(0) = 7;
-  ASSERT_EQ(device_->pin(page(0), 1), 0);
+  ASSERT_EQ(device_->pin(page(0), 1, false), 0);
   EXPECT_EQ(device_->store(page(1), 99).error, EFAULT);
   EXPECT_EQ(device_->load(page(0)).value, 7u);
 }
@@ -87,7 +109,7 @@ TEST_F(Pinned, ARefusedStoreIsForgotten) {
 TEST_F(Pinned, RingsAreUsedAgain) {
   constexpr int more_than_descriptors = 3000;
   for (int i = 0; i < more_than_descriptors; ++i) {
-    ASSERT_EQ(device_->pin(page(0), 3), 0);
+    ASSERT_EQ(device_->pin(page(0), 3, false), 0);
     ASSERT_EQ(device_->unpin(page(0), 3), 0);
   }
 }
@@ -149,7 +171,8 @@ std::string unavailable_without(long number, int error) {
     };
     const sock_fprog program{std::size(filter), filter};
     std::string why = "no filter";
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
       why = PinnedTarget().unavailable();
     _exit(write(ends[1], why.data(), why.size()) < 0);
   }
@@ -167,9 +190,11 @@ TEST_F(Pinned, SaysWhatIsMissing) {
   EXPECT_EQ(unavailable_without(SYS_io_uring_setup, EPERM),
             "io_uring is forbidden here: sysctl kernel.io_uring_disabled, or a filter of the container");
   EXPECT_EQ(unavailable_without(SYS_io_uring_register, ENOMEM),
-            "io_uring pins no page: Cannot allocate memory; more locked memory would help (ulimit -l), or root");
+            "io_uring pins no page: Cannot allocate memory; "
+            "more locked memory would help (ulimit -l), or root");
   EXPECT_EQ(unavailable_without(SYS_io_uring_enter, EPERM),
             "io_uring does not write to a fixed buffer: Operation not permitted");
+  EXPECT_EQ(unavailable_without(SYS_vmsplice, EPERM), "vmsplice takes no page: Operation not permitted");
 }
 
 }  // namespace

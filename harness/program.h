@@ -133,8 +133,9 @@ struct Open { int device = 0; friend bool operator==(const Open&, const Open&) =
 struct Close { int device = 0; friend bool operator==(const Close&, const Close&) = default; };
 struct Migrate { PageRange range; bool to_device = true; Via via; friend bool operator==(const Migrate&, const Migrate&) = default; };
 struct Snapshot { PageRange range; Via via; friend bool operator==(const Snapshot&, const Snapshot&) = default; };
-// A long-term pin of each page for writing, and its end: what a pinned device goes through.
-struct Pin { PageRange range; Via via; friend bool operator==(const Pin&, const Pin&) = default; };
+// A long-term pin of each page for writing, or a reference for reading only, and its end: what a pinned
+// device goes through.
+struct Pin { PageRange range; bool read = false; Via via; friend bool operator==(const Pin&, const Pin&) = default; };
 struct Unpin { PageRange range; Via via; friend bool operator==(const Unpin&, const Unpin&) = default; };
 }  // namespace op
 

@@ -38,7 +38,7 @@ class DeviceHandle {
   virtual DeviceAccess store(std::uintptr_t address, std::uint64_t value) = 0;
   virtual int migrate(std::uintptr_t address, int pages, bool to_device) = 0;                 // errno
   virtual int snapshot(std::uintptr_t address, std::span<unsigned char> bytes_per_page) = 0;  // errno
-  virtual int pin(std::uintptr_t address, int pages) = 0;                                     // errno
+  virtual int pin(std::uintptr_t address, int pages, bool read) = 0;                          // errno
   virtual int unpin(std::uintptr_t address, int pages) = 0;                                   // errno
 };
 

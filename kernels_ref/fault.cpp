@@ -64,9 +64,10 @@ Task<void> copy_page(Cpu cpu, MmId mm, Slot slot) {
 Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot) {
   World& w = cpu.world();
   const Pte old = w.mm[mm].pte[slot];
-  const auto sole = [&w, old] { 
+  const auto sole = [&w, cpu, old] {
     const Frame& frame = w.frame[old.frame];
-    return frame.mapcount == 1 && frame.refs == 0 && frame.pins == 0;
+    const bool held = (frame.refs || frame.pins) && cpu.on(Rule::cow_counts_references);
+    return frame.mapcount == 1 && !held;
   };
   if (sole()) {
     // Leftover references (a batch, a child that is not quite gone) decide whether it is reused.

@@ -15,6 +15,14 @@ void unpin_page(World& w, std::uint8_t& pin) {
   put_frame(w, frame);
 }
 
+void let_go(World& w, Mirror& mirror, Slot slot) {
+  std::uint8_t& pin = mirror.pin[slot];
+  if (!(mirror.reads >> slot & 1)) return unpin_page(w, pin);
+  if (pin != zero_page) put_ref(w, pin);
+  pin = none;
+  mirror.reads &= ~(1u << slot);
+}
+
 // Whether a FOLL_WRITE walk takes the page that the entry maps.
 bool can_follow(Cpu cpu, const Pte& pte) {
   return pte.kind == Pte::Kind::page && !pte.protnone && (pte.writable || !cpu.on(Rule::pin_breaks_cow));
@@ -42,7 +50,8 @@ Task<int> pin_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
   World& w = cpu.world();
   *pin = co_await gup_fast(cpu, mm, slot);
   if (*pin != none) co_return 0;
-  co_await cpu.until("__gup_longterm_locked: mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+  co_await cpu.until("__gup_longterm_locked: mmap_read_lock",
+                     [cpu, mm] { return can_read_lock(cpu.world(), mm); });
   ++w.mm[mm].readers;
   int error = 0;
   while (true) {
@@ -65,6 +74,32 @@ Task<int> pin_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
   co_return error;
 }
 
+// get_user_pages_fast of one page, with FOLL_GET: it says nothing to fork(). Gives an errno.
+Task<int> get_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
+  World& w = cpu.world();
+  const Pte& pte = w.mm[mm].pte[slot];
+  const auto page = [&pte] { return pte.kind == Pte::Kind::page && !pte.protnone; };
+  co_await cpu.step("gup_fast");
+  int error = 0;
+  if (!page()) {
+    co_await cpu.until("__get_user_pages_locked: mmap_read_lock",
+                       [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+    ++w.mm[mm].readers;
+    while (true) {
+      const VmaPage& vma = w.mm[mm].vma[slot];
+      if (!vma.mapped() || !vma.read) error = EFAULT;  // check_vma_flags
+      if (error || page() || (pte.kind == Pte::Kind::zero && !pte.protnone)) break;
+      co_await handle_mm_fault(cpu, mm, slot, false, true);
+      co_await cpu.step("__get_user_pages: follow_page again");
+    }
+    read_unlock(w, mm);
+  }
+  if (error) co_return error;
+  *pin = page() ? pte.frame : zero_page;
+  if (page()) get_ref(w, pte.frame);
+  co_return 0;
+}
+
 // fdget, then the executor's lock: a request waits while a pin is being made or taken away. The file may be
 // closed in between. False: it was not open.
 Task<bool> lock_device(Cpu cpu, MmId opener, const char* label) {
@@ -85,18 +120,22 @@ Task<void> unlock_device(Cpu cpu, MmId opener) {
 
 }  // namespace
 
-Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to) {
+Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to, bool reads) {
   if (!co_await lock_device(cpu, opener, "io_uring_register: buffers")) co_return failed(EBADF);
   World& w = cpu.world();
-  auto& pins = w.mirror[opener].pin;
+  Mirror& mirror = w.mirror[opener];
+  const MmId mm = cpu.process();
   int error = 0;
   Slot s = from;
   for (; s <= to; ++s) {
-    error = pins[s] != none ? EBUSY : co_await pin_user_page(cpu, cpu.process(), s, &pins[s]);
+    if (mirror.pin[s] != none) error = EBUSY;
+    else if (reads) error = co_await get_user_page(cpu, mm, s, &mirror.pin[s]);
+    else error = co_await pin_user_page(cpu, mm, s, &mirror.pin[s]);
     if (error) break;
+    if (reads) mirror.reads |= 1u << s;
   }
   if (error)
-    while (--s >= from) unpin_page(w, pins[s]);
+    while (--s >= from) let_go(w, mirror, s);
   co_await unlock_device(cpu, opener);
   co_return error ? failed(error) : ok();
 }
@@ -104,13 +143,13 @@ Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to) {
 Task<Result> pinned_unpin(Cpu cpu, MmId opener, Slot from, Slot to) {
   if (!co_await lock_device(cpu, opener, "io_uring_register: unregister buffers")) co_return failed(EBADF);
   World& w = cpu.world();
-  auto& pins = w.mirror[opener].pin;
+  Mirror& mirror = w.mirror[opener];
   Result result = ok();
   for (Slot s = from; s <= to; ++s) {
     if (s > from) co_await cpu.step("io_uring_register: unregister buffers");
-    if (pins[s] == none) result = failed(ENXIO);
-    else if (cpu.on(Rule::unpin_lets_go)) unpin_page(w, pins[s]);
-    else pins[s] = none;
+    if (mirror.pin[s] == none) result = failed(ENXIO);
+    else if (cpu.on(Rule::unpin_lets_go)) let_go(w, mirror, s);
+    else mirror.pin[s] = none;
   }
   co_await unlock_device(cpu, opener);
   co_return result;
@@ -123,7 +162,13 @@ Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, Contents stored
   if (!co_await lock_device(cpu, opener, "io_uring: fixed buffer")) co_return failed(EBADF);
   World& w = cpu.world();
   Result result = failed(EFAULT);
-  if (const std::uint8_t pin = w.mirror[opener].pin[slot]; pin != none) {
+  const std::uint8_t pin = w.mirror[opener].pin[slot];
+  const bool reads = w.mirror[opener].reads >> slot & 1;
+  if (pin == none || (write && reads)) {
+    // -EFAULT: not in a buffer that is registered
+  } else if (pin == zero_page) {
+    result = {.kind = Result::Kind::contents};
+  } else {
     Frame& frame = w.frame[pin];
     if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
     result = write ? ok() : Result{.kind = Result::Kind::contents, .contents = frame.contents};
@@ -142,10 +187,11 @@ Task<Result> pinned_store(Cpu cpu, MmId opener, Slot slot, int value) {
 }
 
 void leave_pins(World& world, MmId opener) {
-  for (std::uint8_t& pin : world.mirror[opener].pin) {
-    if (pin == none) continue;
-    world.frame[pin].lingering = 1;
-    unpin_page(world, pin);
+  Mirror& mirror = world.mirror[opener];
+  for (Slot s = 0; s < max_slots; ++s) {
+    if (mirror.pin[s] == none) continue;
+    if (!(mirror.reads >> s & 1)) world.frame[mirror.pin[s]].lingering = 1;
+    let_go(world, mirror, s);
   }
 }
 

@@ -7,12 +7,13 @@
 
 namespace faultline::ref {
 
-// IORING_REGISTER_BUFFERS and IORING_UNREGISTER_BUFFERS, page by page. A pin that fails takes back what the
-// same request had pinned before.
-Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to);
+// IORING_REGISTER_BUFFERS, or vmsplice() into a pipe where the device only `reads`, and the end of it, page
+// by page. A pin that fails takes back what the same request had pinned before.
+Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to, bool reads);
 Task<Result> pinned_unpin(Cpu cpu, MmId opener, Slot from, Slot to);
 
-// IORING_OP_WRITE_FIXED and IORING_OP_READ_FIXED: the device reads, or writes, memory.
+// IORING_OP_WRITE_FIXED (or tee() and a read of the pipe) and IORING_OP_READ_FIXED: the device reads, or
+// writes, memory.
 Task<Result> pinned_load(Cpu cpu, MmId opener, Slot slot);
 Task<Result> pinned_store(Cpu cpu, MmId opener, Slot slot, int value);
 

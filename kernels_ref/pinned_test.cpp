@@ -14,10 +14,12 @@ namespace {
 using ref::Rule;
 
 constexpr const char* head =
-    "scenario t\ndevice d: pinned\nprocess P\n  a: 2 pages anon rw = 5\n  s: 1 page shared rw = 5\n  b: 2 pages none\n";
+    "scenario t\ndevice d: pinned\nprocess P\n"
+    "  a: 2 pages anon rw = 5\n  s: 1 page shared rw = 5\n  b: 2 pages none\n";
 
 // Every outcome, projected onto `keys`, as "text text".
-std::set<std::string> seen(const std::string& body, const std::vector<std::string>& keys, const Facets& facets) {
+std::set<std::string> seen(const std::string& body, const std::vector<std::string>& keys,
+                           const Facets& facets) {
   const Allowed allowed = predict(parse(head + body, "test"), facets);
   EXPECT_TRUE(allowed.complete);
   EXPECT_TRUE(allowed.findings.empty()) << allowed.findings.front();
@@ -47,7 +49,8 @@ using Texts = std::set<std::string>;
 // copy_present_page. Before it, the parent's next store left the device behind.
 TEST(Pinned, ForkCopiesForTheChild) {
   const std::string body =
-      " pin a via d\n fork C\n store a[0] 6\n g0 = load a[0] via d\nprocess C\nobserve C:a[0] same(P:a[0], C:a[0])\n";
+      " pin a via d\n fork C\n store a[0] 6\n g0 = load a[0] via d\nprocess C\n"
+      "observe C:a[0] same(P:a[0], C:a[0])\n";
   const std::vector<std::string> keys{"P:g0", "C:a[0]", "same(P:a[0],C:a[0])"};
   EXPECT_EQ(seen(body, keys), Texts{"6 5 different"});
   EXPECT_EQ(without(Rule::fork_copies_pinned, body, keys), Texts{"5 5 different"});
@@ -57,7 +60,8 @@ TEST(Pinned, ForkCopiesForTheChild) {
 // 57efa1fe5957. The pin may come first, in between, or last.
 TEST(Pinned, PinWhileForkWriteProtects) {
   const std::string body =
-      "thread P.g on d\n pin a[0]\n barrier x\n store a[0] 7\nthread P.f\n fork C\n store a[0] 6\n barrier x\n"
+      "thread P.g on d\n pin a[0]\n barrier x\n store a[0] 7\n"
+      "thread P.f\n fork C\n store a[0] 6\n barrier x\n"
       "process C\nobserve P:a[0] C:a[0]\n";
   EXPECT_EQ(seen(body, {"P:a[0]", "C:a[0]"}), Texts{"7 5"});
   EXPECT_EQ(without(Rule::gup_fast_checks_fork, body, {"P:a[0]", "C:a[0]"}), (Texts{"7 5", "6 7"}));
@@ -77,17 +81,18 @@ TEST(Pinned, PinNeedsVmWrite) {
 
 // Of a range in which one page is refused none stays pinned.
 TEST(Pinned, AllPagesOrNone) {
-  EXPECT_EQ(seen(" munmap a[1]\n p0 = pin a via d\n u0 = unpin a[0] via d\n", {"P:p0", "P:u0"}), Texts{"EFAULT ENXIO"});
+  EXPECT_EQ(seen(" munmap a[1]\n p0 = pin a via d\n u0 = unpin a[0] via d\n", {"P:p0", "P:u0"}),
+            Texts{"EFAULT ENXIO"});
   EXPECT_EQ(seen(" pin a[1] via d\n p0 = pin a via d\n u0 = unpin a via d\n u1 = unpin a via d\n",
                  {"P:p0", "P:u0", "P:u1"}),
             Texts{"EBUSY ENXIO ENXIO"});
 }
 
 TEST(Pinned, OrphanGoesOn) {
-  for (const std::string end : {" munmap a\n mmap a anon rw\n", " madvise a dontneed\n", " mmap a shared rw\n"})
-    EXPECT_EQ(seen(" pin a via d\n" + end + " e0 = store a[0] 6 via d\n g0 = load a[0] via d\nobserve P:a[0]\n",
-                   {"P:e0", "P:g0", "P:a[0]"}),
-              Texts{"ok 6 zero"})
+  const std::string after = " e0 = store a[0] 6 via d\n g0 = load a[0] via d\nobserve P:a[0]\n";
+  for (const std::string end :
+       {" munmap a\n mmap a anon rw\n", " madvise a dontneed\n", " mmap a shared rw\n"})
+    EXPECT_EQ(seen(" pin a via d\n" + end + after, {"P:e0", "P:g0", "P:a[0]"}), Texts{"ok 6 zero"})
         << end;
 }
 
@@ -115,14 +120,39 @@ TEST(Pinned, CloseWhileARequestIsUnderWay) {
 }
 
 TEST(Pinned, SharedMemoryIsOnePage) {
-  EXPECT_EQ(seen(" pin s via d\n madvise s dontneed\n store s[0] 6 via d\n fork C\nprocess C\nobserve P:s[0] C:s[0]\n",
+  EXPECT_EQ(seen(" pin s via d\n madvise s dontneed\n store s[0] 6 via d\n fork C\nprocess C\n"
+                 "observe P:s[0] C:s[0]\n",
                  {"P:s[0]", "C:s[0]"}),
             Texts{"6 6"});
 }
 
+// Claim of the fork tree: P0 is in P and C, C holds it for reading, C writes. What is held stays P0.
+TEST(Pinned, ReadReferenceKeepsTheSharedPage) {
+  const std::string child =
+      " fork C\nprocess C\n pin read a via d\n store a[0] 6\n g0 = load a[0] via d\nobserve P:a[0] C:a[0]\n";
+  EXPECT_EQ(seen(child, {"C:g0", "P:a[0]", "C:a[0]"}), Texts{"5 5 6"});
+  // CVE-2020-29374: the child has unmapped the page that it holds, so that the parent is its only user.
+  const std::string parent =
+      " fork C\n barrier held\n store a[0] 6\n barrier stored\n"
+      "process C\n pin read a[0] via d\n munmap a\n barrier held\n barrier stored\n g0 = load a[0] via d\n";
+  EXPECT_EQ(seen(parent, {"C:g0"}), Texts{"5"});
+  EXPECT_EQ(without(Rule::cow_counts_references, parent, {"C:g0"}), (Texts{"5", "6"}));
+}
+
+// Of an exclusive page a store shows; a reference is no pin, so that fork() shares the page.
+TEST(Pinned, ReadReferenceIsNoPin) {
+  EXPECT_EQ(seen(" pin read a via d\n store a[0] 6\n g0 = load a[0] via d\n fork C\n store a[0] 7\n"
+                 " g1 = load a[0] via d\n e0 = store a[0] 8 via d\nprocess C\nobserve P:a[0] C:a[0]\n",
+                 {"P:g0", "P:g1", "P:e0", "P:a[0]", "C:a[0]"}),
+            Texts{"6 6 EFAULT 7 6"});
+  EXPECT_EQ(seen(" mmap b anon rw\n pin read b via d\n store b[0] 7\n g0 = load b[0] via d\n", {"P:g0"}),
+            Texts{"zero"});
+}
+
 // A device of another class has no pins.
 TEST(Pinned, OtherClassesRefuse) {
-  EXPECT_EQ(seen(" p0 = pin a via d\n u0 = unpin a via d\n", {"P:p0", "P:u0"}, {.device_class = DeviceClass::recoverable}),
+  EXPECT_EQ(seen(" p0 = pin a via d\n u0 = unpin a via d\n", {"P:p0", "P:u0"},
+                 {.device_class = DeviceClass::recoverable}),
             Texts{"EOPNOTSUPP EOPNOTSUPP"});
 }
 

@@ -62,6 +62,7 @@ constexpr std::string_view names[] = {
     "fork-copies-pinned",
     "fork-copy-keeps-contents",
     "unpin-lets-go",
+    "cow-counts-references",
 };
 static_assert(std::size(names) == rule_count);
 

@@ -73,6 +73,7 @@ enum class Rule {
   fork_copies_pinned,          // copy_present_page: the child gets a copy, 70e806e4e645
   fork_copy_keeps_contents,    // ... which has the page's contents
   unpin_lets_go,               // unpin_user_page
+  cow_counts_references,       // do_wp_page: a page that somebody holds is not reused, 09854ba94c6a
   count_
 };
 

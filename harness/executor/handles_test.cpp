@@ -13,7 +13,7 @@ class CountedHandle : public DeviceHandle {
   DeviceAccess store(std::uintptr_t, std::uint64_t) override { return {}; }
   int migrate(std::uintptr_t, int, bool) override { return 0; }
   int snapshot(std::uintptr_t, std::span<unsigned char>) override { return 0; }
-  int pin(std::uintptr_t, int) override { return 0; }
+  int pin(std::uintptr_t, int, bool) override { return 0; }
   int unpin(std::uintptr_t, int) override { return 0; }
 
  private:

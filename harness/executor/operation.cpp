@@ -223,7 +223,7 @@ struct Perform {
 
   Result operator()(const op::Pin& pin) const {
     const Handles::Use device(context().handles, pin.via.opener, pin.via.device);
-    return errno_result(device ? device->pin(run.context.layout.address_of(pin.range), pin.range.count) : EBADF);
+    return errno_result(device ? device->pin(run.context.layout.address_of(pin.range), pin.range.count, pin.read) : EBADF);
   }
 
   Result operator()(const op::Unpin& unpin) const {

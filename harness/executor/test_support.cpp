@@ -34,7 +34,7 @@ class CpuHandle : public DeviceHandle {
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = letters[i % 4];
     return 0;
   }
-  int pin(std::uintptr_t, int) override { return ENOTSUP; }
+  int pin(std::uintptr_t, int, bool) override { return ENOTSUP; }
   int unpin(std::uintptr_t, int) override { return ENOTSUP; }
 
  private:

@@ -91,6 +91,9 @@ class Reader : Names {
     region.name = new_name(node);
     region.owner = process_;
     region.place = place_of(node);
+    if (words::has(words::no_regions, region.name)) {
+      fail(node, shown(region.name) + " is a word of the language and cannot be the name of a region");
+    }
     if (process_ < 0) fail(node, "a region belongs below the 'process' line of the process that has it");
     if (statements_begun_) fail(node, "the regions of a process come before its statements");
     if (find_named(program_.regions, region.name) >= 0) fail(node, "a second region " + shown(region.name));

@@ -155,7 +155,10 @@ struct open : seq<verb<"open">, expect<descriptor>> {};
 struct close : seq<verb<"close">, expect<descriptor>> {};
 struct migrate : seq<verb<"migrate">, range, expect<keyword<"to">>, expect<destination>, request_via> {};
 struct snapshot : seq<verb<"snapshot">, range, request_via> {};
-struct pin : seq<verb<"pin">, range, request_via> {};
+struct pin_kind : word {
+  static constexpr auto& table = words::pin_kinds;
+};
+struct pin : seq<verb<"pin">, opt<token<pin_kind>>, range, request_via> {};
 struct unpin : seq<verb<"unpin">, range, request_via> {};
 
 // One that is added here is read in statements.cpp; the compiler asks for that.

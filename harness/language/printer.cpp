@@ -69,7 +69,8 @@ class StatementText {
     return "snapshot " + range(snapshot.range) + via(snapshot.via, implied_via(thread_, -1));
   }
   std::string operator()(const op::Pin& pin) const {
-    return "pin " + range(pin.range) + via(pin.via, implied_via(thread_, -1));
+    const std::string kind = pin.read ? "read " : "";
+    return "pin " + kind + range(pin.range) + via(pin.via, implied_via(thread_, -1));
   }
   std::string operator()(const op::Unpin& unpin) const {
     return "unpin " + range(unpin.range) + via(unpin.via, implied_via(thread_, -1));

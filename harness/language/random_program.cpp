@@ -131,7 +131,7 @@ class Generator {
       case 12: return op::Open{0};
       case 13: return op::Close{0};
       case 14: return op::Migrate{range(thread), chance(2), via(thread, false)};
-      case 15: return op::Pin{range(thread), via(thread, false)};
+      case 15: return op::Pin{range(thread), chance(2), via(thread, false)};
       case 16: return op::Unpin{range(thread), via(thread, false)};
       default: return op::Snapshot{range(thread), via(thread, false)};
     }

@@ -174,7 +174,8 @@ class Reader : Names {
   }
 
   Operation read(grammar::pin, const Node& operation) const {
-    return op::Pin{request_range(operation), request_via(operation, -1, "pin")};
+    return op::Pin{request_range(operation), find<grammar::pin_kind>(operation) != nullptr,
+                   request_via(operation, -1, "pin")};
   }
 
   Operation read(grammar::unpin, const Node& operation) const {

@@ -37,6 +37,9 @@ inline constexpr Table<op::Advice, 3> advices{{
     {"hugepage", op::Advice::hugepage},
 }};
 
+// What stands behind 'pin'; nothing: for writing.
+inline constexpr Table<bool, 1> pin_kinds{{{"read", true}}};
+
 inline constexpr Table<Claim::Kind, 3> claims{{
     {"never", Claim::Kind::never},
     {"sometimes", Claim::Kind::sometimes},
@@ -63,6 +66,9 @@ inline constexpr std::array<std::string_view, 7> inner{"and", "or", "not", "same
 
 // Where the name of a device may stand, these mean something else.
 inline constexpr std::array<std::string_view, 2> no_devices{"cpu", "system"};
+
+// And where that of a region may.
+inline constexpr std::array<std::string_view, 1> no_regions{"read"};
 
 template <typename Value, std::size_t size>
 std::optional<Value> find(const Table<Value, size>& table, std::string_view text) {

@@ -61,7 +61,7 @@ PLAIN_KINDS = ("load", "store", "mmap anon", "mmap shared", "munmap", "mprotect"
                "dontfork", "hugepage", "fork", "exit", "kill")
 ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
 MIGRATION_KINDS = ("to device", "to system", "snapshot")
-PIN_KINDS = ("pin", "unpin")
+PIN_KINDS = ("pin", "pin read", "unpin")
 DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DEVICE_KINDS
 
@@ -296,7 +296,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
         return st.builds(Statement, kind=st.just(kind), who=_who)
     fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
     if kind in ("mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed", "dontfork", "hugepage",
-                "to device", "to system", "snapshot", "pin", "unpin"):
+                "to device", "to system", "snapshot", "pin", "pin read", "unpin"):
         fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
     if kind in ("mmap anon", "mmap shared", "mprotect"):
         fields["protection"] = _protections
@@ -311,7 +311,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "fork": 4, "exit": 1, "kill": 1}
 _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "open": 1,
-                   "close": 1, "pin": 7, "unpin": 2}
+                   "close": 1, "pin": 5, "pin read": 3, "unpin": 2}
 
 
 def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
