@@ -79,6 +79,7 @@ class _Process:
     lines: list[str] = field(default_factory=list)
     alive: bool = True
     opened: bool = False
+    pinned: list[tuple[int, int, int]] = field(default_factory=list)  # as _range gives them
 
     @property
     def barrier(self) -> str:
@@ -223,7 +224,11 @@ class _Writer:
         elif kind == "snapshot":
             line = f"snapshot {self._text(*pages)} via {self._via(process, statement)}"
         elif kind in PIN_KINDS:
-            line = f"{kind} {self._text(*pages)} via {self._via(process, statement)}"
+            if kind != "unpin":
+                process.pinned.append(pages)
+            elif statement.via < len(process.pinned):  # mostly of what was pinned
+                pages = process.pinned[statement.via]
+            line = f"{kind} {self._text(*pages)} via d"
         elif kind in ("open", "close"):
             line = f"{kind} d"
             process.opened = True
@@ -311,7 +316,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "fork": 4, "exit": 1, "kill": 1}
 _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "open": 1,
-                   "close": 1, "pin": 5, "pin read": 3, "unpin": 2}
+                   "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
 
 
 def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:

@@ -150,7 +150,7 @@ DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases"]
 def found_out(checker: Checker, rule: str) -> None:
     checker.without = [rule]
     try:
-        difference = checker.find_difference(1000, SEED)
+        difference = checker.find_difference(3000, SEED)
     finally:
         checker.without = []
     assert difference is not None, f"nothing notices that {rule} is missing"
