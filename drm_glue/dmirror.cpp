@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include <mutex>
+
 #include "drm_glue/pagemap.h"
 
 namespace faultline {
@@ -63,8 +65,17 @@ class DmirrorHandle : public DeviceHandle {
     return submit(dmirror::snapshot_pages, address, bytes_per_page.data(), static_cast<int>(bytes_per_page.size()),
                   command);
   }
-  int pin(std::uintptr_t, int, bool) override { return ENOTSUP; }
-  int unpin(std::uintptr_t, int) override { return ENOTSUP; }
+
+  // This device needs no pins: they are those of another holder, and keep the pages where they are.
+  int pin(std::uintptr_t address, int pages, bool read) override {
+    const std::lock_guard lock(mutex_);
+    if (!pins_) pins_ = PinnedTarget(kernel_).open(0);
+    return pins_ ? pins_->pin(address, pages, read) : errno;
+  }
+  int unpin(std::uintptr_t address, int pages) override {
+    const std::lock_guard lock(mutex_);
+    return pins_ ? pins_->unpin(address, pages) : ENXIO;
+  }
 
  private:
   int submit(unsigned long request, std::uintptr_t address, void* buffer, int pages, dmirror::Command& command) {
@@ -77,6 +88,8 @@ class DmirrorHandle : public DeviceHandle {
 
   Kernel& kernel_;
   const int fd_;
+  std::mutex mutex_;
+  std::unique_ptr<DeviceHandle> pins_;  // where there ever was one
 };
 
 }  // namespace
@@ -101,6 +114,8 @@ Capabilities DmirrorTarget::capabilities() const {
   can.sight.identity = frames_unavailable(kernel_).empty();
   can.migrate = true;
   can.snapshot = true;
+  if (!can_pin_) can_pin_ = pins_.unavailable().empty();
+  can.pin = *can_pin_;
   can.inherited = true;
   return can;
 }

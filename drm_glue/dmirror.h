@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "drm_glue/kernel.h"
+#include "drm_glue/pinned.h"
 #include "harness/target.h"
 
 namespace faultline {
@@ -43,6 +45,8 @@ class DmirrorTarget : public Target {
 
  private:
   Kernel& kernel_;
+  PinnedTarget pins_{kernel_};
+  mutable std::optional<bool> can_pin_;
 };
 
 }  // namespace faultline

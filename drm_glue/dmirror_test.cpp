@@ -138,6 +138,31 @@ TEST(Dmirror, MigratesAndSnapshots) {
   EXPECT_EQ(bytes[4], 0);
 }
 
+// This machine's own pins, which the driver hears nothing of.
+TEST(Dmirror, Pins) {
+  if (const std::string why = PinnedTarget().unavailable(); !why.empty()) GTEST_SKIP() << why;
+  FakeDriver driver;
+  DmirrorTarget target(driver);
+  const auto handle = target.open(0);
+  ASSERT_TRUE(handle);
+  alignas(4096) static unsigned char memory[2 * 4096];
+  const auto page = reinterpret_cast<std::uintptr_t>(memory);
+  EXPECT_EQ(handle->unpin(page, 1), ENXIO);
+  EXPECT_EQ(handle->pin(page, 1, false), 0);
+  EXPECT_EQ(handle->pin(page + 4096, 1, true), 0);
+  EXPECT_EQ(handle->pin(page, 2, true), EBUSY);
+  EXPECT_EQ(handle->unpin(page, 2), 0);
+  EXPECT_TRUE(driver.requests.empty());
+}
+
+// Where the kernel pins nothing there are no pins.
+TEST(Dmirror, CanPinWhatTheKernelPins) {
+  FakeDriver driver;  // maps no page
+  driver.open_error = ENOENT;
+  EXPECT_FALSE(DmirrorTarget(driver).capabilities().pin);
+  EXPECT_EQ(DmirrorTarget().capabilities().pin, PinnedTarget().unavailable().empty());
+}
+
 TEST(Dmirror, ErrorsAreThoseOfTheDriver) {
   FakeDriver driver;
   DmirrorTarget target(driver);

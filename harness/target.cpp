@@ -43,7 +43,7 @@ std::string cannot_run(const Program& program, const Capabilities& capabilities)
       if (request.snapshot && !capabilities.snapshot) return "no snapshots of page tables";
       if (request.pin && !capabilities.pin) return "no long-term pins";
       const bool inherited = !request.via.cpu() && request.via.opener != thread.process;
-      if (inherited && !capabilities.inherited) return "a child cannot use the device that its parent opened";
+      if (inherited && (request.pin || !capabilities.inherited)) return "a child cannot use the device that its parent opened";
     }
   }
   return {};

@@ -16,7 +16,7 @@ struct Capabilities {
   Sight sight;            // fault counts and page identity
   bool migrate = false;   // migrate to device and to system
   bool snapshot = false;
-  bool pin = false;       // pin and unpin
+  bool pin = false;       // pin and unpin, through a process's own descriptor
   bool inherited = true;  // a child may drive the descriptor that its parent opened
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };

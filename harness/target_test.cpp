@@ -37,6 +37,7 @@ TEST(Target, SaysWhatItCannotDo) {
   some.inherited = false;
   EXPECT_EQ(cannot_run(program("store a[0] 1 via P.d"), some), "a child cannot use the device that its parent opened");
   EXPECT_EQ(cannot_run(program("store a[0] 1 via d"), some), "");
+  EXPECT_EQ(cannot_run(program("pin a via P.d"), everything), "a child cannot use the device that its parent opened");
 }
 
 TEST(Target, AnotherClassIsNoReason) {

@@ -102,26 +102,26 @@ Task<int> get_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
 
 // fdget, then the executor's lock: a request waits while a pin is being made or taken away. The file may be
 // closed in between. False: it was not open.
-Task<bool> lock_device(Cpu cpu, MmId opener, const char* label) {
-  const auto free = [cpu, opener] { return !cpu.world().mirror[opener].locked; };
+Task<bool> lock_pins(Cpu cpu, MmId opener, const char* label) {
+  const auto free = [cpu, opener] { return !cpu.world().mirror[opener].pinning; };
   // Where nothing closes the file, getting it belongs to the step that follows.
   if (cpu.shape->closes) co_await cpu.step("fdget");
   else co_await cpu.until(label, free);
   if (!get_file(cpu, opener)) co_return false;
   if (cpu.shape->closes) co_await cpu.until(label, free);
-  cpu.world().mirror[opener].locked = 1;
+  cpu.world().mirror[opener].pinning = 1;
   co_return true;
 }
 
-Task<void> unlock_device(Cpu cpu, MmId opener) {
-  cpu.world().mirror[opener].locked = 0;
+Task<void> unlock_pins(Cpu cpu, MmId opener) {
+  cpu.world().mirror[opener].pinning = 0;
   co_await put_file(cpu, opener);
 }
 
 }  // namespace
 
 Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to, bool reads) {
-  if (!co_await lock_device(cpu, opener, "io_uring_register: buffers")) co_return failed(EBADF);
+  if (!co_await lock_pins(cpu, opener, "io_uring_register: buffers")) co_return failed(EBADF);
   World& w = cpu.world();
   Mirror& mirror = w.mirror[opener];
   const MmId mm = cpu.process();
@@ -136,12 +136,12 @@ Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to, bool reads) {
   }
   if (error)
     while (--s >= from) let_go(w, mirror, s);
-  co_await unlock_device(cpu, opener);
+  co_await unlock_pins(cpu, opener);
   co_return error ? failed(error) : ok();
 }
 
 Task<Result> pinned_unpin(Cpu cpu, MmId opener, Slot from, Slot to) {
-  if (!co_await lock_device(cpu, opener, "io_uring_register: unregister buffers")) co_return failed(EBADF);
+  if (!co_await lock_pins(cpu, opener, "io_uring_register: unregister buffers")) co_return failed(EBADF);
   World& w = cpu.world();
   Mirror& mirror = w.mirror[opener];
   Result result = ok();
@@ -151,7 +151,7 @@ Task<Result> pinned_unpin(Cpu cpu, MmId opener, Slot from, Slot to) {
     else if (cpu.on(Rule::unpin_lets_go)) let_go(w, mirror, s);
     else mirror.pin[s] = none;
   }
-  co_await unlock_device(cpu, opener);
+  co_await unlock_pins(cpu, opener);
   co_return result;
 }
 
@@ -159,7 +159,7 @@ namespace {
 
 // io_import_fixed: the page of a buffer that the address is in. The copy belongs to the same step.
 Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, Contents stored) {
-  if (!co_await lock_device(cpu, opener, "io_uring: fixed buffer")) co_return failed(EBADF);
+  if (!co_await lock_pins(cpu, opener, "io_uring: fixed buffer")) co_return failed(EBADF);
   World& w = cpu.world();
   Result result = failed(EFAULT);
   const std::uint8_t pin = w.mirror[opener].pin[slot];
@@ -174,7 +174,7 @@ Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, Contents stored
     result = write ? ok() : Result{.kind = Result::Kind::contents, .contents = frame.contents};
     if (write) frame.contents = stored;
   }
-  co_await unlock_device(cpu, opener);
+  co_await unlock_pins(cpu, opener);
   co_return result;
 }
 

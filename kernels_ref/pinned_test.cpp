@@ -149,11 +149,43 @@ TEST(Pinned, ReadReferenceIsNoPin) {
             Texts{"zero"});
 }
 
-// A device of another class has no pins.
+// A device that shares the CPU's tables has no pins.
 TEST(Pinned, OtherClassesRefuse) {
   EXPECT_EQ(seen(" p0 = pin a via d\n u0 = unpin a via d\n", {"P:p0", "P:u0"},
-                 {.device_class = DeviceClass::recoverable}),
+                 {.device_class = DeviceClass::shares_cpu_tables}),
             Texts{"EOPNOTSUPP EOPNOTSUPP"});
+}
+
+// migrate_vma_collect_pmd, migrate_vma_check_page: what is pinned, or only held for reading, stays.
+TEST(Pinned, HeldPagesDoNotMigrate) {
+  Facets facets{.device_class = DeviceClass::recoverable};
+  const std::vector<std::string> keys{"P:m0", "P:s0"};
+  for (const std::string pin : {"pin", "pin read"}) {
+    const std::string body = " " + pin + " a[0] via d\n m0 = migrate a to d\n s0 = snapshot a via d\n";
+    facets.dropped.reset();
+    EXPECT_EQ(seen(body, keys, facets), Texts{"ENOENT wD"}) << pin;
+    facets.dropped.set(static_cast<int>(Rule::migrate_respects_pins));
+    EXPECT_EQ(seen(body, keys, facets), Texts{"ok DD"}) << pin;
+  }
+}
+
+// io_ring_exit_work may not have run yet. What vmsplice() held is gone with the pipe.
+TEST(Pinned, MigrationAfterClose) {
+  const Facets facets{.device_class = DeviceClass::recoverable};
+  const auto body = [](const std::string& pin) {
+    return " open d\n " + pin + " a[0] via d\n close d\n open d\n m0 = migrate a to d\n";
+  };
+  EXPECT_EQ(seen(body("pin"), {"P:m0"}, facets), (Texts{"ENOENT", "ok"}));
+  EXPECT_EQ(seen(body("pin read"), {"P:m0"}, facets), Texts{"ok"});
+}
+
+// A pin takes a page back from the device; so does a reference for reading.
+TEST(Pinned, PinOfAPageOnTheDevice) {
+  for (const std::string pin : {"pin", "pin read"})
+    EXPECT_EQ(seen(" migrate a to d via d\n " + pin + " a[0] via d\n s0 = snapshot a via d\n", {"P:s0"},
+                   {.device_class = DeviceClass::recoverable}),
+              Texts{"wD"})
+        << pin;
 }
 
 }  // namespace

@@ -196,8 +196,8 @@ Task<void> put_file(Cpu cpu, MmId opener) {
     --w.mirror[opener].files;
     co_return;
   }
+  leave_pins(w, opener);
   if (cpu.shape->device_class == DeviceClass::pinned) {
-    leave_pins(w, opener);
     w.mirror[opener] = Mirror{};
     co_return;
   }

@@ -52,6 +52,7 @@ constexpr std::string_view names[] = {
     "migrate-back-copies",
     "migrate-back-erases-entry",
     "migrate-respects-write",
+    "migrate-respects-pins",
     "close-evicts",
     "mmget-guards",
     "kill-ends-process",

@@ -107,6 +107,15 @@ Task<int> setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
   });
 }
 
+// migrate_vma_collect_pmd, migrate_vma_check_page: somebody holds the page, so that it stays. What a closed
+// ring has left behind may be gone or not.
+Task<bool> held(Cpu cpu, FrameId frame) {
+  const Frame& f = cpu.world().frame[frame];
+  if (!cpu.on(Rule::migrate_respects_pins)) co_return false;
+  if (f.refs || f.pins) co_return true;
+  co_return f.lingering && co_await cpu.choose("migrate_vma_collect_pmd: io_ring_exit_work", 2) == 0;
+}
+
 // The migration of [from, to], inside one VMA (migrate_vma_setup, dmirror_migrate_alloc_and_copy,
 // migrate_vma_pages, dmirror_migrate_finalize_and_map, migrate_vma_finalize).
 Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
@@ -123,7 +132,7 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
     if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) {
       source[s - from] = zero_page;
       writable[s - from] = vma.write;
-    } else if (pte.kind == Pte::Kind::page && !w.frame[pte.frame].locked && w.frame[pte.frame].refs == 0) {
+    } else if (pte.kind == Pte::Kind::page && !w.frame[pte.frame].locked && !co_await held(cpu, pte.frame)) {
       source[s - from] = pte.frame;
       writable[s - from] = pte.writable;
       w.frame[pte.frame].locked = 1;

@@ -107,11 +107,11 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   if (const auto* o = std::get_if<op::Snapshot>(&operation))
     co_return co_await dmirror_snapshot(cpu, o->via.opener, first(o->range), last(o->range));
   if (const auto* o = std::get_if<op::Pin>(&operation)) {
-    if (!pinned(cpu)) co_return failed(ENOTSUP);
+    if (shares_tables(cpu)) co_return failed(ENOTSUP);
     co_return co_await pinned_pin(cpu, o->via.opener, first(o->range), last(o->range), o->read);
   }
   if (const auto* o = std::get_if<op::Unpin>(&operation)) {
-    if (!pinned(cpu)) co_return failed(ENOTSUP);
+    if (shares_tables(cpu)) co_return failed(ENOTSUP);
     co_return co_await pinned_unpin(cpu, o->via.opener, first(o->range), last(o->range));
   }
   co_return ok();  // exit is thread_main's; a delay is only time

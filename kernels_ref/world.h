@@ -119,8 +119,10 @@ struct Mirror {
   std::uint8_t locked = 0;   // dmirror->mutex
   std::uint8_t stamped = 0;  // the subscription's invalidate_seq is the mm's current, odd one
   std::array<DeviceEntry, max_slots> entry{};
-  std::array<std::uint8_t, max_slots> pin = no_pins;  // frames that a pinned device holds, by address
-  std::uint32_t reads = 0;  // bit per address: held for reading only; then it may be the zero page
+  // Frames that are held, by address: all that a pinned device has, and what a recoverable one cannot move.
+  std::array<std::uint8_t, max_slots> pin = no_pins;
+  std::uint32_t reads = 0;   // bit per address: held for reading only; then it may be the zero page
+  std::uint8_t pinning = 0;  // the executor's lock of the pins
 };
 
 struct ProcessState {

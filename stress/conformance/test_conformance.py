@@ -65,6 +65,7 @@ def test_numbers_without_a_meaning_get_one():
         "process P", "a: 2 pages anon rw = 100", "b: 2 pages none", "mremap a[0] -> b[1]", "store a[1] 3"]
 
 
+BOTH = {"migrate": True, "snapshot": True, "pin": True}
 MIGRATES = {"migrate": True, "snapshot": True, "pin": False}
 PINS = {"migrate": False, "snapshot": False, "pin": True}
 NEITHER = {"migrate": False, "snapshot": False, "pin": False}
@@ -72,12 +73,13 @@ NEITHER = {"migrate": False, "snapshot": False, "pin": False}
 
 def test_kinds_follow_from_what_a_target_can_do():
     assert programs.kinds_of(NEITHER) == programs.PLAIN_KINDS
+    assert programs.kinds_of(BOTH) == programs.KINDS
     assert set(programs.kinds_of(MIGRATES)) == set(programs.KINDS) - set(programs.PIN_KINDS)
     assert set(programs.kinds_of(PINS)) == set(programs.KINDS) - set(programs.MIGRATION_KINDS)
 
 
-@pytest.mark.parametrize("can, device_class", [(NEITHER, "shares-cpu-tables"), (MIGRATES, "recoverable"),
-                                               (PINS, "pinned")])
+@pytest.mark.parametrize("can, device_class", [(NEITHER, "shares-cpu-tables"), (BOTH, "recoverable"),
+                                               (MIGRATES, "recoverable"), (PINS, "pinned")])
 def test_every_draft_is_a_scenario(can, device_class):
     @settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(programs.drafts(programs.kinds_of(can), device_class))
@@ -144,7 +146,7 @@ def test_lab_dmirror(lab):
 HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protects", "fork-skips-dontfork",
               "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache"]
 PIN_RULES = ["pin-breaks-cow", "pin-checks-write", "fork-copies-pinned", "unpin-lets-go"]
-DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases"]
+DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases", "migrate-respects-pins"]
 
 
 def found_out(checker: Checker, rule: str) -> None:
