@@ -223,12 +223,14 @@ struct Perform {
 
   Result operator()(const op::Pin& pin) const {
     const Handles::Use device(context().handles, pin.via.opener, pin.via.device);
-    return errno_result(device ? device->pin(run.context.layout.address_of(pin.range), pin.range.count, pin.read) : EBADF);
+    const std::uintptr_t address = run.context.layout.address_of(pin.range);
+    return errno_result(device ? device->pin(address, pin.range.count, pin.read) : EBADF);
   }
 
   Result operator()(const op::Unpin& unpin) const {
     const Handles::Use device(context().handles, unpin.via.opener, unpin.via.device);
-    return errno_result(device ? device->unpin(run.context.layout.address_of(unpin.range), unpin.range.count) : EBADF);
+    const std::uintptr_t address = run.context.layout.address_of(unpin.range);
+    return errno_result(device ? device->unpin(address, unpin.range.count) : EBADF);
   }
 };
 

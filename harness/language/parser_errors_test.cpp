@@ -272,10 +272,11 @@ TEST(ParserErrors, Limits) {
   EXPECT_EQ(error_of(below_process + "  b: 99 pages none\n  c: 99 pages none\n  e: 99 pages none\n" +
                      repeated(6, "  munmap b[", "0]\n") + repeated(6, "  munmap c[", "0]\n") + repeated(6, "  munmap e[", "0]\n")),
             "7:3+1 too many pages and ranges that statements tell apart in all regions together: the limit is 32");
-  for (const std::string request : {"snapshot b via d", "migrate b to d", "migrate b to system via d"}) {
+  for (const std::string request : {"snapshot b via d", "migrate b to d", "migrate b to system via d", "pin b via d",
+                                    "pin read b via d", "unpin b via d"}) {
     EXPECT_EQ(error_of(below_process + "  b: 17 pages none\n  " + request + "\n"),
-              request[0] == 's' ? "6:12+1 a request to a device names at most 16 pages, this one 17"
-                                : "6:11+1 a request to a device names at most 16 pages, this one 17");
+              "6:" + std::to_string(request.find(" b ") + 4) +
+                  "+1 a request to a device names at most 16 pages, this one 17");
   }
   EXPECT_EQ(error_of(std::string(limits::text_bytes + 1, '\n')),
             "0:0+1 too large for a scenario: the limit is 65536 bytes");

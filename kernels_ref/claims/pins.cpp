@@ -79,7 +79,8 @@ std::vector<MailClaim> pin_claims() {
        written_after_it_was_cleaned, {Variant::writeback_leaves_held_pages}},
       {"2.3", "Pinned pages cannot be migrated, and truncation leaves the device on an orphaned page.", holds,
        "migration gives up on a page with other references; truncation unmaps and forgets it, whoever holds it",
-       neither_moved_nor_let_go, {Variant::migration_ignores_pins}},
+       neither_moved_nor_let_go, {Variant::migration_ignores_pins},
+       "stress/scenarios/pin/migration.scn", "migrate-respects-pins"},
   };
 }
 
