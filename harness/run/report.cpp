@@ -307,6 +307,23 @@ Diagnostic refutation(const Scenario& scenario, const Claim& claim, const Allowe
   return diagnostic;
 }
 
+namespace {
+
+// Words in lines of at most 110 columns.
+std::string wrapped(const std::vector<std::string>& words, const std::string& indent) {
+  std::string text, line = indent;
+  for (const std::string& word : words) {
+    if (line.size() > indent.size() && line.size() + word.size() > 110) {
+      text += line + "\n";
+      line = indent;
+    }
+    line += (line.size() > indent.size() ? " " : "") + word;
+  }
+  return text + line + "\n";
+}
+
+}  // namespace
+
 std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios) {
   std::size_t width = 0;
   for (const TargetRow& row : rows) width = std::max(width, row.word.size());
@@ -324,7 +341,12 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     text += can.migrate ? "; migrates\n" : "\n";
     if (scenarios == 0) continue;
     text += indent + "runs " + std::to_string(row.runs) + " of " + plural(scenarios, "scenario") + "\n";
-    for (const auto& [name, why] : row.does_not_run) text += indent + "  not " + name + ": " + why + "\n";
+    std::map<std::string, std::vector<std::string>> names;  // by why
+    for (const auto& [name, why] : row.does_not_run) names[why].push_back(name);
+    for (const auto& [why, all] : names) {
+      text += indent + "  not " + std::to_string(all.size()) + ": " + why + "\n";
+      text += wrapped(all, indent + "    ");
+    }
   }
   return text;
 }
