@@ -28,6 +28,8 @@ struct Shape {
   // The next span of the same region, or -1: regions do not touch.
   Slot after(Slot s) const { return s + 1 < slots() && region(s + 1) == region(s) ? s + 1 : -1; }
   Slot before(Slot s) const { return s > 0 && region(s - 1) == region(s) ? s - 1 : -1; }
+  // vm_pgoff of anonymous memory that is first mapped there.
+  std::uint8_t pgoff(Slot s) const { return static_cast<std::uint8_t>(s + region(s)); }
 
  private:
   int region(Slot s) const { return spans.first(s).region; }

@@ -82,7 +82,7 @@ void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection
       vma.object_page = static_cast<std::uint8_t>(s - from);
       ++w.object[object].mappings;
     } else {
-      vma.pgoff = static_cast<std::uint8_t>(s + cpu.shape->spans.first(s).region);  // regions do not touch
+      vma.pgoff = cpu.shape->pgoff(s);
     }
   }
   split(cpu, mm, from, to);
@@ -217,7 +217,7 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   for (int i = 0; i < pages; ++i) {  // copy_vma
     VmaPage& moved = w.mm[mm].vma[target + i];
     moved = w.mm[mm].vma[from + i];
-    if (moved.backing == Backing::anon_private && !moved.anon_vma) moved.pgoff = static_cast<std::uint8_t>(target + i);
+    if (moved.backing == Backing::anon_private && !moved.anon_vma) moved.pgoff = cpu.shape->pgoff(target + i);
     if (moved.object != none) ++w.object[moved.object].mappings;
     moved.locked = 0;
   }

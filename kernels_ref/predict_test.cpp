@@ -150,6 +150,16 @@ TEST(Rules, NamesAreDistinctAndFound) {
   EXPECT_FALSE(ref::rule_named("no-such-rule"));
 }
 
+// mremap of a page that no anon_vma knows takes the place's vm_pgoff, and so can become part of the VMA there:
+// fork() then copies its zero page, too.
+TEST(Predict, AMovedZeroPageJoinsTheVmaBesideIt) {
+  const Allowed allowed = predict(parse("scenario t\nprocess P\n  a: 2 pages anon rw\n  b: 2 pages anon rw = 1\n"
+                                        "  load a[0]\n  mremap a[0] -> b[0]\n  fork C\nprocess C\n"
+                                        "observe same(P:b[0], C:b[0])\n", "test"));
+  ASSERT_EQ(allowed.outcomes.size(), 1u);
+  EXPECT_EQ(allowed.outcomes[0].back(), "same");
+}
+
 // ---- spans: pages that nothing tells apart are predicted as one ----
 
 // Every page a span of its own, by observing all of them; the outcomes of what the program itself shows.

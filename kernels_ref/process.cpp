@@ -96,7 +96,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
                .write = vma.write,
                .head = vma.head,
                .account = VmaPage::Account::yes,
-               .pgoff = static_cast<std::uint8_t>(p)};
+               .pgoff = cpu.shape->pgoff(p)};
       }
     }
     if (needs_copy) {
