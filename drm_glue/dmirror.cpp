@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "drm_glue/pagemap.h"
+#include "drm_glue/swap.h"
 
 namespace faultline {
 namespace {
@@ -117,6 +118,7 @@ Capabilities DmirrorTarget::capabilities() const {
   if (!can_pin_) can_pin_ = pins_.unavailable().empty();
   can.pin = *can_pin_;
   can.inherited = true;
+  can.swap = has_swap(kernel_);
   return can;
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "drm_glue/pagemap.h"
+#include "drm_glue/swap.h"
 
 namespace faultline {
 namespace {
@@ -56,6 +57,7 @@ Capabilities HostTarget::capabilities() const {
   can.sight.identity = frames_unavailable(kernel_).empty();
   // The thread reads through its own page tables, so it cannot stand for a device of another mm.
   can.inherited = false;
+  can.swap = has_swap(kernel_);
   return can;
 }
 

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "drm_glue/pagemap.h"
+#include "drm_glue/swap.h"
 #include "harness/executor/test_support.h"
 
 namespace faultline {
@@ -20,6 +21,15 @@ Seen run_on_host(const std::string& text, std::uint64_t iterations) {
   plan.iterations = iterations;
   plan.deadline_ms = 30'000;
   return run_text(text, target, plan, &frames);
+}
+
+TEST(Swap, IsWhatProcSwapsListsBelowItsHeading) {
+  EXPECT_FALSE(lists_swap(""));
+  EXPECT_FALSE(lists_swap("Filename\tType\tSize\tUsed\tPriority\n"));
+  EXPECT_TRUE(lists_swap("Filename\tType\tSize\tUsed\tPriority\n/dev/vda2 partition 1 0 -2\n"));
+  FaultyKernel kernel(real_kernel());
+  kernel.fail(FaultyKernel::Call::open, ENOENT);
+  EXPECT_FALSE(has_swap(kernel));
 }
 
 class Identity : public testing::Test {

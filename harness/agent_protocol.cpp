@@ -70,7 +70,8 @@ json to_json(const Capabilities& can) {
           {"migrate", can.migrate},
           {"snapshot", can.snapshot},
           {"pin", can.pin},
-          {"inherited", can.inherited}};
+          {"inherited", can.inherited},
+          {"swap", can.swap}};
 }
 
 Capabilities parse_capabilities(const json& object) {
@@ -81,6 +82,7 @@ Capabilities parse_capabilities(const json& object) {
   can.snapshot = get<bool>(object, "snapshot");
   can.pin = get<bool>(object, "pin");
   can.inherited = get<bool>(object, "inherited");
+  can.swap = get<bool>(object, "swap");
   return can;
 }
 

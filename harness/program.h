@@ -120,7 +120,10 @@ struct Munmap { PageRange range; friend bool operator==(const Munmap&, const Mun
 struct Mprotect { PageRange range; Protection protection; friend bool operator==(const Mprotect&, const Mprotect&) = default; };
 // mremap(MREMAP_MAYMOVE | MREMAP_FIXED), same length: moves `range` so that it starts at `to`.
 struct Mremap { PageRange range; Cell to; friend bool operator==(const Mremap&, const Mremap&) = default; };
-enum class Advice { dontneed, dontfork, hugepage };
+enum class Advice {
+  dontneed, dontfork, hugepage, populate_read, populate_write, wipeonfork, keeponfork, free, pageout
+};
+inline constexpr int advice_count = static_cast<int>(Advice::pageout) + 1;
 struct Madvise { PageRange range; Advice advice = Advice::dontneed; friend bool operator==(const Madvise&, const Madvise&) = default; };
 struct Fork { int process = 0; friend bool operator==(const Fork&, const Fork&) = default; };
 struct Exit { friend bool operator==(const Exit&, const Exit&) = default; };  // _exit(0) of the whole process

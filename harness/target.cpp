@@ -38,6 +38,9 @@ struct RequestOf {
 std::string cannot_run(const Program& program, const Capabilities& capabilities) {
   for (const Thread& thread : program.threads) {
     for (const Statement& statement : thread.statements) {
+      const auto* advise = std::get_if<op::Madvise>(&statement.operation);
+      if (advise && advise->advice == op::Advice::pageout && capabilities.swap)
+        return "pageout where there is swap: swapoff -a, or the virtual lab";
       const Request request = std::visit(RequestOf{}, statement.operation);
       if (request.migrate && !capabilities.migrate) return "no migration between device and system memory";
       if (request.snapshot && !capabilities.snapshot) return "no snapshots of page tables";

@@ -38,6 +38,10 @@ TEST(Target, SaysWhatItCannotDo) {
   EXPECT_EQ(cannot_run(program("store a[0] 1 via P.d"), some), "a child cannot use the device that its parent opened");
   EXPECT_EQ(cannot_run(program("store a[0] 1 via d"), some), "");
   EXPECT_EQ(cannot_run(program("pin a via P.d"), everything), "a child cannot use the device that its parent opened");
+  some = everything;
+  some.swap = true;
+  EXPECT_EQ(cannot_run(program("madvise a pageout"), some), "pageout where there is swap: swapoff -a, or the virtual lab");
+  EXPECT_EQ(cannot_run(program("madvise a free"), some), "");
 }
 
 TEST(Target, AnotherClassIsNoReason) {

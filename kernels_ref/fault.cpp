@@ -7,6 +7,12 @@ namespace faultline::ref {
 Result ok() { return {.kind = Result::Kind::ok}; }
 Result failed(int error) { return {.kind = Result::Kind::error, .number = static_cast<std::uint8_t>(error)}; }
 
+bool serves(const Pte& pte, bool write) {
+  if (pte.protnone) return false;
+  if (write) return pte.kind == Pte::Kind::page && pte.writable;
+  return pte.kind == Pte::Kind::page || pte.kind == Pte::Kind::zero;
+}
+
 namespace {
 
 Result signalled(int signal) { return {.kind = Result::Kind::signal, .number = static_cast<std::uint8_t>(signal)}; }
@@ -75,7 +81,7 @@ Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot) {
     if (w.mm[mm].pte[slot] != old) co_return;
     if (!copy && sole()) {
       w.frame[old.frame].exclusive = 1;
-      w.mm[mm].pte[slot].writable = 1;
+      w.mm[mm].pte[slot] = page_pte(old.frame, true);
       co_return;
     }
   } else if (!cpu.on(Rule::cow_keeps_shared_page)) {
@@ -114,7 +120,7 @@ Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mma
     case Pte::Kind::page:
       if (!write || pte.writable) break;
       if (!is_private || w.frame[pte.frame].exclusive) {
-        pte.writable = 1;
+        pte = page_pte(pte.frame, true);
       } else {
         prepare_anon_vma(cpu, mm, slot);
         co_await write_protected_page(cpu, mm, slot);
@@ -220,12 +226,6 @@ Task<int> user_fault(Cpu cpu, Slot slot, bool write) {
   co_return 0;
 }
 
-bool serves(const Pte& pte, bool write) {
-  if (pte.protnone) return false;
-  if (write) return pte.kind == Pte::Kind::page && pte.writable;
-  return pte.kind == Pte::Kind::page || pte.kind == Pte::Kind::zero;
-}
-
 // Finds a translation for the access, faulting until there is one. kind none: the thread gets `signal`.
 // The access itself belongs to the step in which this returns.
 struct Translation {
@@ -242,11 +242,14 @@ Task<Translation> translate(Cpu cpu, Slot slot, bool write) {
       for (const Stale& old : cpu.world().mm[mm].stale[slot]) ways += serves(old.pte, write);
       return ways;
     });
-    const Mm& m = cpu.world().mm[mm];
+    Mm& m = cpu.world().mm[mm];
     for (const Stale& old : m.stale[slot])
       if (serves(old.pte, write) && way-- == 1) co_return Translation{old.pte};
-    const Pte& pte = m.pte[slot];
-    if (serves(pte, write)) co_return Translation{pte};
+    Pte& pte = m.pte[slot];
+    if (serves(pte, write)) {
+      if (write && cpu.on(Rule::store_dirties_pte)) pte.lazyfree = 0;
+      co_return Translation{pte};
+    }
     if (write && pte.kind == Pte::Kind::zero && !cpu.on(Rule::zero_page_is_copied)) co_return Translation{pte};
     const int signal = co_await user_fault(cpu, slot, write);
     if (signal) co_return Translation{{}, signal};

@@ -29,6 +29,9 @@ void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own);
 bool mapped_elsewhere(const World& world, FrameId page);
 void remove_migration_entries(Cpu cpu, FrameId page, FrameId to);
 
+// Whether an access finds what it needs in the entry.
+bool serves(const Pte& pte, bool write);
+
 Result ok();
 Result failed(int error);
 

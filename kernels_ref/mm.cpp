@@ -40,6 +40,7 @@ void set_pte(World& world, MmId mm, Slot slot, Pte pte) {
 
 void leave_stale(Cpu cpu, MmId mm, Slot slot, Pte old) {
   if ((old.kind != Pte::Kind::page && old.kind != Pte::Kind::zero) || old.protnone) return;
+  if (old.lazyfree) old.writable = old.lazyfree = 0;  // not dirty: a store walks the page table first
   auto& stale = cpu.world().mm[mm].stale[slot];
   for (Stale& s : stale) {
     if (s.pte == old) return;
@@ -86,7 +87,7 @@ enum class Joint { never, perhaps, surely };
 // can_vma_merge_before/after for the pages on both sides of a boundary.
 Joint joint(const VmaPage& a, const VmaPage& b) {
   if (!a.mapped() || a.backing != b.backing || a.read != b.read || a.write != b.write || a.dontfork != b.dontfork ||
-      a.hugepage != b.hugepage)
+      a.wipeonfork != b.wipeonfork || a.hugepage != b.hugepage)
     return Joint::never;
   if (a.backing == Backing::anon_shared)
     return a.object == b.object && a.object_page + 1 == b.object_page ? Joint::surely : Joint::never;
@@ -186,7 +187,7 @@ void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   const Slot first = vma_start(cpu, mm, slot), last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
   const auto reusable = [](const VmaPage& other, const VmaPage& a, const VmaPage& b) {  // anon_vma_compatible
     return other.anon_vma && !other.inherited && a.backing == b.backing && a.dontfork == b.dontfork &&
-           a.hugepage == b.hugepage && a.account == b.account && a.pgoff + 1 == b.pgoff;
+           a.wipeonfork == b.wipeonfork && a.hugepage == b.hugepage && a.account == b.account && a.pgoff + 1 == b.pgoff;
   };
   const Slot left = cpu.shape->before(first), right = cpu.shape->after(last);
   std::uint8_t identity = 0;

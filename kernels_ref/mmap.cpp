@@ -4,10 +4,6 @@
 
 namespace faultline::ref {
 
-namespace {
-
-// unmap_vmas, under whatever lock the caller holds: notifier start, entries one by one, notifier end.
-// Frames stay in the gather until the caller has flushed.
 Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Event event, Gather* gather) {
   const Rule notifies = event == Event::clear ? Rule::dontneed_notifies : Rule::munmap_notifies;
   if (cpu.on(notifies)) co_await invalidate_start(cpu, mm, from, to, event);
@@ -20,7 +16,6 @@ Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Event event, Gather
   if (cpu.on(notifies)) co_await invalidate_end(cpu, mm);
 }
 
-// tlb_finish_mmu. Needs no step where nothing was zapped.
 Task<void> finish(Cpu cpu, MmId mm, Slot from, Slot to, const Gather* gather, Rule flushes) {
   bool stale = gather->any();
   for (Slot s = from; s <= to; ++s)
@@ -36,7 +31,11 @@ Task<void> write_lock(Cpu cpu, MmId mm) {
   cpu.world().mm[mm].writer = 1;
 }
 
-// vma_start_write; no step of its own where nobody faults there.
+Task<void> read_lock(Cpu cpu, MmId mm) {
+  co_await cpu.until("mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+  ++cpu.world().mm[mm].readers;
+}
+
 Task<void> write_lock_vmas(Cpu cpu, MmId mm, Slot from, Slot to) {
   if (!can_start_write(cpu.world(), mm, from, to))
     co_await cpu.until("vma_start_write",
@@ -48,6 +47,8 @@ Task<void> merge_vma(Cpu cpu, MmId mm, Slot from, Slot to) {
   const int ways = merge_ways(cpu, mm, from, to);
   merge(cpu, mm, from, to, ways > 1 ? co_await cpu.choose("vma_merge", ways) : 0);
 }
+
+namespace {
 
 bool any_mapped(const Mm& mm, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s)
@@ -158,12 +159,8 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
   const bool exclusive = cpu.on(Rule::mprotect_blocks_faults);
-  if (exclusive) {
-    co_await write_lock(cpu, mm);
-  } else {
-    co_await cpu.until("mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
-    ++w.mm[mm].readers;
-  }
+  if (exclusive) co_await write_lock(cpu, mm);
+  else co_await read_lock(cpu, mm);
   Result result = ok();
   bool changed = false;
   for (Slot s = from; s <= to;) {
@@ -281,65 +278,6 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
   }
   write_unlock(w, mm);
   co_return ok();
-}
-
-namespace {
-
-// madvise_walk_vmas: the next VMA at or after `s`. A hole is stepped over, and the call fails in the end.
-Slot next_vma(const Mm& mm, Slot s, Slot to, Result* result) {
-  for (; s <= to && !mm.vma[s].mapped(); ++s) *result = failed(ENOMEM);
-  return s;
-}
-
-Task<Result> madvise_dontneed(Cpu cpu, Slot from, Slot to) {
-  const MmId mm = cpu.process();
-  World& w = cpu.world();
-  co_await cpu.until("mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
-  ++w.mm[mm].readers;
-  Result result = ok();
-  for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
-    const Slot last = vma_end(cpu, mm, s, to);
-    Gather gather;
-    if (cpu.on(Rule::dontneed_zaps)) {
-      co_await unmap_pages(cpu, mm, s, last, Event::clear, &gather);
-      co_await finish(cpu, mm, s, last, &gather, Rule::dontneed_flushes);
-    }
-    s = next_vma(w.mm[mm], last + 1, to, &result);
-  }
-  read_unlock(w, mm);
-  co_return result;
-}
-
-// madvise_update_vma: changes a flag of the VMAs, nothing of the pages.
-Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, op::Advice advice) {
-  const MmId mm = cpu.process();
-  World& w = cpu.world();
-  co_await write_lock(cpu, mm);
-  Result result = ok();
-  const auto flag = advice == op::Advice::dontfork ? &VmaPage::dontfork : &VmaPage::hugepage;
-  for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
-    const Slot last = vma_end(cpu, mm, s, to);
-    if (!(w.mm[mm].vma[s].*flag)) {
-      split(cpu, mm, s, last);
-      co_await write_lock_vmas(cpu, mm, s, last);
-      for (Slot p = s; p <= last; ++p) w.mm[mm].vma[p].*flag = 1;
-      co_await merge_vma(cpu, mm, s, last);
-    }
-    s = next_vma(w.mm[mm], last + 1, to, &result);
-  }
-  write_unlock(w, mm);
-  co_return result;
-}
-
-}  // namespace
-
-Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice) {
-  switch (advice) {
-    case op::Advice::dontneed: co_return co_await madvise_dontneed(cpu, from, to);
-    case op::Advice::dontfork:
-    case op::Advice::hugepage: break;
-  }
-  co_return co_await madvise_flag(cpu, from, to, advice);
 }
 
 }  // namespace faultline::ref

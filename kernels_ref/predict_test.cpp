@@ -56,6 +56,25 @@ TEST(Predict, DontneedGivesZero) {
             Texts{"zero 5"});
 }
 
+// try_to_unmap_one discards a clean page; MADV_PAGEOUT has nothing to take without MADV_FREE.
+TEST(Predict, FreedPagesMayGoUntilTheyAreStoredTo) {
+  EXPECT_EQ(seen("madvise a free\n r0 = load a[0]\n r1 = load a[0]\n", {"P:r0", "P:r1"}),
+            (Texts{"5 5", "5 zero", "zero zero"}));
+  EXPECT_EQ(seen("madvise a free\n store a[0] 6\n r0 = load a[0]\n", {"P:r0"}), Texts{"6"});
+  EXPECT_EQ(seen("madvise a pageout\n r0 = load a[0]\n", {"P:r0"}), Texts{"5"});
+}
+
+// Each mapping of a page is given up by itself.
+TEST(Predict, FreedPagesStayWithTheChild) {
+  EXPECT_EQ(seen("fork C\n madvise a free\n r0 = load a[0]\nprocess C\nobserve C:a[0]\n", {"P:r0", "C:a[0]"}),
+            (Texts{"5 5", "zero 5"}));
+}
+
+// madvise_walk_vmas stepped over the hole, faultin_page_range stops at it.
+TEST(Predict, PopulateAtAHole) {
+  EXPECT_EQ(seen("mmap b[1] anon r\n r0 = madvise b populate-write\n", {"P:r0"}), (Texts{"EINVAL", "ENOMEM"}));
+}
+
 // A populated region without access has PROT_NONE entries.
 TEST(Predict, NoAccessToAPopulatedRegion) {
   const Allowed allowed = predict(parse("scenario t\nprocess P\n a: 1 page anon - = 5\n r0 = load a[0]\n"

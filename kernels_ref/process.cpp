@@ -76,12 +76,14 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
       s = last + 1;
       continue;
     }
-    const bool needs_copy = first.anon_vma;  // vma_needs_copy
+    const bool wiped = first.wipeonfork && cpu.on(Rule::fork_wipes);
+    const bool needs_copy = first.anon_vma && !wiped;  // vma_needs_copy
     for (Slot p = s; p <= last; ++p) {
       VmaPage& vma = w.mm[child].vma[p];
       vma = w.mm[parent].vma[p];
       vma.dontfork = vma.locked = vma.faulting = 0;
       // anon_vma_fork: one of the child's own for each VMA.
+      if (wiped) vma.anon_vma = vma.inherited = 0;
       if (vma.anon_vma) {
         vma.anon_vma = static_cast<std::uint8_t>(s + 1);
         vma.inherited = 1;

@@ -1,5 +1,6 @@
 #include "kernels_ref/program_subject.h"
 
+#include "kernels_ref/reclaim.h"
 #include "kernels_ref/thread.h"
 
 namespace faultline::ref {
@@ -34,12 +35,21 @@ constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broke
 
 }  // namespace
 
-int ProgramSubject::threads() const { return static_cast<int>(shape_.program->threads.size()); }
+ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape) {
+  for (const Thread& thread : shape.program->threads)
+    for (const Statement& statement : thread.statements) {
+      const auto* advise = std::get_if<op::Madvise>(&statement.operation);
+      reclaims_ = reclaims_ || (advise && advise->advice == op::Advice::free);
+    }
+}
+
+int ProgramSubject::threads() const { return program_threads() + reclaims_; }
 
 void ProgramSubject::start(void* world) const { ref::start(shape_, *new (world) World); }
 
 Task<void> ProgramSubject::thread(void* world, Suspension* place, int thread) const {
-  return thread_main(Cpu{&shape_, static_cast<World*>(world), place, thread});
+  const Cpu cpu{&shape_, static_cast<World*>(world), place, thread};
+  return thread < program_threads() ? thread_main(cpu) : kswapd(cpu);
 }
 
 bool ProgramSubject::arrive(void* world) const {
@@ -51,7 +61,7 @@ bool ProgramSubject::arrive(void* world) const {
 }
 
 bool ProgramSubject::unfinished(const void* world, int thread) const {
-  return static_cast<const World*>(world)->thread[thread].life == ThreadState::Life::running;
+  return thread < program_threads() && static_cast<const World*>(world)->thread[thread].life == ThreadState::Life::running;
 }
 
 }  // namespace faultline::ref

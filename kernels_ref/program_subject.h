@@ -10,7 +10,7 @@ namespace faultline::ref {
 
 class ProgramSubject : public Subject {
  public:
-  explicit ProgramSubject(Shape shape) : shape_(std::move(shape)) {}
+  explicit ProgramSubject(const Shape& shape);
 
   int threads() const override;
   std::size_t shared_bytes() const override { return sizeof(World); }
@@ -25,7 +25,10 @@ class ProgramSubject : public Subject {
   std::uint32_t known_bugs() const { return known_bugs_; }
 
  private:
+  int program_threads() const { return static_cast<int>(shape_.program->threads.size()); }
+
   Shape shape_;
+  bool reclaims_ = false;  // kswapd runs beside the program
   mutable std::atomic<std::uint32_t> broken_ = 0;
   mutable std::atomic<std::uint32_t> known_bugs_ = 0;
 };

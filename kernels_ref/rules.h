@@ -21,12 +21,14 @@ enum class Rule {
   fault_checks_write,          // access_error: a store needs VM_WRITE
   fault_checks_access,         // access_error: a load needs an accessible VMA
   shared_fault_uses_cache,     // shmem_fault: every mapping sees the object's page
+  store_dirties_pte,           // a store sets the entry's dirty bit, which ends MADV_FREE for the page
   // kernel/fork.c, copy_page_range
   fork_write_protects,         // copy_present_pte: the parent's entry becomes read-only
   fork_protects_last_page,     // ... the last page of a VMA too
   fork_notifies,               // copy_page_range: PROTECTION_PAGE
   fork_flushes,                // dup_mmap: flush_tlb_mm of the parent
   fork_skips_dontfork,         // dup_mmap: VM_DONTCOPY
+  fork_wipes,                  // dup_mmap: VM_WIPEONFORK
   fork_blocks_faults,          // dup_mmap: mmap_write_lock, vma_start_write
   fork_keeps_shared,           // a shared mapping is shared with the child
   // mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/madvise.c
@@ -43,6 +45,11 @@ enum class Rule {
   dontneed_notifies,
   dontneed_zaps,
   dontneed_flushes,
+  free_notifies,               // madvise_free_single_vma: CLEAR
+  free_flushes,
+  populate_faults,             // madvise_populate: every page is faulted in
+  // mm/rmap.c, mm/vmscan.c
+  reclaim_notifies,            // try_to_unmap_one: CLEAR
   // mm/mmu_notifier.c
   callback_erases,             // the driver's invalidate() drops the device's entries
   callback_stamps,             // mmu_interval_set_seq

@@ -17,7 +17,7 @@ struct Node {
   std::uint32_t parent = 0;
   Choice choice;       // from the parent
   const char* label;   // of that choice
-  std::uint8_t moves = 0;  // bit per thread that can go on here
+  std::uint16_t moves = 0;  // bit per thread that can go on here
 };
 
 struct Edge {
@@ -70,7 +70,7 @@ class Breadth {
   }
 
   std::size_t size() const { return nodes_.size(); }
-  std::uint8_t moves(std::uint32_t node) const { return nodes_[node].moves; }
+  std::uint16_t moves(std::uint32_t node) const { return nodes_[node].moves; }
 
   std::vector<Edge> edges;
   bool complete = true;
@@ -90,8 +90,8 @@ class Breadth {
     if (!fresh) return std::nullopt;
     std::vector<Choice> choices;
     if (defined) machine_.choices(choices);
-    std::uint8_t moves = 0;
-    for (const Choice& c : choices) moves |= static_cast<std::uint8_t>(1 << c.thread);
+    std::uint16_t moves = 0;
+    for (const Choice& c : choices) moves |= static_cast<std::uint16_t>(1 << c.thread);
     nodes_.push_back({parent, choice, label, moves});
     const bool end = defined && choices.empty();
     if (visit({machine_.world(), end, end && machine_.someone_waits()})) return node;
@@ -218,11 +218,11 @@ LivelockFound find_livelock(const Subject& subject, std::uint64_t max_states) {
   const std::vector<std::uint32_t> component = components(breadth.size(), edges, first);
   // Of each component: who moves within it, and who can move in all of its states.
   const std::uint32_t count = component.empty() ? 0 : *std::max_element(component.begin(), component.end()) + 1;
-  std::vector<std::uint8_t> moved(count, 0), always(count, 0xff);
+  std::vector<std::uint16_t> moved(count, 0), always(count, 0xffff);
   std::vector<const Edge*> inside(count, nullptr);
   for (const Edge& e : edges) {
     if (component[e.from] != component[e.to]) continue;
-    moved[component[e.from]] |= static_cast<std::uint8_t>(1 << e.thread);
+    moved[component[e.from]] |= static_cast<std::uint16_t>(1 << e.thread);
     if (!inside[component[e.from]]) inside[component[e.from]] = &e;
   }
   for (std::uint32_t n = 0; n < breadth.size(); ++n) always[component[n]] &= breadth.moves(n);

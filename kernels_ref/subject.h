@@ -7,7 +7,7 @@
 
 namespace faultline::ref {
 
-inline constexpr int max_explored_threads = 8;
+inline constexpr int max_explored_threads = 9;  // a Program's, and one of the kernel's own
 
 // The World of a Subject is plain bytes without pointers, in which nothing has two encodings. Its first
 // shared_bytes() name no thread; behind them lies one record of record_bytes() for each thread. Threads of

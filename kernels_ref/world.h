@@ -54,6 +54,7 @@ struct Pte {
   std::uint8_t frame = none;
   std::uint8_t writable = 0;
   std::uint8_t protnone = 0;  // present, but not accessible (PROT_NONE)
+  std::uint8_t lazyfree = 0;  // MADV_FREE made it clean, and no CPU has stored through it since
   friend bool operator==(const Pte&, const Pte&) = default;
 };
 
@@ -68,7 +69,7 @@ struct VmaPage {
   enum class Account : std::uint8_t { no, yes, maybe };  // VM_ACCOUNT; maybe: depends on the kernel's version
   Backing backing = Backing::none;
   std::uint8_t read = 0, write = 0;
-  std::uint8_t dontfork = 0, hugepage = 0;
+  std::uint8_t dontfork = 0, wipeonfork = 0, hugepage = 0;
   std::uint8_t head = 0;
   Account account = Account::no;
   std::uint8_t pgoff = none;     // private: the slot it was first mapped at

@@ -58,6 +58,7 @@ std::string trace_text(const Program& program, const Explanation& explanation) {
   }
   std::vector<std::string> names;
   for (const Thread& thread : program.threads) names.push_back(thread.name);
+  names.push_back("kswapd");
   std::string text = ref::schedule_text(schedule, names);
   return text + "Outcome: " + describe(schema(program), program, explanation.outcome, true) + "\n";
 }

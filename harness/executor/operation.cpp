@@ -37,6 +37,21 @@ int prot_of(Protection protection) {
   return (protection.read ? PROT_READ : 0) | (protection.write ? PROT_WRITE : 0);
 }
 
+int number_of(op::Advice advice) {
+  switch (advice) {
+    case op::Advice::dontneed: return MADV_DONTNEED;
+    case op::Advice::dontfork: return MADV_DONTFORK;
+    case op::Advice::hugepage: return MADV_HUGEPAGE;
+    case op::Advice::populate_read: return MADV_POPULATE_READ;
+    case op::Advice::populate_write: return MADV_POPULATE_WRITE;
+    case op::Advice::wipeonfork: return MADV_WIPEONFORK;
+    case op::Advice::keeponfork: return MADV_KEEPONFORK;
+    case op::Advice::free: return MADV_FREE;
+    case op::Advice::pageout: return MADV_PAGEOUT;
+  }
+  return -1;
+}
+
 void spin_until(std::int64_t when, bool oversubscribed) {
   while (now_ns() < when) {
     if (oversubscribed) sched_yield();
@@ -109,10 +124,8 @@ struct Perform {
   }
 
   Result operator()(const op::Madvise& advise) const {
-    const int advice = advise.advice == op::Advice::dontneed   ? MADV_DONTNEED
-                       : advise.advice == op::Advice::dontfork ? MADV_DONTFORK
-                                                               : MADV_HUGEPAGE;
-    return call_result(madvise(pointer(run.context.layout.address_of(advise.range)), bytes_of(advise.range), advice) == 0);
+    return call_result(madvise(pointer(run.context.layout.address_of(advise.range)), bytes_of(advise.range),
+                               number_of(advise.advice)) == 0);
   }
 
   Result operator()(const op::Fork& fork_op) const {

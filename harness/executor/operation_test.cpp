@@ -81,6 +81,45 @@ thread P.t
   EXPECT_EQ(seen.only("P.t:e3"), "ok");
 }
 
+TEST(Operations, Advice) {
+  const Seen seen = run_text(R"(scenario s
+process P
+  a: 2 pages anon rw = 7
+  k: 1 page anon r
+  n: 1 page none
+  s: 1 page shared rw = 3
+thread P.t
+  w = madvise a[1] wipeonfork
+  w1 = madvise s wipeonfork
+  p0 = madvise a populate-read
+  p1 = madvise k populate-write
+  p2 = madvise n populate-read
+  p3 = madvise s populate-write
+  f0 = madvise a[0] free
+  f1 = madvise s free
+  store a[0] 8
+  o = madvise a pageout
+  r0 = load a[0]
+  fork C
+  k = madvise a[1] keeponfork
+  fork D
+process C
+  r0 = load a[0]
+  r1 = load a[1]
+process D
+  r1 = load a[1]
+)",
+                             some);
+  expect_clean(seen, some);
+  for (const char* key : {"w", "p0", "p3", "f0", "o", "k"}) EXPECT_EQ(seen.only(std::string("P.t:") + key), "ok") << key;
+  for (const char* key : {"w1", "p1", "f1"}) EXPECT_EQ(seen.only(std::string("P.t:") + key), "EINVAL") << key;
+  EXPECT_EQ(seen.only("P.t:p2"), "ENOMEM");
+  EXPECT_EQ(seen.only("P.t:r0"), "8");
+  EXPECT_EQ(seen.only("C:r0"), "8");
+  EXPECT_EQ(seen.only("C:r1"), "zero");
+  EXPECT_EQ(seen.only("D:r1"), "7");
+}
+
 TEST(Operations, ForkSeparatesPrivateAndSharesSharedMemory) {
   const Seen seen = run_text(R"(scenario s
 process P

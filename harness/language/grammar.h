@@ -101,7 +101,7 @@ struct mapped_backing : word {
 };
 struct advice : word {
   static constexpr auto& table = words::advices;
-  static constexpr auto expected = "an advice (dontneed, dontfork or hugepage)";
+  static constexpr auto expected = "an advice (dontneed, free, populate-read, ...)";
   static constexpr auto unknown = "advice";
 };
 struct protection : sor<word, one<'-'>> {

@@ -123,7 +123,7 @@ class Generator {
       case 4: return op::Munmap{range(thread)};
       case 5: return op::Mprotect{range(thread), protection()};
       case 6: return mremap(thread);
-      case 7: return op::Madvise{range(thread), static_cast<op::Advice>(below(3))};
+      case 7: return op::Madvise{range(thread), static_cast<op::Advice>(below(op::advice_count))};
       case 8: return op::Kill{below(processes())};
       case 9: return wait(thread);
       case 10: return barrier();

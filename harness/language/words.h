@@ -31,10 +31,16 @@ inline constexpr Table<Backing, 3> backings{{
 // What mmap maps.
 inline constexpr Table<Backing, 2> mapped_backings{{backings[0], backings[1]}};
 
-inline constexpr Table<op::Advice, 3> advices{{
+inline constexpr Table<op::Advice, op::advice_count> advices{{
     {"dontneed", op::Advice::dontneed},
     {"dontfork", op::Advice::dontfork},
     {"hugepage", op::Advice::hugepage},
+    {"populate-read", op::Advice::populate_read},
+    {"populate-write", op::Advice::populate_write},
+    {"wipeonfork", op::Advice::wipeonfork},
+    {"keeponfork", op::Advice::keeponfork},
+    {"free", op::Advice::free},
+    {"pageout", op::Advice::pageout},
 }};
 
 // What stands behind 'pin'; nothing: for writing.

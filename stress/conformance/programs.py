@@ -58,12 +58,16 @@ class Draft:
 
 # What `kind` can be: those of every target, those of every device, and those that only some device has.
 PLAIN_KINDS = ("load", "store", "mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed",
-               "dontfork", "hugepage", "fork", "exit", "kill")
+               "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
+               "fork", "exit", "kill")
 ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
 MIGRATION_KINDS = ("to device", "to system", "snapshot")
 PIN_KINDS = ("pin", "pin read", "unpin")
 DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DEVICE_KINDS
+ADVICES = ("dontneed", "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free",
+           "pageout")
+MOST_FREED = 2  # pages: whether and when the kernel takes each of them is open
 
 
 def kinds_of(capabilities: dict) -> tuple[str, ...]:
@@ -108,6 +112,7 @@ class _Writer:
         self.holder = self.root
         self.done: list[tuple[str, str, str]] = []
         self.touched: dict[tuple[int, int], None] = {}
+        self.freed = 0
         self.uses_device = any(s.kind in DEVICE_KINDS for s in draft.statements)
         # Without an `open` of its own, P has the device open before its threads start.
         self.root.opened = not any(s.kind == "open" and self._is_root(s) for s in draft.statements)
@@ -193,8 +198,13 @@ class _Writer:
             child.alive = False
             self.holder = child.parent
             return
-        self._give(process)
         pages = self._range(statement.region, statement.first, statement.count)
+        if kind == "free":
+            pages = (*pages[:2], min(pages[2], MOST_FREED - self.freed))
+            if pages[2] == 0:
+                return
+            self.freed += pages[2]
+        self._give(process)
         if kind == "load":
             line = f"load {self._cell(statement)}"
         elif kind == "store":
@@ -215,7 +225,7 @@ class _Writer:
             source = self._text(region, first, min(count, room))
             self._text(to_region, to_first, min(count, room))
             line = f"mremap {source} -> {REGION_NAMES[to_region]}[{to_first}]"
-        elif kind in ("dontneed", "dontfork", "hugepage"):
+        elif kind in ADVICES:
             line = f"madvise {self._text(*pages)} {kind}"
         elif kind == "to device":
             line = f"migrate {self._text(*pages)} to d via {self._via(process, statement)}"
@@ -300,8 +310,8 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
     if kind in ("fork", "exit", "kill", "open", "close"):
         return st.builds(Statement, kind=st.just(kind), who=_who)
     fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
-    if kind in ("mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed", "dontfork", "hugepage",
-                "to device", "to system", "snapshot", "pin", "pin read", "unpin"):
+    if kind in (*ADVICES, "mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "to device", "to system",
+                "snapshot", "pin", "pin read", "unpin"):
         fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
     if kind in ("mmap anon", "mmap shared", "mprotect"):
         fields["protection"] = _protections
@@ -314,7 +324,8 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 
 # How often each kind is drawn. Accesses show what the others did.
 _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
-            "dontneed": 2, "dontfork": 1, "hugepage": 1, "fork": 4, "exit": 1, "kill": 1}
+            "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
+            "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1}
 _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "open": 1,
                    "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
 

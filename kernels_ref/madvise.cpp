@@ -1,0 +1,158 @@
+#include <cerrno>
+
+#include "kernels_ref/mmap.h"
+#include "kernels_ref/reclaim.h"
+
+namespace faultline::ref {
+
+namespace {
+
+// madvise_walk_vmas: the next VMA at or after `s`. A hole is stepped over, and the call fails in the end.
+Slot next_vma(const Mm& mm, Slot s, Slot to, Result* result) {
+  for (; s <= to && !mm.vma[s].mapped(); ++s) *result = failed(ENOMEM);
+  return s;
+}
+
+Task<Result> madvise_dontneed(Cpu cpu, Slot from, Slot to) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await read_lock(cpu, mm);
+  Result result = ok();
+  for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
+    const Slot last = vma_end(cpu, mm, s, to);
+    Gather gather;
+    if (cpu.on(Rule::dontneed_zaps)) {
+      co_await unmap_pages(cpu, mm, s, last, Event::clear, &gather);
+      co_await finish(cpu, mm, s, last, &gather, Rule::dontneed_flushes);
+    }
+    s = next_vma(w.mm[mm], last + 1, to, &result);
+  }
+  read_unlock(w, mm);
+  co_return result;
+}
+
+// madvise_vma_behavior: changes a flag of the VMAs, nothing of the pages.
+Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, std::uint8_t VmaPage::*flag, bool on) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await write_lock(cpu, mm);
+  Result result = ok();
+  for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
+    const Slot last = vma_end(cpu, mm, s, to);
+    // WIPEONFORK is for private anonymous memory; what stands before stays changed.
+    if (flag == &VmaPage::wipeonfork && on && w.mm[mm].vma[s].backing != Backing::anon_private) {
+      result = failed(EINVAL);
+      break;
+    }
+    if (w.mm[mm].vma[s].*flag != on) {
+      split(cpu, mm, s, last);
+      co_await write_lock_vmas(cpu, mm, s, last);
+      for (Slot p = s; p <= last; ++p) w.mm[mm].vma[p].*flag = on;
+      co_await merge_vma(cpu, mm, s, last);
+    }
+    s = next_vma(w.mm[mm], last + 1, to, &result);
+  }
+  write_unlock(w, mm);
+  co_return result;
+}
+
+// madvise_free_single_vma: the pages become clean, so that whoever reclaims them has nothing to write.
+Task<Result> madvise_free(Cpu cpu, Slot from, Slot to) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await read_lock(cpu, mm);
+  Result result = ok();
+  for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
+    if (w.mm[mm].vma[s].backing != Backing::anon_private) {
+      result = failed(EINVAL);
+      break;
+    }
+    const Slot last = vma_end(cpu, mm, s, to);
+    if (cpu.on(Rule::free_notifies)) co_await invalidate_start(cpu, mm, s, last, Event::clear);
+    for (Slot p = s; p <= last; ++p) {
+      if (w.mm[mm].pte[p].kind != Pte::Kind::page) continue;
+      co_await cpu.step("madvise_free_pte_range");
+      Pte& pte = w.mm[mm].pte[p];
+      if (pte.kind != Pte::Kind::page || pte.lazyfree) continue;
+      leave_stale(cpu, mm, p, pte);
+      pte.lazyfree = 1;
+    }
+    if (cpu.on(Rule::free_notifies)) co_await invalidate_end(cpu, mm);
+    const Gather nothing;
+    co_await finish(cpu, mm, s, last, &nothing, Rule::free_flushes);
+    s = next_vma(w.mm[mm], last + 1, to, &result);
+  }
+  read_unlock(w, mm);
+  co_return result;
+}
+
+// madvise_pageout: takes what it can from pages that are mapped only here, and never says whether it did.
+Task<Result> madvise_pageout(Cpu cpu, Slot from, Slot to) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await read_lock(cpu, mm);
+  Result result = ok();
+  Gather gather;
+  for (Slot s = from; s <= to; ++s) {
+    if (!w.mm[mm].vma[s].mapped()) result = failed(ENOMEM);
+    const auto takes = [&w, mm, s] { return reclaimable(w, mm, s) && !mapped_elsewhere(w, w.mm[mm].pte[s].frame); };
+    if (takes() && co_await cpu.until("madvise_pageout", [takes] { return 1 + takes(); }))
+      co_await try_to_unmap(cpu, mm, s, &gather);
+  }
+  if (gather.any()) {
+    co_await cpu.step("try_to_unmap_flush");
+    flush(w, mm, from, to);
+    free_gather(w, gather);
+  }
+  read_unlock(w, mm);
+  co_return result;
+}
+
+// madvise_populate: what faultin_page_range does for each page until the access would go through.
+Task<Result> madvise_populate(Cpu cpu, Slot from, Slot to, bool write) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await read_lock(cpu, mm);
+  Result result = ok();
+  // madvise_walk_vmas stepped over holes; since fa9fcd8bb6e4 (2024) the first one ends it.
+  bool walks = false;
+  for (Slot s = from; s <= to; ++s) {
+    const VmaPage& vma = w.mm[mm].vma[s];
+    if (!vma.mapped()) {
+      result = failed(ENOMEM);
+      walks = walks || (s < to && co_await cpu.choose("madvise_populate: hole", 2));
+      if (!walks) break;
+      continue;
+    }
+    if (write ? !vma.write : !vma.read) {  // check_vma_flags
+      result = failed(EINVAL);
+      break;
+    }
+    if (!cpu.on(Rule::populate_faults)) continue;
+    while (!serves(w.mm[mm].pte[s], write)) {
+      co_await handle_mm_fault(cpu, mm, s, write, true);
+      co_await cpu.step("faultin_page: again");
+    }
+  }
+  read_unlock(w, mm);
+  co_return result;
+}
+
+}  // namespace
+
+Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice) {
+  switch (advice) {
+    case op::Advice::dontneed: co_return co_await madvise_dontneed(cpu, from, to);
+    case op::Advice::dontfork: co_return co_await madvise_flag(cpu, from, to, &VmaPage::dontfork, true);
+    case op::Advice::hugepage: co_return co_await madvise_flag(cpu, from, to, &VmaPage::hugepage, true);
+    case op::Advice::populate_read: co_return co_await madvise_populate(cpu, from, to, false);
+    case op::Advice::populate_write: co_return co_await madvise_populate(cpu, from, to, true);
+    case op::Advice::wipeonfork: co_return co_await madvise_flag(cpu, from, to, &VmaPage::wipeonfork, true);
+    case op::Advice::keeponfork: co_return co_await madvise_flag(cpu, from, to, &VmaPage::wipeonfork, false);
+    case op::Advice::free: co_return co_await madvise_free(cpu, from, to);
+    case op::Advice::pageout: co_return co_await madvise_pageout(cpu, from, to);
+  }
+  co_return failed(EINVAL);
+}
+
+}  // namespace faultline::ref

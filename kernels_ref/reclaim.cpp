@@ -1,0 +1,66 @@
+#include "kernels_ref/reclaim.h"
+
+#include <utility>
+
+namespace faultline::ref {
+
+bool reclaimable(const World& world, MmId mm, Slot slot) {
+  const Pte& pte = world.mm[mm].pte[slot];
+  if (pte.kind != Pte::Kind::page || !pte.lazyfree) return false;
+  const Frame& frame = world.frame[pte.frame];
+  return !frame.locked && frame.refs == 0;
+}
+
+Task<void> try_to_unmap(Cpu cpu, MmId mm, Slot slot, Gather* gather) {
+  const bool notifies = cpu.on(Rule::reclaim_notifies);
+  if (notifies) co_await invalidate_start(cpu, mm, slot, slot, Event::clear);
+  co_await cpu.step("try_to_unmap_one");
+  if (reclaimable(cpu.world(), mm, slot)) zap(cpu, mm, slot, *gather);
+  if (notifies) co_await invalidate_end(cpu, mm);
+}
+
+namespace {
+
+// The `which`-th page that kswapd can take now, or their number.
+std::pair<MmId, Slot> nth_reclaimable(Cpu cpu, int which, int* count) {
+  const World& w = cpu.world();
+  *count = 0;
+  for (MmId mm = 0; mm < max_mms; ++mm) {
+    if (w.mirror[mm].files && w.mirror[mm].locked) continue;  // the callback would wait
+    for (Slot s = 0; s < cpu.shape->slots(); ++s)
+      if (reclaimable(w, mm, s) && (*count)++ == which) return {mm, s};
+  }
+  return {};
+}
+
+bool program_runs(const World& w) {
+  for (const ThreadState& t : w.thread)
+    if (t.life == ThreadState::Life::running) return true;
+  return false;
+}
+
+}  // namespace
+
+Task<void> kswapd(Cpu cpu) {
+  World& w = cpu.world();
+  while (true) {
+    const int which = co_await cpu.until("kswapd: try_to_unmap_one", [cpu] {
+      int count = 0;
+      nth_reclaimable(cpu, -1, &count);
+      // It need not take anything: when the program has ended, it may end too.
+      return count ? count + !program_runs(cpu.world()) : 0;
+    });
+    int count = 0;
+    const auto [mm, slot] = nth_reclaimable(cpu, which, &count);
+    if (which == count) co_return;
+    Gather gather;
+    if (cpu.on(Rule::reclaim_notifies)) invalidate_now(cpu, mm, slot);
+    zap(cpu, mm, slot, gather);
+    // The one CPU of a process with one thread forgets the old entry when it faults.
+    if (w.process[mm].threads > 1) co_await cpu.step("kswapd: try_to_unmap_flush");
+    flush(w, mm, slot, slot);
+    free_gather(w, gather);
+  }
+}
+
+}  // namespace faultline::ref

@@ -1,0 +1,22 @@
+// mm/vmscan.c, mm/rmap.c: pages that the kernel takes away, by itself or because it was asked to.
+//
+// Without swap that is what MADV_FREE has given up. A machine with swap may take more, where no value
+// shows it; what MADV_PAGEOUT does there is not modelled (harness/target.h: Capabilities::swap).
+#pragma once
+
+#include "kernels_ref/notifier.h"
+
+namespace faultline::ref {
+
+// Whether try_to_unmap_one takes the page from this mapping.
+bool reclaimable(const World& world, MmId mm, Slot slot);
+
+// try_to_unmap_one, for an entry of the calling process. Its frame stays in the gather until
+// try_to_unmap_flush.
+Task<void> try_to_unmap(Cpu cpu, MmId mm, Slot slot, Gather* gather);
+
+// The thread that may take any such page at any time, and need not. Runs beside a program that uses
+// MADV_FREE.
+Task<void> kswapd(Cpu cpu);
+
+}  // namespace faultline::ref
