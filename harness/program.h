@@ -19,13 +19,14 @@ namespace limits {
 inline constexpr int text_bytes = 64 * 1024;
 inline constexpr int regions = 8;
 inline constexpr int pages_per_region = 1 << 28;  // 1 TiB
-inline constexpr int populated_pages = 1 << 16;   // of a region with a value: 256 MiB
+inline constexpr int populated_pages = 1 << 16;   // of a region with a value, and of a file: 256 MiB
 inline constexpr int pages_per_request = 16;      // of one request to a device
 inline constexpr int spans = 32;                  // pages that something tells apart (spans.h), of all regions
 inline constexpr int spans_per_region = 16;
 inline constexpr int processes = 6;
 inline constexpr int threads = 8;  // of all processes together, main threads included
 inline constexpr int devices = 1;
+inline constexpr int files = 2;  // of all processes together
 inline constexpr int operations = 64;  // of all threads together
 inline constexpr int barriers = 8;
 inline constexpr int claims = 32;
@@ -44,8 +45,23 @@ struct Place {
   friend bool operator==(const Place&, const Place&) { return true; }
 };
 
-// What a mapping is backed by. (File-backed memory is the next kind to come.)
-enum class Backing { none, anon_private, anon_shared };
+// What a mapping is backed by.
+enum class Backing { none, anon_private, anon_shared, file_private, file_shared };
+
+// A file of one fork tree: its root makes it, open and in the page cache, before the threads start. Page p
+// of a region maps page p of the file.
+struct File {
+  enum class Kind {
+    disk,    // on a real file system where the machine has one, else as memory
+    memory,  // memfd_create
+  };
+  std::string name;
+  int owner = 0;  // index of the root process that declares it
+  Kind kind = Kind::disk;
+  int pages = 0;  // all zero
+  Place place;
+  friend bool operator==(const File&, const File&) = default;
+};
 
 struct Protection {
   bool read = false;
@@ -76,6 +92,7 @@ struct Region {
   int owner = 0;  // index of the root process that declares it
   int pages = 0;
   Backing backing = Backing::none;
+  int file = -1;  // of a file_private or file_shared one
   Protection protection;
   std::optional<int> initial;
   Place place;
@@ -115,16 +132,18 @@ namespace op {
 struct Load { Cell cell; Via via; friend bool operator==(const Load&, const Load&) = default; };
 struct Store { Cell cell; int value = 0; Via via; friend bool operator==(const Store&, const Store&) = default; };
 // mmap(MAP_FIXED): replaces what is mapped there. backing is never none.
-struct Mmap { PageRange range; Backing backing = Backing::anon_private; Protection protection; friend bool operator==(const Mmap&, const Mmap&) = default; };
+struct Mmap { PageRange range; Backing backing = Backing::anon_private; Protection protection; int file = -1; friend bool operator==(const Mmap&, const Mmap&) = default; };
 struct Munmap { PageRange range; friend bool operator==(const Munmap&, const Munmap&) = default; };
 struct Mprotect { PageRange range; Protection protection; friend bool operator==(const Mprotect&, const Mprotect&) = default; };
 // mremap(MREMAP_MAYMOVE | MREMAP_FIXED), same length: moves `range` so that it starts at `to`.
 struct Mremap { PageRange range; Cell to; friend bool operator==(const Mremap&, const Mremap&) = default; };
 enum class Advice {
-  dontneed, dontfork, hugepage, populate_read, populate_write, wipeonfork, keeponfork, free, pageout
+  dontneed, dontfork, hugepage, populate_read, populate_write, wipeonfork, keeponfork, free, pageout, remove
 };
-inline constexpr int advice_count = static_cast<int>(Advice::pageout) + 1;
+inline constexpr int advice_count = static_cast<int>(Advice::remove) + 1;
 struct Madvise { PageRange range; Advice advice = Advice::dontneed; friend bool operator==(const Madvise&, const Madvise&) = default; };
+struct Msync { PageRange range; friend bool operator==(const Msync&, const Msync&) = default; };  // MS_SYNC
+struct Truncate { int file = 0; int pages = 0; friend bool operator==(const Truncate&, const Truncate&) = default; };  // ftruncate
 struct Fork { int process = 0; friend bool operator==(const Fork&, const Fork&) = default; };
 struct Exit { friend bool operator==(const Exit&, const Exit&) = default; };  // _exit(0) of the whole process
 struct Kill { int process = 0; friend bool operator==(const Kill&, const Kill&) = default; };  // SIGKILL
@@ -143,8 +162,8 @@ struct Unpin { PageRange range; Via via; friend bool operator==(const Unpin&, co
 }  // namespace op
 
 using Operation = std::variant<op::Load, op::Store, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
-                               op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier, op::Delay, op::Open,
-                               op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin>;
+                               op::Msync, op::Truncate, op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier,
+                               op::Delay, op::Open, op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin>;
 
 struct Statement {
   std::string name;  // the register that the text gives it ("r0"), or empty
@@ -203,6 +222,7 @@ struct Program {
   std::string name;
   std::string doc;
   std::vector<Device> devices;
+  std::vector<File> files;
   std::vector<Region> regions;
   std::vector<Process> processes;
   std::vector<Thread> threads;

@@ -8,8 +8,12 @@ namespace {
 
 class Cuts {
  public:
-  explicit Cuts(const Program& program) : program_(program), at_(program.regions.size()) {
+  explicit Cuts(const Program& program) : program_(program), at_(program.regions.size() + program.files.size()) {
     for (auto& cuts : at_) cuts.insert(0);
+    for (std::size_t file = 0; file < program.files.size(); ++file)
+      cut(of_file(static_cast<int>(file)), program.files[file].pages);
+    for (std::size_t region = 0; region < program.regions.size(); ++region)
+      maps(static_cast<int>(region), program.regions[region].file);
     for (const Thread& thread : program.threads)
       for (const Statement& statement : thread.statements)
         std::visit([this](const auto& operation) { add(operation); }, statement.operation);
@@ -22,8 +26,18 @@ class Cuts {
   }
 
   const std::set<int>& of(int region) const { return at_[region]; }
+  // A file is cut as if it were one more region, into which every page that maps it moves.
+  int of_file(int file) const { return static_cast<int>(program_.regions.size()) + file; }
 
  private:
+  void maps(int region, int file) {
+    if (file >= 0) moves_.push_back({{region, 0, program_.regions[region].pages}, {of_file(file), 0}});
+  }
+  void add(const op::Mmap& o) {
+    range(o.range);
+    maps(o.range.region, o.file);
+  }
+  void add(const op::Truncate& o) { cut(of_file(o.file), o.pages); }
   void add(const op::Load& o) { cell(o.cell); }
   void add(const op::Store& o) { cell(o.cell); }
   void add(const op::Mremap& o) {
@@ -45,7 +59,8 @@ class Cuts {
     cut(r.region, r.first + r.count);
   }
   bool cut(int region, int page) {
-    return page < program_.regions[region].pages && at_[region].insert(page).second;
+    const bool file = region >= of_file(0);
+    return (file || page < program_.regions[region].pages) && at_[region].insert(page).second;
   }
 
   // Once through all moves; whether that made a new cut. Overlapping moves could cut every page: it ends
@@ -82,6 +97,15 @@ Spans::Spans(const Program& program) {
     for (const int page : cuts.of(region)) first_.push_back({region, page});
   }
   begin_.push_back(count());
+  for (int file = 0; file < static_cast<int>(program.files.size()); ++file) {
+    const std::set<int>& pages = cuts.of(cuts.of_file(file));
+    file_.emplace_back(pages.begin(), pages.end());
+  }
+}
+
+int Spans::in_file(int file, int pages) const {
+  const std::vector<int>& begins = file_[file];
+  return static_cast<int>(std::lower_bound(begins.begin(), begins.end(), pages) - begins.begin());
 }
 
 int Spans::of(Cell cell) const {

@@ -57,5 +57,20 @@ TEST(Spans, OfGivesTheSpanThatAPageIsIn) {
   EXPECT_EQ(s.first(5), (Cell{1, 4}));
 }
 
+TEST(Spans, AFileAndWhatMapsItAreCutAlike) {
+  const Program p = parse("scenario s\nprocess P\n  file f: 20 pages\n  a: 30 pages shared f rw\n  b: 10 pages private f rw\n"
+                          "  c: 9 pages none\n  load a[2]\n  mmap c[4] private f r\n  truncate f 6\n", "test");
+  EXPECT_EQ(spans(p, 0), (Pages{0, 2, 3, 4, 5, 6, 20}));
+  EXPECT_EQ(spans(p, 1), (Pages{0, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(spans(p, 2), (Pages{0, 2, 3, 4, 5, 6}));
+  const Spans s(p);
+  EXPECT_EQ(s.in_file(0, 0), 0);
+  EXPECT_EQ(s.in_file(0, 6), 5);
+  EXPECT_EQ(s.in_file(0, 20), 6);
+  EXPECT_EQ(s.of_file(0, 2), 1);
+  EXPECT_EQ(s.of_file(0, 19), 5);
+  EXPECT_EQ(s.of_file(0, 25), 6);
+}
+
 }  // namespace
 }  // namespace faultline

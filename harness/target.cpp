@@ -21,6 +21,8 @@ struct RequestOf {
   Request operator()(const op::Mprotect&) const { return {}; }
   Request operator()(const op::Mremap&) const { return {}; }
   Request operator()(const op::Madvise&) const { return {}; }
+  Request operator()(const op::Msync&) const { return {}; }
+  Request operator()(const op::Truncate&) const { return {}; }
   Request operator()(const op::Fork&) const { return {}; }
   Request operator()(const op::Exit&) const { return {}; }
   Request operator()(const op::Kill&) const { return {}; }

@@ -21,6 +21,8 @@ struct Shape {
   bool accounts = true;  // VM_ACCOUNT is set where the kernel sets it: no mapping is MAP_NORESERVE
   std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
   std::array<bool, max_mms> mortal{};       // some statement ends the process (exit, kill)
+  bool cuts_files = false;  // some statement takes pages from an object (truncate, madvise remove)
+  std::array<bool, max_objects> tracks_dirty{};  // files that may have a disk, where a device sees permissions
   std::array<bool, max_mms> opens_first{};  // its device is opened before its threads start
   bool closes = false;                      // some statement closes a device
 

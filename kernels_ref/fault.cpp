@@ -2,6 +2,8 @@
 
 #include <csignal>
 
+#include "kernels_ref/file.h"
+
 namespace faultline::ref {
 
 Result ok() { return {.kind = Result::Kind::ok}; }
@@ -16,33 +18,6 @@ bool serves(const Pte& pte, bool write) {
 namespace {
 
 Result signalled(int signal) { return {.kind = Result::Kind::signal, .number = static_cast<std::uint8_t>(signal)}; }
-
-// shmem_fault with do_read_fault, do_shared_fault: maps the object's page; a read maps the neighbours
-// that are in the page cache too (filemap_map_pages).
-void fault_shared(Cpu cpu, MmId mm, Slot slot, bool write) {
-  World& w = cpu.world();
-  auto& vmas = w.mm[mm].vma;
-  VmaPage& vma = vmas[slot];
-  std::uint8_t& cached = w.object[vma.object].frame[vma.object_page];
-  FrameId f = cached;
-  if (f == none || !cpu.on(Rule::shared_fault_uses_cache)) {
-    f = alloc_frame(cpu, Frame::Kind::shared, {});
-    if (cached == none) {
-      cached = static_cast<std::uint8_t>(f);
-      get_ref(w, f);
-    }
-  }
-  set_pte(w, mm, slot, page_pte(f, vma.write));
-  if (write) return;
-  constexpr int window = 16;  // fault_around_bytes: 64 KiB
-  const auto window_of = [cpu](Slot s) { return cpu.shape->spans.first(s).page / window; };
-  const Slot last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
-  for (Slot s = vma_start(cpu, mm, slot); s <= last; ++s) {
-    if (window_of(s) != window_of(slot)) continue;
-    const FrameId around = w.object[vmas[s].object].frame[vmas[s].object_page];
-    if (w.mm[mm].pte[s].kind == Pte::Kind::none && around != none) set_pte(w, mm, s, page_pte(around, vmas[s].write));
-  }
-}
 
 // wp_page_copy: a page of one's own, with the old one's contents (or zeroes).
 Task<void> copy_page(Cpu cpu, MmId mm, Slot slot) {
@@ -73,7 +48,7 @@ Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot) {
   const auto sole = [&w, cpu, old] {
     const Frame& frame = w.frame[old.frame];
     const bool held = (frame.refs || frame.pins) && cpu.on(Rule::cow_counts_references);
-    return frame.mapcount == 1 && !held;
+    return frame.kind == Frame::Kind::anon && frame.mapcount == 1 && !held;
   };
   if (sole()) {
     // Leftover references (a batch, a child that is not quite gone) decide whether it is reused.
@@ -93,16 +68,14 @@ Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot) {
 
 }  // namespace
 
-Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock) {
+Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock) {
   World& w = cpu.world();
   VmaPage& vma = w.mm[mm].vma[slot];
   Pte& pte = w.mm[mm].pte[slot];
-  const bool is_private = vma.backing == Backing::anon_private;
   switch (pte.kind) {
     case Pte::Kind::none:
-      if (!is_private) {
-        fault_shared(cpu, mm, slot, write);
-      } else if (write || !cpu.on(Rule::read_fault_maps_zero_page)) {  // do_anonymous_page
+      if (vma.object != none) co_return co_await fault_object(cpu, mm, slot, write);
+      if (write || !cpu.on(Rule::read_fault_maps_zero_page)) {  // do_anonymous_page
         prepare_anon_vma(cpu, mm, slot);
         const FrameId f = alloc_frame(cpu, Frame::Kind::anon, {});
         w.frame[f].exclusive = 1;
@@ -119,7 +92,7 @@ Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mma
       break;
     case Pte::Kind::page:
       if (!write || pte.writable) break;
-      if (!is_private || w.frame[pte.frame].exclusive) {
+      if (!vma.is_private() || w.frame[pte.frame].exclusive) {
         pte = page_pte(pte.frame, true);
       } else {
         prepare_anon_vma(cpu, mm, slot);
@@ -127,19 +100,19 @@ Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mma
       }
       break;
     case Pte::Kind::device:
-      if (!has_mmap_lock) co_return false;
+      if (!has_mmap_lock) co_return Fault::retry;
       co_await migrate_to_ram(cpu, mm, pte.frame);
       break;
     case Pte::Kind::migration:
       co_await cpu.until("migration_entry_wait", [&pte] { return pte.kind != Pte::Kind::migration; });
       break;
   }
-  co_return true;
+  co_return Fault::done;
 }
 
 bool mapped_elsewhere(const World& world, FrameId page) { return world.frame[page].mapcount > 1; }
 
-void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own) {
+void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own, Slot at) {
   World& w = cpu.world();
   tells_own = tells_own && mapped_elsewhere(w, page);
   for (MmId m = 0; m < max_mms; ++m) {
@@ -149,7 +122,7 @@ void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own) {
       pte.kind = Pte::Kind::migration;
       pte.protnone = 0;
       flush(w, m, s, s);
-      if (m != own || tells_own) invalidate_now(cpu, m, s);
+      if (m != own || tells_own || (at >= 0 && s != at)) invalidate_now(cpu, m, s);
     }
   }
 }
@@ -164,6 +137,9 @@ void remove_migration_entries(Cpu cpu, FrameId page, FrameId to) {
       pte.kind = device ? Pte::Kind::device : Pte::Kind::page;
       pte.frame = static_cast<std::uint8_t>(to);
       if (!cpu.on(Rule::migrate_respects_write)) pte.writable = 1;
+      // A shared mapping's vm_page_prot allows what the VMA does, unless it waits for page_mkwrite.
+      const VmaPage& vma = w.mm[m].vma[s];
+      if (vma.object != none && !vma.is_private() && !cpu.shape->tracks_dirty[vma.object]) pte.writable = vma.write;
       pte.protnone = !device && !w.mm[m].vma[s].accessible();
       set_pte(w, m, s, pte);
     }
@@ -205,7 +181,7 @@ bool can_lock_vma(Cpu cpu, MmId mm, Slot slot, bool write) {
   const VmaPage& vma = m.vma[slot];
   if (!vma.mapped() || vma.locked || m.pte[slot].kind == Pte::Kind::device) return false;
   // ... but not the first write to a private VMA while mmap_lock is taken (vmf_anon_prepare).
-  return !(write && vma.backing == Backing::anon_private && !vma.anon_vma && m.writer);
+  return !(write && vma.is_private() && !vma.anon_vma && m.writer);
 }
 
 // do_user_addr_fault. 0, or the signal that the thread gets.
@@ -221,9 +197,9 @@ Task<int> user_fault(Cpu cpu, Slot slot, bool write) {
   if (!write && !vma.accessible() && cpu.on(Rule::fault_checks_access)) co_return SIGSEGV;
   const bool by_vma = can_lock_vma(cpu, mm, slot, write);
   ++(by_vma ? vma.faulting : w.mm[mm].readers);
-  co_await handle_mm_fault(cpu, mm, slot, write, !by_vma);
+  const Fault fault = co_await handle_mm_fault(cpu, mm, slot, write, !by_vma);
   --(by_vma ? vma.faulting : w.mm[mm].readers);
-  co_return 0;
+  co_return fault == Fault::sigbus ? SIGBUS : 0;
 }
 
 // Finds a translation for the access, faulting until there is one. kind none: the thread gets `signal`.

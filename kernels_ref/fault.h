@@ -7,9 +7,13 @@ namespace faultline::ref {
 
 // handle_mm_fault for one page. The caller holds mmap_lock for read or the VMA's own lock, and has
 // checked the VMA's permissions. Its first page-table section is part of the caller's step. When it
-// returns, the entry may or may not serve the access: the caller looks again. False: the fault needs
-// mmap_lock and has done nothing (VM_FAULT_RETRY).
-Task<bool> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock);
+// returns, the entry may or may not serve the access: the caller looks again.
+enum class Fault : std::uint8_t {
+  done,
+  retry,   // the fault needs mmap_lock and has done nothing (VM_FAULT_RETRY)
+  sigbus,  // beyond the end of the file (VM_FAULT_SIGBUS)
+};
+Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock);
 
 // A CPU load (or store of `value`) by this thread, through the page tables of its process, with the
 // faults it takes. Result: contents or ok, or a signal.
@@ -25,7 +29,8 @@ Task<void> migrate_to_ram(Cpu cpu, MmId mm, FrameId page);
 // CLEAR to each VMA that the rmap walk visits, before it looks for an entry there: to that of `own` too
 // (`tells_own`), if it comes before the last one that maps the page. The order in the rmap tree decides,
 // so that the caller chooses where the page is mapped elsewhere.
-void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own);
+// A page of the page cache was collected `at` one place, and may be mapped at others of `own`.
+void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own, Slot at = -1);
 bool mapped_elsewhere(const World& world, FrameId page);
 void remove_migration_entries(Cpu cpu, FrameId page, FrameId to);
 

@@ -21,7 +21,7 @@ Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write) {
     if (usable && (!write || writable || !cpu.on(Rule::hmm_faults_for_write)))
       co_return HmmPage{0, pte.frame, writable};
     if (write && !vma.write && cpu.on(Rule::hmm_checks_write)) co_return HmmPage{EPERM};  // hmm_vma_fault
-    co_await handle_mm_fault(cpu, mm, slot, write, true);
+    if (co_await handle_mm_fault(cpu, mm, slot, write, true) == Fault::sigbus) co_return HmmPage{EFAULT};
     co_await cpu.step("hmm_range_fault: walk again");
   }
 }

@@ -1,5 +1,6 @@
 #include <cerrno>
 
+#include "kernels_ref/file.h"
 #include "kernels_ref/mmap.h"
 #include "kernels_ref/reclaim.h"
 
@@ -22,7 +23,7 @@ Task<Result> madvise_dontneed(Cpu cpu, Slot from, Slot to) {
     const Slot last = vma_end(cpu, mm, s, to);
     Gather gather;
     if (cpu.on(Rule::dontneed_zaps)) {
-      co_await unmap_pages(cpu, mm, s, last, Event::clear, &gather);
+      co_await unmap_pages(cpu, mm, s, last, Rule::dontneed_notifies, &gather);
       co_await finish(cpu, mm, s, last, &gather, Rule::dontneed_flushes);
     }
     s = next_vma(w.mm[mm], last + 1, to, &result);
@@ -130,9 +131,37 @@ Task<Result> madvise_populate(Cpu cpu, Slot from, Slot to, bool write) {
     }
     if (!cpu.on(Rule::populate_faults)) continue;
     while (!serves(w.mm[mm].pte[s], write)) {
-      co_await handle_mm_fault(cpu, mm, s, write, true);
+      if (co_await handle_mm_fault(cpu, mm, s, write, true) == Fault::sigbus) {
+        read_unlock(w, mm);
+        co_return failed(EFAULT);
+      }
       co_await cpu.step("faultin_page: again");
     }
+  }
+  read_unlock(w, mm);
+  co_return result;
+}
+
+// madvise_remove: punches a hole into the file behind shared pages, without mmap_lock.
+Task<Result> madvise_remove(Cpu cpu, Slot from, Slot to) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await read_lock(cpu, mm);
+  Result result = ok();
+  for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
+    const Slot last = vma_end(cpu, mm, s, to);
+    const int object = w.mm[mm].vma[s].object, page = w.mm[mm].vma[s].pgoff;
+    // It asks for a writable mapping; since e8e17ee90eaf (6.7) for one that could be made writable.
+    const bool refuses = w.mm[mm].vma[s].is_private() ||
+                         (!w.mm[mm].vma[s].write && co_await cpu.choose("madvise_remove: VM_WRITE", 2) == 0);
+    if (object == none || refuses) {
+      result = failed(object == none ? EINVAL : EACCES);
+      break;
+    }
+    read_unlock(w, mm);
+    co_await punch_hole(cpu, object, page, page + last - s);
+    co_await read_lock(cpu, mm);
+    s = next_vma(w.mm[mm], last + 1, to, &result);
   }
   read_unlock(w, mm);
   co_return result;
@@ -151,6 +180,7 @@ Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice) {
     case op::Advice::keeponfork: co_return co_await madvise_flag(cpu, from, to, &VmaPage::wipeonfork, false);
     case op::Advice::free: co_return co_await madvise_free(cpu, from, to);
     case op::Advice::pageout: co_return co_await madvise_pageout(cpu, from, to);
+    case op::Advice::remove: co_return co_await madvise_remove(cpu, from, to);
   }
   co_return failed(EINVAL);
 }

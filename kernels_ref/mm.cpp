@@ -89,9 +89,7 @@ Joint joint(const VmaPage& a, const VmaPage& b) {
   if (!a.mapped() || a.backing != b.backing || a.read != b.read || a.write != b.write || a.dontfork != b.dontfork ||
       a.wipeonfork != b.wipeonfork || a.hugepage != b.hugepage)
     return Joint::never;
-  if (a.backing == Backing::anon_shared)
-    return a.object == b.object && a.object_page + 1 == b.object_page ? Joint::surely : Joint::never;
-  if (a.pgoff + 1 != b.pgoff) return Joint::never;
+  if (a.object != b.object || a.pgoff + 1 != b.pgoff) return Joint::never;
   using Account = VmaPage::Account;
   const bool sure = a.account != Account::maybe && b.account != Account::maybe;
   if (sure && a.account != b.account) return Joint::never;
@@ -169,11 +167,12 @@ void drop_vma(World& world, MmId mm, Slot slot) {
   vma = {};
 }
 
-int new_object(Cpu cpu) {
+int new_object(Cpu cpu, int pages) {
   World& w = cpu.world();
   for (int o = 0; o < max_objects; ++o) {
     if (w.object[o].mappings) continue;
     w.object[o].frame.fill(none);
+    w.object[o].size = static_cast<std::uint8_t>(pages);
     return o;
   }
   cpu.breaks(Broken::tables_full);
@@ -186,8 +185,9 @@ void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   // find_mergeable_anon_vma: a neighbour that could be merged but for its permissions shares its own.
   const Slot first = vma_start(cpu, mm, slot), last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
   const auto reusable = [](const VmaPage& other, const VmaPage& a, const VmaPage& b) {  // anon_vma_compatible
-    return other.anon_vma && !other.inherited && a.backing == b.backing && a.dontfork == b.dontfork &&
-           a.wipeonfork == b.wipeonfork && a.hugepage == b.hugepage && a.account == b.account && a.pgoff + 1 == b.pgoff;
+    return other.anon_vma && !other.inherited && a.backing == b.backing && a.object == b.object &&
+           a.dontfork == b.dontfork && a.wipeonfork == b.wipeonfork && a.hugepage == b.hugepage &&
+           a.account == b.account && a.pgoff + 1 == b.pgoff;
   };
   const Slot left = cpu.shape->before(first), right = cpu.shape->after(last);
   std::uint8_t identity = 0;

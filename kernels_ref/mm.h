@@ -45,7 +45,7 @@ Slot vma_start(Cpu cpu, MmId mm, Slot slot);
 Slot vma_end(Cpu cpu, MmId mm, Slot slot, Slot to);
 // Forgets the VMA around one page; drops its share of a shared object.
 void drop_vma(World& world, MmId mm, Slot slot);
-int new_object(Cpu cpu);
+int new_object(Cpu cpu, int pages);
 // anon_vma_prepare: on the first write to a private VMA.
 void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot);
 

@@ -2,16 +2,28 @@
 
 #include <cerrno>
 
+#include "kernels_ref/file.h"
+
 namespace faultline::ref {
 
-Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Event event, Gather* gather) {
-  const Rule notifies = event == Event::clear ? Rule::dontneed_notifies : Rule::munmap_notifies;
-  if (cpu.on(notifies)) co_await invalidate_start(cpu, mm, from, to, event);
+namespace {
+
+// should_zap_folio.
+bool should_zap(const World& w, MmId mm, Slot slot, bool even_cows) {
+  const Pte& pte = w.mm[mm].pte[slot];
+  return pte.kind != Pte::Kind::none && (even_cows || (pte.frame != none && w.frame[pte.frame].kind == Frame::Kind::shared));
+}
+
+}  // namespace
+
+Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Rule notifies, Gather* gather, bool even_cows) {
+  const bool unmap = notifies == Rule::munmap_notifies;
+  if (cpu.on(notifies)) co_await invalidate_start(cpu, mm, from, to, unmap ? Event::unmap : Event::clear);
   for (Slot s = from; s <= to; ++s) {
-    if (cpu.world().mm[mm].pte[s].kind == Pte::Kind::none) continue;
-    if (event == Event::unmap && s == to && from != to && !cpu.on(Rule::munmap_zaps_last_page)) continue;
+    if (!should_zap(cpu.world(), mm, s, even_cows)) continue;
+    if (unmap && s == to && from != to && !cpu.on(Rule::munmap_zaps_last_page)) continue;
     co_await cpu.step("zap_pte_range");
-    zap(cpu, mm, s, *gather);
+    if (should_zap(cpu.world(), mm, s, even_cows)) zap(cpu, mm, s, *gather);
   }
   if (cpu.on(notifies)) co_await invalidate_end(cpu, mm);
 }
@@ -63,37 +75,37 @@ Task<void> unmap_target(Cpu cpu, MmId mm, Slot from, Slot to) {
   split(cpu, mm, from, to);
   co_await write_lock_vmas(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) drop_vma(cpu.world(), mm, s);
-  co_await unmap_pages(cpu, mm, from, to, Event::unmap, &gather);
+  co_await unmap_pages(cpu, mm, from, to, Rule::munmap_notifies, &gather);
   co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
 }
 
 }  // namespace
 
-void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection protection) {
+void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection protection, int file) {
   World& w = cpu.world();
-  int object = none;
-  if (backing == Backing::anon_shared) object = new_object(cpu);
+  const int object = backing == Backing::anon_shared ? new_object(cpu, to - from + 1) : file;
   for (Slot s = from; s <= to; ++s) {
     VmaPage& vma = w.mm[mm].vma[s];
     vma = {.backing = backing, .read = protection.read, .write = protection.write};
-    if (cpu.shape->accounts && backing == Backing::anon_private && protection.write)  // accountable_mapping
+    if (cpu.shape->accounts && vma.is_private() && protection.write)  // accountable_mapping
       vma.account = VmaPage::Account::yes;
-    if (object != none) {
-      vma.object = static_cast<std::uint8_t>(object);
-      vma.object_page = static_cast<std::uint8_t>(s - from);
-      ++w.object[object].mappings;
-    } else {
-      vma.pgoff = cpu.shape->pgoff(s);
-    }
+    const Spans& spans = cpu.shape->spans;
+    vma.pgoff = file != none     ? static_cast<std::uint8_t>(spans.of_file(file, spans.first(s).page))
+                : object != none ? static_cast<std::uint8_t>(s - from)
+                                 : cpu.shape->pgoff(s);
+    if (object == none) continue;
+    vma.object = static_cast<std::uint8_t>(object);
+    ++w.object[object].mappings;
   }
   split(cpu, mm, from, to);
 }
 
-Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection) {
+Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection, int file) {
   const MmId mm = cpu.process();
   co_await write_lock(cpu, mm);
   co_await unmap_target(cpu, mm, from, to);
-  map_pages(cpu, mm, from, to, backing, protection);
+  if (file != none) co_await lock_i_mmap(cpu, file);
+  map_pages(cpu, mm, from, to, backing, protection, file);
   co_await merge_vma(cpu, mm, from, to);
   write_unlock(cpu.world(), mm);
   co_return ok();
@@ -112,7 +124,7 @@ Task<Result> sys_munmap(Cpu cpu, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s) drop_vma(w, mm, s);
   downgrade(w, mm);
   Gather gather;
-  co_await unmap_pages(cpu, mm, from, to, Event::unmap, &gather);
+  co_await unmap_pages(cpu, mm, from, to, Rule::munmap_notifies, &gather);
   co_await finish(cpu, mm, from, to, &gather, Rule::munmap_flushes);
   read_unlock(w, mm);
   co_return ok();
@@ -134,7 +146,7 @@ void change_entry(Cpu cpu, MmId mm, Slot s, bool keep_readonly) {
       if (!vma.write) pte.writable = 0;
       // can_change_pte_writable: a private page that is exclusive, a shared one that is dirty.
       if (vma.write && pte.kind == Pte::Kind::page && !old.writable && !keep_readonly)
-        pte.writable = vma.backing == Backing::anon_shared || w.frame[pte.frame].exclusive;
+        pte.writable = !vma.is_private() || w.frame[pte.frame].exclusive;
       break;
     case Pte::Kind::device:
     case Pte::Kind::migration:
@@ -150,7 +162,7 @@ bool may_upgrade(const World& w, MmId mm, Slot s) {
   const Pte& pte = w.mm[mm].pte[s];
   const VmaPage& vma = w.mm[mm].vma[s];
   return vma.write && pte.kind == Pte::Kind::page && !pte.writable &&
-         (vma.backing == Backing::anon_shared || w.frame[pte.frame].exclusive);
+         (!vma.is_private() || w.frame[pte.frame].exclusive);
 }
 
 }  // namespace
@@ -178,9 +190,10 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
         vma.read = protection.read;
         vma.write = protection.write;
         using Account = VmaPage::Account;
-        if (vma.backing != Backing::anon_private) continue;
+        if (!vma.is_private()) continue;
         if (vma.write && cpu.shape->accounts) vma.account = Account::yes;
-        else if (vma.account == Account::yes && !vma.anon_vma) vma.account = Account::maybe;  // taken back since 6.6
+        else if (vma.backing == Backing::anon_private && vma.account == Account::yes && !vma.anon_vma)
+          vma.account = Account::maybe;  // taken back since 6.6
       }
       co_await merge_vma(cpu, mm, s, last);
       if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_start(cpu, mm, s, last, Event::protection_vma);
@@ -211,6 +224,7 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   const Slot target_last = target + to - from;
   split(cpu, mm, from, to);
   co_await write_lock_vmas(cpu, mm, from, to);
+  if (w.mm[mm].vma[from].object != none) co_await lock_i_mmap(cpu, w.mm[mm].vma[from].object);
   for (int i = 0; i < pages; ++i) {  // copy_vma
     VmaPage& moved = w.mm[mm].vma[target + i];
     moved = w.mm[mm].vma[from + i];

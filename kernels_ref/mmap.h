@@ -7,18 +7,19 @@
 
 namespace faultline::ref {
 
-Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection);  // MAP_FIXED
+// MAP_FIXED; `file` is the object of a file mapping, or none.
+Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection, int file);
 Task<Result> sys_munmap(Cpu cpu, Slot from, Slot to);
 Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection);
 Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target);  // MREMAP_FIXED, same length
 Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice);  // madvise.cpp
 
 // Maps pages without the system call's locks: for the state in which a scenario starts.
-void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection protection);
+void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection protection, int file);
 
 // unmap_vmas, under whatever lock the caller holds: notifier start, entries one by one, notifier end.
-// Frames stay in the gather until the caller has flushed.
-Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Event event, Gather* gather);
+// Frames stay in the gather until the caller has flushed. `even_cows`: copies of a file's pages too.
+Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Rule notifies, Gather* gather, bool even_cows = true);
 // tlb_finish_mmu. Needs no step where nothing was zapped.
 Task<void> finish(Cpu cpu, MmId mm, Slot from, Slot to, const Gather* gather, Rule flushes);
 

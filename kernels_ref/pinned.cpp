@@ -67,11 +67,28 @@ Task<int> pin_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
       ++w.frame[pte.frame].pins;
       break;
     }
-    co_await handle_mm_fault(cpu, mm, slot, true, true);
+    if (co_await handle_mm_fault(cpu, mm, slot, true, true) == Fault::sigbus) {
+      error = EFAULT;
+      break;
+    }
     co_await cpu.step("__get_user_pages: follow_page again");
   }
   read_unlock(w, mm);
   co_return error;
+}
+
+// io_pin_pages. Shared pages of a file with a disk cannot be pinned for long (writable_file_mapping_allowed, since
+// 6.5); before that io_uring refused every file with one, when it had the pages. A file without a disk is memory.
+Task<int> io_pin_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
+  const VmaPage& vma = cpu.world().mm[mm].vma[slot];
+  enum { in_memory, refused_late, refused };
+  const bool tracked = vma.object != none && cpu.shape->tracks_dirty[vma.object];
+  const int way = tracked ? co_await cpu.choose("writable_file_mapping_allowed", 2 + !vma.is_private()) : in_memory;
+  if (way == refused) co_return EFAULT;
+  const int error = co_await pin_user_page(cpu, mm, slot, pin);
+  if (error || way == in_memory) co_return error;
+  unpin_page(cpu.world(), *pin);
+  co_return EOPNOTSUPP;
 }
 
 // get_user_pages_fast of one page, with FOLL_GET: it says nothing to fork(). Gives an errno.
@@ -89,7 +106,7 @@ Task<int> get_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
       const VmaPage& vma = w.mm[mm].vma[slot];
       if (!vma.mapped() || !vma.read) error = EFAULT;  // check_vma_flags
       if (error || page() || (pte.kind == Pte::Kind::zero && !pte.protnone)) break;
-      co_await handle_mm_fault(cpu, mm, slot, false, true);
+      if (co_await handle_mm_fault(cpu, mm, slot, false, true) == Fault::sigbus) error = EFAULT;
       co_await cpu.step("__get_user_pages: follow_page again");
     }
     read_unlock(w, mm);
@@ -130,7 +147,7 @@ Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to, bool reads) {
   for (; s <= to; ++s) {
     if (mirror.pin[s] != none) error = EBUSY;
     else if (reads) error = co_await get_user_page(cpu, mm, s, &mirror.pin[s]);
-    else error = co_await pin_user_page(cpu, mm, s, &mirror.pin[s]);
+    else error = co_await io_pin_page(cpu, mm, s, &mirror.pin[s]);
     if (error) break;
     if (reads) mirror.reads |= 1u << s;
   }

@@ -100,7 +100,10 @@ class Texts {
     const Pte& pte = w_.mm[o.process].pte[s];
     if (!vma.mapped() || !vma.accessible()) return "SIGSEGV";
     int frame = pte.frame;
-    if (pte.kind == Pte::Kind::none && vma.object != none) frame = w_.object[vma.object].frame[vma.object_page];
+    if (pte.kind == Pte::Kind::none && vma.object != none) {
+      if (vma.pgoff >= w_.object[vma.object].size) return "SIGBUS";
+      frame = w_.object[vma.object].frame[vma.pgoff];
+    }
     return contents_text(shape_, o.cell, frame == none ? Contents{} : w_.frame[frame].contents);
   }
 

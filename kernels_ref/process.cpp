@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/file.h"
 #include "kernels_ref/pinned.h"
 
 namespace faultline::ref {
@@ -78,6 +79,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
     }
     const bool wiped = first.wipeonfork && cpu.on(Rule::fork_wipes);
     const bool needs_copy = first.anon_vma && !wiped;  // vma_needs_copy
+    if (first.object != none) co_await lock_i_mmap(cpu, first.object);
     for (Slot p = s; p <= last; ++p) {
       VmaPage& vma = w.mm[child].vma[p];
       vma = w.mm[parent].vma[p];
@@ -89,10 +91,9 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
         vma.inherited = 1;
       }
       if (vma.object == none) continue;
-      if (cpu.on(Rule::fork_keeps_shared)) {
+      if (vma.is_private() || cpu.on(Rule::fork_keeps_shared)) {
         ++w.object[vma.object].mappings;
       } else {
-        vma.object = vma.object_page = none;
         vma = {.backing = Backing::anon_private,
                .read = vma.read,
                .write = vma.write,

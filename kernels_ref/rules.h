@@ -21,6 +21,8 @@ enum class Rule {
   fault_checks_write,          // access_error: a store needs VM_WRITE
   fault_checks_access,         // access_error: a load needs an accessible VMA
   shared_fault_uses_cache,     // shmem_fault: every mapping sees the object's page
+  fault_checks_size,           // shmem_fault, filemap_fault: SIGBUS beyond the end of the file
+  cow_fault_copies,            // do_cow_fault: a private page starts as a copy of the file's
   store_dirties_pte,           // a store sets the entry's dirty bit, which ends MADV_FREE for the page
   // kernel/fork.c, copy_page_range
   fork_write_protects,         // copy_present_pte: the parent's entry becomes read-only
@@ -48,6 +50,12 @@ enum class Rule {
   free_notifies,               // madvise_free_single_vma: CLEAR
   free_flushes,
   populate_faults,             // madvise_populate: every page is faulted in
+  // mm/truncate.c
+  truncate_unmaps,             // unmap_mapping_range, truncate_inode_folio
+  truncate_notifies,           // zap_page_range_single: CLEAR
+  truncate_flushes,
+  truncate_unmaps_twice,       // truncate_pagecache: again when the pages have gone, for private copies
+  hole_keeps_copies,           // unmap_mapping_range without even_cows: private copies stay
   // mm/rmap.c, mm/vmscan.c
   reclaim_notifies,            // try_to_unmap_one: CLEAR
   // mm/mmu_notifier.c

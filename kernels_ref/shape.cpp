@@ -22,6 +22,9 @@ Shape make_shape(const Program& program, const Facets& facets) {
     for (const Statement& s : thread.statements) {
       if (std::get_if<op::Exit>(&s.operation)) shape.mortal[thread.process] = true;
       if (const auto* o = std::get_if<op::Kill>(&s.operation)) shape.mortal[o->process] = true;
+      const auto* advise = std::get_if<op::Madvise>(&s.operation);
+      const bool removes = advise && advise->advice == op::Advice::remove;
+      shape.cuts_files = shape.cuts_files || removes || std::get_if<op::Truncate>(&s.operation);
       if (std::get_if<op::Open>(&s.operation)) opens[thread.process] = true;
       if (std::get_if<op::Close>(&s.operation)) shape.closes = true;
       if (const auto* o = std::get_if<op::Load>(&s.operation)) use(o->via);
@@ -32,13 +35,35 @@ Shape make_shape(const Program& program, const Facets& facets) {
       if (const auto* o = std::get_if<op::Unpin>(&s.operation)) use(o->via);
     }
   }
+  for (std::size_t f = 0; f < program.files.size(); ++f)
+    shape.tracks_dirty[f] =
+        program.files[f].kind == File::Kind::disk && facets.device_class != DeviceClass::shares_cpu_tables;
   for (int p = 0; p < max_mms; ++p)
     shape.opens_first[p] = uses[p] && !opens[p];
   return shape;
 }
 
+namespace {
+
+// Files are the first objects: open, with every page in the page cache.
+void make_files(const Shape& shape, World& w) {
+  const Cpu cpu{&shape, &w, nullptr, 0};
+  for (const File& file : shape.program->files) {
+    const int index = static_cast<int>(&file - shape.program->files.data());
+    Object& object = w.object[new_object(cpu, shape.spans.in_file(index, file.pages))];
+    object.mappings = 1;
+    for (int p = 0; p < object.size; ++p) {
+      object.frame[p] = static_cast<std::uint8_t>(alloc_frame(cpu, Frame::Kind::shared, {}));
+      get_ref(w, object.frame[p]);
+    }
+  }
+}
+
+}  // namespace
+
 void start(const Shape& shape, World& w) {
   const Program& program = *shape.program;
+  make_files(shape, w);
   for (std::size_t p = 0; p < program.processes.size(); ++p) {
     if (program.processes[p].parent >= 0) continue;
     ProcessState& process = w.process[p];
@@ -58,20 +83,23 @@ void start(const Shape& shape, World& w) {
       if (region.owner != mm || region.backing == Backing::none) continue;
       const PageRange all{static_cast<int>(r), 0, region.pages};
       const Slot from = shape.spans.of(all), to = shape.spans.last_of(all);
-      map_pages(cpu, mm, from, to, region.backing, region.protection);
+      map_pages(cpu, mm, from, to, region.backing, region.protection, region.file < 0 ? none : region.file);
       if (!region.initial) continue;
       for (Slot s = from; s <= to; ++s) {
         const Contents contents{static_cast<std::uint8_t>(s), static_cast<std::uint8_t>(*region.initial)};
-        const bool shared = region.backing == Backing::anon_shared;
-        const FrameId f = alloc_frame(cpu, shared ? Frame::Kind::shared : Frame::Kind::anon, contents);
+        const VmaPage& vma = w.mm[mm].vma[s];
+        const bool shared = !vma.is_private();
+        std::uint8_t* const cached = shared ? &w.object[vma.object].frame[vma.pgoff] : nullptr;
+        const bool is_there = shared && *cached != none;
+        const FrameId f = is_there ? *cached : alloc_frame(cpu, shared ? Frame::Kind::shared : Frame::Kind::anon, {});
+        w.frame[f].contents = contents;
         Pte pte = page_pte(f, region.protection.write);
         pte.protnone = !region.protection.read && !region.protection.write;
         set_pte(w, mm, s, pte);
-        if (shared) {
-          const VmaPage& vma = w.mm[mm].vma[s];
-          w.object[vma.object].frame[vma.object_page] = static_cast<std::uint8_t>(f);
+        if (shared && !is_there) {
+          *cached = static_cast<std::uint8_t>(f);
           get_ref(w, f);
-        } else {
+        } else if (!shared) {
           w.frame[f].exclusive = 1;
           if (shape.accounts) w.mm[mm].vma[s].account = VmaPage::Account::yes;  // populated before it was protected
           prepare_anon_vma(cpu, mm, s);

@@ -107,12 +107,13 @@ Task<int> setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
   });
 }
 
-// migrate_vma_collect_pmd, migrate_vma_check_page: somebody holds the page, so that it stays. What a closed
-// ring has left behind may be gone or not.
+// migrate_vma_collect_pmd, migrate_vma_check_page: somebody holds the page, besides the page cache, so that it
+// stays. What a closed ring has left behind may be gone or not.
 Task<bool> held(Cpu cpu, FrameId frame) {
   const Frame& f = cpu.world().frame[frame];
+  const int cached = f.kind == Frame::Kind::shared;
   if (!cpu.on(Rule::migrate_respects_pins)) co_return false;
-  if (f.refs || f.pins) co_return true;
+  if (f.refs > cached || f.pins) co_return true;
   co_return f.lingering && co_await cpu.choose("migrate_vma_collect_pmd: io_ring_exit_work", 2) == 0;
 }
 
@@ -128,8 +129,8 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
     const Pte pte = w.mm[mm].pte[s];
-    if (vma.backing != Backing::anon_private) continue;  // migrate_vma_pages gives up on page cache pages
     if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) {
+      if (vma.object != none) continue;  // vma_is_anonymous
       source[s - from] = zero_page;
       writable[s - from] = vma.write;
     } else if (pte.kind == Pte::Kind::page && !w.frame[pte.frame].locked && !co_await held(cpu, pte.frame)) {
@@ -137,13 +138,14 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
       writable[s - from] = pte.writable;
       w.frame[pte.frame].locked = 1;
       get_ref(w, pte.frame);
-      unmap_for_migration(cpu, mm, pte.frame, tells_own);
+      unmap_for_migration(cpu, mm, pte.frame, tells_own, s);
     }
   }
   co_await cpu.step("dmirror_migrate_alloc_and_copy");
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from];
-    if (f == none) continue;
+    // migrate_vma_pages: only anonymous memory can live on the device.
+    if (f == none || (f != zero_page && w.frame[f].kind == Frame::Kind::shared)) continue;
     const bool copies = f != zero_page && cpu.on(Rule::migrate_copies);
     const FrameId page = alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[f].contents : Contents{});
     w.frame[page].owner = static_cast<std::uint8_t>(mm);
@@ -174,13 +176,12 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
   co_await cpu.step("migrate_vma_finalize");
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from], d = device[s - from];
-    if (d == none) continue;
-    if (f != zero_page) {
-      remove_migration_entries(cpu, f, d);
+    if (f != none && f != zero_page) {
+      remove_migration_entries(cpu, f, d == none ? f : d);
       w.frame[f].locked = 0;
       put_ref(w, f);
     }
-    put_ref(w, d);
+    if (d != none) put_ref(w, d);
   }
 }
 

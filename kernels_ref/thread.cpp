@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/file.h"
 #include "kernels_ref/pinned.h"
 #include "kernels_ref/process.h"
 
@@ -84,7 +85,8 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   if (const auto* o = std::get_if<op::Load>(&operation)) co_return co_await load(cpu, *o);
   if (const auto* o = std::get_if<op::Store>(&operation)) co_return co_await store(cpu, *o);
   if (const auto* o = std::get_if<op::Mmap>(&operation))
-    co_return co_await sys_mmap(cpu, first(o->range), last(o->range), o->backing, o->protection);
+    co_return co_await sys_mmap(cpu, first(o->range), last(o->range), o->backing, o->protection,
+                                o->file < 0 ? none : o->file);
   if (const auto* o = std::get_if<op::Munmap>(&operation))
     co_return co_await sys_munmap(cpu, first(o->range), last(o->range));
   if (const auto* o = std::get_if<op::Mprotect>(&operation))
@@ -93,6 +95,10 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
     co_return co_await sys_mremap(cpu, first(o->range), last(o->range), shape.spans.of(o->to));
   if (const auto* o = std::get_if<op::Madvise>(&operation))
     co_return co_await sys_madvise(cpu, first(o->range), last(o->range), o->advice);
+  if (const auto* o = std::get_if<op::Msync>(&operation))
+    co_return co_await sys_msync(cpu, first(o->range), last(o->range));
+  if (const auto* o = std::get_if<op::Truncate>(&operation))
+    co_return co_await sys_truncate(cpu, o->file, shape.spans.in_file(o->file, o->pages));
   if (const auto* o = std::get_if<op::Fork>(&operation)) co_return co_await sys_fork(cpu, o->process);
   if (const auto* o = std::get_if<op::Kill>(&operation)) co_return co_await sys_kill(cpu, o->process);
   if (const auto* o = std::get_if<op::Wait>(&operation)) co_return co_await sys_wait(cpu, o->process);

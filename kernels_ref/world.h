@@ -17,7 +17,7 @@ inline constexpr int max_slots = limits::spans;  // of the address space that al
 inline constexpr int max_mms = limits::processes;
 inline constexpr int max_threads = limits::threads;
 inline constexpr int max_frames = 128;
-inline constexpr int max_objects = 8;  // shared memory objects alive at a time
+inline constexpr int max_objects = 8 + limits::files;  // files, and shared memory objects alive at a time
 inline constexpr int max_statements = limits::operations;
 inline constexpr int max_stale = 2;  // old translations of one page alive at a time
 inline constexpr std::uint8_t none = 0xff;
@@ -72,14 +72,14 @@ struct VmaPage {
   std::uint8_t dontfork = 0, wipeonfork = 0, hugepage = 0;
   std::uint8_t head = 0;
   Account account = Account::no;
-  std::uint8_t pgoff = none;     // private: the slot it was first mapped at
+  std::uint8_t pgoff = none;     // which page of the object; anonymous: the slot it was first mapped at
   std::uint8_t anon_vma = 0;     // 0: never written; else an identity, for merging
   std::uint8_t inherited = 0;    // its anon_vma_chain begins with a parent's: not singular
-  std::uint8_t object = none;    // shared: which object ...
-  std::uint8_t object_page = 0;  // ... and which page of it
+  std::uint8_t object = none;    // a file, or the one behind a shared anonymous mapping
   std::uint8_t locked = 0;       // vma_start_write: user faults under the per-VMA lock must wait
   std::uint8_t faulting = 0;     // user faults that hold the per-VMA lock, counted where they fault
   bool mapped() const { return backing != Backing::none; }
+  bool is_private() const { return backing == Backing::anon_private || backing == Backing::file_private; }
   bool accessible() const { return read || write; }
 };
 
@@ -95,9 +95,12 @@ struct Mm {
   std::array<std::array<Stale, max_stale>, max_slots> stale{};
 };
 
-// tmpfs object behind a shared anonymous mapping: its page cache.
+// A file, or the tmpfs object behind a shared anonymous mapping: struct inode with its page cache.
 struct Object {
-  std::uint8_t mappings = 0;  // VmaPages that refer to it; 0: free
+  std::uint8_t mappings = 0;  // VmaPages that refer to it, and the open file; 0: free
+  std::uint8_t size = 0;      // i_size, in spans
+  std::uint8_t locked = 0;    // inode_lock
+  std::uint8_t walked = 0;    // i_mmap_lock_read: its VMAs are being gone through
   std::array<std::uint8_t, limits::spans_per_region> frame{};
 };
 

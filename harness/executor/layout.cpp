@@ -27,6 +27,8 @@ struct ViaOf {
   Via operator()(const op::Mprotect&) const { return {}; }
   Via operator()(const op::Mremap&) const { return {}; }
   Via operator()(const op::Madvise&) const { return {}; }
+  Via operator()(const op::Msync&) const { return {}; }
+  Via operator()(const op::Truncate&) const { return {}; }
   Via operator()(const op::Fork&) const { return {}; }
   Via operator()(const op::Exit&) const { return {}; }
   Via operator()(const op::Kill&) const { return {}; }
@@ -43,8 +45,10 @@ void add_once(std::vector<int>& numbers, int number) {
 
 }  // namespace
 
-int Layout::anonymous(Backing backing) const {
-  return MAP_ANONYMOUS | (backing == Backing::anon_shared ? MAP_SHARED : MAP_PRIVATE) | (reserves ? 0 : MAP_NORESERVE);
+int Layout::map_flags(Backing backing) const {
+  const bool shared = backing == Backing::anon_shared || backing == Backing::file_shared;
+  const bool file = backing == Backing::file_private || backing == Backing::file_shared;
+  return (file ? 0 : MAP_ANONYMOUS) | (shared ? MAP_SHARED : MAP_PRIVATE) | (reserves ? 0 : MAP_NORESERVE);
 }
 
 Layout::Layout(const Program& program)

@@ -33,7 +33,7 @@ struct Layout {
   std::size_t regions_bytes() const { return region_address.back() - regions_base; }  // with the gaps
 
   // The flags of mmap() that such memory is mapped with.
-  int anonymous(Backing backing) const;
+  int map_flags(Backing backing) const;
 
   Spans spans;
   bool reserves = true;  // mappings are not MAP_NORESERVE

@@ -48,6 +48,7 @@ int number_of(op::Advice advice) {
     case op::Advice::keeponfork: return MADV_KEEPONFORK;
     case op::Advice::free: return MADV_FREE;
     case op::Advice::pageout: return MADV_PAGEOUT;
+    case op::Advice::remove: return MADV_REMOVE;
   }
   return -1;
 }
@@ -103,9 +104,7 @@ struct Perform {
   }
 
   Result operator()(const op::Mmap& map) const {
-    const int flags = MAP_FIXED | run.context.layout.anonymous(map.backing);
-    void* const where = pointer(run.context.layout.address_of(map.range));
-    return call_result(mmap(where, bytes_of(map.range), prot_of(map.protection), flags, -1, 0) == where);
+    return call_result(map_fixed(context(), map.range, map.backing, map.protection, map.file));
   }
 
   Result operator()(const op::Munmap& unmap) const {
@@ -126,6 +125,15 @@ struct Perform {
   Result operator()(const op::Madvise& advise) const {
     return call_result(madvise(pointer(run.context.layout.address_of(advise.range)), bytes_of(advise.range),
                                number_of(advise.advice)) == 0);
+  }
+
+  Result operator()(const op::Msync& sync) const {
+    return call_result(msync(pointer(context().layout.address_of(sync.range)), bytes_of(sync.range), MS_SYNC) == 0);
+  }
+
+  Result operator()(const op::Truncate& truncate) const {
+    return call_result(ftruncate(context().files.descriptor(truncate.file),
+                                 truncate.pages * static_cast<off_t>(page_bytes)) == 0);
   }
 
   Result operator()(const op::Fork& fork_op) const {
@@ -253,6 +261,14 @@ void record(Slot& slot, const Result& result) {
 }
 
 }  // namespace
+
+bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file) {
+  const int flags = MAP_FIXED | context.layout.map_flags(backing);
+  const int descriptor = file < 0 ? -1 : context.files.descriptor(file);
+  const off_t offset = file < 0 ? 0 : range.first * static_cast<off_t>(page_bytes);
+  void* const where = pointer(context.layout.address_of(range));
+  return mmap(where, bytes_of(range), prot_of(protection), flags, descriptor, offset) == where;
+}
 
 Result load_result(std::uintptr_t address) {
   Result result;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/executor/area.h"
+#include "harness/executor/files.h"
 #include "harness/executor/handles.h"
 #include "harness/executor/layout.h"
 #include "harness/target.h"
@@ -22,7 +23,11 @@ struct ProcessContext {
   bool crowded = false;           // no CPU is left for the runner: whoever waits for it must make room
   int process = -1;
   Handles handles;
+  Files files;
 };
+
+// mmap(MAP_FIXED) of what a region or an mmap statement maps. False with errno set.
+bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file);
 
 // One thread in one iteration.
 struct ThreadRun {

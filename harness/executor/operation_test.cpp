@@ -120,6 +120,44 @@ process D
   EXPECT_EQ(seen.only("D:r1"), "7");
 }
 
+TEST(Operations, Files) {
+  for (const std::string kind : {"file", "memfd"}) {
+    const Seen seen = run_text("scenario s\nprocess P\n  " + kind + R"( f: 2 pages
+  s: 2 pages shared f rw = 7
+  p: 3 pages private f r
+  x: 1 page none
+thread P.t
+  r0 = load p[1]
+  e0 = load p[2]
+  e1 = madvise p[2] populate-read
+  mmap x private f rw
+  store x[0] 8
+  r1 = load s[0]
+  y = msync s
+  h = madvise s[0] remove
+  r2 = load p[0]
+  r3 = load x[0]
+  t = truncate f 1
+  e2 = store s[1] 9
+  truncate f 3
+  r4 = load p[1]
+  fork C
+process C
+  truncate f 0
+  r0 = load p[0]
+)",
+                               some);
+    expect_clean(seen, some);
+    for (const char* key : {"y", "h", "t"}) EXPECT_EQ(seen.only(std::string("P.t:") + key), "ok") << kind << key;
+    EXPECT_EQ(seen.only("P.t:r0"), "7@s[1]") << kind;
+    EXPECT_EQ(seen.only("P.t:r1"), "7") << kind;
+    EXPECT_EQ(seen.only("P.t:r3"), "8") << kind;
+    for (const char* key : {"r2", "r4"}) EXPECT_EQ(seen.only(std::string("P.t:") + key), "zero") << kind << key;
+    for (const char* key : {"P.t:e0", "P.t:e2", "C:r0"}) EXPECT_EQ(seen.only(key), "SIGBUS") << kind << key;
+    EXPECT_EQ(seen.only("P.t:e1"), "EFAULT") << kind;
+  }
+}
+
 TEST(Operations, ForkSeparatesPrivateAndSharesSharedMemory) {
   const Seen seen = run_text(R"(scenario s
 process P

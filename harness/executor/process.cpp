@@ -102,17 +102,16 @@ void reap_children() {
 void map_region(ProcessContext& context, int index) {
   const Region& region = context.program.regions[index];
   const PageRange all{index, 0, region.pages};
-  const int protection = (region.protection.read ? PROT_READ : 0) | (region.protection.write ? PROT_WRITE : 0);
-  const int writable = region.initial ? PROT_READ | PROT_WRITE : protection;
-  const int flags = MAP_FIXED | context.layout.anonymous(region.backing);
-  void* const where = reinterpret_cast<void*>(context.layout.address_of(all));
-  if (mmap(where, bytes_of(all), writable, flags, -1, 0) != where) give_up(context, "cannot map a region", errno);
+  const Protection writable = region.initial ? Protection{true, true} : region.protection;
+  if (!map_fixed(context, all, region.backing, writable, region.file)) give_up(context, "cannot map a region", errno);
   if (!region.initial) return;
   const std::uint64_t iteration = context.area.iteration.load();
   for (int page = 0; page < region.pages; ++page)
     cpu_store(context.layout.address_of(Cell{index, page}),
               encode_word(iteration, context.layout.spans.of(Cell{index, page}), *region.initial));
-  if (writable != protection && mprotect(where, bytes_of(all), protection) != 0)
+  const int protection = (region.protection.read ? PROT_READ : 0) | (region.protection.write ? PROT_WRITE : 0);
+  if (writable != region.protection &&
+      mprotect(reinterpret_cast<void*>(context.layout.address_of(all)), bytes_of(all), protection) != 0)
     give_up(context, "cannot protect a region", errno);
 }
 
@@ -121,6 +120,7 @@ void set_up(ProcessContext& context) {
   reap_children();
   context.handles.close_all();
   munmap(reinterpret_cast<void*>(regions_base), context.layout.regions_bytes());
+  if (const char* failure = context.files.prepare(context.program, context.process)) give_up(context, failure, errno);
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
     if (context.program.regions[region].owner == context.process &&
         context.program.regions[region].backing != Backing::none)

@@ -12,16 +12,19 @@ namespace {
 struct Uses {
   std::vector<int> regions;
   Via via;
+  int file = -1;
 };
 
 struct UsesOf {
   Uses operator()(const op::Load& load) const { return {{load.cell.region}, load.via}; }
   Uses operator()(const op::Store& store) const { return {{store.cell.region}, store.via}; }
-  Uses operator()(const op::Mmap& mmap) const { return {{mmap.range.region}, {}}; }
+  Uses operator()(const op::Mmap& mmap) const { return {{mmap.range.region}, {}, mmap.file}; }
   Uses operator()(const op::Munmap& munmap) const { return {{munmap.range.region}, {}}; }
   Uses operator()(const op::Mprotect& mprotect) const { return {{mprotect.range.region}, {}}; }
   Uses operator()(const op::Mremap& mremap) const { return {{mremap.range.region, mremap.to.region}, {}}; }
   Uses operator()(const op::Madvise& madvise) const { return {{madvise.range.region}, {}}; }
+  Uses operator()(const op::Msync& msync) const { return {{msync.range.region}, {}}; }
+  Uses operator()(const op::Truncate& truncate) const { return {{}, {}, truncate.file}; }
   Uses operator()(const op::Migrate& migrate) const { return {{migrate.range.region}, migrate.via}; }
   Uses operator()(const op::Snapshot& snapshot) const { return {{snapshot.range.region}, snapshot.via}; }
   Uses operator()(const op::Pin& pin) const { return {{pin.range.region}, pin.via}; }
@@ -49,7 +52,12 @@ class Checker {
 
   void run() const {
     for (const Process& process : program_.processes) check_process(process);
-    for (const Region& region : program_.regions) check_region(region);
+    for (const File& file : program_.files) check_owner("file", file);
+    for (const Region& region : program_.regions) {
+      check_owner("region", region);
+      if (region.file >= 0) check_file_use(region.file, region.owner, region.place);
+      if (region.file >= 0 && region.initial) check_has_pages(region);
+    }
     for (const Thread& thread : program_.threads) check_thread(thread);
     check_spans();
     if (program_.threads.empty()) source_.fail({}, 1, "a scenario has at least one thread");
@@ -83,12 +91,29 @@ class Checker {
                         "' does nothing: nothing forks it, and it has no thread and no region");
   }
 
-  void check_region(const Region& region) const {
-    const Process& owner = program_.processes[region.owner];
+  template <typename Owned>
+  void check_owner(const std::string& what, const Owned& owned) const {
+    const Process& owner = program_.processes[owned.owner];
     if (owner.parent < 0) return;
+    source_.fail_at(owned.place, owned.name,
+                    "process '" + owner.name + "' is forked by '" + name(owner.parent) + "': it has the " + what +
+                        "s of '" + name(root_of(program_, owned.owner)) + "' and declares none");
+  }
+
+  void check_file_use(int index, int process, Place place) const {
+    const File& file = program_.files[index];
+    if (root_of(program_, process) == file.owner) return;
+    source_.fail_at(place, file.name,
+                    "file '" + file.name + "' belongs to '" + name(file.owner) + "', from which '" + name(process) +
+                        "' does not descend");
+  }
+
+  void check_has_pages(const Region& region) const {
+    const File& file = program_.files[region.file];
+    if (region.pages <= file.pages) return;
     source_.fail_at(region.place, region.name,
-                    "process '" + owner.name + "' is forked by '" + name(owner.parent) +
-                        "': it has the regions of '" + name(root_of(program_, region.owner)) + "' and declares none");
+                    "region '" + region.name + "' has a value in " + std::to_string(region.pages) +
+                        " pages, and its file '" + file.name + "' has " + std::to_string(file.pages));
   }
 
   void check_spans() const {
@@ -100,10 +125,14 @@ class Checker {
       if (own > limits::spans_per_region) too_many_spans(region, "in '" + region.name + "'", limits::spans_per_region);
       if (all > limits::spans) too_many_spans(region, "in all regions together", limits::spans);
     }
+    for (const File& file : program_.files)
+      if (spans.in_file(static_cast<int>(&file - program_.files.data()), limits::pages_per_region) > limits::spans_per_region)
+        too_many_spans(file, "in '" + file.name + "'", limits::spans_per_region);
   }
 
-  void too_many_spans(const Region& region, const std::string& where, int limit) const {
-    source_.fail_at(region.place, region.name,
+  template <typename Owned>
+  void too_many_spans(const Owned& owned, const std::string& where, int limit) const {
+    source_.fail_at(owned.place, owned.name,
                     "too many pages and ranges that statements tell apart " + where + ": the limit is " +
                         std::to_string(limit));
   }
@@ -124,6 +153,7 @@ class Checker {
   void check_statement(const Statement& statement, const Thread& thread) const {
     const Uses uses = std::visit(UsesOf{}, statement.operation);
     for (const int index : uses.regions) check_region_use(program_.regions[index], thread.process, statement.place);
+    if (uses.file >= 0) check_file_use(uses.file, thread.process, statement.place);
     if (!uses.via.cpu() && uses.via != thread.via) check_via(uses.via, thread.process, statement.place);
     const auto* wait = std::get_if<op::Wait>(&statement.operation);
     if (wait && program_.processes[wait->process].parent != thread.process) {

@@ -1,5 +1,7 @@
 #include "harness/language/declarations.h"
 
+#include <tuple>
+
 #include "harness/language/names.h"
 
 namespace faultline {
@@ -39,6 +41,18 @@ class Reader : Names {
     if (program_.devices.size() == limits::devices) too_many(node, "devices", limits::devices);
     program_.devices.push_back({name, closed<grammar::device_class>(line), place_of(node)});
     process_ = thread_ = -1;
+  }
+
+  void read(grammar::file, const Node& line) {
+    const Node& node = get<grammar::new_file>(line);
+    const std::string name = new_name(node);
+    if (process_ < 0) fail(node, "a file belongs below the 'process' line of the process that makes it");
+    if (statements_begun_) fail(node, "the files of a process come before its statements");
+    if (find_named(program_.files, name) >= 0) fail(node, "a second file " + shown(name));
+    if (program_.files.size() == limits::files) too_many(node, "files", limits::files);
+    const Node& count = get<grammar::page_count>(line);
+    program_.files.push_back({name, process_, closed<grammar::file_kind>(line),
+                              number(count, "page count", limits::populated_pages), place_of(node)});
   }
 
   void read(grammar::process, const Node& line) {
@@ -100,7 +114,7 @@ class Reader : Names {
     if (program_.regions.size() == limits::regions) too_many(node, "regions", limits::regions);
     region.pages = page_count(get<grammar::page_count>(line));
     if (find<grammar::backing>(line)) {
-      region.backing = closed<grammar::backing>(line);
+      std::tie(region.backing, region.file) = backed(line, closed<grammar::backing>(line));
       region.protection = closed<grammar::protection>(line);
     }
     if (const Node* initial = find<grammar::value>(line)) {

@@ -65,12 +65,14 @@ struct new_scenario : word { static constexpr auto expected = "the scenario's na
 struct new_device : word { static constexpr auto expected = "the device's name"; };
 struct new_process : word { static constexpr auto expected = "the process's name"; };
 struct new_thread : word { static constexpr auto expected = "the thread's name"; };
+struct new_file : word { static constexpr auto expected = "the file's name"; };
 struct new_barrier : word { static constexpr auto expected = "the barrier's name"; };
 struct new_region : word {};
 struct new_result : word {};
 
 // What there is already
 struct process_name : word { static constexpr auto expected = "a process"; };
+struct file_name : word { static constexpr auto expected = "a file"; };
 struct region_name : word { static constexpr auto expected = "a region"; };
 struct descriptor : word { static constexpr auto expected = "a device"; };  // "d" or "P.d"
 struct accessor : word { static constexpr auto expected = "a device or 'cpu'"; };
@@ -92,12 +94,12 @@ struct device_class : word {
 };
 struct backing : word {
   static constexpr auto& table = words::backings;
-  static constexpr auto expected = "what backs the pages (anon, shared or none)";
+  static constexpr auto expected = "what backs the pages (anon, shared, private or none)";
   static constexpr auto unknown = "backing";
 };
 struct mapped_backing : word {
   static constexpr auto& table = words::mapped_backings;
-  static constexpr auto expected = "what backs the pages (anon or shared)";
+  static constexpr auto expected = "what backs the pages (anon, shared or private)";
 };
 struct advice : word {
   static constexpr auto& table = words::advices;
@@ -108,6 +110,8 @@ struct protection : sor<word, one<'-'>> {
   static constexpr auto& table = words::protections;
   static constexpr auto expected = "a protection (rw, r, w or -)";
 };
+// A word with a protection behind it is the name of a file.
+struct file_of : opt<at<word, blanks, sor<word, one<'-'>>>, expect<file_name>> {};
 struct claim_kind : word {
   static constexpr auto& table = words::claims;
 };
@@ -123,10 +127,14 @@ struct thread : seq<token<keyword<"thread">>, expect<new_thread>, opt<token<keyw
 
 struct page_count : number { static constexpr auto expected = "a number (page count)"; };
 struct pages : sor<keyword<"page">, keyword<"pages">> { static constexpr auto expected = "'pages'"; };
+struct file_kind : word {
+  static constexpr auto& table = words::file_kinds;
+};
+struct file : seq<token<file_kind>, expect<new_file>, expect<symbol<":">>, expect<page_count>, expect<pages>> {};
 struct end_of_none : at<line_end> {};
 struct region : seq<token<new_region>, token<symbol<":">>, expect<page_count>, expect<pages>,
                     sor<if_must<token<keyword<"none">>, end_of_none>,
-                        seq<expect<backing>, expect<protection>, opt<token<symbol<"=">>, expect<value>>>>> {};
+                        seq<expect<backing>, file_of, expect<protection>, opt<token<symbol<"=">>, expect<value>>>>> {};
 
 // Statements
 template <Literal text>
@@ -137,12 +145,14 @@ struct request_via : opt<token<keyword<"via">>, expect<descriptor>> {};
 
 struct load : seq<verb<"load">, cell, access_via> {};
 struct store : seq<verb<"store">, cell, expect<value>, access_via> {};
-struct mmap : seq<verb<"mmap">, range, expect<mapped_backing>, expect<protection>> {};
+struct mmap : seq<verb<"mmap">, range, expect<mapped_backing>, file_of, expect<protection>> {};
 struct munmap : seq<verb<"munmap">, range> {};
 struct mprotect : seq<verb<"mprotect">, range, expect<protection>> {};
 struct target : range {};
 struct mremap : seq<verb<"mremap">, range, expect<symbol<"->">>, target> {};
 struct madvise : seq<verb<"madvise">, range, expect<advice>> {};
+struct msync : seq<verb<"msync">, range> {};
+struct truncate : seq<verb<"truncate">, expect<file_name>, expect<page_count>> {};
 struct fork : seq<verb<"fork">, expect<process_name>> {};
 struct exit : verb<"exit"> {};
 struct kill : seq<verb<"kill">, expect<process_name>> {};
@@ -162,8 +172,8 @@ struct pin : seq<verb<"pin">, opt<token<pin_kind>>, range, request_via> {};
 struct unpin : seq<verb<"unpin">, range, request_via> {};
 
 // One that is added here is read in statements.cpp; the compiler asks for that.
-struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, fork, exit, kill, wait, barrier, delay,
-                       open, close, migrate, snapshot, pin, unpin> {};
+struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, msync, truncate, fork, exit, kill, wait,
+                       barrier, delay, open, close, migrate, snapshot, pin, unpin> {};
 struct statement : sor<if_must<seq<token<new_result>, token<symbol<"=">>>, operation>, operation> {};
 
 // What the end state shows
@@ -201,8 +211,8 @@ struct end_of_claim : line_end { static constexpr auto expected = "'and', 'or' o
 struct claim : seq<token<claim_kind>, any, must<end_of_claim>> {};
 
 // The text. A region and a statement begin with a name, which is a word of the language by mistake only.
-using lines = type_list<scenario, sentence, region, statement, device, process, thread, observe, claim>;
-struct line : sor<seq<sor<region, statement, device, process, thread, observe, scenario>, must<line_end>>, claim> {};
+using lines = type_list<scenario, sentence, region, statement, device, file, process, thread, observe, claim>;
+struct line : sor<seq<sor<region, statement, device, file, process, thread, observe, scenario>, must<line_end>>, claim> {};
 struct doc_line : seq<blanks, sentence, blanks, must<line_end>> {};
 struct scenario_text : seq<star<blank_line>, blanks, must<scenario>, must<line_end>, star<sor<blank_line, doc_line>>,
                            until<text_end, sor<blank_line, seq<blanks, must<line>>>>> {};

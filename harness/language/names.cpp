@@ -35,6 +35,27 @@ int Names::process(const Node& name) const {
   return process;
 }
 
+int Names::file(const Node& name) const {
+  const int file = find_named(program_.files, text_of(name));
+  if (file < 0) {
+    fail(name, "unknown file " + shown(text_of(name)),
+         did_you_mean_or_known(text_of(name), names_of(program_.files)));
+  }
+  return file;
+}
+
+std::pair<Backing, int> Names::backed(const Node& construct, Backing word) const {
+  const Node* name = find<grammar::file_name>(construct);
+  if (!name) {
+    const Node* const kind = find<grammar::backing>(construct);
+    if (word == Backing::file_private)
+      fail(kind ? *kind : get<grammar::mapped_backing>(construct), "a private mapping is of a file: 'private f rw'");
+    return {word, -1};
+  }
+  if (word == Backing::anon_private) fail(*name, "anonymous memory is of no file: 'private' or 'shared' is");
+  return {word == Backing::anon_shared ? Backing::file_shared : word, file(*name)};
+}
+
 const Region& Names::region(const Node& construct) const {
   const Node& name = get<grammar::region_name>(construct);
   const int region = find_named(program_.regions, text_of(name));

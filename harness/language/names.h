@@ -39,8 +39,11 @@ class Names {
   void check_form(const Node& word, std::string_view name) const;
 
   int process(const Node& name) const;
+  int file(const Node& name) const;
   Cell cell(const Node& cell) const;
   PageRange range(const Node& range) const;
+  // What a region or an mmap maps: `word`, with the file that is named or -1.
+  std::pair<Backing, int> backed(const Node& construct, Backing word) const;
   // "d", opened by `process` itself, or "P.d", opened by P.
   Via via(const Node& descriptor, int process) const;
 

@@ -85,8 +85,8 @@ TEST(ParserErrors, BelowAProcess) {
       {"  b: 268435457 pages none", "5:6+9 page count '268435457' is over the limit of 268435456"},
       {"  b: 65537 pages anon rw = 1",
        "5:6+5 every page of a region with a value is written before the threads start: the limit is 65536 pages"},
-      {"  b: 1 page file rw", "5:13+4 unknown backing 'file': anon, shared or none"},
-      {"  b: 1 page anonn rw", "5:13+5 unknown backing 'anonn': anon, shared or none (did you mean 'anon'?)"},
+      {"  b: 1 page disk rw", "5:13+4 unknown backing 'disk': anon, shared, none or private"},
+      {"  b: 1 page anonn rw", "5:13+5 unknown backing 'anonn': anon, shared, none or private (did you mean 'anon'?)"},
       {"  b: 1 page anon", "5:17+1 expected a protection (rw, r, w or -), found the end of the line"},
       {"  b: 1 page anon rx", "5:18+2 expected a protection (rw, r, w or -), found 'rx'"},
       {"  b: 1 page none rw",
@@ -107,6 +107,37 @@ TEST(ParserErrors, BelowAProcess) {
       {"thread P.t at d", "5:12+2 unexpected 'at' at the end of the line"},
       {"  b: 4 pages none\nthread P.t\n  mremap a[0] -> b[1..2]\n",
        "7:18+1 mremap keeps the length: name the first page of its target"},
+  });
+}
+
+TEST(ParserErrors, Files) {
+  expect_all("scenario x\nfile f: 1 page\n",
+             {{"", "2:6+1 a file belongs below the 'process' line of the process that makes it"}});
+  expect_all(below_process, {
+      {"  file f 1 page", "5:10+1 expected ':', found '1'"},
+      {"  file f: 65537 pages", "5:11+5 page count '65537' is over the limit of 65536"},
+      {"  file f: 1 page rw", "5:18+2 unexpected 'rw' at the end of the line"},
+      {"  memfd load: 1 page", "5:9+4 'load' is a word of the language and cannot be a name"},
+      {"  file f: 1 page\n  memfd f: 1 page", "6:9+1 a second file 'f'"},
+      {"  file f: 1 page\n  file g: 1 page\n  file h: 1 page", "7:8+1 too many files: the limit is 2"},
+      {"  load a[0]\n  file f: 1 page", "6:8+1 the files of a process come before its statements"},
+      {"  b: 1 page private rw", "5:13+7 a private mapping is of a file: 'private f rw'"},
+      {"  b: 1 page private f rw", "5:21+1 unknown file 'f'"},
+      {"  file f: 1 page\n  b: 1 page shared ff rw", "6:20+2 unknown file 'ff' (known here: f)"},
+      {"  file f: 1 page\n  b: 1 page anon f rw", "6:18+1 anonymous memory is of no file: 'private' or 'shared' is"},
+      {"  file f: 1 page\n  b: 2 pages shared f rw = 1",
+       "6:3+1 region 'b' has a value in 2 pages, and its file 'f' has 1"},
+      {"  file f: 1 page\n  mmap a private f", "6:18+1 expected a protection (rw, r, w or -), found 'f'"},
+      {"  mmap a private rw", "5:10+7 a private mapping is of a file: 'private f rw'"},
+      {"  truncate g 1", "5:12+1 unknown file 'g'"},
+      {"  file f: 1 page\n  truncate f", "6:13+1 expected a number (page count), found the end of the line"},
+      {"  file f: 1 page\n  truncate f 65537", "6:14+5 page count '65537' is over the limit of 65536"},
+      {"  fork C\nprocess C\n  file f: 1 page\n",
+       "7:8+1 process 'C' is forked by 'P': it has the files of 'P' and declares none"},
+      {"process Q\n  file f: 1 page\n  delay 1us\nthread P.t\n  truncate f 0\n",
+       "9:12+1 file 'f' belongs to 'Q', from which 'P' does not descend"},
+      {"process Q\n  file f: 1 page\n  delay 1us\nprocess R\n  b: 1 page shared f rw\n  load b[0]\n",
+       "9:20+1 file 'f' belongs to 'Q', from which 'R' does not descend"},
   });
 }
 
@@ -135,15 +166,15 @@ TEST(ParserErrors, StatementsOfAThread) {
       {"  store a[0] one", "6:14+3 expected a number (value), found 'one'"},
       {"  munmap a[1..0]", "6:15+1 a range of pages goes upwards and includes both ends"},
       {"  mprotect a x", "6:14+1 expected a protection (rw, r, w or -), found 'x'"},
-      {"  mmap a none", "6:10+4 mmap maps 'anon' or 'shared' pages, not 'none'"},
-      {"  mmap a anom rw", "6:10+4 mmap maps 'anon' or 'shared' pages, not 'anom' (did you mean 'anon'?)"},
+      {"  mmap a none", "6:10+4 mmap maps 'anon', 'shared' or 'private' pages, not 'none'"},
+      {"  mmap a anom rw", "6:10+4 mmap maps 'anon', 'shared' or 'private' pages, not 'anom' (did you mean 'anon'?)"},
       {"  mremap a -> a[1]", "6:15+1 impossible address: 2 pages from a[1] on do not fit into 'a', which has 2"},
       {"  mremap a a", "6:12+1 expected '->', found 'a'"},
       {"  madvise a cold", "6:13+4 unknown advice 'cold': dontneed, dontfork, hugepage, populate-read, "
-                          "populate-write, wipeonfork, keeponfork, free or pageout"},
+                          "populate-write, wipeonfork, keeponfork, free, pageout or remove"},
       {"  madvise a dontned",
        "6:13+7 unknown advice 'dontned': dontneed, dontfork, hugepage, populate-read, populate-write, "
-       "wipeonfork, keeponfork, free or pageout (did you mean 'dontneed'?)"},
+       "wipeonfork, keeponfork, free, pageout or remove (did you mean 'dontneed'?)"},
       {"  r0 = load a[0]\n  r0 = load a[1]\n", "7:3+2 a second result 'r0' in thread 'P.t'"},
       {"  r0 = barrier go", "6:3+2 a barrier has no result to name"},
       {"  r0 = delay 1us", "6:3+2 a delay has no result to name"},

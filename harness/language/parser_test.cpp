@@ -28,7 +28,7 @@ TEST(Parser, ReadsTheExample) {
   ASSERT_EQ(program.devices.size(), 1u);
   EXPECT_EQ(program.devices[0].device_class, DeviceClass::recoverable);
   ASSERT_EQ(program.regions.size(), 1u);
-  EXPECT_EQ(program.regions[0], (Region{"a", 0, 2, Backing::anon_private, {true, true}, 0, {}}));
+  EXPECT_EQ(program.regions[0], (Region{"a", 0, 2, Backing::anon_private, -1, {true, true}, 0, {}}));
   ASSERT_EQ(program.processes.size(), 2u);
   EXPECT_EQ(program.processes[0].parent, -1);
   EXPECT_EQ(program.processes[1].parent, 0);

@@ -21,6 +21,13 @@ std::string device_text(const Program& program, const Via& via, int process) {
   return via.opener == process ? device : program.processes.at(via.opener).name + "." + device;
 }
 
+// "anon", "shared f"
+std::string backing_text(const Program& program, Backing backing, int file) {
+  if (file < 0) return words::text(words::backings, backing);
+  const bool shared = backing == Backing::file_shared;
+  return words::text(words::backings, shared ? Backing::anon_shared : backing) + " " + program.files.at(file).name;
+}
+
 std::string protection_text(const Protection& protection) { return words::text(words::protections, protection); }
 
 class StatementText {
@@ -32,7 +39,7 @@ class StatementText {
     return "store " + cell(store.cell) + " " + std::to_string(store.value) + via(store.via, thread_.via);
   }
   std::string operator()(const op::Mmap& mmap) const {
-    return "mmap " + range(mmap.range) + " " + words::text(words::backings, mmap.backing) + " " +
+    return "mmap " + range(mmap.range) + " " + backing_text(program_, mmap.backing, mmap.file) + " " +
            protection_text(mmap.protection);
   }
   std::string operator()(const op::Munmap& munmap) const { return "munmap " + range(munmap.range); }
@@ -46,6 +53,10 @@ class StatementText {
   }
   std::string operator()(const op::Madvise& madvise) const {
     return "madvise " + range(madvise.range) + " " + words::text(words::advices, madvise.advice);
+  }
+  std::string operator()(const op::Msync& msync) const { return "msync " + range(msync.range); }
+  std::string operator()(const op::Truncate& truncate) const {
+    return "truncate " + program_.files.at(truncate.file).name + " " + std::to_string(truncate.pages);
   }
   std::string operator()(const op::Fork& fork) const { return "fork " + process(fork.process); }
   std::string operator()(const op::Exit&) const { return "exit"; }
@@ -144,6 +155,11 @@ class ProgramText {
 
   void add_process() {
     text_ += "process " + program_.processes[next_process_].name + "\n";
+    for (const File& file : program_.files) {
+      if (file.owner != next_process_) continue;
+      text_ += "  " + std::string(words::text(words::file_kinds, file.kind)) + " " + file.name + ": " +
+               std::to_string(file.pages) + (file.pages == 1 ? " page" : " pages") + "\n";
+    }
     for (const Region& region : program_.regions) {
       if (region.owner == next_process_) add_region(region);
     }
@@ -152,7 +168,7 @@ class ProgramText {
 
   void add_region(const Region& region) {
     text_ += "  " + region.name + ": " + std::to_string(region.pages) + (region.pages == 1 ? " page " : " pages ") +
-             words::text(words::backings, region.backing);
+             backing_text(program_, region.backing, region.file);
     if (region.backing != Backing::none) text_ += " " + protection_text(region.protection);
     if (region.initial) text_ += " = " + std::to_string(*region.initial);
     text_ += "\n";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 
 #include "harness/language/check.h"
 #include "harness/language/names.h"
@@ -48,19 +49,46 @@ class Generator {
   void make_regions() {
     for (int process = 0; process < processes(); process++) {
       if (program_.processes[process].parent >= 0) continue;
+      if (chance(2) && program_.files.size() < limits::files) {
+        const File::Kind kind = chance(2) ? File::Kind::disk : File::Kind::memory;
+        program_.files.push_back({"f" + std::to_string(program_.files.size()), process, kind, below(5), {}});
+      }
       for (int count = 1 + below(2); count > 0; count--) {
         Region region;
         region.name = std::string(1, static_cast<char>('a' + program_.regions.size()));
         region.owner = process;
         region.pages = 1 + below(4);
-        region.backing = static_cast<Backing>(below(3));
+        std::tie(region.backing, region.file) = backing(process);
         if (region.backing != Backing::none) {
           region.protection = protection();
-          if (chance(2)) region.initial = below(limits::value + 1);
+          const bool fits = region.file < 0 || region.pages <= program_.files[region.file].pages;
+          if (fits && chance(2)) region.initial = below(limits::value + 1);
         }
         program_.regions.push_back(region);
       }
     }
+  }
+
+  // One of a file, where the root has made one; none too.
+  std::pair<Backing, int> backing(int root) {
+    for (int i = 0; i < static_cast<int>(program_.files.size()); i++) {
+      if (program_.files[i].owner == root && chance(2))
+        return {chance(2) ? Backing::file_private : Backing::file_shared, i};
+    }
+    return {static_cast<Backing>(below(3)), -1};
+  }
+
+  Operation mmap(const Thread& thread) {
+    auto [kind, file] = backing(root_of(program_, thread.process));
+    if (kind == Backing::none) kind = Backing::anon_private;
+    return op::Mmap{range(thread), kind, protection(), file};
+  }
+
+  Operation truncate(const Thread& thread) {
+    for (int i = 0; i < static_cast<int>(program_.files.size()); i++) {
+      if (program_.files[i].owner == root_of(program_, thread.process)) return op::Truncate{i, below(5)};
+    }
+    return op::Msync{range(thread)};
   }
 
   // A main thread for every child and some roots, another thread for some processes, in a random mixture
@@ -115,11 +143,11 @@ class Generator {
 
   Operation operation(const Thread& thread) {
     const bool device = !program_.devices.empty();
-    switch (below(device ? 18 : 12)) {
+    switch (below(device ? 20 : 14)) {
       case 0:
       case 1: return op::Load{cell(thread), via(thread, true)};
       case 2: return op::Store{cell(thread), below(limits::value + 1), via(thread, true)};
-      case 3: return op::Mmap{range(thread), chance(2) ? Backing::anon_private : Backing::anon_shared, protection()};
+      case 3: return mmap(thread);
       case 4: return op::Munmap{range(thread)};
       case 5: return op::Mprotect{range(thread), protection()};
       case 6: return mremap(thread);
@@ -128,11 +156,13 @@ class Generator {
       case 9: return wait(thread);
       case 10: return barrier();
       case 11: return op::Delay{chance(3) ? 1000 * below(20) : below(5000)};
-      case 12: return op::Open{0};
-      case 13: return op::Close{0};
-      case 14: return op::Migrate{range(thread), chance(2), via(thread, false)};
-      case 15: return op::Pin{range(thread), chance(2), via(thread, false)};
-      case 16: return op::Unpin{range(thread), via(thread, false)};
+      case 12: return truncate(thread);
+      case 13: return op::Msync{range(thread)};
+      case 14: return op::Open{0};
+      case 15: return op::Close{0};
+      case 16: return op::Migrate{range(thread), chance(2), via(thread, false)};
+      case 17: return op::Pin{range(thread), chance(2), via(thread, false)};
+      case 18: return op::Unpin{range(thread), via(thread, false)};
       default: return op::Snapshot{range(thread), via(thread, false)};
     }
   }

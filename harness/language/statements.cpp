@@ -49,8 +49,8 @@ class Reader : Names {
   }
 
   Operation read(grammar::mmap, const Node& operation) const {
-    return op::Mmap{range_of(operation), closed<grammar::mapped_backing>(operation),
-                    closed<grammar::protection>(operation)};
+    const auto [backing, file] = backed(operation, closed<grammar::mapped_backing>(operation));
+    return op::Mmap{range_of(operation), backing, closed<grammar::protection>(operation), file};
   }
 
   Operation read(grammar::munmap, const Node& operation) const { return op::Munmap{range_of(operation)}; }
@@ -79,6 +79,13 @@ class Reader : Names {
 
   Operation read(grammar::madvise, const Node& operation) const {
     return op::Madvise{range_of(operation), closed<grammar::advice>(operation)};
+  }
+
+  Operation read(grammar::msync, const Node& operation) const { return op::Msync{range_of(operation)}; }
+
+  Operation read(grammar::truncate, const Node& operation) const {
+    return op::Truncate{file(get<grammar::file_name>(operation)),
+                        number(get<grammar::page_count>(operation), "page count", limits::populated_pages)};
   }
 
   Operation read(grammar::fork, const Node& operation) const {

@@ -101,7 +101,7 @@ Complaint complaint(Rule, const Found& found) {
 
 Complaint complaint(grammar::mapped_backing, const Found& found) {
   if (!found.word) return expected(grammar::mapped_backing::expected, found);
-  return {"mmap maps 'anon' or 'shared' pages, not " + shown(found.text),
+  return {"mmap maps 'anon', 'shared' or 'private' pages, not " + shown(found.text),
           did_you_mean(found.text, words::all(words::mapped_backings))};
 }
 

@@ -22,14 +22,15 @@ inline constexpr Table<DeviceClass, 3> device_classes{{
     {"pinned", DeviceClass::pinned},
 }};
 
-inline constexpr Table<Backing, 3> backings{{
+inline constexpr Table<Backing, 4> backings{{
     {"anon", Backing::anon_private},
     {"shared", Backing::anon_shared},
     {"none", Backing::none},
+    {"private", Backing::file_private},
 }};
 
 // What mmap maps.
-inline constexpr Table<Backing, 2> mapped_backings{{backings[0], backings[1]}};
+inline constexpr Table<Backing, 3> mapped_backings{{backings[0], backings[1], backings[3]}};
 
 inline constexpr Table<op::Advice, op::advice_count> advices{{
     {"dontneed", op::Advice::dontneed},
@@ -41,6 +42,12 @@ inline constexpr Table<op::Advice, op::advice_count> advices{{
     {"keeponfork", op::Advice::keeponfork},
     {"free", op::Advice::free},
     {"pageout", op::Advice::pageout},
+    {"remove", op::Advice::remove},
+}};
+
+inline constexpr Table<File::Kind, 2> file_kinds{{
+    {"file", File::Kind::disk},
+    {"memfd", File::Kind::memory},
 }};
 
 // What stands behind 'pin'; nothing: for writing.
@@ -59,13 +66,12 @@ inline constexpr Table<Protection, 4> protections{{
     {"-", Protection{false, false}},
 }};
 
-inline constexpr std::array<std::string_view, 8> declarations{"scenario", "device",    "process", "thread",
-                                                              "observe",  "sometimes", "never",   "always"};
+inline constexpr std::array<std::string_view, 10> declarations{"scenario", "device", "file", "memfd", "process",
+                                                               "thread", "observe", "sometimes", "never", "always"};
 
-inline constexpr std::array<std::string_view, 19> operations{
-    "load", "store", "mmap",    "munmap", "mprotect", "mremap", "madvise", "fork",    "exit",
-    "kill", "wait",  "barrier", "delay",  "open",     "close",  "migrate", "snapshot",
-    "pin",  "unpin"};
+inline constexpr std::array<std::string_view, 21> operations{
+    "load", "store", "mmap", "munmap",  "mprotect", "mremap", "madvise", "msync",   "truncate", "fork", "exit",
+    "kill", "wait",  "barrier", "delay", "open",    "close",  "migrate", "snapshot", "pin",     "unpin"};
 
 // Words with a meaning inside a line.
 inline constexpr std::array<std::string_view, 7> inner{"and", "or", "not", "same", "via", "on", "to"};

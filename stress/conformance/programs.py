@@ -27,7 +27,7 @@ PROTECTIONS = ("rw", "r", "-", "w")
 
 @dataclass(frozen=True)
 class Region:
-    backing: str  # "anon", "shared" or "none"
+    backing: str  # "anon", "shared", "none", "private f" or "shared f"
     pages: int
     protection: str = "rw"
     populated: bool = False
@@ -52,21 +52,24 @@ class Statement:
 class Draft:
     regions: tuple[Region, ...]
     statements: tuple[Statement, ...]
+    file: str = "memfd"  # the kind of f, which is there when something uses it, ...
+    file_pages: int = 3  # ... and how many pages it has
     probe: bool = False  # at its end P's device looks at every page that was touched, last page first
     device_class: str = "recoverable"
 
 
 # What `kind` can be: those of every target, those of every device, and those that only some device has.
-PLAIN_KINDS = ("load", "store", "mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "dontneed",
+MAPPINGS = ("mmap anon", "mmap shared", "mmap private f", "mmap shared f")
+PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprotect", "mremap", "dontneed",
                "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
-               "fork", "exit", "kill")
+               "remove", "fork", "exit", "kill")
 ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
 MIGRATION_KINDS = ("to device", "to system", "snapshot")
 PIN_KINDS = ("pin", "pin read", "unpin")
 DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DEVICE_KINDS
 ADVICES = ("dontneed", "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free",
-           "pageout")
+           "pageout", "remove")
 MOST_FREED = 2  # pages: whether and when the kernel takes each of them is open
 
 
@@ -213,10 +216,12 @@ class _Writer:
             line = f"load {self._cell(statement)} via {self._via(process, statement)}"
         elif kind == "device store":
             line = f"store {self._cell(statement)} {value} via {self._via(process, statement)}"
-        elif kind in ("mmap anon", "mmap shared"):
+        elif kind in MAPPINGS:
             line = f"mmap {self._text(*pages)} {kind[5:]} {statement.protection}"
-        elif kind == "munmap":
-            line = f"munmap {self._text(*pages)}"
+        elif kind in ("munmap", "msync"):
+            line = f"{kind} {self._text(*pages)}"
+        elif kind == "truncate":
+            line = f"truncate f {statement.count}"
         elif kind == "mprotect":
             line = f"mprotect {self._text(*pages)} {statement.protection}"
         elif kind == "mremap":
@@ -272,11 +277,16 @@ class _Writer:
         for process in self.processes:
             lines.append(f"process {process.name}")
             if process is self.root:
+                uses_file = [r for r in self.draft.regions if r.backing.endswith(" f")] or [
+                    s for s in self.done if s[0].endswith(" f") or s[0] == "truncate"]
+                if uses_file:
+                    lines.append(f"  {self.draft.file} f: {self.draft.file_pages} pages")
                 for i, region in enumerate(self.draft.regions):
                     line = f"  {REGION_NAMES[i]}: {region.pages} page{'s' * (region.pages > 1)} {region.backing}"
                     if region.backing != "none":
                         line += f" {region.protection}"
-                        if region.populated:
+                        fits = not region.backing.endswith(" f") or region.pages <= self.draft.file_pages
+                        if region.populated and fits:
                             line += f" = {100 + i}"
                     lines.append(line)
             lines += ["  " + line for line in process.lines]
@@ -310,10 +320,12 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
     if kind in ("fork", "exit", "kill", "open", "close"):
         return st.builds(Statement, kind=st.just(kind), who=_who)
     fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
-    if kind in (*ADVICES, "mmap anon", "mmap shared", "munmap", "mprotect", "mremap", "to device", "to system",
+    if kind == "truncate":
+        return st.builds(Statement, kind=st.just(kind), who=_who, count=st.integers(0, 5))
+    if kind in (*ADVICES, *MAPPINGS, "msync", "munmap", "mprotect", "mremap", "to device", "to system",
                 "snapshot", "pin", "pin read", "unpin"):
         fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
-    if kind in ("mmap anon", "mmap shared", "mprotect"):
+    if kind in (*MAPPINGS, "mprotect"):
         fields["protection"] = _protections
     if kind == "mremap":
         fields |= {"to_region": _region, "to_first": _page}
@@ -323,7 +335,8 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 
 
 # How often each kind is drawn. Accesses show what the others did.
-_weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
+_weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap private f": 2, "mmap shared f": 2,
+            "msync": 1, "truncate": 3, "remove": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
             "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1}
 _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "open": 1,
@@ -336,7 +349,8 @@ def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
     return st.sampled_from(kinds).flatmap(by_kind.__getitem__)
 
 
-_regions = st.builds(Region, backing=st.sampled_from(("anon", "anon", "shared", "none")), pages=st.integers(2, 5),
+_backings = st.sampled_from(("anon", "anon", "anon", "shared", "none", "private f", "shared f"))
+_regions = st.builds(Region, backing=_backings, pages=st.integers(2, 5),
                      protection=st.sampled_from(("rw", "rw", "rw", "r", "-", "w")), populated=st.booleans())
 
 
@@ -349,5 +363,6 @@ def drafts(kinds: tuple[str, ...], device_class: str = "recoverable") -> st.Sear
     statements = st.one_of(st.lists(statement, min_size=1, max_size=MOST_STATEMENTS),
                            st.lists(statement, min_size=8, max_size=MOST_STATEMENTS))
     return st.builds(Draft, regions=st.lists(_regions, min_size=2, max_size=3).map(tuple),
-                     statements=statements.map(tuple), probe=st.booleans() if device else st.just(False),
+                     statements=statements.map(tuple), file=st.sampled_from(("memfd", "file")),
+                     file_pages=st.integers(0, 5), probe=st.booleans() if device else st.just(False),
                      device_class=st.just(device_class))

@@ -144,7 +144,8 @@ def test_lab_dmirror(lab):
 # Each of these is one thing that the reference knows; a reference without it is found out, and by a
 # program that a person reads at a glance.
 HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protects", "fork-skips-dontfork",
-              "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache"]
+              "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache",
+              "fault-checks-size", "cow-fault-copies", "truncate-unmaps", "hole-keeps-copies"]
 PIN_RULES = ["pin-breaks-cow", "pin-checks-write", "fork-copies-pinned", "unpin-lets-go"]
 DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases", "migrate-respects-pins"]
 

@@ -1,0 +1,227 @@
+#include "kernels_ref/file.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "kernels_ref/mmap.h"
+
+namespace faultline::ref {
+
+namespace {
+
+bool beyond_end(Cpu cpu, const VmaPage& vma) {
+  return vma.pgoff >= cpu.world().object[vma.object].size && cpu.on(Rule::fault_checks_size);
+}
+
+std::uint8_t& cached_page(World& w, const VmaPage& vma) { return w.object[vma.object].frame[vma.pgoff]; }
+
+bool page_locked(const World& w, FrameId page) { return page != none && w.frame[page].locked; }
+
+constexpr int fault_around_pages = 16;  // fault_around_bytes: 64 KiB
+
+// filemap_map_pages: what is in the page cache around the page, with nothing to wait for, and itself. (Where
+// files are cut the fault does that one, to be able to come too late.)
+void map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
+  World& w = cpu.world();
+  const auto window = [cpu](Slot s) { return cpu.shape->spans.first(s).page / fault_around_pages; };
+  const Slot last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
+  for (Slot s = vma_start(cpu, mm, slot); s <= last; ++s) {
+    if (window(s) != window(slot) || (s == slot && cpu.shape->cuts_files)) continue;
+    const VmaPage& vma = w.mm[mm].vma[s];
+    const FrameId page = cached_page(w, vma);
+    if (w.mm[mm].pte[s].kind != Pte::Kind::none || page == none || beyond_end(cpu, vma) || page_locked(w, page)) continue;
+    set_pte(w, mm, s, page_pte(page, writable));
+  }
+}
+
+}  // namespace
+
+Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
+  World& w = cpu.world();
+  const VmaPage& vma = w.mm[mm].vma[slot];
+  std::uint8_t& cached = cached_page(w, vma);
+  // vma_wants_writenotify: where there is a disk the first store is a fault of its own (page_mkwrite).
+  bool writable = vma.write && !vma.is_private();
+  if (write && vma.is_private()) prepare_anon_vma(cpu, mm, slot);
+  if (!write) {
+    if (writable && cpu.shape->tracks_dirty[vma.object])
+      writable = co_await cpu.choose("do_read_fault: vm_page_prot", 2) == 0;
+    map_around(cpu, mm, slot, writable);
+    if (w.mm[mm].pte[slot].kind != Pte::Kind::none) co_return Fault::done;
+  }
+  if (beyond_end(cpu, vma)) co_return Fault::sigbus;
+  // From here on the page is looked up and locked: it may be mapped behind the back of a truncation.
+  if (cpu.shape->cuts_files || page_locked(w, cached))
+    co_await cpu.until("__do_fault: lock_page", [&w, &cached] { return !page_locked(w, cached); });
+  if (w.mm[mm].pte[slot].kind != Pte::Kind::none) co_return Fault::done;
+  if (cached == none && beyond_end(cpu, vma)) co_return Fault::sigbus;
+  FrameId page = cached;
+  if (page == none || (!vma.is_private() && !cpu.on(Rule::shared_fault_uses_cache))) {
+    page = alloc_frame(cpu, Frame::Kind::shared, {});
+    if (cached == none) {
+      cached = static_cast<std::uint8_t>(page);
+      get_ref(w, page);
+    }
+  }
+  if (write && vma.is_private()) {  // do_cow_fault
+    const Contents contents = cpu.on(Rule::cow_fault_copies) ? w.frame[page].contents : Contents{};
+    const FrameId copy = alloc_frame(cpu, Frame::Kind::anon, contents);
+    w.frame[copy].exclusive = 1;
+    set_pte(w, mm, slot, page_pte(copy, true));
+    co_return Fault::done;
+  }
+  set_pte(w, mm, slot, page_pte(page, writable));
+  co_return Fault::done;
+}
+
+Task<void> lock_i_mmap(Cpu cpu, int object) {
+  if (!cpu.shape->cuts_files) co_return;
+  co_await cpu.until("i_mmap_lock_write", [cpu, object] { return !cpu.world().object[object].walked; });
+}
+
+namespace {
+
+// Pages [from, to] of one VMA.
+struct Piece {
+  MmId mm = 0;
+  Slot from = 0, to = -1;
+};
+
+using Done = std::array<std::uint32_t, max_mms>;  // a bit for each slot
+static_assert(max_slots <= 32);
+
+// The next piece of `mm` that maps pages [first, last]: by where its VMA begins in the object.
+Piece next_piece(Cpu cpu, MmId mm, int object, int first, int last, const Done& done) {
+  const auto& vma = cpu.world().mm[mm].vma;
+  Piece next{.mm = mm};
+  for (Slot s = 0; s < cpu.shape->slots(); ++s) {
+    if (vma[s].object != object || vma[s].pgoff < first || vma[s].pgoff > last || done[mm] >> s & 1) continue;
+    const Slot end = vma_end(cpu, mm, s, cpu.shape->slots() - 1);
+    const Slot to = std::min(end, s + last - vma[s].pgoff);
+    const auto begins = [&](Slot at) { return vma[vma_start(cpu, mm, at)].pgoff; };
+    if (next.to < 0 || begins(s) < begins(next.from)) next = {mm, s, to};
+    s = end;
+  }
+  return next;
+}
+
+// The `way`-th process whose next piece may be the next of all, or their number. (The tree is ordered by
+// the first page and then by age, which differs between kernels where VMAs were split: any may come first.)
+std::pair<Piece, int> nth_piece(Cpu cpu, int object, int first, int last, const Done& done, int way) {
+  int ways = 0;
+  for (MmId mm = 0; mm < max_mms; ++mm) {
+    const Piece piece = next_piece(cpu, mm, object, first, last, done);
+    if (piece.to >= 0 && ways++ == way) return {piece, way};
+  }
+  return {{}, ways};
+}
+
+// unmap_mapping_range: zap_page_range_single for each VMA that maps pages [first, last].
+Task<void> unmap_mapping_range(Cpu cpu, int object, int first, int last, bool even_cows) {
+  World& w = cpu.world();
+  if (!cpu.on(Rule::truncate_unmaps) || first > last) co_return;
+  Done done{};
+  ++w.object[object].walked;
+  while (true) {
+    int way = 0;
+    if (nth_piece(cpu, object, first, last, done, -1).second > 1)
+      way = co_await cpu.until("unmap_mapping_range_tree", [cpu, object, first, last, &done] {
+        return std::max(1, nth_piece(cpu, object, first, last, done, -1).second);
+      });
+    const Piece piece = nth_piece(cpu, object, first, last, done, way).first;
+    if (piece.to < 0) break;
+    for (Slot s = piece.from; s <= piece.to; ++s) done[piece.mm] |= 1u << s;
+    Gather gather;
+    co_await unmap_pages(cpu, piece.mm, piece.from, piece.to, Rule::truncate_notifies, &gather, even_cows);
+    co_await finish(cpu, piece.mm, piece.from, piece.to, &gather, Rule::truncate_flushes);
+  }
+  --w.object[object].walked;
+}
+
+// truncate_inode_folio: under the page's lock, from wherever a fault has mapped it meanwhile, and from the
+// page cache.
+Task<void> remove_pages(Cpu cpu, int object, int first, int last) {
+  World& w = cpu.world();
+  for (int p = first; p <= last; ++p) {
+    std::uint8_t& cached = w.object[object].frame[p];
+    if (cached == none) continue;
+    co_await cpu.until("truncate_inode_folio", [&w, &cached] { return !page_locked(w, cached); });
+    const FrameId page = std::exchange(cached, none);
+    for (MmId m = 0; m < max_mms && cpu.on(Rule::truncate_unmaps); ++m)
+      for (Slot s = 0; s < cpu.shape->slots(); ++s) {
+        if (w.mm[m].pte[s].frame != page) continue;
+        invalidate_now(cpu, m, s);
+        set_pte(w, m, s, {});
+        flush(w, m, s, s);
+      }
+    put_ref(w, page);
+  }
+}
+
+Task<void> lock_inode(Cpu cpu, int object) {
+  co_await cpu.until("inode_lock", [cpu, object] { return !cpu.world().object[object].locked; });
+  cpu.world().object[object].locked = 1;
+}
+
+}  // namespace
+
+Task<Result> sys_truncate(Cpu cpu, int object, int pages) {
+  Object& inode = cpu.world().object[object];
+  co_await lock_inode(cpu, object);
+  const int last = inode.size - 1;
+  inode.size = static_cast<std::uint8_t>(pages);
+  co_await unmap_mapping_range(cpu, object, pages, last, true);
+  co_await remove_pages(cpu, object, pages, last);
+  // Once more: a private mapping may have copied a page before it left (truncate_pagecache).
+  if (cpu.on(Rule::truncate_unmaps_twice)) co_await unmap_mapping_range(cpu, object, pages, last, true);
+  inode.locked = 0;
+  co_return ok();
+}
+
+Task<void> punch_hole(Cpu cpu, int object, int first, int last) {
+  co_await lock_inode(cpu, object);
+  co_await unmap_mapping_range(cpu, object, first, last, !cpu.on(Rule::hole_keeps_copies));
+  co_await remove_pages(cpu, object, first, last);
+  cpu.world().object[object].locked = 0;
+}
+
+namespace {
+
+// folio_mkclean: every shared mapping of the page finds out about the next store.
+Task<void> page_mkclean(Cpu cpu, FrameId page) {
+  World& w = cpu.world();
+  for (MmId m = 0; m < max_mms; ++m)
+    for (Slot s = 0; s < cpu.shape->slots(); ++s) {
+      if (w.mm[m].pte[s].frame != page || !w.mm[m].pte[s].writable) continue;
+      co_await invalidate_start(cpu, m, s, s, Event::protection_page);
+      co_await cpu.step("page_vma_mkclean_one");
+      if (w.mm[m].pte[s].frame == page) w.mm[m].pte[s].writable = 0;
+      flush(w, m, s, s);
+      co_await invalidate_end(cpu, m);
+    }
+}
+
+}  // namespace
+
+Task<Result> sys_msync(Cpu cpu, Slot from, Slot to) {
+  const MmId mm = cpu.process();
+  World& w = cpu.world();
+  co_await read_lock(cpu, mm);
+  Result result = ok();
+  for (Slot s = from; s <= to; ++s) {
+    const VmaPage& vma = w.mm[mm].vma[s];
+    if (!vma.mapped()) result = failed(ENOMEM);
+    if (!vma.mapped() || vma.is_private() || !cpu.shape->tracks_dirty[vma.object]) continue;
+    const FrameId page = cached_page(w, vma);
+    if (page == none || co_await cpu.choose("vfs_fsync_range", 2) == 0) continue;
+    read_unlock(w, mm);
+    co_await page_mkclean(cpu, page);
+    co_await read_lock(cpu, mm);
+  }
+  read_unlock(w, mm);
+  co_return result;
+}
+
+}  // namespace faultline::ref

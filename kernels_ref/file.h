@@ -1,0 +1,21 @@
+// mm/filemap.c, mm/shmem.c, mm/truncate.c: pages of objects (files, and what is behind shared anonymous
+// memory), who maps them and who takes them away.
+//
+// Writeback is only what msync() asks for; it changes no value, and no mapping of memory without a disk.
+#pragma once
+
+#include "kernels_ref/fault.h"
+
+namespace faultline::ref {
+
+// do_read_fault, do_shared_fault, do_cow_fault, for an empty entry of a mapping with an object.
+Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write);
+
+// i_mmap_lock_write, for whoever adds a mapping: taken and given back.
+Task<void> lock_i_mmap(Cpu cpu, int object);
+
+Task<Result> sys_truncate(Cpu cpu, int object, int pages);  // do_truncate
+Task<void> punch_hole(Cpu cpu, int object, int first, int last);  // vfs_fallocate(FALLOC_FL_PUNCH_HOLE)
+Task<Result> sys_msync(Cpu cpu, Slot from, Slot to);  // MS_SYNC
+
+}  // namespace faultline::ref
