@@ -61,6 +61,13 @@ class DmirrorHandle : public DeviceHandle {
                   command);
   }
 
+  // Made exclusive, the pages are copied back to us as after a migration; a check wants no buffer.
+  int exclusive(std::uintptr_t address, int pages, bool check) override {
+    alignas(page_size) unsigned char buffer[limits::pages_per_request * page_size];
+    dmirror::Command command{};
+    return submit(check ? dmirror::check_exclusive : dmirror::exclusive_pages, address, buffer, pages, command);
+  }
+
   int snapshot(std::uintptr_t address, std::span<unsigned char> bytes_per_page) override {
     dmirror::Command command{};
     return submit(dmirror::snapshot_pages, address, bytes_per_page.data(), static_cast<int>(bytes_per_page.size()),
@@ -117,6 +124,7 @@ Capabilities DmirrorTarget::capabilities() const {
   can.snapshot = true;
   if (!can_pin_) can_pin_ = pins_.unavailable().empty();
   can.pin = *can_pin_;
+  can.exclusive = true;
   can.inherited = true;
   can.swap = has_swap(kernel_);
   return can;

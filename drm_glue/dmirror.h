@@ -33,6 +33,9 @@ inline constexpr unsigned long write_pages = request(1);
 inline constexpr unsigned long migrate_to_device = request(2);
 inline constexpr unsigned long migrate_to_system = request(3);
 inline constexpr unsigned long snapshot_pages = request(4);
+// Exclusive access: since v5.14 (b659baea7546, "mm: selftests for exclusive device memory").
+inline constexpr unsigned long exclusive_pages = request(5);
+inline constexpr unsigned long check_exclusive = request(6);
 }  // namespace dmirror
 
 class DmirrorTarget : public Target {

@@ -94,6 +94,8 @@ TEST(Dmirror, RequestNumbersAreThoseOfTheHeader) {
   EXPECT_EQ(dmirror::migrate_to_device, _IOWR('H', 0x02, dmirror::Command));
   EXPECT_EQ(dmirror::migrate_to_system, _IOWR('H', 0x03, dmirror::Command));
   EXPECT_EQ(dmirror::snapshot_pages, _IOWR('H', 0x04, dmirror::Command));
+  EXPECT_EQ(dmirror::exclusive_pages, _IOWR('H', 0x05, dmirror::Command));
+  EXPECT_EQ(dmirror::check_exclusive, _IOWR('H', 0x06, dmirror::Command));
 }
 
 TEST(Dmirror, LoadsAndStoresWholePages) {

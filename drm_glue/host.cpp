@@ -46,6 +46,7 @@ class HostHandle : public DeviceHandle {
   int snapshot(std::uintptr_t, std::span<unsigned char>) override { return ENOTSUP; }
   int pin(std::uintptr_t, int, bool) override { return ENOTSUP; }
   int unpin(std::uintptr_t, int) override { return ENOTSUP; }
+  int exclusive(std::uintptr_t, int, bool) override { return ENOTSUP; }
 };
 
 }  // namespace

@@ -70,6 +70,7 @@ json to_json(const Capabilities& can) {
           {"migrate", can.migrate},
           {"snapshot", can.snapshot},
           {"pin", can.pin},
+          {"exclusive", can.exclusive},
           {"inherited", can.inherited},
           {"swap", can.swap}};
 }
@@ -81,6 +82,7 @@ Capabilities parse_capabilities(const json& object) {
   can.migrate = get<bool>(object, "migrate");
   can.snapshot = get<bool>(object, "snapshot");
   can.pin = get<bool>(object, "pin");
+  can.exclusive = get<bool>(object, "exclusive");
   can.inherited = get<bool>(object, "inherited");
   can.swap = get<bool>(object, "swap");
   return can;

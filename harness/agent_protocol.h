@@ -14,7 +14,8 @@
 // Agent to client ("ev"):
 //   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
 //    "log":true,"log_why":"","targets":[{"name","available","why","capabilities":{"class":"recoverable",
-//    "faults":true,"identity":true,"migrate":true,"snapshot":true,"pin":false,"inherited":true}}]}
+//    "faults":true,"identity":true,"migrate":true,"snapshot":true,"pin":false,"exclusive":true,
+//    "inherited":true,"swap":false}}]}
 //       class: "recoverable", "shares_cpu_tables" or "pinned".
 //   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
 //    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003}

@@ -8,14 +8,16 @@ struct Request {
   bool migrate = false;
   bool snapshot = false;
   bool pin = false;
+  bool exclusive = false;
   Via via;
 };
 
 struct RequestOf {
-  Request operator()(const op::Load& load) const { return {false, false, false, load.via}; }
-  Request operator()(const op::Store& store) const { return {false, false, false, store.via}; }
-  Request operator()(const op::Migrate& migrate) const { return {true, false, false, migrate.via}; }
-  Request operator()(const op::Snapshot& snapshot) const { return {false, true, false, snapshot.via}; }
+  Request operator()(const op::Load& load) const { return {.via = load.via}; }
+  Request operator()(const op::Store& store) const { return {.via = store.via}; }
+  Request operator()(const op::Migrate& migrate) const { return {.migrate = true, .via = migrate.via}; }
+  Request operator()(const op::Snapshot& snapshot) const { return {.snapshot = true, .via = snapshot.via}; }
+  Request operator()(const op::Exclusive& exclusive) const { return {.exclusive = true, .via = exclusive.via}; }
   Request operator()(const op::Mmap&) const { return {}; }
   Request operator()(const op::Munmap&) const { return {}; }
   Request operator()(const op::Mprotect&) const { return {}; }
@@ -31,8 +33,8 @@ struct RequestOf {
   Request operator()(const op::Delay&) const { return {}; }
   Request operator()(const op::Open&) const { return {}; }
   Request operator()(const op::Close&) const { return {}; }
-  Request operator()(const op::Pin& pin) const { return {false, false, true, pin.via}; }
-  Request operator()(const op::Unpin& unpin) const { return {false, false, true, unpin.via}; }
+  Request operator()(const op::Pin& pin) const { return {.pin = true, .via = pin.via}; }
+  Request operator()(const op::Unpin& unpin) const { return {.pin = true, .via = unpin.via}; }
 };
 
 }  // namespace
@@ -47,6 +49,7 @@ std::string cannot_run(const Program& program, const Capabilities& capabilities)
       if (request.migrate && !capabilities.migrate) return "no migration between device and system memory";
       if (request.snapshot && !capabilities.snapshot) return "no snapshots of page tables";
       if (request.pin && !capabilities.pin) return "no long-term pins";
+      if (request.exclusive && !capabilities.exclusive) return "no exclusive access of a device";
       const bool inherited = !request.via.cpu() && request.via.opener != thread.process;
       if (inherited && (request.pin || !capabilities.inherited)) return "a child cannot use the device that its parent opened";
     }

@@ -17,6 +17,7 @@ struct Capabilities {
   bool migrate = false;   // migrate to device and to system
   bool snapshot = false;
   bool pin = false;       // pin and unpin, through a process's own descriptor
+  bool exclusive = false;  // exclusive and check-exclusive
   bool inherited = true;  // a child may drive the descriptor that its parent opened
   bool swap = false;      // the machine has swap: the reference does not know what MADV_PAGEOUT does there
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
@@ -41,6 +42,7 @@ class DeviceHandle {
   virtual int snapshot(std::uintptr_t address, std::span<unsigned char> bytes_per_page) = 0;  // errno
   virtual int pin(std::uintptr_t address, int pages, bool read) = 0;                          // errno
   virtual int unpin(std::uintptr_t address, int pages) = 0;                                   // errno
+  virtual int exclusive(std::uintptr_t address, int pages, bool check) = 0;                   // errno
 };
 
 class Target {

@@ -27,6 +27,10 @@ TEST(Target, SaysWhatItCannotDo) {
   EXPECT_EQ(cannot_run(program("migrate a to system via d"), some), "no migration between device and system memory");
   EXPECT_EQ(cannot_run(program("snapshot a via d"), some), "");
   some = everything;
+  some.exclusive = true;
+  EXPECT_EQ(cannot_run(program("check-exclusive a via d"), some), "");
+  some.exclusive = false;
+  EXPECT_EQ(cannot_run(program("exclusive a via d"), some), "no exclusive access of a device");
   some.snapshot = false;
   EXPECT_EQ(cannot_run(program("snapshot a via d"), some), "no snapshots of page tables");
   some = everything;

@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
 
 namespace faultline::ref {
@@ -102,6 +103,9 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
     case Pte::Kind::device:
       if (!has_mmap_lock) co_return Fault::retry;
       co_await migrate_to_ram(cpu, mm, pte.frame);
+      break;
+    case Pte::Kind::exclusive:
+      co_await remove_exclusive_entry(cpu, mm, slot);
       break;
     case Pte::Kind::migration:
       co_await cpu.until("migration_entry_wait", [&pte] { return pte.kind != Pte::Kind::migration; });

@@ -34,7 +34,8 @@ int hmm_snapshot(Cpu cpu, MmId mm, Slot slot) {
   if (!vma.mapped() || !vma.read) return letter('!');
   switch (pte.kind) {
     case Pte::Kind::none:
-    case Pte::Kind::migration: return letter('.');
+    case Pte::Kind::migration:
+    case Pte::Kind::exclusive: return letter('.');
     case Pte::Kind::zero: return letter('z');
     case Pte::Kind::device: return letter(pte.writable ? 'D' : 'd');
     case Pte::Kind::page: break;

@@ -96,8 +96,8 @@ Task<Result> madvise_pageout(Cpu cpu, Slot from, Slot to) {
   Gather gather;
   for (Slot s = from; s <= to; ++s) {
     if (!w.mm[mm].vma[s].mapped()) result = failed(ENOMEM);
-    const auto takes = [&w, mm, s] { return reclaimable(w, mm, s) && !mapped_elsewhere(w, w.mm[mm].pte[s].frame); };
-    if (takes() && co_await cpu.until("madvise_pageout", [takes] { return 1 + takes(); }))
+    if (can_page_out(w, mm, s) &&
+        co_await cpu.until("madvise_pageout", [&w, mm, s] { return 1 + can_page_out(w, mm, s); }))
       co_await try_to_unmap(cpu, mm, s, &gather);
   }
   if (gather.any()) {

@@ -150,7 +150,8 @@ void change_entry(Cpu cpu, MmId mm, Slot s, bool keep_readonly) {
       break;
     case Pte::Kind::device:
     case Pte::Kind::migration:
-      if (!vma.write) pte.writable = 0;
+    case Pte::Kind::exclusive:
+      pte.writable = 0;  // "a protection check is difficult so just be safe and disable write"
       break;
   }
   if (!(pte == old)) leave_stale(cpu, mm, s, old);

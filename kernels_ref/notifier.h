@@ -11,7 +11,7 @@
 
 namespace faultline::ref {
 
-enum class Event { unmap, clear, protection_vma, protection_page };
+enum class Event { unmap, clear, protection_vma, protection_page, exclusive };
 
 // mmu_notifier_invalidate_range_start: raises the active count and runs the callbacks. Nothing, and no
 // step, without subscriptions (mm_has_notifiers). MIGRATE events of the own device are not sent here:

@@ -18,6 +18,7 @@ std::string known_bug_name(int bug) {
     case KnownBug::write_private_warn: return "read-only-private-write";
     case KnownBug::unstamped_migrate: return "unstamped-migration";
     case KnownBug::stale_migrated_entry: return "stale-migrated-entry";
+    case KnownBug::stale_exclusive_entry: return "stale-exclusive-entry";
     case KnownBug::dead_mm_fault: return "dead-mm-spin";
     case KnownBug::count_: break;
   }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
 #include "kernels_ref/pinned.h"
 
@@ -107,6 +108,10 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
       ++w.mm[parent].write_protect_seq;
       for (Slot p = s; p <= last; ++p) {
         if (w.mm[parent].pte[p].kind == Pte::Kind::none) continue;
+        if (w.mm[parent].pte[p].kind == Pte::Kind::exclusive) {
+          co_await cpu.step("copy_nonpresent_pte: try_restore_exclusive_pte");
+          if (w.mm[parent].pte[p].kind == Pte::Kind::exclusive) restore_exclusive_entry(w, parent, p);
+        }
         const int leftover = co_await cpu.until("copy_present_pte", [cpu, parent, p] {
           return 1 + (pin_seen(cpu.world(), parent, p) == Seen::either);
         });

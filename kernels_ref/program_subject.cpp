@@ -23,6 +23,7 @@ bool device_entries_agree(const World& w, int slots) {
         return false;
       }
       if (e.writable && !pte.writable) return false;
+      if (e.atomic && pte.kind != Pte::Kind::exclusive) return false;
     }
   }
   return true;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "kernels_ref/fault.h"
+
 namespace faultline::ref {
 
 bool reclaimable(const World& world, MmId mm, Slot slot) {
@@ -11,11 +13,18 @@ bool reclaimable(const World& world, MmId mm, Slot slot) {
   return !frame.locked && frame.refs == 0;
 }
 
+bool can_page_out(const World& world, MmId mm, Slot slot) {
+  const Pte& pte = world.mm[mm].pte[slot];
+  if (pte.frame == none || pte.kind != Pte::Kind::page || mapped_elsewhere(world, pte.frame)) return false;
+  const Frame& frame = world.frame[pte.frame];
+  return reclaimable(world, mm, slot) || (frame.kind == Frame::Kind::shared && !frame.locked);
+}
+
 Task<void> try_to_unmap(Cpu cpu, MmId mm, Slot slot, Gather* gather) {
   const bool notifies = cpu.on(Rule::reclaim_notifies);
   if (notifies) co_await invalidate_start(cpu, mm, slot, slot, Event::clear);
   co_await cpu.step("try_to_unmap_one");
-  if (reclaimable(cpu.world(), mm, slot)) zap(cpu, mm, slot, *gather);
+  if (can_page_out(cpu.world(), mm, slot)) zap(cpu, mm, slot, *gather);
   if (notifies) co_await invalidate_end(cpu, mm);
 }
 

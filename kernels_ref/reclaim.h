@@ -1,15 +1,17 @@
 // mm/vmscan.c, mm/rmap.c: pages that the kernel takes away, by itself or because it was asked to.
 //
-// Without swap that is what MADV_FREE has given up. A machine with swap may take more, where no value
-// shows it; what MADV_PAGEOUT does there is not modelled (harness/target.h: Capabilities::swap).
+// Without swap that is what MADV_FREE has given up; pages of the page cache lose their entries and stay. A
+// machine with swap may take more, where no value shows it; what MADV_PAGEOUT does there is not modelled (harness/target.h: Capabilities::swap).
 #pragma once
 
 #include "kernels_ref/notifier.h"
 
 namespace faultline::ref {
 
-// Whether try_to_unmap_one takes the page from this mapping.
+// Whether try_to_unmap_one takes the page from this mapping for good ...
 bool reclaimable(const World& world, MmId mm, Slot slot);
+// ... or MADV_PAGEOUT makes it unmap a page of the page cache.
+bool can_page_out(const World& world, MmId mm, Slot slot);
 
 // try_to_unmap_one, for an entry of the calling process. Its frame stays in the gather until
 // try_to_unmap_flush.

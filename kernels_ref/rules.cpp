@@ -59,6 +59,8 @@ constexpr std::string_view names[] = {
     "hmm-checks-write",
     "hmm-checks-read",
     "hmm-checks-sequence",
+    "exclusive-notifies",
+    "exclusive-flushes",
     "device-rechecks",
     "device-checks-write-tag",
     "migrate-copies",

@@ -69,6 +69,9 @@ enum class Rule {
   hmm_checks_write,            // -EPERM without VM_WRITE
   hmm_checks_read,             // -EFAULT without VM_READ
   hmm_checks_sequence,         // -EBUSY when the sequence changed
+  // mm/rmap.c: make_device_exclusive_range; mm/memory.c: remove_device_exclusive_entry
+  exclusive_notifies,          // MMU_NOTIFY_EXCLUSIVE, when the device gets the page and when it loses it
+  exclusive_flushes,           // ptep_clear_flush
   // lib/test_hmm.c
   device_rechecks,             // mmu_interval_read_retry before the entries are stored
   device_checks_write_tag,     // WRITE needs a writable entry

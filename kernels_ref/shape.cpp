@@ -33,6 +33,7 @@ Shape make_shape(const Program& program, const Facets& facets) {
       if (const auto* o = std::get_if<op::Snapshot>(&s.operation)) use(o->via);
       if (const auto* o = std::get_if<op::Pin>(&s.operation)) use(o->via);
       if (const auto* o = std::get_if<op::Unpin>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Exclusive>(&s.operation)) use(o->via);
     }
   }
   for (std::size_t f = 0; f < program.files.size(); ++f)

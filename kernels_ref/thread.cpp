@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
 #include "kernels_ref/pinned.h"
 #include "kernels_ref/process.h"
@@ -119,6 +120,10 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   if (const auto* o = std::get_if<op::Unpin>(&operation)) {
     if (shares_tables(cpu)) co_return failed(ENOTSUP);
     co_return co_await pinned_unpin(cpu, o->via.opener, first(o->range), last(o->range));
+  }
+  if (const auto* o = std::get_if<op::Exclusive>(&operation)) {
+    if (o->check) co_return co_await dmirror_check_exclusive(cpu, o->via.opener, first(o->range), last(o->range));
+    co_return co_await dmirror_exclusive(cpu, o->via.opener, first(o->range), last(o->range));
   }
   co_return ok();  // exit is thread_main's; a delay is only time
 }

@@ -49,7 +49,7 @@ struct Frame {
 };
 
 struct Pte {
-  enum class Kind : std::uint8_t { none, page, zero, device, migration };
+  enum class Kind : std::uint8_t { none, page, zero, device, migration, exclusive };
   Kind kind = Kind::none;
   std::uint8_t frame = none;
   std::uint8_t writable = 0;
@@ -108,6 +108,7 @@ struct Object {
 struct DeviceEntry {
   std::uint8_t frame = none;
   std::uint8_t writable = 0;
+  std::uint8_t atomic = 0;  // DPT_XA_TAG_ATOMIC: the device has the page for itself; no DPT_XA_TAG_WRITE
   bool valid() const { return frame != none; }
 };
 
@@ -178,6 +179,7 @@ enum class KnownBug : int {
   write_private_warn,      // WRITE to one that is read-only
   unstamped_migrate,       // a fault begun before a migration installs the old, freed page
   stale_migrated_entry,    // the entry that a migration stores for a page that was zapped meanwhile
+  stale_exclusive_entry,   // the entry of a page for the device alone that was zapped meanwhile
   dead_mm_fault,           // a device fault whose opener's mm is gone: some kernels spin for ever
   count_
 };

@@ -104,7 +104,7 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
   return {{"target", row.word}, {"available", row.available}, {"why", row.why},
           {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
           {"identity", can.sight.identity}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
-          {"pin", can.pin},
+          {"pin", can.pin}, {"exclusive", can.exclusive},
           {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
 }
 

@@ -15,6 +15,7 @@ class CountedHandle : public DeviceHandle {
   int snapshot(std::uintptr_t, std::span<unsigned char>) override { return 0; }
   int pin(std::uintptr_t, int, bool) override { return 0; }
   int unpin(std::uintptr_t, int) override { return 0; }
+  int exclusive(std::uintptr_t, int, bool) override { return 0; }
 
  private:
   int& closed_;

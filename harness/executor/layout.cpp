@@ -22,6 +22,7 @@ struct ViaOf {
   Via operator()(const op::Snapshot& snapshot) const { return snapshot.via; }
   Via operator()(const op::Pin& pin) const { return pin.via; }
   Via operator()(const op::Unpin& unpin) const { return unpin.via; }
+  Via operator()(const op::Exclusive& exclusive) const { return exclusive.via; }
   Via operator()(const op::Mmap&) const { return {}; }
   Via operator()(const op::Munmap&) const { return {}; }
   Via operator()(const op::Mprotect&) const { return {}; }

@@ -230,6 +230,13 @@ struct Perform {
     return errno_result(device->migrate(run.context.layout.address_of(migrate.range), migrate.range.count, migrate.to_device));
   }
 
+  Result operator()(const op::Exclusive& exclusive) const {
+    const Handles::Use device(context().handles, exclusive.via.opener, exclusive.via.device);
+    if (!device) return errno_result(EBADF);
+    return errno_result(device->exclusive(context().layout.address_of(exclusive.range), exclusive.range.count,
+                                          exclusive.check));
+  }
+
   Result operator()(const op::Snapshot& snapshot) const {
     const Handles::Use device(context().handles, snapshot.via.opener, snapshot.via.device);
     if (!device) return errno_result(EBADF);

@@ -29,6 +29,7 @@ class CpuHandle : public DeviceHandle {
     return {0, 0, true};
   }
   int migrate(std::uintptr_t, int, bool) override { return ENOTSUP; }
+  int exclusive(std::uintptr_t, int, bool) override { return 0; }
   int snapshot(std::uintptr_t, std::span<unsigned char> bytes) override {
     constexpr unsigned char letters[] = {0x00, 0x01, 0x02, 0xff};
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = letters[i % 4];
@@ -46,6 +47,7 @@ class CpuHandle : public DeviceHandle {
 Capabilities CpuTarget::capabilities() const {
   Capabilities can;
   can.snapshot = true;
+  can.exclusive = true;
   can.inherited = false;
   return can;
 }

@@ -29,6 +29,7 @@ struct UsesOf {
   Uses operator()(const op::Snapshot& snapshot) const { return {{snapshot.range.region}, snapshot.via}; }
   Uses operator()(const op::Pin& pin) const { return {{pin.range.region}, pin.via}; }
   Uses operator()(const op::Unpin& unpin) const { return {{unpin.range.region}, unpin.via}; }
+  Uses operator()(const op::Exclusive& exclusive) const { return {{exclusive.range.region}, exclusive.via}; }
   Uses operator()(const op::Fork&) const { return {}; }
   Uses operator()(const op::Exit&) const { return {}; }
   Uses operator()(const op::Kill&) const { return {}; }

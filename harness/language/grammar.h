@@ -170,10 +170,12 @@ struct pin_kind : word {
 };
 struct pin : seq<verb<"pin">, opt<token<pin_kind>>, range, request_via> {};
 struct unpin : seq<verb<"unpin">, range, request_via> {};
+struct exclusive : seq<verb<"exclusive">, range, request_via> {};
+struct check_exclusive : seq<verb<"check-exclusive">, range, request_via> {};
 
 // One that is added here is read in statements.cpp; the compiler asks for that.
 struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, msync, truncate, fork, exit, kill, wait,
-                       barrier, delay, open, close, migrate, snapshot, pin, unpin> {};
+                       barrier, delay, open, close, migrate, snapshot, pin, unpin, exclusive, check_exclusive> {};
 struct statement : sor<if_must<seq<token<new_result>, token<symbol<"=">>>, operation>, operation> {};
 
 // What the end state shows

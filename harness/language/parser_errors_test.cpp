@@ -193,6 +193,8 @@ TEST(ParserErrors, StatementsOfAThread) {
       {"  pin reed a via d", "6:12+1 unexpected 'a' at the end of the line"},
       {"  pin a via cpu", "6:13+3 pin is a request to a device, not to the CPU"},
       {"  snapshot a", "6:13+1 snapshot needs a device: a thread of the CPU says which with 'via'"},
+      {"  exclusive a", "6:14+1 exclusive needs a device: a thread of the CPU says which with 'via'"},
+      {"  check-exclusive a via e", "6:25+1 unknown device 'e' (known here: d)"},
       {"  snapshot a via cpu", "6:18+3 snapshot is a request to a device, not to the CPU"},
       {"  migrate a to cpu", "6:16+3 unknown device 'cpu'"},
       {"  fork C", "6:8+1 unknown process 'C' (known here: P)"},
@@ -305,8 +307,8 @@ TEST(ParserErrors, Limits) {
   EXPECT_EQ(error_of(below_process + "  b: 99 pages none\n  c: 99 pages none\n  e: 99 pages none\n" +
                      repeated(6, "  munmap b[", "0]\n") + repeated(6, "  munmap c[", "0]\n") + repeated(6, "  munmap e[", "0]\n")),
             "7:3+1 too many pages and ranges that statements tell apart in all regions together: the limit is 32");
-  for (const std::string request : {"snapshot b via d", "migrate b to d", "migrate b to system via d", "pin b via d",
-                                    "pin read b via d", "unpin b via d"}) {
+  for (const std::string request : {"snapshot b via d", "exclusive b via d", "migrate b to d", "migrate b to system via d",
+                                    "pin b via d", "pin read b via d", "unpin b via d"}) {
     EXPECT_EQ(error_of(below_process + "  b: 17 pages none\n  " + request + "\n"),
               "6:" + std::to_string(request.find(" b ") + 4) +
                   "+1 a request to a device names at most 16 pages, this one 17");

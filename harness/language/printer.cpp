@@ -76,6 +76,10 @@ class StatementText {
     return "migrate " + range(migrate.range) + " to " + (device >= 0 ? program_.devices.at(device).name : "system") +
            via(migrate.via, implied_via(thread_, device));
   }
+  std::string operator()(const op::Exclusive& exclusive) const {
+    return (exclusive.check ? "check-exclusive " : "exclusive ") + range(exclusive.range) +
+           via(exclusive.via, implied_via(thread_, -1));
+  }
   std::string operator()(const op::Snapshot& snapshot) const {
     return "snapshot " + range(snapshot.range) + via(snapshot.via, implied_via(thread_, -1));
   }

@@ -143,7 +143,7 @@ class Generator {
 
   Operation operation(const Thread& thread) {
     const bool device = !program_.devices.empty();
-    switch (below(device ? 20 : 14)) {
+    switch (below(device ? 21 : 14)) {
       case 0:
       case 1: return op::Load{cell(thread), via(thread, true)};
       case 2: return op::Store{cell(thread), below(limits::value + 1), via(thread, true)};
@@ -163,6 +163,7 @@ class Generator {
       case 16: return op::Migrate{range(thread), chance(2), via(thread, false)};
       case 17: return op::Pin{range(thread), chance(2), via(thread, false)};
       case 18: return op::Unpin{range(thread), via(thread, false)};
+      case 19: return op::Exclusive{range(thread), chance(2), via(thread, false)};
       default: return op::Snapshot{range(thread), via(thread, false)};
     }
   }

@@ -176,6 +176,14 @@ class Reader : Names {
     return range;
   }
 
+  Operation read(grammar::exclusive, const Node& operation) const {
+    return op::Exclusive{request_range(operation), false, request_via(operation, -1, "exclusive")};
+  }
+
+  Operation read(grammar::check_exclusive, const Node& operation) const {
+    return op::Exclusive{request_range(operation), true, request_via(operation, -1, "check-exclusive")};
+  }
+
   Operation read(grammar::snapshot, const Node& operation) const {
     return op::Snapshot{request_range(operation), request_via(operation, -1, "snapshot")};
   }

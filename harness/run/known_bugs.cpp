@@ -34,6 +34,10 @@ constexpr std::array table = {
              "a migration stores a device entry for a page that was zapped while it was on its way",
              "dmirror_migrate_finalize_and_map() does not check the sequence, and MADV_DONTNEED may run beside it",
              "all known", "", "lib/test_hmm.c: dmirror_migrate_finalize_and_map()"},
+    KnownBug{"stale-exclusive-entry", "dmirror",
+             "exclusive access stores a device entry for a page that was zapped while it was made exclusive",
+             "dmirror_atomic_map() does not check the sequence, and MADV_DONTNEED may run beside it",
+             "all known", "", "lib/test_hmm.c: dmirror_exclusive(), dmirror_atomic_map()"},
 };
 
 }  // namespace

@@ -338,6 +338,7 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     if (can.sight.identity) text += ", page identity";
     if (can.snapshot) text += ", snapshots";
     if (can.pin) text += "; pins";
+    if (can.exclusive) text += ", exclusive access";
     text += can.migrate ? "; migrates\n" : "\n";
     if (scenarios == 0) continue;
     text += indent + "runs " + std::to_string(row.runs) + " of " + plural(scenarios, "scenario") + "\n";

@@ -64,7 +64,7 @@ PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprot
                "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
                "remove", "fork", "exit", "kill")
 ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
-MIGRATION_KINDS = ("to device", "to system", "snapshot")
+MIGRATION_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive")
 PIN_KINDS = ("pin", "pin read", "unpin")
 DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DEVICE_KINDS
@@ -236,8 +236,8 @@ class _Writer:
             line = f"migrate {self._text(*pages)} to d via {self._via(process, statement)}"
         elif kind == "to system":
             line = f"migrate {self._text(*pages)} to system via {self._via(process, statement)}"
-        elif kind == "snapshot":
-            line = f"snapshot {self._text(*pages)} via {self._via(process, statement)}"
+        elif kind in ("snapshot", "exclusive", "check-exclusive"):
+            line = f"{kind} {self._text(*pages)} via {self._via(process, statement)}"
         elif kind in PIN_KINDS:
             if kind != "unpin":
                 process.pinned.append(pages)
@@ -323,7 +323,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
     if kind == "truncate":
         return st.builds(Statement, kind=st.just(kind), who=_who, count=st.integers(0, 5))
     if kind in (*ADVICES, *MAPPINGS, "msync", "munmap", "mprotect", "mremap", "to device", "to system",
-                "snapshot", "pin", "pin read", "unpin"):
+                "snapshot", "exclusive", "check-exclusive", "pin", "pin read", "unpin"):
         fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
     if kind in (*MAPPINGS, "mprotect"):
         fields["protection"] = _protections
@@ -339,8 +339,8 @@ _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap priva
             "msync": 1, "truncate": 3, "remove": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
             "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1}
-_device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "open": 1,
-                   "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
+_device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "exclusive": 3,
+                   "check-exclusive": 2, "open": 1, "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
 
 
 def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
