@@ -138,9 +138,10 @@ struct Mprotect { PageRange range; Protection protection; friend bool operator==
 // mremap(MREMAP_MAYMOVE | MREMAP_FIXED), same length: moves `range` so that it starts at `to`.
 struct Mremap { PageRange range; Cell to; friend bool operator==(const Mremap&, const Mremap&) = default; };
 enum class Advice {
-  dontneed, dontfork, hugepage, populate_read, populate_write, wipeonfork, keeponfork, free, pageout, remove
+  dontneed, dontfork, hugepage, populate_read, populate_write, wipeonfork, keeponfork, free, pageout, remove,
+  collapse
 };
-inline constexpr int advice_count = static_cast<int>(Advice::remove) + 1;
+inline constexpr int advice_count = static_cast<int>(Advice::collapse) + 1;
 struct Madvise { PageRange range; Advice advice = Advice::dontneed; friend bool operator==(const Madvise&, const Madvise&) = default; };
 struct Msync { PageRange range; friend bool operator==(const Msync&, const Msync&) = default; };  // MS_SYNC
 struct Truncate { int file = 0; int pages = 0; friend bool operator==(const Truncate&, const Truncate&) = default; };  // ftruncate

@@ -37,6 +37,14 @@ class Cuts {
     range(o.range);
     maps(o.range.region, o.file);
   }
+  void add(const op::Madvise& o) {
+    range(o.range);
+    if (o.advice != op::Advice::collapse) return;
+    constexpr int huge = 512;  // a huge page is made whole
+    const int end = o.range.first + o.range.count;
+    for (int page = o.range.first / huge * huge; page <= end && page <= limits::spans * huge; page += huge)
+      cut(o.range.region, page);
+  }
   void add(const op::Truncate& o) { cut(of_file(o.file), o.pages); }
   void add(const op::Load& o) { cell(o.cell); }
   void add(const op::Store& o) { cell(o.cell); }

@@ -180,6 +180,7 @@ Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice) {
     case op::Advice::keeponfork: co_return co_await madvise_flag(cpu, from, to, &VmaPage::wipeonfork, false);
     case op::Advice::free: co_return co_await madvise_free(cpu, from, to);
     case op::Advice::pageout: co_return co_await madvise_pageout(cpu, from, to);
+    case op::Advice::collapse: co_return co_await madvise_collapse(cpu, from, to);
     case op::Advice::remove: co_return co_await madvise_remove(cpu, from, to);
   }
   co_return failed(EINVAL);

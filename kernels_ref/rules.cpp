@@ -43,6 +43,8 @@ constexpr std::string_view names[] = {
     "dontneed-flushes",
     "free-notifies",
     "free-flushes",
+    "collapse-copies",
+    "collapse-notifies",
     "populate-faults",
     "truncate-unmaps",
     "truncate-notifies",

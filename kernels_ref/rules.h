@@ -49,6 +49,8 @@ enum class Rule {
   dontneed_flushes,
   free_notifies,               // madvise_free_single_vma: CLEAR
   free_flushes,
+  collapse_copies,             // collapse_huge_page: the huge page has the contents of the small ones
+  collapse_notifies,
   populate_faults,             // madvise_populate: every page is faulted in
   // mm/truncate.c
   truncate_unmaps,             // unmap_mapping_range, truncate_inode_folio

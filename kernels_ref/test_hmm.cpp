@@ -114,6 +114,8 @@ Task<bool> held(Cpu cpu, FrameId frame) {
   const int cached = f.kind == Frame::Kind::shared;
   if (!cpu.on(Rule::migrate_respects_pins)) co_return false;
   if (f.refs > cached || f.pins) co_return true;
+  // A huge page has to be split first, which may fail.
+  if (f.huge) co_return co_await cpu.choose("migrate_vma_collect_pmd: split_huge_page", 2) == 1;
   co_return f.lingering && co_await cpu.choose("migrate_vma_collect_pmd: io_ring_exit_work", 2) == 0;
 }
 
@@ -133,7 +135,8 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
       if (vma.object != none) continue;  // vma_is_anonymous
       source[s - from] = zero_page;
       writable[s - from] = vma.write;
-    } else if (pte.kind == Pte::Kind::page && !w.frame[pte.frame].locked && !co_await held(cpu, pte.frame)) {
+    } else if (pte.kind == Pte::Kind::page && !w.frame[pte.frame].locked && !co_await held(cpu, pte.frame) &&
+               w.mm[mm].pte[s] == pte && !w.frame[pte.frame].locked) {
       source[s - from] = pte.frame;
       writable[s - from] = pte.writable;
       w.frame[pte.frame].locked = 1;

@@ -43,6 +43,7 @@ struct Frame {
   std::uint8_t refs = 0;       // others: mmu_gather, a copy in progress, the page cache
   std::uint8_t exclusive = 0;  // PageAnonExclusive
   std::uint8_t locked = 0;     // PG_locked
+  std::uint8_t huge = 0;       // part of a huge page, which may not be taken apart
   std::uint8_t owner = none;   // device pages: the mirror that migrated it (zone_device_data)
   std::uint8_t pins = 0;       // FOLL_PIN
   std::uint8_t lingering = 0;  // a pin whose ring was closed may be there still

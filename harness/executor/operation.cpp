@@ -37,6 +37,8 @@ int prot_of(Protection protection) {
   return (protection.read ? PROT_READ : 0) | (protection.write ? PROT_WRITE : 0);
 }
 
+constexpr int madv_collapse = 25;  // since Linux 6.1; not in older headers
+
 int number_of(op::Advice advice) {
   switch (advice) {
     case op::Advice::dontneed: return MADV_DONTNEED;
@@ -49,6 +51,7 @@ int number_of(op::Advice advice) {
     case op::Advice::free: return MADV_FREE;
     case op::Advice::pageout: return MADV_PAGEOUT;
     case op::Advice::remove: return MADV_REMOVE;
+    case op::Advice::collapse: return madv_collapse;
   }
   return -1;
 }

@@ -171,10 +171,10 @@ TEST(ParserErrors, StatementsOfAThread) {
       {"  mremap a -> a[1]", "6:15+1 impossible address: 2 pages from a[1] on do not fit into 'a', which has 2"},
       {"  mremap a a", "6:12+1 expected '->', found 'a'"},
       {"  madvise a cold", "6:13+4 unknown advice 'cold': dontneed, dontfork, hugepage, populate-read, "
-                          "populate-write, wipeonfork, keeponfork, free, pageout or remove"},
+                          "populate-write, wipeonfork, keeponfork, free, pageout, remove or collapse"},
       {"  madvise a dontned",
        "6:13+7 unknown advice 'dontned': dontneed, dontfork, hugepage, populate-read, populate-write, "
-       "wipeonfork, keeponfork, free, pageout or remove (did you mean 'dontneed'?)"},
+       "wipeonfork, keeponfork, free, pageout, remove or collapse (did you mean 'dontneed'?)"},
       {"  r0 = load a[0]\n  r0 = load a[1]\n", "7:3+2 a second result 'r0' in thread 'P.t'"},
       {"  r0 = barrier go", "6:3+2 a barrier has no result to name"},
       {"  r0 = delay 1us", "6:3+2 a delay has no result to name"},

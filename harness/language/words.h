@@ -43,6 +43,7 @@ inline constexpr Table<op::Advice, op::advice_count> advices{{
     {"free", op::Advice::free},
     {"pageout", op::Advice::pageout},
     {"remove", op::Advice::remove},
+    {"collapse", op::Advice::collapse},
 }};
 
 inline constexpr Table<File::Kind, 2> file_kinds{{

@@ -62,14 +62,14 @@ class Draft:
 MAPPINGS = ("mmap anon", "mmap shared", "mmap private f", "mmap shared f")
 PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprotect", "mremap", "dontneed",
                "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
-               "remove", "fork", "exit", "kill")
+               "remove", "collapse", "fork", "exit", "kill")
 ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
 MIGRATION_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive")
 PIN_KINDS = ("pin", "pin read", "unpin")
 DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DEVICE_KINDS
 ADVICES = ("dontneed", "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free",
-           "pageout", "remove")
+           "pageout", "remove", "collapse")
 MOST_FREED = 2  # pages: whether and when the kernel takes each of them is open
 
 
@@ -336,7 +336,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 
 # How often each kind is drawn. Accesses show what the others did.
 _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap private f": 2, "mmap shared f": 2,
-            "msync": 1, "truncate": 3, "remove": 2, "munmap": 2, "mprotect": 3, "mremap": 3,
+            "msync": 1, "truncate": 3, "remove": 2, "collapse": 1, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
             "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1}
 _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "exclusive": 3,
