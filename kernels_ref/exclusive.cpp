@@ -79,8 +79,9 @@ Task<bool> make_exclusive(Cpu cpu, MmId mm, Slot slot, FrameId page) {
 }
 
 // make_device_exclusive_range, dmirror_atomic_map. False: not all of the pages are the device's.
-Task<bool> make_exclusive_range(Cpu cpu, MmId mm, Slot from, Slot to) {
+Task<bool> make_exclusive_range(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
+  const MmId mm = mm_of(id);
   Pages pages;
   pages.fill(none);
   const int wanted = to - from + 1;
@@ -95,12 +96,12 @@ Task<bool> make_exclusive_range(Cpu cpu, MmId mm, Slot from, Slot to) {
     pages[i] = none;
   }
   if (found == wanted) {
-    co_await cpu.until("dmirror_atomic_map: mutex", [cpu, mm] { return !cpu.world().mirror[mm].locked; });
+    co_await cpu.until("dmirror_atomic_map: mutex", [cpu, id] { return !cpu.world().mirror[id].locked; });
     for (int i = 0; i < wanted; ++i) {
       if (pages[i] == none) continue;
       // Nothing holds off an madvise() that takes the page meanwhile, and nothing looks for one.
       if (w.mm[mm].pte[from + i].frame != pages[i]) cpu.meets(KnownBug::stale_exclusive_entry);
-      w.mirror[mm].entry[from + i] = {.frame = pages[i], .atomic = 1};
+      w.mirror[id].entry[from + i] = {.frame = pages[i], .atomic = 1};
     }
   }
   if (made) co_await cpu.step("dmirror_exclusive: unlock_page");
@@ -114,36 +115,37 @@ Task<bool> make_exclusive_range(Cpu cpu, MmId mm, Slot from, Slot to) {
 
 }  // namespace
 
-Task<Result> dmirror_exclusive(Cpu cpu, MmId mm, Slot from, Slot to) {
+Task<Result> dmirror_exclusive(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
+  const MmId mm = mm_of(id);
   co_await cpu.step("dmirror_exclusive");
-  if (!get_file(cpu, mm)) co_return failed(EBADF);
+  if (!get_file(cpu, id)) co_return failed(EBADF);
   Result result = failed(EINVAL);
   if (w.mm[mm].users > 0) {  // mmget_not_zero
     ++w.mm[mm].users;
     co_await read_lock(cpu, mm);
-    result = co_await make_exclusive_range(cpu, mm, from, to) ? ok() : failed(EBUSY);
+    result = co_await make_exclusive_range(cpu, id, from, to) ? ok() : failed(EBUSY);
     read_unlock(w, mm);
     co_await mmput(cpu, mm);
   }
   if (result.kind == Result::Kind::ok) {  // read back what the device has now
-    co_await cpu.until("dmirror_do_read: mutex", [cpu, mm] { return !cpu.world().mirror[mm].locked; });
+    co_await cpu.until("dmirror_do_read: mutex", [cpu, id] { return !cpu.world().mirror[id].locked; });
     for (Slot s = from; s <= to; ++s)
-      if (!w.mirror[mm].entry[s].valid()) result = failed(ENOENT);
+      if (!w.mirror[id].entry[s].valid()) result = failed(ENOENT);
   }
-  co_await put_file(cpu, mm);
+  co_await put_file(cpu, id);
   co_return result;
 }
 
-Task<Result> dmirror_check_exclusive(Cpu cpu, MmId mm, Slot from, Slot to) {
+Task<Result> dmirror_check_exclusive(Cpu cpu, MirrorId id, Slot from, Slot to) {
   co_await cpu.step("dmirror_check_atomic");
-  if (!get_file(cpu, mm)) co_return failed(EBADF);
+  if (!get_file(cpu, id)) co_return failed(EBADF);
   Result result = ok();
   for (Slot s = from; s <= to && result.kind == Result::Kind::ok; ++s) {
     if (s > from) co_await cpu.step("dmirror_check_atomic");
-    if (cpu.world().mirror[mm].entry[s].atomic) result = failed(EPERM);
+    if (cpu.world().mirror[id].entry[s].atomic) result = failed(EPERM);
   }
-  co_await put_file(cpu, mm);
+  co_await put_file(cpu, id);
   co_return result;
 }
 

@@ -8,8 +8,8 @@
 
 namespace faultline::ref {
 
-Task<Result> dmirror_exclusive(Cpu cpu, MmId opener, Slot from, Slot to);
-Task<Result> dmirror_check_exclusive(Cpu cpu, MmId opener, Slot from, Slot to);  // dmirror_check_atomic
+Task<Result> dmirror_exclusive(Cpu cpu, MirrorId opener, Slot from, Slot to);
+Task<Result> dmirror_check_exclusive(Cpu cpu, MirrorId opener, Slot from, Slot to);  // dmirror_check_atomic
 
 // remove_device_exclusive_entry, for a fault under mmap_lock or the VMA's lock.
 Task<void> remove_exclusive_entry(Cpu cpu, MmId mm, Slot slot);

@@ -102,7 +102,7 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
       break;
     case Pte::Kind::device:
       if (!has_mmap_lock) co_return Fault::retry;
-      co_await migrate_to_ram(cpu, mm, pte.frame);
+      co_await migrate_to_ram(cpu, mm, slot, pte.frame);
       break;
     case Pte::Kind::exclusive:
       co_await remove_exclusive_entry(cpu, mm, slot);
@@ -150,7 +150,7 @@ void remove_migration_entries(Cpu cpu, FrameId page, FrameId to) {
   }
 }
 
-Task<void> migrate_to_ram(Cpu cpu, MmId mm, FrameId page) {
+Task<void> migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   World& w = cpu.world();
   Frame& old = w.frame[page];
   if (old.locked) {
@@ -159,8 +159,12 @@ Task<void> migrate_to_ram(Cpu cpu, MmId mm, FrameId page) {
   }
   old.locked = 1;
   get_ref(w, page);
+  const int device = device_of(old.owner);
+  const bool told = others_listen(w, mm, device);
+  if (told) co_await invalidate_start(cpu, mm, slot, slot, Event::migrate, device);
   const bool tells_own = mapped_elsewhere(w, page) && co_await cpu.choose("try_to_migrate", 2);
   unmap_for_migration(cpu, mm, page, tells_own);
+  if (told) co_await invalidate_end(cpu, mm);
   co_await cpu.step("dmirror_devmem_fault: xa_erase");
   if (cpu.on(Rule::migrate_back_erases_entry) && old.owner != none)
     for (DeviceEntry& e : w.mirror[old.owner].entry)

@@ -22,7 +22,7 @@ Task<Result> cpu_store(Cpu cpu, Slot slot, int value);
 
 // dmirror_devmem_fault, for a page that lives in device memory (do_swap_page): back to system memory.
 // The caller holds mmap_lock of `mm` for read. Returns when the page moved or another thread is moving it.
-Task<void> migrate_to_ram(Cpu cpu, MmId mm, FrameId page);
+Task<void> migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page);
 
 // Replaces every entry of `page` by a migration entry / restores them to `to` (rmap walks). migrate_vma
 // has collected the entry of `own` without a word to its driver. For the others try_to_migrate_one sends

@@ -5,7 +5,7 @@
 
 namespace faultline::ref {
 
-Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write) {
+Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write, int device) {
   World& w = cpu.world();
   while (true) {
     // mmu_interval_check_retry at the top of every walk.
@@ -17,7 +17,7 @@ Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write) {
     const bool usable = (pte.kind == Pte::Kind::page && !pte.protnone) || pte.kind == Pte::Kind::zero;
     const bool writable = pte.kind == Pte::Kind::page && pte.writable;
     // An own device-private page is never faulted, even where a write was asked for and it is read-only.
-    if (pte.kind == Pte::Kind::device) co_return HmmPage{0, pte.frame, pte.writable != 0};
+    if (owns(w, pte, device)) co_return HmmPage{0, pte.frame, pte.writable != 0};
     if (usable && (!write || writable || !cpu.on(Rule::hmm_faults_for_write)))
       co_return HmmPage{0, pte.frame, writable};
     if (write && !vma.write && cpu.on(Rule::hmm_checks_write)) co_return HmmPage{EPERM};  // hmm_vma_fault
@@ -26,7 +26,7 @@ Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write) {
   }
 }
 
-int hmm_snapshot(Cpu cpu, MmId mm, Slot slot) {
+int hmm_snapshot(Cpu cpu, MmId mm, Slot slot, int device) {
   const Mm& m = cpu.world().mm[mm];
   const VmaPage& vma = m.vma[slot];
   const Pte& pte = m.pte[slot];
@@ -37,7 +37,7 @@ int hmm_snapshot(Cpu cpu, MmId mm, Slot slot) {
     case Pte::Kind::migration:
     case Pte::Kind::exclusive: return letter('.');
     case Pte::Kind::zero: return letter('z');
-    case Pte::Kind::device: return letter(pte.writable ? 'D' : 'd');
+    case Pte::Kind::device: return letter(!owns(cpu.world(), pte, device) ? '.' : pte.writable ? 'D' : 'd');
     case Pte::Kind::page: break;
   }
   return letter(pte.protnone ? '.' : pte.writable ? 'w' : 'r');

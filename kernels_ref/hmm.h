@@ -12,10 +12,11 @@ struct HmmPage {
   bool writable = false;
 };
 
-// The caller holds mmap_lock for read and is between read_begin and read_retry.
-Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write);
+// The caller holds mmap_lock for read and is between read_begin and read_retry. `device` owns what it has in
+// its memory (dev_private_owner).
+Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write, int device);
 
 // hmm_range_fault without a fault: the page's letter in snapshot_alphabet, as an index.
-int hmm_snapshot(Cpu cpu, MmId mm, Slot slot);
+int hmm_snapshot(Cpu cpu, MmId mm, Slot slot, int device);
 
 }  // namespace faultline::ref

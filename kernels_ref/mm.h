@@ -22,6 +22,10 @@ void set_pte(World& world, MmId mm, Slot slot, Pte pte);
 inline Pte page_pte(FrameId frame, bool writable) {
   return {Pte::Kind::page, static_cast<std::uint8_t>(frame), writable};
 }
+// Whether the entry is of a page in that device's memory.
+inline bool owns(const World& world, const Pte& pte, int device) {
+  return pte.kind == Pte::Kind::device && device_of(world.frame[pte.frame].owner) == device;
+}
 // The old entry may live on in TLBs until flush().
 void leave_stale(Cpu cpu, MmId mm, Slot slot, Pte old);
 // Flushes the TLBs of an mm for pages [from, to]; returns when every CPU has answered.

@@ -119,7 +119,7 @@ Task<int> get_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
 
 // fdget, then the executor's lock: a request waits while a pin is being made or taken away. The file may be
 // closed in between. False: it was not open.
-Task<bool> lock_pins(Cpu cpu, MmId opener, const char* label) {
+Task<bool> lock_pins(Cpu cpu, MirrorId opener, const char* label) {
   const auto free = [cpu, opener] { return !cpu.world().mirror[opener].pinning; };
   // Where nothing closes the file, getting it belongs to the step that follows.
   if (cpu.shape->closes) co_await cpu.step("fdget");
@@ -130,14 +130,14 @@ Task<bool> lock_pins(Cpu cpu, MmId opener, const char* label) {
   co_return true;
 }
 
-Task<void> unlock_pins(Cpu cpu, MmId opener) {
+Task<void> unlock_pins(Cpu cpu, MirrorId opener) {
   cpu.world().mirror[opener].pinning = 0;
   co_await put_file(cpu, opener);
 }
 
 }  // namespace
 
-Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to, bool reads) {
+Task<Result> pinned_pin(Cpu cpu, MirrorId opener, Slot from, Slot to, bool reads) {
   if (!co_await lock_pins(cpu, opener, "io_uring_register: buffers")) co_return failed(EBADF);
   World& w = cpu.world();
   Mirror& mirror = w.mirror[opener];
@@ -157,7 +157,7 @@ Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to, bool reads) {
   co_return error ? failed(error) : ok();
 }
 
-Task<Result> pinned_unpin(Cpu cpu, MmId opener, Slot from, Slot to) {
+Task<Result> pinned_unpin(Cpu cpu, MirrorId opener, Slot from, Slot to) {
   if (!co_await lock_pins(cpu, opener, "io_uring_register: unregister buffers")) co_return failed(EBADF);
   World& w = cpu.world();
   Mirror& mirror = w.mirror[opener];
@@ -175,7 +175,7 @@ Task<Result> pinned_unpin(Cpu cpu, MmId opener, Slot from, Slot to) {
 namespace {
 
 // io_import_fixed: the page of a buffer that the address is in. The copy belongs to the same step.
-Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, Contents stored) {
+Task<Result> access(Cpu cpu, MirrorId opener, Slot slot, bool write, Contents stored) {
   if (!co_await lock_pins(cpu, opener, "io_uring: fixed buffer")) co_return failed(EBADF);
   World& w = cpu.world();
   Result result = failed(EFAULT);
@@ -197,13 +197,13 @@ Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, Contents stored
 
 }  // namespace
 
-Task<Result> pinned_load(Cpu cpu, MmId opener, Slot slot) { return access(cpu, opener, slot, false, {}); }
+Task<Result> pinned_load(Cpu cpu, MirrorId opener, Slot slot) { return access(cpu, opener, slot, false, {}); }
 
-Task<Result> pinned_store(Cpu cpu, MmId opener, Slot slot, int value) {
+Task<Result> pinned_store(Cpu cpu, MirrorId opener, Slot slot, int value) {
   return access(cpu, opener, slot, true, {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)});
 }
 
-void leave_pins(World& world, MmId opener) {
+void leave_pins(World& world, MirrorId opener) {
   Mirror& mirror = world.mirror[opener];
   for (Slot s = 0; s < max_slots; ++s) {
     if (mirror.pin[s] == none) continue;

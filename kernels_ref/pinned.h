@@ -9,15 +9,15 @@ namespace faultline::ref {
 
 // IORING_REGISTER_BUFFERS, or vmsplice() into a pipe where the device only `reads`, and the end of it, page
 // by page. A pin that fails takes back what the same request had pinned before.
-Task<Result> pinned_pin(Cpu cpu, MmId opener, Slot from, Slot to, bool reads);
-Task<Result> pinned_unpin(Cpu cpu, MmId opener, Slot from, Slot to);
+Task<Result> pinned_pin(Cpu cpu, MirrorId opener, Slot from, Slot to, bool reads);
+Task<Result> pinned_unpin(Cpu cpu, MirrorId opener, Slot from, Slot to);
 
 // IORING_OP_WRITE_FIXED (or tee() and a read of the pipe) and IORING_OP_READ_FIXED: the device reads, or
 // writes, memory.
-Task<Result> pinned_load(Cpu cpu, MmId opener, Slot slot);
-Task<Result> pinned_store(Cpu cpu, MmId opener, Slot slot, int value);
+Task<Result> pinned_load(Cpu cpu, MirrorId opener, Slot slot);
+Task<Result> pinned_store(Cpu cpu, MirrorId opener, Slot slot, int value);
 
 // io_ring_exit_work, some time after the last descriptor is gone: its pins may be there for a while.
-void leave_pins(World& world, MmId opener);
+void leave_pins(World& world, MirrorId opener);
 
 }  // namespace faultline::ref

@@ -160,8 +160,8 @@ Task<Result> sys_fork(Cpu cpu, int child) {
   ProcessState& born = w.process[child];
   born.threads = w.mm[child].users = static_cast<std::uint8_t>(thread_count(*cpu.shape->program, child));
   born.descriptors = w.process[parent].descriptors;
-  for (MmId opener = 0; opener < max_mms; ++opener)
-    if (born.descriptors >> opener & 1 && w.mirror[opener].files) ++w.mirror[opener].files;
+  for (MirrorId id = 0; id < max_mirrors; ++id)
+    if (born.descriptors >> id & 1 && w.mirror[id].files) ++w.mirror[id].files;
   born.life = ProcessState::Life::alive;
   born.started = !cpu.shape->opens_first[child];
   co_return ok();
@@ -192,13 +192,13 @@ Task<void> mmput(Cpu cpu, MmId mm) {
   if (--cpu.world().mm[mm].users == 0) co_await exit_mmap(cpu, mm);
 }
 
-bool get_file(Cpu cpu, MmId opener) {
+bool get_file(Cpu cpu, MirrorId opener) {
   if (!(cpu.own_process().descriptors >> opener & 1)) return false;
   ++cpu.world().mirror[opener].files;
   return true;
 }
 
-Task<void> put_file(Cpu cpu, MmId opener) {
+Task<void> put_file(Cpu cpu, MirrorId opener) {
   World& w = cpu.world();
   if (w.mirror[opener].files > 1) {
     --w.mirror[opener].files;
@@ -213,7 +213,7 @@ Task<void> put_file(Cpu cpu, MmId opener) {
   if (!cpu.on(Rule::close_evicts)) co_return;
   // dmirror_device_remove_chunks: every page of the device, whoever migrated it, goes back.
   for (FrameId f = 0; f < max_frames; ++f) {
-    if (w.frame[f].kind != Frame::Kind::device) continue;
+    if (w.frame[f].kind != Frame::Kind::device || device_of(w.frame[f].owner) != device_of(opener)) continue;
     co_await cpu.until("dmirror_device_evict_chunk", [&frame = w.frame[f]] { return !frame.locked; });
     if (w.frame[f].kind != Frame::Kind::device) continue;
     const FrameId to = alloc_frame(cpu, Frame::Kind::anon, w.frame[f].contents);
@@ -234,8 +234,8 @@ Task<void> do_exit(Cpu cpu) {
   co_await mmput(cpu, process);
   ProcessState& p = w.process[process];
   if (--p.threads > 0) co_return;
-  for (MmId opener = 0; opener < max_mms; ++opener)
-    if (p.descriptors >> opener & 1 && w.mirror[opener].files) co_await put_file(cpu, opener);
+  for (MirrorId id = 0; id < max_mirrors; ++id)
+    if (p.descriptors >> id & 1 && w.mirror[id].files) co_await put_file(cpu, id);
   p.descriptors = 0;
   co_await cpu.step("exit_notify");
   p.life = ProcessState::Life::zombie;

@@ -16,9 +16,9 @@ Task<void> do_exit(Cpu cpu);
 Task<void> mmput(Cpu cpu, MmId mm);
 
 // fdget: a request keeps the file open even when another thread closes the descriptor. False: not open.
-bool get_file(Cpu cpu, MmId opener);
+bool get_file(Cpu cpu, MirrorId opener);
 
 // dmirror_fops_release, io_uring_release: the last descriptor of a device file is gone.
-Task<void> put_file(Cpu cpu, MmId opener);
+Task<void> put_file(Cpu cpu, MirrorId opener);
 
 }  // namespace faultline::ref

@@ -10,10 +10,11 @@ namespace {
 // Outside an invalidation an entry of the device maps the frame of the CPU's entry, and is writable only
 // if that one is. (While a page migrates, its device entry is the migration's business.)
 bool device_entries_agree(const World& w, int slots) {
-  for (MmId m = 0; m < max_mms; ++m) {
-    if (!w.mirror[m].files || w.mm[m].invalidating) continue;
+  for (MirrorId id = 0; id < max_mirrors; ++id) {
+    const MmId m = mm_of(id);
+    if (!w.mirror[id].files || w.mm[m].invalidating) continue;
     for (Slot s = 0; s < slots; ++s) {
-      const DeviceEntry& e = w.mirror[m].entry[s];
+      const DeviceEntry& e = w.mirror[id].entry[s];
       const Pte& pte = w.mm[m].pte[s];
       if (!e.valid() || pte.kind == Pte::Kind::migration) continue;
       if (e.frame == zero_page ? pte.kind != Pte::Kind::zero : pte.frame != e.frame) {

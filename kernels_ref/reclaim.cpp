@@ -30,12 +30,18 @@ Task<void> try_to_unmap(Cpu cpu, MmId mm, Slot slot, Gather* gather) {
 
 namespace {
 
+bool mirror_locked(const World& w, MmId mm) {
+  for (MirrorId id = mm; id < max_mirrors; id += max_mms)
+    if (w.mirror[id].files && w.mirror[id].locked) return true;
+  return false;
+}
+
 // The `which`-th page that kswapd can take now, or their number.
 std::pair<MmId, Slot> nth_reclaimable(Cpu cpu, int which, int* count) {
   const World& w = cpu.world();
   *count = 0;
   for (MmId mm = 0; mm < max_mms; ++mm) {
-    if (w.mirror[mm].files && w.mirror[mm].locked) continue;  // the callback would wait
+    if (mirror_locked(w, mm)) continue;  // the callback would wait
     for (Slot s = 0; s < cpu.shape->slots(); ++s)
       if (reclaimable(w, mm, s) && (*count)++ == which) return {mm, s};
   }

@@ -68,6 +68,7 @@ constexpr std::string_view names[] = {
     "migrate-copies",
     "migrate-back-copies",
     "migrate-back-erases-entry",
+    "migrate-tells-others",
     "migrate-respects-write",
     "migrate-respects-pins",
     "close-evicts",

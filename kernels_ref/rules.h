@@ -80,6 +80,7 @@ enum class Rule {
   migrate_copies,              // the device page gets the system page's contents
   migrate_back_copies,         // and back
   migrate_back_erases_entry,   // dmirror_devmem_fault_alloc_and_copy: xa_erase
+  migrate_tells_others,        // MMU_NOTIFY_MIGRATE is for every device but its owner
   migrate_respects_write,      // a read-only page comes back read-only
   migrate_respects_pins,       // migrate_vma_collect_pmd, migrate_vma_check_page: a page that is held stays
   close_evicts,                // dmirror_fops_release

@@ -10,9 +10,9 @@ Shape make_shape(const Program& program, const Facets& facets) {
   shape.device_class = facets.device_class;
   shape.dropped = facets.dropped;
   int results = 0;
-  std::array<bool, max_mms> uses{}, opens{};
+  std::array<std::uint8_t, max_mms> uses{}, opens{};  // a bit for each device
   const auto use = [&uses](Via via) {
-    if (!via.cpu()) uses[via.opener] = true;
+    if (!via.cpu()) uses[via.opener] |= 1 << via.device;
   };
   for (std::size_t t = 0; t < program.threads.size(); ++t) {
     const Thread& thread = program.threads[t];
@@ -25,7 +25,7 @@ Shape make_shape(const Program& program, const Facets& facets) {
       const auto* advise = std::get_if<op::Madvise>(&s.operation);
       const bool removes = advise && advise->advice == op::Advice::remove;
       shape.cuts_files = shape.cuts_files || removes || std::get_if<op::Truncate>(&s.operation);
-      if (std::get_if<op::Open>(&s.operation)) opens[thread.process] = true;
+      if (const auto* o = std::get_if<op::Open>(&s.operation)) opens[thread.process] |= 1 << o->device;
       if (std::get_if<op::Close>(&s.operation)) shape.closes = true;
       if (const auto* o = std::get_if<op::Load>(&s.operation)) use(o->via);
       if (const auto* o = std::get_if<op::Store>(&s.operation)) use(o->via);
@@ -40,7 +40,7 @@ Shape make_shape(const Program& program, const Facets& facets) {
     shape.tracks_dirty[f] =
         program.files[f].kind == File::Kind::disk && facets.device_class != DeviceClass::shares_cpu_tables;
   for (int p = 0; p < max_mms; ++p)
-    shape.opens_first[p] = uses[p] && !opens[p];
+    shape.opens_first[p] = uses[p] & ~opens[p];
   return shape;
 }
 
@@ -107,11 +107,13 @@ void start(const Shape& shape, World& w) {
         }
       }
     }
-    if (shape.opens_first[p]) {
-      process.descriptors = static_cast<std::uint8_t>(1 << p);
+    for (int device = 0; device < limits::devices; ++device) {
+      if (!(shape.opens_first[p] >> device & 1)) continue;
+      const MirrorId id = mirror_id(device, mm);
+      process.descriptors |= 1 << id;
       if (shape.device_class == DeviceClass::shares_cpu_tables) continue;
       w.mm[mm].notifiers = shape.device_class == DeviceClass::recoverable;
-      w.mirror[mm].files = 1;
+      w.mirror[id].files = 1;
     }
   }
 }

@@ -10,10 +10,10 @@ namespace {
 
 using Pages = std::array<std::uint8_t, limits::spans_per_region>;
 
-bool mutex_free(Cpu cpu, MmId opener) { return !cpu.world().mirror[opener].locked; }
+bool mutex_free(Cpu cpu, MirrorId opener) { return !cpu.world().mirror[opener].locked; }
 
 // dmirror_do_read / dmirror_do_write for one page, under the mutex. False: no usable entry.
-Task<bool> copy_through_entry(Cpu cpu, MmId opener, Slot slot, bool write, Result* result, Contents stored) {
+Task<bool> copy_through_entry(Cpu cpu, MirrorId opener, Slot slot, bool write, Result* result, Contents stored) {
   World& w = cpu.world();
   const DeviceEntry entry = w.mirror[opener].entry[slot];
   if (!entry.valid() || (write && !entry.writable && cpu.on(Rule::device_checks_write_tag))) co_return false;
@@ -37,18 +37,19 @@ Task<bool> copy_through_entry(Cpu cpu, MmId opener, Slot slot, bool write, Resul
 }
 
 // dmirror_range_fault and dmirror_do_fault for one page: fills the device's entry. Gives an errno.
-Task<int> fault_entry(Cpu cpu, MmId mm, Slot slot, bool write) {
+Task<int> fault_entry(Cpu cpu, MirrorId id, Slot slot, bool write) {
   World& w = cpu.world();
+  const MmId mm = mm_of(id);
   while (true) {
     co_await cpu.until("mmu_interval_read_begin, mmap_read_lock",
-                       [cpu, mm] { return can_begin_read(cpu, mm) && can_read_lock(cpu.world(), mm); });
-    begin_read(cpu, mm);
+                       [cpu, id, mm] { return can_begin_read(cpu, id) && can_read_lock(cpu.world(), mm); });
+    begin_read(cpu, id);
     ++w.mm[mm].readers;
-    const HmmPage page = co_await hmm_range_fault(cpu, mm, slot, write);
+    const HmmPage page = co_await hmm_range_fault(cpu, mm, slot, write, device_of(id));
     read_unlock(w, mm);
     if (page.error == EBUSY) continue;
     if (page.error) co_return page.error;
-    co_await cpu.until("dmirror_range_fault: mutex", [cpu, mm] { return mutex_free(cpu, mm); });
+    co_await cpu.until("dmirror_range_fault: mutex", [cpu, id] { return mutex_free(cpu, id); });
     if (cpu.self().collided && cpu.on(Rule::device_rechecks)) continue;  // mmu_interval_read_retry
     const Pte& pte = w.mm[mm].pte[slot];
     if (page.frame != none && w.frame[page.frame].kind == Frame::Kind::device) {
@@ -59,13 +60,13 @@ Task<int> fault_entry(Cpu cpu, MmId mm, Slot slot, bool write) {
     if (pte.frame != page.frame && (pte.kind == Pte::Kind::device || pte.kind == Pte::Kind::migration))
       cpu.meets(KnownBug::unstamped_migrate);
     if (write && !page.writable && cpu.on(Rule::hmm_faults_for_write)) co_return EFAULT;
-    w.mirror[mm].entry[slot] = {page.frame == none ? zero_page : page.frame, page.writable};
+    w.mirror[id].entry[slot] = {page.frame == none ? zero_page : page.frame, page.writable};
     co_return 0;
   }
 }
 
 // The loop of dmirror_read and dmirror_write: copy, and where an entry is missing fault and start over.
-Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, int value) {
+Task<Result> access(Cpu cpu, MirrorId opener, Slot slot, bool write, int value) {
   World& w = cpu.world();
   Result result{.kind = write ? Result::Kind::ok : Result::Kind::contents};
   const Contents stored{static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};
@@ -77,11 +78,11 @@ Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, int value) {
   while (!co_await copy_through_entry(cpu, opener, slot, write, &result, stored)) {
     result.faulted = 1;
     int error = EFAULT;
-    if (w.mm[opener].users > 0 || !cpu.on(Rule::mmget_guards)) {  // mmget_not_zero
-      ++w.mm[opener].users;
+    if (w.mm[mm_of(opener)].users > 0 || !cpu.on(Rule::mmget_guards)) {  // mmget_not_zero
+      ++w.mm[mm_of(opener)].users;
       error = co_await fault_entry(cpu, opener, slot, write);
       end_read(cpu);
-      co_await mmput(cpu, opener);
+      co_await mmput(cpu, mm_of(opener));
     } else {
       cpu.meets(KnownBug::dead_mm_fault);
     }
@@ -94,6 +95,13 @@ Task<Result> access(Cpu cpu, MmId opener, Slot slot, bool write, int value) {
   }
   co_await put_file(cpu, opener);
   co_return result;
+}
+
+// MMU_NOTIFY_MIGRATE, which the device that migrates ignores. False: nobody else is there to hear it.
+Task<bool> tell_others(Cpu cpu, MirrorId id, Slot from, Slot to) {
+  const bool told = others_listen(cpu.world(), mm_of(id), device_of(id)) && cpu.on(Rule::migrate_tells_others);
+  if (told) co_await invalidate_start(cpu, mm_of(id), from, to, Event::migrate, device_of(id));
+  co_return told;
 }
 
 // migrate_vma_setup: 1 where the driver of `mm` hears of pages that are mapped elsewhere too.
@@ -121,12 +129,14 @@ Task<bool> held(Cpu cpu, FrameId frame) {
 
 // The migration of [from, to], inside one VMA (migrate_vma_setup, dmirror_migrate_alloc_and_copy,
 // migrate_vma_pages, dmirror_migrate_finalize_and_map, migrate_vma_finalize).
-Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
+Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
+  const MmId mm = mm_of(id);
   Pages source, device;
   source.fill(none);
   device.fill(none);
   bool writable[limits::spans_per_region] = {};
+  const bool told = co_await tell_others(cpu, id, from, to);
   const int tells_own = co_await setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
@@ -144,6 +154,7 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
       unmap_for_migration(cpu, mm, pte.frame, tells_own, s);
     }
   }
+  if (told) co_await invalidate_end(cpu, mm);
   co_await cpu.step("dmirror_migrate_alloc_and_copy");
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from];
@@ -151,13 +162,15 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
     if (f == none || (f != zero_page && w.frame[f].kind == Frame::Kind::shared)) continue;
     const bool copies = f != zero_page && cpu.on(Rule::migrate_copies);
     const FrameId page = alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[f].contents : Contents{});
-    w.frame[page].owner = static_cast<std::uint8_t>(mm);
+    w.frame[page].owner = static_cast<std::uint8_t>(id);
     w.frame[page].exclusive = f == zero_page ? 1 : w.frame[f].exclusive;
     get_ref(w, page);
     device[s - from] = static_cast<std::uint8_t>(page);
   }
+  bool inserts = false;  // migrate_vma_pages: MIGRATE once more, from the first page that was not there
   for (Slot s = from; s <= to; ++s) {
     if (source[s - from] != zero_page) continue;
+    if (!inserts) inserts = co_await tell_others(cpu, id, s, to);
     co_await cpu.step("migrate_vma_insert_page");
     const Pte pte = w.mm[mm].pte[s];
     if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) {
@@ -169,12 +182,13 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
       device[s - from] = none;
     }
   }
-  co_await cpu.until("dmirror_migrate_finalize_and_map: mutex", [cpu, mm] { return mutex_free(cpu, mm); });
+  if (inserts) co_await invalidate_end(cpu, mm);
+  co_await cpu.until("dmirror_migrate_finalize_and_map: mutex", [cpu, id] { return mutex_free(cpu, id); });
   for (Slot s = from; s <= to; ++s) {
     if (device[s - from] == none) continue;
     const FrameId mapped = source[s - from] == zero_page ? device[s - from] : source[s - from];
     if (w.frame[mapped].mapcount == 0) cpu.meets(KnownBug::stale_migrated_entry);
-    w.mirror[mm].entry[s] = {device[s - from], writable[s - from]};
+    w.mirror[id].entry[s] = {device[s - from], writable[s - from]};
   }
   co_await cpu.step("migrate_vma_finalize");
   for (Slot s = from; s <= to; ++s) {
@@ -189,23 +203,26 @@ Task<void> migrate_piece(Cpu cpu, MmId mm, Slot from, Slot to) {
 }
 
 // dmirror_migrate_to_system for [from, to], inside one VMA.
-Task<void> migrate_piece_back(Cpu cpu, MmId mm, Slot from, Slot to) {
+Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
+  const MmId mm = mm_of(id);
   Pages device, system;
   device.fill(none);
   system.fill(none);
   bool any = false;
-  for (Slot s = from; s <= to; ++s) any = any || w.mm[mm].pte[s].kind == Pte::Kind::device;
+  for (Slot s = from; s <= to; ++s) any = any || owns(w, w.mm[mm].pte[s], device_of(id));
   if (!any) co_return;
+  const bool told = co_await tell_others(cpu, id, from, to);
   const int tells_own = co_await setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
-    if (pte.kind != Pte::Kind::device || w.frame[pte.frame].locked) continue;
+    if (!owns(w, pte, device_of(id)) || w.frame[pte.frame].locked) continue;
     device[s - from] = pte.frame;
     w.frame[pte.frame].locked = 1;
     get_ref(w, pte.frame);
     unmap_for_migration(cpu, mm, pte.frame, tells_own);
   }
+  if (told) co_await invalidate_end(cpu, mm);
   co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: xa_erase");
   if (cpu.on(Rule::migrate_back_erases_entry))
     for (std::uint8_t d : device)
@@ -232,13 +249,14 @@ Task<void> migrate_piece_back(Cpu cpu, MmId mm, Slot from, Slot to) {
 }
 
 // The part that both directions share: the file, mmget_not_zero, mmap_lock, VMA by VMA.
-Task<Result> migrate(Cpu cpu, MmId mm, Slot from, Slot to, bool to_device) {
+Task<Result> migrate(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device) {
   World& w = cpu.world();
+  const MmId mm = mm_of(id);
   co_await cpu.step("dmirror: migrate");
-  if (!get_file(cpu, mm)) co_return failed(EBADF);
+  if (!get_file(cpu, id)) co_return failed(EBADF);
   Result result = ok();
   if (w.mm[mm].users == 0) {
-    co_await put_file(cpu, mm);
+    co_await put_file(cpu, id);
     co_return failed(EINVAL);
   }
   ++w.mm[mm].users;
@@ -251,54 +269,54 @@ Task<Result> migrate(Cpu cpu, MmId mm, Slot from, Slot to, bool to_device) {
       break;
     }
     const Slot last = vma_end(cpu, mm, s, to);
-    if (to_device) co_await migrate_piece(cpu, mm, s, last);
-    else co_await migrate_piece_back(cpu, mm, s, last);
+    if (to_device) co_await migrate_piece(cpu, id, s, last);
+    else co_await migrate_piece_back(cpu, id, s, last);
     s = last + 1;
   }
   read_unlock(w, mm);
   co_await mmput(cpu, mm);
   if (to_device && result.kind == Result::Kind::ok) {  // read back what is on the device now
-    co_await cpu.until("dmirror_do_read: mutex", [cpu, mm] { return mutex_free(cpu, mm); });
+    co_await cpu.until("dmirror_do_read: mutex", [cpu, id] { return mutex_free(cpu, id); });
     for (Slot s = from; s <= to; ++s)
-      if (!w.mirror[mm].entry[s].valid()) result = failed(ENOENT);
+      if (!w.mirror[id].entry[s].valid()) result = failed(ENOENT);
   }
-  co_await put_file(cpu, mm);
+  co_await put_file(cpu, id);
   co_return result;
 }
 
 }  // namespace
 
-Task<Result> dmirror_read(Cpu cpu, MmId opener, Slot slot) { return access(cpu, opener, slot, false, 0); }
+Task<Result> dmirror_read(Cpu cpu, MirrorId opener, Slot slot) { return access(cpu, opener, slot, false, 0); }
 
-Task<Result> dmirror_write(Cpu cpu, MmId opener, Slot slot, int value) {
+Task<Result> dmirror_write(Cpu cpu, MirrorId opener, Slot slot, int value) {
   return access(cpu, opener, slot, true, value);
 }
 
-Task<Result> dmirror_migrate_to_device(Cpu cpu, MmId opener, Slot from, Slot to) {
+Task<Result> dmirror_migrate_to_device(Cpu cpu, MirrorId opener, Slot from, Slot to) {
   return migrate(cpu, opener, from, to, true);
 }
 
-Task<Result> dmirror_migrate_to_system(Cpu cpu, MmId opener, Slot from, Slot to) {
+Task<Result> dmirror_migrate_to_system(Cpu cpu, MirrorId opener, Slot from, Slot to) {
   return migrate(cpu, opener, from, to, false);
 }
 
-Task<Result> dmirror_snapshot(Cpu cpu, MmId opener, Slot from, Slot to) {
+Task<Result> dmirror_snapshot(Cpu cpu, MirrorId opener, Slot from, Slot to) {
   World& w = cpu.world();
   co_await cpu.step("dmirror_snapshot");
   if (!get_file(cpu, opener)) co_return failed(EBADF);
   Result result{.kind = Result::Kind::letters};
-  if (w.mm[opener].users == 0) {
+  if (w.mm[mm_of(opener)].users == 0) {
     result = failed(EINVAL);
   } else {
-    ++w.mm[opener].users;
-    co_await cpu.until("mmap_read_lock", [cpu, opener] { return can_read_lock(cpu.world(), opener); });
-    ++w.mm[opener].readers;
+    ++w.mm[mm_of(opener)].users;
+    co_await cpu.until("mmap_read_lock", [cpu, opener] { return can_read_lock(cpu.world(), mm_of(opener)); });
+    ++w.mm[mm_of(opener)].readers;
     for (Slot s = from; s <= to; ++s) {
       if (s > from) co_await cpu.step("hmm_range_fault: snapshot");
-      result.letters |= static_cast<std::uint64_t>(hmm_snapshot(cpu, opener, s)) << (4 * (s - from));
+      result.letters |= static_cast<std::uint64_t>(hmm_snapshot(cpu, mm_of(opener), s, device_of(opener))) << (4 * (s - from));
     }
-    read_unlock(w, opener);
-    co_await mmput(cpu, opener);
+    read_unlock(w, mm_of(opener));
+    co_await mmput(cpu, mm_of(opener));
   }
   co_await put_file(cpu, opener);
   co_return result;

@@ -5,10 +5,10 @@
 
 namespace faultline::ref {
 
-Task<Result> dmirror_read(Cpu cpu, MmId opener, Slot slot);
-Task<Result> dmirror_write(Cpu cpu, MmId opener, Slot slot, int value);
-Task<Result> dmirror_migrate_to_device(Cpu cpu, MmId opener, Slot from, Slot to);
-Task<Result> dmirror_migrate_to_system(Cpu cpu, MmId opener, Slot from, Slot to);
-Task<Result> dmirror_snapshot(Cpu cpu, MmId opener, Slot from, Slot to);
+Task<Result> dmirror_read(Cpu cpu, MirrorId opener, Slot slot);
+Task<Result> dmirror_write(Cpu cpu, MirrorId opener, Slot slot, int value);
+Task<Result> dmirror_migrate_to_device(Cpu cpu, MirrorId opener, Slot from, Slot to);
+Task<Result> dmirror_migrate_to_system(Cpu cpu, MirrorId opener, Slot from, Slot to);
+Task<Result> dmirror_snapshot(Cpu cpu, MirrorId opener, Slot from, Slot to);
 
 }  // namespace faultline::ref

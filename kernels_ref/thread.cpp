@@ -15,27 +15,29 @@ bool shares_tables(Cpu cpu) { return cpu.shape->device_class == DeviceClass::sha
 
 bool pinned(Cpu cpu) { return cpu.shape->device_class == DeviceClass::pinned; }
 
-bool holds_file(Cpu cpu, MmId opener) { return cpu.own_process().descriptors >> opener & 1; }
+bool holds_file(Cpu cpu, MirrorId mirror) { return cpu.own_process().descriptors >> mirror & 1; }
+
+MirrorId mirror_of(Via via) { return mirror_id(via.device, via.opener); }
 
 // A device that shares the CPU's tables is one more CPU thread, once its file is open.
 Task<Result> load(Cpu cpu, const op::Load& o) {
   const Slot slot = cpu.shape->spans.of(o.cell);
-  if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_load(cpu, o.via.opener, slot);
-  if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_read(cpu, o.via.opener, slot);
+  if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_load(cpu, mirror_of(o.via), slot);
+  if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_read(cpu, mirror_of(o.via), slot);
   if (!o.via.cpu()) {
     co_await cpu.step("device");
-    if (!holds_file(cpu, o.via.opener)) co_return failed(EBADF);
+    if (!holds_file(cpu, mirror_of(o.via))) co_return failed(EBADF);
   }
   co_return co_await cpu_load(cpu, slot);
 }
 
 Task<Result> store(Cpu cpu, const op::Store& o) {
   const Slot slot = cpu.shape->spans.of(o.cell);
-  if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_store(cpu, o.via.opener, slot, o.value);
-  if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_write(cpu, o.via.opener, slot, o.value);
+  if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_store(cpu, mirror_of(o.via), slot, o.value);
+  if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_write(cpu, mirror_of(o.via), slot, o.value);
   if (!o.via.cpu()) {
     co_await cpu.step("device");
-    if (!holds_file(cpu, o.via.opener)) co_return failed(EBADF);
+    if (!holds_file(cpu, mirror_of(o.via))) co_return failed(EBADF);
   }
   co_return co_await cpu_store(cpu, slot, o.value);
 }
@@ -60,22 +62,22 @@ Task<Result> barrier(Cpu cpu, int which) {
   co_return ok();
 }
 
-Task<Result> open_device(Cpu cpu) {
-  const MmId mm = cpu.process();
-  if (holds_file(cpu, mm)) co_return failed(EBUSY);  // the executor's own answer: one descriptor a process
+Task<Result> open_device(Cpu cpu, int device) {
+  const MirrorId mirror = mirror_id(device, cpu.process());
+  if (holds_file(cpu, mirror)) co_return failed(EBUSY);  // the executor's own answer: one descriptor a process
   if (shares_tables(cpu) || pinned(cpu)) co_await cpu.step("open");
-  else co_await insert_notifier(cpu, mm);
-  if (pinned(cpu)) cpu.world().mirror[mm].files = 1;
-  cpu.own_process().descriptors |= 1 << mm;
+  else co_await insert_notifier(cpu, mirror);
+  if (pinned(cpu)) cpu.world().mirror[mirror].files = 1;
+  cpu.own_process().descriptors |= 1 << mirror;
   co_return ok();
 }
 
-Task<Result> close_device(Cpu cpu) {
-  const MmId mm = cpu.process();
+Task<Result> close_device(Cpu cpu, int device) {
+  const MirrorId mirror = mirror_id(device, cpu.process());
   co_await cpu.step("close");
-  if (!holds_file(cpu, mm)) co_return failed(EBADF);
-  cpu.own_process().descriptors &= ~(1 << mm);
-  if (!shares_tables(cpu)) co_await put_file(cpu, mm);
+  if (!holds_file(cpu, mirror)) co_return failed(EBADF);
+  cpu.own_process().descriptors &= ~(1 << mirror);
+  if (!shares_tables(cpu)) co_await put_file(cpu, mirror);
   co_return ok();
 }
 
@@ -104,26 +106,26 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   if (const auto* o = std::get_if<op::Kill>(&operation)) co_return co_await sys_kill(cpu, o->process);
   if (const auto* o = std::get_if<op::Wait>(&operation)) co_return co_await sys_wait(cpu, o->process);
   if (const auto* o = std::get_if<op::Barrier>(&operation)) co_return co_await barrier(cpu, o->barrier);
-  if (std::get_if<op::Open>(&operation)) co_return co_await open_device(cpu);
-  if (std::get_if<op::Close>(&operation)) co_return co_await close_device(cpu);
+  if (const auto* o = std::get_if<op::Open>(&operation)) co_return co_await open_device(cpu, o->device);
+  if (const auto* o = std::get_if<op::Close>(&operation)) co_return co_await close_device(cpu, o->device);
   if (const auto* o = std::get_if<op::Migrate>(&operation)) {
     if (o->to_device)
-      co_return co_await dmirror_migrate_to_device(cpu, o->via.opener, first(o->range), last(o->range));
-    co_return co_await dmirror_migrate_to_system(cpu, o->via.opener, first(o->range), last(o->range));
+      co_return co_await dmirror_migrate_to_device(cpu, mirror_of(o->via), first(o->range), last(o->range));
+    co_return co_await dmirror_migrate_to_system(cpu, mirror_of(o->via), first(o->range), last(o->range));
   }
   if (const auto* o = std::get_if<op::Snapshot>(&operation))
-    co_return co_await dmirror_snapshot(cpu, o->via.opener, first(o->range), last(o->range));
+    co_return co_await dmirror_snapshot(cpu, mirror_of(o->via), first(o->range), last(o->range));
   if (const auto* o = std::get_if<op::Pin>(&operation)) {
     if (shares_tables(cpu)) co_return failed(ENOTSUP);
-    co_return co_await pinned_pin(cpu, o->via.opener, first(o->range), last(o->range), o->read);
+    co_return co_await pinned_pin(cpu, mirror_of(o->via), first(o->range), last(o->range), o->read);
   }
   if (const auto* o = std::get_if<op::Unpin>(&operation)) {
     if (shares_tables(cpu)) co_return failed(ENOTSUP);
-    co_return co_await pinned_unpin(cpu, o->via.opener, first(o->range), last(o->range));
+    co_return co_await pinned_unpin(cpu, mirror_of(o->via), first(o->range), last(o->range));
   }
   if (const auto* o = std::get_if<op::Exclusive>(&operation)) {
-    if (o->check) co_return co_await dmirror_check_exclusive(cpu, o->via.opener, first(o->range), last(o->range));
-    co_return co_await dmirror_exclusive(cpu, o->via.opener, first(o->range), last(o->range));
+    if (o->check) co_return co_await dmirror_check_exclusive(cpu, mirror_of(o->via), first(o->range), last(o->range));
+    co_return co_await dmirror_exclusive(cpu, mirror_of(o->via), first(o->range), last(o->range));
   }
   co_return ok();  // exit is thread_main's; a delay is only time
 }
@@ -175,7 +177,8 @@ Task<void> thread_main(Cpu cpu) {
   // The main thread makes the others when the device is open: killed before, they never were.
   const bool born = main_thread || cpu.own_process().started;
   if (main_thread && !cpu.own_process().started) {
-    co_await open_device(cpu);
+    for (int device = 0; device < limits::devices; ++device)
+      if (cpu.shape->opens_first[process] >> device & 1) co_await open_device(cpu, device);
     cpu.own_process().started = 1;
   }
   if (born && !co_await run_statements(cpu)) {

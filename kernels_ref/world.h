@@ -26,6 +26,12 @@ inline constexpr std::uint8_t zero_page = 0xfe;  // as a device entry's frame
 using Slot = int;     // index of a span (harness/spans.h), which the reference treats as one page
 using FrameId = int;  // index of a page frame
 using MmId = int;     // index of an mm: that of the process it belongs to
+using MirrorId = int;  // index of an open file of a device, which mirrors the mm of the process that opened it
+
+inline constexpr int max_mirrors = max_mms * limits::devices;
+constexpr MirrorId mirror_id(int device, MmId opener) { return device * max_mms + opener; }
+constexpr MmId mm_of(MirrorId mirror) { return mirror % max_mms; }
+constexpr int device_of(MirrorId mirror) { return mirror / max_mms; }
 
 // What a page holds: nothing ever stored (`home` none), or the value with the cell it was stored through.
 struct Contents {
@@ -119,7 +125,7 @@ inline constexpr auto no_pins = [] {
   return pins;
 }();
 
-// One open file of the device: it mirrors the mm of the process that opened it (the mirror's index).
+// One open file of a device.
 struct Mirror {
   std::uint8_t files = 0;    // processes that hold the descriptor; 0: closed
   std::uint8_t locked = 0;   // dmirror->mutex
@@ -137,7 +143,7 @@ struct ProcessState {
   std::uint8_t ending = 0;   // SIGNAL_GROUP_EXIT: exit() or a SIGKILL is on its way to every thread
   std::uint8_t killed = 0;   // ... and it was the signal
   std::uint8_t threads = 0;  // that have not gone through exit_mm
-  std::uint8_t descriptors = 0;  // bit per process: holds the file which that process opened
+  std::uint16_t descriptors = 0;  // bit per mirror: holds that file
   std::uint8_t started = 0;      // its threads run (a forked process opens its device first)
 };
 
@@ -166,7 +172,7 @@ struct World {
   std::array<ProcessState, max_mms> process{};
   std::array<Frame, max_frames> frame{};
   std::array<Object, max_objects> object{};
-  std::array<Mirror, max_mms> mirror{};
+  std::array<Mirror, max_mirrors> mirror{};
   std::array<Mm, max_mms> mm{};
   std::array<Result, max_statements> result{};  // of all threads, thread by thread
   std::uint32_t known_bugs = 0;                 // bit per KnownBug that this execution ran into

@@ -61,6 +61,9 @@ class Checker {
     }
     for (const Thread& thread : program_.threads) check_thread(thread);
     check_spans();
+    for (const Device& device : program_.devices)
+      if (device.device_class != program_.devices[0].device_class)
+        source_.fail_at(device.place, device.name, "all devices of a scenario are of one class");
     if (program_.threads.empty()) source_.fail({}, 1, "a scenario has at least one thread");
     if (program_.threads.size() > limits::threads) {
       source_.fail_at(program_.threads[limits::threads].place, program_.threads[limits::threads].name,

@@ -21,6 +21,7 @@ MOST_STATEMENTS = 14
 MOST_PROCESSES = 3
 MOST_OBSERVES = 32  # harness/program.h: limits::observes
 PROCESS_NAMES = "PCDE"
+DEVICE_NAMES = "de"
 REGION_NAMES = "abc"
 PROTECTIONS = ("rw", "r", "-", "w")
 
@@ -46,6 +47,7 @@ class Statement:
     to_first: int = 0
     protection: str = "rw"
     via: int = 0
+    device: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class _Process:
     parent: "_Process | None"
     lines: list[str] = field(default_factory=list)
     alive: bool = True
-    opened: bool = False
+    opened: str = ""  # which devices it has had open of itself
     pinned: list[tuple[int, int, int]] = field(default_factory=list)  # as _range gives them
 
     @property
@@ -116,9 +118,11 @@ class _Writer:
         self.done: list[tuple[str, str, str]] = []
         self.touched: dict[tuple[int, int], None] = {}
         self.freed = 0
-        self.uses_device = any(s.kind in DEVICE_KINDS for s in draft.statements)
+        devices = [1 if s.device and s.kind not in PIN_KINDS else 0 for s in draft.statements if s.kind in DEVICE_KINDS]
+        self.devices = max(devices, default=-1) + 1
         # Without an `open` of its own, P has the device open before its threads start.
-        self.root.opened = not any(s.kind == "open" and self._is_root(s) for s in draft.statements)
+        own = {s.device for s in draft.statements if s.kind == "open" and self._is_root(s)}
+        self.root.opened = "".join(name for i, name in enumerate(DEVICE_NAMES) if i not in own)
 
     def _is_root(self, statement: Statement) -> bool:
         return statement.who == 0
@@ -168,11 +172,12 @@ class _Writer:
 
     def _via(self, process: _Process, statement: Statement) -> str:
         """The process's own descriptor, where it has had one, or one that it has inherited."""
+        name = DEVICE_NAMES[statement.device]
         if self.draft.device_class == "pinned":  # of which a child cannot use its parent's
-            return "d"
-        openers = [p for p in process.ancestors() if p.opened or p is self.root]
+            return name
+        openers = [p for p in process.ancestors() if name in p.opened or p is self.root]
         opener = openers[statement.via % len(openers)]
-        return "d" if opener is process else f"{opener.name}.d"
+        return name if opener is process else f"{opener.name}.{name}"
 
     def write(self, statement: Statement, value: int) -> None:
         alive = [p for p in self.processes if p.alive]
@@ -233,7 +238,7 @@ class _Writer:
         elif kind in ADVICES:
             line = f"madvise {self._text(*pages)} {kind}"
         elif kind == "to device":
-            line = f"migrate {self._text(*pages)} to d via {self._via(process, statement)}"
+            line = f"migrate {self._text(*pages)} to {DEVICE_NAMES[statement.device]} via {self._via(process, statement)}"
         elif kind == "to system":
             line = f"migrate {self._text(*pages)} to system via {self._via(process, statement)}"
         elif kind in ("snapshot", "exclusive", "check-exclusive"):
@@ -245,8 +250,8 @@ class _Writer:
                 pages = process.pinned[statement.via]
             line = f"{kind} {self._text(*pages)} via d"
         elif kind in ("open", "close"):
-            line = f"{kind} d"
-            process.opened = True
+            line = f"{kind} {DEVICE_NAMES[statement.device]}"
+            process.opened += DEVICE_NAMES[statement.device]
         else:
             raise ValueError(f"unknown kind {kind}")
         self._say(kind, process, line)
@@ -272,8 +277,7 @@ class _Writer:
 
     def finish(self) -> Script:
         lines = ["scenario conformance"]
-        if self.uses_device:
-            lines.append(f"device d: {self.draft.device_class}")
+        lines += [f"device {name}: {self.draft.device_class}" for name in DEVICE_NAMES[: self.devices]]
         for process in self.processes:
             lines.append(f"process {process.name}")
             if process is self.root:
@@ -302,7 +306,7 @@ def script(draft: Draft) -> Script:
     writer = _Writer(draft)
     for number, statement in enumerate(draft.statements, start=1):
         writer.write(statement, number)  # every store has a value of its own
-    if draft.probe and writer.uses_device and writer.done:
+    if draft.probe and writer.devices and writer.done:
         writer.probe()
     return writer.finish()
 
@@ -313,11 +317,14 @@ def script(draft: Draft) -> Script:
 _page = st.sampled_from((0, 0, 0, 1, 1, 2, 3, 4))
 _region = st.sampled_from((0, 0, 0, 1, 1, 2))
 _who = st.sampled_from((0, 0, 0, 1, 1, 2))
+_device = st.sampled_from((0, 0, 0, 1))
 _protections = st.sampled_from(PROTECTIONS)
 
 
 def _statement(kind: str) -> st.SearchStrategy[Statement]:
-    if kind in ("fork", "exit", "kill", "open", "close"):
+    if kind in ("open", "close"):
+        return st.builds(Statement, kind=st.just(kind), who=_who, device=_device)
+    if kind in ("fork", "exit", "kill"):
         return st.builds(Statement, kind=st.just(kind), who=_who)
     fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
     if kind == "truncate":
@@ -330,7 +337,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
     if kind == "mremap":
         fields |= {"to_region": _region, "to_first": _page}
     if kind in DEVICE_KINDS:
-        fields["via"] = st.integers(0, 2)
+        fields |= {"via": st.integers(0, 2), "device": _device}
     return st.builds(Statement, **fields)
 
 
