@@ -22,6 +22,7 @@ struct Shape {
   std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
   std::array<bool, max_mms> mortal{};       // some statement ends the process (exit, kill)
   bool cuts_files = false;  // some statement takes pages from an object (truncate, madvise remove)
+  std::array<bool, max_objects> on_disk{};       // files that may have a disk (others are tmpfs)
   std::array<bool, max_objects> tracks_dirty{};  // files that may have a disk, where a device sees permissions
   std::array<std::uint8_t, max_mms> opens_first{};  // bit per device: opened before its threads start
   bool closes = false;                      // some statement closes a device

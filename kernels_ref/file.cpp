@@ -23,17 +23,42 @@ constexpr int fault_around_pages = 16;  // fault_around_bytes: 64 KiB
 
 // filemap_map_pages: what is in the page cache around the page, with nothing to wait for, and itself. (Where
 // files are cut the fault does that one, to be able to come too late.)
-void map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
+Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
   World& w = cpu.world();
   const auto window = [cpu](Slot s) { return cpu.shape->spans.first(s).page / fault_around_pages; };
   const Slot last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
+  bool first = true;
   for (Slot s = vma_start(cpu, mm, slot); s <= last; ++s) {
-    if (window(s) != window(slot) || (s == slot && cpu.shape->cuts_files)) continue;
+    if (window(s) != window(slot)) continue;
     const VmaPage& vma = w.mm[mm].vma[s];
     const FrameId page = cached_page(w, vma);
-    if (w.mm[mm].pte[s].kind != Pte::Kind::none || page == none || beyond_end(cpu, vma) || page_locked(w, page)) continue;
-    set_pte(w, mm, s, page_pte(page, writable));
+    if (page == none || beyond_end(cpu, vma) || page_locked(w, page)) continue;
+    // Where the page table is missing too, kernels since 6.18 make none for the last page of a file on a disk.
+    const bool only_last = first && vma.pgoff + 1 == w.object[vma.object].size;
+    first = false;
+    if (s != slot && only_last && cpu.shape->on_disk[vma.object] &&
+        co_await cpu.choose("filemap_map_pages: filemap_map_pmd", 2) == 1)
+      co_return;
+    if (w.mm[mm].pte[s].kind == Pte::Kind::none && !(s == slot && cpu.shape->cuts_files))
+      set_pte(w, mm, s, page_pte(page, writable));
   }
+}
+
+// do_sync_mmap_readahead, after a page that was not in memory: it may bring in all of the file, or nothing
+// where readahead has missed too often. filemap_fault may then start over, and a read maps what is around.
+Task<void> read_around(Cpu cpu, MmId mm, Slot slot, bool write, bool writable) {
+  World& w = cpu.world();
+  const int object = w.mm[mm].vma[slot].object;
+  enum { nothing, reads, starts_over };
+  const int way = co_await cpu.choose("filemap_fault: do_sync_mmap_readahead", write ? 2 : 3);
+  if (way == nothing) co_return;
+  for (int p = 0; p < w.object[object].size; ++p) {
+    std::uint8_t& page = w.object[object].frame[p];
+    if (page != none) continue;
+    page = static_cast<std::uint8_t>(alloc_frame(cpu, Frame::Kind::shared, {}));
+    get_ref(w, page);
+  }
+  if (way == starts_over) co_await map_around(cpu, mm, slot, writable);
 }
 
 }  // namespace
@@ -48,7 +73,7 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
   if (!write) {
     if (writable && cpu.shape->tracks_dirty[vma.object])
       writable = co_await cpu.choose("do_read_fault: vm_page_prot", 2) == 0;
-    map_around(cpu, mm, slot, writable);
+    co_await map_around(cpu, mm, slot, writable);
     if (w.mm[mm].pte[slot].kind != Pte::Kind::none) co_return Fault::done;
   }
   if (beyond_end(cpu, vma)) co_return Fault::sigbus;
@@ -63,6 +88,7 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
     if (cached == none) {
       cached = static_cast<std::uint8_t>(page);
       get_ref(w, page);
+      if (cpu.shape->on_disk[vma.object]) co_await read_around(cpu, mm, slot, write, writable);
     }
   }
   if (write && vma.is_private()) {  // do_cow_fault

@@ -36,9 +36,10 @@ Shape make_shape(const Program& program, const Facets& facets) {
       if (const auto* o = std::get_if<op::Exclusive>(&s.operation)) use(o->via);
     }
   }
-  for (std::size_t f = 0; f < program.files.size(); ++f)
-    shape.tracks_dirty[f] =
-        program.files[f].kind == File::Kind::disk && facets.device_class != DeviceClass::shares_cpu_tables;
+  for (std::size_t f = 0; f < program.files.size(); ++f) {
+    shape.on_disk[f] = program.files[f].kind == File::Kind::disk;
+    shape.tracks_dirty[f] = shape.on_disk[f] && facets.device_class != DeviceClass::shares_cpu_tables;
+  }
   for (int p = 0; p < max_mms; ++p)
     shape.opens_first[p] = uses[p] & ~opens[p];
   return shape;
