@@ -117,14 +117,20 @@ class Checker:
             return result["verdict"]
         raise Difference(script, result["verdict"], explain(program, allowed, result))
 
-    def find_difference(self, count: int, seed: int) -> Difference | None:
-        """Draws and checks `count` programs; gives the smallest one found that differs."""
+    def seldom(self, number: int) -> list[tuple[str, str]]:
+        """Pairs of neighbouring operations that were tried less often than that, the rarest first."""
+        pairs = [(first, second) for first in self.kinds for second in self.kinds]
+        return sorted((pair for pair in pairs if self.pairs[pair] < number), key=self.pairs.__getitem__)
+
+    def find_difference(self, count: int, seed: int, around: tuple[str, str] | None = None) -> Difference | None:
+        """Draws and checks `count` programs (around two neighbouring operations); gives the smallest one found
+        that differs."""
         smallest: Difference | None = None
 
         @with_seed(seed)
         @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
                   suppress_health_check=list(HealthCheck), verbosity=Verbosity.quiet, report_multiple_bugs=False)
-        @given(programs.drafts(self.kinds, self.device_class))
+        @given(programs.drafts(self.kinds, self.device_class, around))
         def attempt(draft: programs.Draft) -> None:
             nonlocal smallest
             try:

@@ -361,14 +361,20 @@ _regions = st.builds(Region, backing=_backings, pages=st.integers(2, 5),
                      protection=st.sampled_from(("rw", "rw", "rw", "r", "-", "w")), populated=st.booleans())
 
 
-def drafts(kinds: tuple[str, ...], device_class: str = "recoverable") -> st.SearchStrategy[Draft]:
-    """Programs of these kinds of statements, for a target of this class."""
+def drafts(kinds: tuple[str, ...], device_class: str = "recoverable",
+           around: tuple[str, str] | None = None) -> st.SearchStrategy[Draft]:
+    """Programs of these kinds of statements, for a target of this class; `around` two that are neighbours."""
     weights = _weights | _device_weights
     statement = _statements({kind: weights[kind] for kind in kinds})
     device = "device load" in kinds
     # The longer ones second: shrinking prefers the first branch.
     statements = st.one_of(st.lists(statement, min_size=1, max_size=MOST_STATEMENTS),
                            st.lists(statement, min_size=8, max_size=MOST_STATEMENTS))
+    if around:
+        # Some pairs are about processes that are there, and there are none without fork().
+        before = st.one_of(st.lists(statement, max_size=4), st.tuples(_statement("fork"), _statement("fork")).map(list))
+        pair = st.tuples(*map(_statement, around)).map(list)
+        statements = st.builds(lambda *parts: sum(parts, []), before, pair, st.lists(statement, max_size=4))
     return st.builds(Draft, regions=st.lists(_regions, min_size=2, max_size=3).map(tuple),
                      statements=statements.map(tuple), file=st.sampled_from(("memfd", "file")),
                      file_pages=st.integers(0, 5), probe=st.booleans() if device else st.just(False),

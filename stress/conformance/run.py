@@ -9,6 +9,7 @@ program in a few milliseconds is enough, and thousands cover how every call leav
 
   stress/conformance/run.py                                    2,000 programs on this machine, as root
   stress/conformance/run.py -t lab:dmirror --programs 5000     ... with a device, in the virtual lab
+  stress/conformance/run.py --programs 20000 --each-pair 20    ... a long one, which leaves no pair out
   stress/conformance/run.py -t lab:dmirror --lab-kernel arch/x86/boot/bzImage
                                                                ... on a kernel of your own
   stress/conformance/run.py --without fork-write-protects      is a broken reference noticed?
@@ -29,10 +30,13 @@ import random
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 250  # programs that one search draws: the next has the next seed
+AROUND_PAIR = 20  # programs that are drawn around a pair of operations at a time
+MOST_ATTEMPTS = 15  # how often, before the pair is given up
 EXIT = """exit status: 0 every program agrees, 1 one differs, 2 bad usage or a target that is not here,
 3 not everything could be tried (Ctrl-C), 4 the bench failed"""
 
@@ -44,6 +48,8 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
                         help="host, pinned or dmirror, or one of them in the lab (lab:dmirror); may be given more "
                              "than once (default: host)")
     parser.add_argument("--programs", type=int, default=2000, metavar="N", help="on each target (default: 2000)")
+    parser.add_argument("--each-pair", type=int, default=0, metavar="N",
+                        help="more programs then, until every pair of operations was neighbours N times")
     parser.add_argument("--iterations", type=int, default=2, metavar="N", help="of each program (default: 2)")
     parser.add_argument("--seed", type=int, metavar="N", help="default: a new one, which is printed")
     parser.add_argument("--lab-kernel", default="", metavar="FILE", help="a bzImage for the lab")
@@ -143,6 +149,12 @@ def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -
             left = args.programs - checker.counts["agree"]
             difference = checker.find_difference(min(CHUNK, left + 5), seed + chunk)
             chunk += 1
+        attempts = Counter()
+        while difference is None and (pairs := [pair for pair in checker.seldom(args.each_pair)
+                                                if attempts[pair] < MOST_ATTEMPTS]):
+            difference = checker.find_difference(AROUND_PAIR, seed + chunk, pairs[0])
+            attempts[pairs[0]] += 1
+            chunk += 1
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -158,6 +170,10 @@ def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -
     tried = len(checker.pairs)
     print(f"{tried} of {len(kinds) ** 2} pairs of neighbouring operations were tried, "
           f"{checker.statements} operations, {checker.allowed} outcomes allowed")
+    if args.each_pair:
+        seldom = checker.seldom(args.each_pair)
+        print(f"{len(kinds) ** 2 - len(seldom)} of them {args.each_pair} times or more" +
+              "".join(f"\n  only {checker.pairs[pair]}: {pair[0]}, then {pair[1]}" for pair in seldom))
     for bug, number in checker.bugs.most_common():
         print(f"not run: {number} programs that run into the known bug {bug}")
     others = {how: n for how, n in checker.counts.items() if how not in ("agree", "known bug", "different", "interrupted")}

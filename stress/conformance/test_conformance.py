@@ -197,6 +197,13 @@ def test_command_agrees():
     assert records[-1]["record"] == "end"
 
 
+def test_command_tries_every_pair():
+    result = run("-t", "host", "--programs", "1", "--each-pair", "1", "--seed", str(SEED))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^(\d+) of \1 pairs of neighbouring operations were tried", result.stdout, re.MULTILINE)
+    assert re.search(r"^(\d+) of them 1 times or more$", result.stdout, re.MULTILINE)
+
+
 def test_command_shows_a_difference():
     result = run("-t", "host", "--programs", "1000", "--seed", str(random.Random(SEED).randrange(1000)),
                  "--without", "fork-write-protects")
