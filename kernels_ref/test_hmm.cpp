@@ -209,10 +209,13 @@ Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
   Pages device, system;
   device.fill(none);
   system.fill(none);
+  const bool told = co_await tell_others(cpu, id, from, to);
   bool any = false;
   for (Slot s = from; s <= to; ++s) any = any || owns(w, w.mm[mm].pte[s], device_of(id));
-  if (!any) co_return;
-  const bool told = co_await tell_others(cpu, id, from, to);
+  if (!any) {
+    if (told) co_await invalidate_end(cpu, mm);
+    co_return;
+  }
   const int tells_own = co_await setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
