@@ -1,4 +1,5 @@
-// mm/hmm.c: hmm_range_fault for one page, with or without the fault.
+// mm/hmm.c: hmm_range_fault for one page among other threads, with or without the fault; what each entry comes
+// to is in hmm_walk.h.
 #pragma once
 
 #include "kernels_ref/fault.h"
