@@ -37,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 250  # programs that one search draws: the next has the next seed
 AROUND_PAIR = 20  # programs that are drawn around a pair of operations at a time
 MOST_ATTEMPTS = 15  # how often, before the pair is given up
+SHOWN_PAIRS = 12  # that were tried too seldom
 EXIT = """exit status: 0 every program agrees, 1 one differs, 2 bad usage or a target that is not here,
 3 not everything could be tried (Ctrl-C), 4 the bench failed"""
 
@@ -83,14 +84,16 @@ class Progress:
         self.start = time.monotonic()
         self.next = self.start + (0 if self.live else 20)
 
-    def show(self, checker, wanted: int, last: bool = False) -> None:
+    def show(self, checker, wanted: int, each_pair: int) -> None:
         now = time.monotonic()
-        if now < self.next and not last:
+        if now < self.next:
             return
         self.next = now + (0.2 if self.live else 20)
         agreed = checker.counts["agree"]
         rate = agreed / max(now - self.start, 1e-3)
         line = f"{checker.target}: {agreed} of {wanted} programs agree, {rate:.0f} a second"
+        if agreed >= wanted:
+            line = f"{checker.target}: {agreed} programs agree, {len(checker.seldom(each_pair))} pairs of operations left"
         self.stream.write(f"\r\033[K{line}" if self.live else line + "\n")
         self.stream.flush()
 
@@ -137,7 +140,7 @@ def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -
         nonlocal drawn
         drawn += 1
         count(script)
-        progress.show(checker, args.programs)
+        progress.show(checker, args.programs, args.each_pair)
 
     checker.check_script = counted
     chunk = 0
@@ -173,7 +176,8 @@ def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -
     if args.each_pair:
         seldom = checker.seldom(args.each_pair)
         print(f"{len(kinds) ** 2 - len(seldom)} of them {args.each_pair} times or more" +
-              "".join(f"\n  only {checker.pairs[pair]}: {pair[0]}, then {pair[1]}" for pair in seldom))
+              "".join(f"\n  only {checker.pairs[pair]}: {pair[0]}, then {pair[1]}" for pair in seldom[:SHOWN_PAIRS]) +
+              (f"\n  and {len(seldom) - SHOWN_PAIRS} more" if len(seldom) > SHOWN_PAIRS else ""))
     for bug, number in checker.bugs.most_common():
         print(f"not run: {number} programs that run into the known bug {bug}")
     others = {how: n for how, n in checker.counts.items() if how not in ("agree", "known bug", "different", "interrupted")}
