@@ -1,0 +1,34 @@
+// System calls that must not fail here: they give their result, or throw what failed.
+#pragma once
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+namespace faultline::direct_io {
+
+template <typename Result>
+Result must(Result result, const std::string& what) {
+  if (result == static_cast<Result>(-1)) throw std::system_error(errno, std::generic_category(), what);
+  return result;
+}
+
+inline void* must(void* result, const std::string& what) {
+  if (result == reinterpret_cast<void*>(-1)) throw std::system_error(errno, std::generic_category(), what);
+  return result;
+}
+
+// A file descriptor that is closed at the end of its scope.
+class File {
+ public:
+  File(const std::string& path, int flags);
+  ~File();
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  operator int() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace faultline::direct_io
