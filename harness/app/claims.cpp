@@ -85,8 +85,10 @@ class Observed {
       if (verdict == "skipped" || verdict == "inconclusive") continue;
       std::string kernel = record.value("kernel", "");
       kernel = kernel.substr(0, kernel.find(' '));
+      const std::string saw = record.value("saw", "");  // of experiments
       seen_[record.value("scenario", "")][target] = verdict + " on " + target + ", Linux " + kernel + ", " +
-                                                    std::to_string(record.value("iterations", 0)) + " iterations";
+                                                    std::to_string(record.value("iterations", 0)) + " iterations" +
+                                                    (saw.empty() ? "" : ": " + saw);
     }
   }
 
@@ -124,6 +126,10 @@ class Table {
     for (const protocol::Variant variant : claim.flips)
       good = flips(found, claim.decide(extra | protocol::with({variant})), "with " + std::string(variant_name(variant))) && good;
     if (claim.scenario) good = scenario(claim) && good;
+    if (claim.experiment) {
+      line("experiment", claim.experiment);
+      kernel(claim.experiment, "stress/direct_io/run.py");
+    }
     ++all_;
     if (found.verdict == ClaimVerdict::undecided) ++undecided_;
     else if (!good) ++wrong_;
@@ -164,12 +170,16 @@ class Table {
     std::cout << out << "\n";
   }
 
+  void kernel(const std::string& name, const std::string& how) const {
+    const std::string observed = observed_.of(name);
+    line("kernel", observed.empty() ? "not run yet: " + how : observed);
+  }
+
   bool scenario(const MailClaim& claim) const {
     const Program program = load_scenarios({root_ + "/" + claim.scenario}).front().program;
     const ClaimAnswer found = decide_scenario(program, nullptr);
     line("scenario", std::string(claim.scenario) + ": " + answer_text(found));
-    const std::string observed = observed_.of(program.name);
-    line("kernel", observed.empty() ? "not run yet: faultline run " + std::string(claim.scenario) : observed);
+    kernel(program.name, "faultline run " + std::string(claim.scenario));
     return found.verdict == ClaimVerdict::holds &&
            (!claim.flips_without ||
             flips(found, decide_scenario(program, claim.flips_without), "without " + std::string(claim.flips_without)));

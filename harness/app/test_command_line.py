@@ -325,9 +325,13 @@ def test_claims_say_what_kernels_showed(tmp_path):
     verdict = {"ev": "verdict", "scenario": "fork-device-write-after", "target": "lab:dmirror", "kernel": "6.1.0 (lab)",
                "verdict": "agree", "iterations": 12}
     skipped = verdict | {"target": "host", "verdict": "skipped"}
-    (run / "journal.jsonl").write_text("\n".join(json.dumps(line, separators=(",", ":")) for line in (verdict, skipped)) + "\n{\"ev\": \"verd")
+    experiment = verdict | {"scenario": "reclaim-in-flight", "target": "lab:direct-io", "saw": "disk old"}
+    lines = [json.dumps(line, separators=(",", ":")) for line in (verdict, skipped, experiment)]
+    (run / "journal.jsonl").write_text("\n".join(lines) + "\n{\"ev\": \"verd")
     seen = faultline(tmp_path, "claims", "3.1", FAULTLINE_ROOT=str(tmp_path))
     assert "kernel     agree on lab:dmirror, Linux 6.1.0, 12 iterations\n" in seen.stdout
+    seen = faultline(tmp_path, "claims", "2.2", FAULTLINE_ROOT=str(tmp_path))
+    assert "kernel     agree on lab:direct-io, Linux 6.1.0, 12 iterations: disk old\n" in seen.stdout
 
 
 @pytest.mark.parametrize(("words", "says"), [

@@ -38,6 +38,8 @@ struct MailClaim {
   // which what the file claims fails. Null: no kernel can show it from outside.
   const char* scenario = nullptr;
   const char* flips_without = nullptr;
+  // The experiment of stress/direct_io that asks a real kernel, where a scenario cannot.
+  const char* experiment = nullptr;
 };
 
 // Of one thread of mail, in the order of their numbers.

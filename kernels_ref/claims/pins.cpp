@@ -76,11 +76,11 @@ std::vector<MailClaim> pin_claims() {
       {"2.2", "A pinned page written after writeback cleaned it: the write is lost or the dirty state is wrong; refcount "
               "against mapcount can tell a pinned page, with false positives.",
        holds, "page_mkclean takes the CPU's right to write, not the device's; a passing reference looks like a pin",
-       written_after_it_was_cleaned, {Variant::writeback_leaves_held_pages}},
+       written_after_it_was_cleaned, {Variant::writeback_leaves_held_pages}, nullptr, nullptr, "reclaim-in-flight"},
       {"2.3", "Pinned pages cannot be migrated, and truncation leaves the device on an orphaned page.", holds,
        "migration gives up on a page with other references; truncation unmaps and forgets it, whoever holds it",
        neither_moved_nor_let_go, {Variant::migration_ignores_pins},
-       "stress/scenarios/pin/migration.scn", "migrate-respects-pins"},
+       "stress/scenarios/pin/migration.scn", "migrate-respects-pins", "truncate-in-flight"},
   };
 }
 

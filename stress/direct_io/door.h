@@ -1,6 +1,9 @@
 // System calls that must not fail here: they give their result, or throw what failed.
 #pragma once
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -21,8 +24,8 @@ inline void* must(void* result, const std::string& what) {
 // A file descriptor that is closed at the end of its scope.
 class File {
  public:
-  File(const std::string& path, int flags);
-  ~File();
+  File(const std::string& path, int flags) : fd_(must(::open(path.c_str(), flags | O_CLOEXEC, 0600), "open " + path)) {}
+  ~File() { ::close(fd_); }
   File(const File&) = delete;
   File& operator=(const File&) = delete;
   operator int() const { return fd_; }

@@ -17,6 +17,11 @@ namespace faultline::direct_io {
 struct Bench {
   SlowDevice& slow;
   std::string slow_folder, fast_folder, fast_device;
+
+  // The slow file that transfers read or write: a page.
+  std::string source() const { return slow_folder + "/source"; }
+  // Fills it (Value::file), and delays requests from now on.
+  void prepare(milliseconds delay) const;
 };
 
 struct Experiment {
@@ -34,17 +39,17 @@ struct Experiment {
 std::vector<Experiment> fork_experiments();       // fork_experiments.cpp: claims 3.4 and 3.6
 std::vector<Experiment> file_page_experiments();  // file_page_experiments.cpp: claims 2.2 and 2.3
 
-// The slow file that transfers read: its data half is `file`.
-std::string source_path(const Bench& bench);
-
 // Who waits for a transfer to end, and for how long: claim 2.1.
 struct Wait {
-  const char* what;                    // "fork()"
-  const char* memory;                  // what the transfer writes meanwhile
-  std::vector<milliseconds> delays;    // of the transfer; the first is zero: there is none
-  std::vector<double> took_ms;
-  bool ended_in_flight = false;        // it returned at least once while the transfer was surely in flight
-  std::string remark;                  // of the longest: what it achieved; "" or why it could not be asked
+  const char* what;    // "fork()"
+  const char* memory;  // the transfer writes to
+  struct Time {
+    milliseconds delay;  // of the transfer; zero: there was none
+    double took_ms;
+    std::string result;  // what it came to, where it could be this or that
+  };
+  std::vector<Time> times;
+  bool ended_in_flight = false;  // once at least it was done while the transfer surely was in flight
 };
 std::vector<Wait> waits(const Bench& bench);
 

@@ -73,7 +73,7 @@ std::optional<std::string> clean_it(const Bench& bench, Behind behind, When when
   MappedFile file(bench.fast_folder, bench.fast_device);
   fill(file.page(), Half::note, Value::cpu);
   if (when == When::before_transfer) act(file, behind);
-  Transfer transfer(File(source_path(bench), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
+  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
                     bench.slow.delay());
   if (when == When::after_transfer) transfer.wait();
   if (when != When::before_transfer) act(file, behind);
@@ -94,7 +94,7 @@ std::optional<std::string> take_it_away(const Bench& bench, Behind behind, When 
   fill(file.page(), Half::note, Value::cpu);
   if (when == When::before_transfer) act(file, behind);
   Orphan orphan(file.page());
-  Transfer transfer(File(source_path(bench), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
+  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
                     bench.slow.delay());
   if (when != When::before_transfer) act(file, behind);
   const bool in_flight = transfer.surely_in_flight();

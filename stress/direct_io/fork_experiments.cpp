@@ -38,28 +38,31 @@ struct Turns {
 class ForkExperiment {
  public:
   ForkExperiment(const Bench& bench, const Plan& plan)
-      : bench_(bench), plan_(plan), file_(source_path(bench), O_RDWR | O_DIRECT), turns_(*new (shared_.get()) Turns) {
+      : bench_(bench), plan_(plan), file_(bench.source(), O_RDWR | O_DIRECT), turns_(*new (shared_.get()) Turns) {
     fill(memory_.get(), Value::old, Value::old);
     if (plan.dontfork) must(::madvise(memory_.get(), page_bytes, MADV_DONTFORK), "MADV_DONTFORK");
   }
 
   std::optional<std::string> run() {
     if (plan_.fork == Fork::before_transfer) fork_and_write();
-    Transfer transfer(file_, plan_.direction, memory_.get(), half_bytes, bench_.slow.delay());
+    Transfer transfer(file_, plan_.direction, memory_.get(), bytes(), bench_.slow.delay());
     if (plan_.fork == Fork::after_transfer) transfer.wait();
     if (plan_.fork != Fork::before_transfer) fork_and_write();
     const bool in_flight = plan_.fork == Fork::after_transfer || transfer.surely_in_flight();
     const long result = transfer.wait();
     const std::string child = what_the_child_sees();
     if (!in_flight) return std::nullopt;
-    std::string text = result == half_bytes ? "" : "result " + std::to_string(result) + "; ";
-    if (plan_.direction == Direction::memory_to_file) text += "sent " + sent() + "; ";
+    std::string text = result == static_cast<long>(bytes()) ? "" : "result " + std::to_string(result) + "; ";
+    if (sends()) text += "sent " + sent() + "; ";
     return text + "parent " + halves(memory_.get()) + (child.empty() ? "" : ", child " + child);
   }
 
  private:
-  // Reads only sectors of its own, so a reader of memory is told from one that writes it.
-  Half written_half() const { return plan_.direction == Direction::memory_to_file ? Half::data : Half::note; }
+  bool sends() const { return plan_.direction == Direction::memory_to_file; }
+  // ext4 waits for a write of less than a block before it returns from io_submit().
+  std::size_t bytes() const { return sends() ? page_bytes : half_bytes; }
+  // What is sent may change under way; what a transfer brings is not overwritten.
+  Half written_half() const { return sends() ? Half::data : Half::note; }
 
   void fork_and_write() {
     if (plan_.fork != Fork::never) {
@@ -90,7 +93,7 @@ class ForkExperiment {
   std::string sent() const {
     alignas(page_bytes) char contents[page_bytes];
     must(::pread(file_, contents, sizeof contents, 0), "read what was sent");
-    return data_half(contents);
+    return halves(contents);
   }
 
   const Bench& bench_;
@@ -127,13 +130,13 @@ std::vector<Experiment> fork_experiments() {
       {"read-dontfork", "3.6", "O_DIRECT read in flight into MADV_DONTFORK memory, fork(), the parent writes",
        "parent file+cpu, child unmapped", "parent file+cpu, child unmapped", loses, with({.dontfork = true})},
       {harmless, "3.4", "O_DIRECT write in flight, fork(), the parent writes the page: the old page is sent",
-       "sent old; parent cpu+old, child old+old", "sent cpu; parent cpu+old, child old+old", nullptr,
+       "sent old+old; parent cpu+old, child old+old", "sent cpu+old; parent cpu+old, child old+old", nullptr,
        with({.direction = memory_to_file})},
       {"write-fork-child-writes", "3.4", "the same, the child writes",
-       "sent old; parent old+old, child cpu+old", "sent old; parent old+old, child cpu+old", nullptr,
+       "sent old+old; parent old+old, child cpu+old", "sent old+old; parent old+old, child cpu+old", nullptr,
        with({.direction = memory_to_file, .writer = Writer::child})},
       {"write-no-fork", "3.4", "control: the same without fork(): what is sent is the page at the end of the delay",
-       "sent cpu; parent cpu+old", "sent cpu; parent cpu+old", harmless,
+       "sent cpu+old; parent cpu+old", "sent cpu+old; parent cpu+old", harmless,
        with({.direction = memory_to_file, .fork = Fork::never})},
   };
 }

@@ -47,7 +47,6 @@ void fill(void* page, Value data, Value note) {
 }
 
 std::string halves(const void* page) { return half_text(page, Half::data) + "+" + half_text(page, Half::note); }
-std::string data_half(const void* page) { return half_text(page, Half::data); }
 
 Anonymous::Anonymous(bool shared)
     : page_(must(::mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE,

@@ -20,8 +20,6 @@ void fill(void* page, Half half, Value value);
 void fill(void* page, Value data, Value note);
 // "file+cpu": what the halves hold; "torn" for a half that holds more than one thing.
 std::string halves(const void* page);
-// "file": the data half alone.
-std::string data_half(const void* page);
 
 // A private anonymous page, or one that processes share.
 class Anonymous {

@@ -10,7 +10,6 @@
 namespace faultline::direct_io {
 
 Transfer::Transfer(int file, Direction direction, void* memory, std::size_t bytes, milliseconds delay) {
-  constexpr milliseconds tick(2);  // dm-delay counts in jiffies, and the first is not a whole one
   must(::syscall(SYS_io_setup, 1, &context_), "io_setup");
   iocb request{};
   request.aio_fildes = static_cast<std::uint32_t>(file);

@@ -15,6 +15,7 @@ enum class Direction { file_to_memory, memory_to_file };
 class Transfer {
  public:
   using Clock = std::chrono::steady_clock;
+  static constexpr milliseconds tick{2};  // dm-delay counts in jiffies, and the first is not a whole one
 
   // Submitted when it returns: the kernel holds the memory's pages. Throws when it is refused.
   Transfer(int file, Direction direction, void* memory, std::size_t bytes, milliseconds delay);

@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""O_DIRECT on a slow device and a real file system, in the virtual lab.
+
+Boots the lab's kernel, makes two ext4 file systems on RAM disks, one of them behind dm-delay, and does what
+mail threads 002 and 003 claim about pages of fork()ing processes and of files while a transfer is in flight
+(build/direct-io; direct_io.md tells what it showed). Prints an answer and a verdict for each experiment, and a
+table of who waits for a transfer. The answers go to results/runs/ too, where `faultline claims` finds them.
+
+Exit code: 0 all agree, 1 something is forbidden, 4 the lab or an experiment failed.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# RAM that ends with a whole block of memory, part of it for movable pages only: so that a block can be emptied.
+APPEND = "mem=896M movablecore=384M"
+TARGET = "lab:direct-io"
+
+
+class Failed(Exception):
+    pass
+
+
+def observe(times, lab_words=()):
+    """The lines of one run of build/direct-io in the lab."""
+    with tempfile.TemporaryDirectory(prefix="faultline-direct-io-") as folder:
+        image = os.path.join(folder, "image")
+        path = os.environ["PATH"] + ":/usr/sbin:/sbin"  # of mke2fs
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", image, "32M"], check=True, env={**os.environ, "PATH": path})
+        console = os.path.join(folder, "console")
+        done = subprocess.run(
+            [ROOT / "ci/lab", "exec", "--append", APPEND, "--console", console, "--timeout", "500", *lab_words,
+             "--file", ROOT / "build/direct-io", "--file", image, "--", "/direct-io", "/image", str(times)],
+            stdout=subprocess.PIPE, text=True)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        errors = [line["error"] for line in lines if "error" in line]
+        if done.returncode or errors:
+            raise Failed("; ".join(errors) or f"ci/lab exec ended with status {done.returncode}")
+        return lines
+
+
+def kind(experiments):
+    """What O_DIRECT takes on this kernel, by the first answer that tells: 'references' or 'pins'."""
+    for line in experiments:
+        for what in ("references", "pins"):
+            if line["references"] != line["pins"] and set(line["answers"]) == {line[what]}:
+                return what
+    return "references"
+
+
+def judge(lines):
+    """[(experiment's line, 'agree' or 'forbidden')]: one kind of kernel explains all answers, each time."""
+    experiments = [line for line in lines if "experiment" in line]
+    column = kind(experiments)
+    return [(line, "agree" if set(line["answers"]) == {line[column]} else "forbidden") for line in experiments]
+
+
+def text_of(lines):
+    kernel = next(line["kernel"] for line in lines if "kernel" in line)
+    judged = judge(lines)
+    out = []
+    for line, verdict in judged:
+        out.append(f"{line['experiment']} ({line['claim']}): {line['says']}")
+        out += [f"    {times} times: {answer}" for answer, times in line["answers"].items()]
+        out += [f"    log: {words}" for words in line["log"]]
+        out.append(f"    {verdict}, Linux {kernel}")
+    out.append(f"O_DIRECT takes {kind([line for line, _ in judged])} on pages in Linux {kernel}\n")
+    waits = [line for line in lines if "wait" in line]
+    if waits:
+        delays = sorted({t["delay_ms"] for line in waits for t in line["times"]})
+        out.append("Who waits for a transfer (2.1): ms, by the transfer's length in ms (0: there is none)")
+        out.append(f"{'':30} {'it writes to':22}" + "".join(f"{d:>7}" for d in delays) + "  waits for its end")
+    for line in waits:
+        took = {t["delay_ms"]: f"{t['took_ms']:.0f}" for t in line["times"]}
+        # What it came to, when it is not the same with a transfer and without.
+        results = dict.fromkeys(t["result"] for t in line["times"] if t["result"])
+        out.append(f"{line['wait']:30} {line['memory']:22}" + "".join(f"{took.get(d, ''):>7}" for d in delays) +
+                   ("  no" if line["ended_in_flight"] else "  yes") + (f" ({', then '.join(results)})" if results else ""))
+    return "\n".join(out)
+
+
+def journal(lines, folder):
+    """Verdicts as those of `faultline run`, with what was seen."""
+    folder.mkdir(parents=True)
+    kernel = next(line["kernel"] for line in lines if "kernel" in line)
+    with open(folder / "journal.jsonl", "w", encoding="utf-8") as out:
+        for line, verdict in judge(lines):
+            out.write(json.dumps({"ev": "verdict", "scenario": line["experiment"], "target": TARGET, "kernel": kernel,
+                                  "verdict": verdict, "iterations": sum(line["answers"].values()),
+                                  "saw": "; or ".join(line["answers"])}, separators=(",", ":")) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=3, help="each experiment is done (default 3)")
+    parser.add_argument("--lab-kernel", help="a bzImage of your own instead of the lab's")
+    options = parser.parse_args()
+    if options.times < 1:
+        parser.error("--times: at least 1")
+    try:
+        lines = observe(options.times, ["--kernel", options.lab_kernel] if options.lab_kernel else [])
+    except (Failed, OSError, subprocess.CalledProcessError) as error:
+        print(f"direct_io: {error}", file=sys.stderr)
+        return 4
+    print(text_of(lines))
+    journal(lines, ROOT / "results/runs" / time.strftime(f"%Y-%m-%dT%H-%M-%SZ-{os.getpid()}", time.gmtime()))
+    return 0 if all(verdict == "agree" for _, verdict in judge(lines)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
