@@ -72,7 +72,7 @@ std::vector<MailClaim> pin_claims() {
   return {
       {"2.1", "A pin has no upper bound: who waits for it may wait for ever. A device behind a notifier lets go in bounded time.",
        holds, "nothing but its owner ends a pin, and who waits holds locks that the next CPU wants",
-       no_upper_bound, {Variant::pins_are_short}},
+       no_upper_bound, {Variant::pins_are_short}, nullptr, nullptr, "who-waits"},
       {"2.2", "A pinned page written after writeback cleaned it: the write is lost or the dirty state is wrong; refcount "
               "against mapcount can tell a pinned page, with false positives.",
        holds, "page_mkclean takes the CPU's right to write, not the device's; a passing reference looks like a pin",

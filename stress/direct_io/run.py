@@ -23,6 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 APPEND = "mem=896M movablecore=384M"
 TARGET = "lab:direct-io"
 TOO_SLOW = ""  # the answer of an experiment that never was done before its transfer's end
+# Must not be done before the transfer's end: inode_dio_wait(), kill_ioctx(), exit_aio(), offline_pages().
+MUST_WAIT = {"truncate() of the file it reads", "io_destroy()", "exit of its process", "taking its memory offline"}
 
 
 class Failed(Exception):
@@ -68,6 +70,22 @@ def judge(lines):
     return [(line, verdict(line)) for line in experiments]
 
 
+def judge_waits(lines):
+    """('agree' or 'forbidden', what was seen); None where it was not asked. Times are not judged."""
+    waits = [line for line in lines if "wait" in line]
+    if not waits:
+        return None
+    until_end = [line["wait"] for line in waits if not line["ended_in_flight"]]
+    others = dict.fromkeys(line["wait"] for line in waits if line["ended_in_flight"])
+    return ("forbidden" if MUST_WAIT & set(others) else "agree",
+            f"until its end wait {', '.join(until_end)}; not {', '.join(others)}")
+
+
+def verdicts(lines):
+    waits = judge_waits(lines)
+    return [verdict for _, verdict in judge(lines)] + ([waits[0]] if waits else [])
+
+
 def text_of(lines):
     kernel = next(line["kernel"] for line in lines if "kernel" in line)
     judged = judge(lines)
@@ -82,13 +100,16 @@ def text_of(lines):
     if waits:
         delays = sorted({t["delay_ms"] for line in waits for t in line["times"]})
         out.append("Who waits for a transfer (2.1): ms, by the transfer's length in ms (0: there is none)")
-        out.append(f"{'':30} {'it writes to':22}" + "".join(f"{d:>7}" for d in delays) + "  waits for its end")
+        out.append(f"{'':32}{'it writes to':22}" + "".join(f"{d:>7}" for d in delays) + "  waits for its end")
     for line in waits:
+        who = line["wait"]
         took = {t["delay_ms"]: f"{t['took_ms']:.0f}" for t in line["times"]}
         # What it came to, when it is not the same with a transfer and without.
         results = dict.fromkeys(t["result"] for t in line["times"] if t["result"])
-        out.append(f"{line['wait']:30} {line['memory']:22}" + "".join(f"{took.get(d, ''):>7}" for d in delays) +
+        out.append(f"{who:32}{line['memory']:22}" + "".join(f"{took.get(d, ''):>7}" for d in delays) +
                    ("  no" if line["ended_in_flight"] else "  yes") + (f" ({', then '.join(results)})" if results else ""))
+    if waits:
+        out.append(f"    {judge_waits(lines)[0]}, Linux {kernel}")
     return "\n".join(out)
 
 
@@ -96,11 +117,15 @@ def journal(lines, folder):
     """Verdicts as those of `faultline run`, with what was seen."""
     folder.mkdir(parents=True)
     kernel = next(line["kernel"] for line in lines if "kernel" in line)
+    rows = [(line["experiment"], verdict, sum(line["answers"].values()), "; or ".join(line["answers"]))
+            for line, verdict in judge(lines)]
+    waits = judge_waits(lines)
+    if waits:
+        rows.append(("who-waits", waits[0], max(len(line["times"]) for line in lines if "wait" in line), waits[1]))
     with open(folder / "journal.jsonl", "w", encoding="utf-8") as out:
-        for line, verdict in judge(lines):
-            out.write(json.dumps({"ev": "verdict", "scenario": line["experiment"], "target": TARGET, "kernel": kernel,
-                                  "verdict": verdict, "iterations": sum(line["answers"].values()),
-                                  "saw": "; or ".join(line["answers"])}, separators=(",", ":")) + "\n")
+        for name, verdict, iterations, saw in rows:
+            out.write(json.dumps({"ev": "verdict", "scenario": name, "target": TARGET, "kernel": kernel,
+                                  "verdict": verdict, "iterations": iterations, "saw": saw}, separators=(",", ":")) + "\n")
 
 
 def main():
@@ -117,8 +142,8 @@ def main():
         return 4
     print(text_of(lines))
     journal(lines, ROOT / "results/runs" / time.strftime(f"%Y-%m-%dT%H-%M-%SZ-{os.getpid()}", time.gmtime()))
-    verdicts = {verdict for _, verdict in judge(lines)}
-    return 1 if "forbidden" in verdicts else 3 if "inconclusive" in verdicts else 0
+    found = verdicts(lines)
+    return 1 if "forbidden" in found else 3 if "inconclusive" in found else 0
 
 
 if __name__ == "__main__":
