@@ -39,7 +39,10 @@ std::string state(const MappedFile& file) {
   return std::string(is_dirty(file.page()) ? "dirty" : "clean") + ", disk " + file.on_disk();
 }
 
-// The kernel makes pages dirty from a work item once a transfer has ended.
+// The kernel looks whether pages are still dirty a little after it has told of a transfer's end (iomap's
+// bio_check_pages_dirty() comes after ki_complete()), and makes clean ones dirty from a work item.
+constexpr milliseconds a_little_after(100);
+
 void let_it_get_dirty(const MappedFile& file) {
   for (int i = 0; i < 100 && !is_dirty(file.page()); ++i) std::this_thread::sleep_for(milliseconds(5));
 }
@@ -75,7 +78,10 @@ std::optional<std::string> clean_it(const Bench& bench, Behind behind, When when
   if (when == When::before_transfer) act(file, behind);
   Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
                     bench.slow.delay());
-  if (when == When::after_transfer) transfer.wait();
+  if (when == When::after_transfer) {
+    transfer.wait();
+    std::this_thread::sleep_for(a_little_after);
+  }
   if (when != When::before_transfer) act(file, behind);
   std::string text;
   if (when != When::after_transfer) text = "in flight: " + state(file) + "; ";
