@@ -34,7 +34,7 @@ constexpr const char* examples =
     "                                   on a kernel that differs by a variant\n"
     "  faultline claims --variants      the variants, and what each changes\n"
     "\n"
-    "Where a scenario asks a real kernel the same, the newest answers in results/runs are shown.\n"
+    "Where a scenario or an experiment asks a real kernel the same, the newest answers in results/runs are shown.\n"
     "Exit codes: 0 every verdict is as expected and flips where it should, 1 one is not, 3 undecided.";
 
 struct Arguments {

@@ -76,8 +76,8 @@ std::optional<std::string> clean_it(const Bench& bench, Behind behind, When when
   MappedFile file(bench.fast_folder, bench.fast_device);
   fill(file.page(), Half::note, Value::cpu);
   if (when == When::before_transfer) act(file, behind);
-  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
-                    bench.slow.delay());
+  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(),
+                    half_bytes, bench.slow.delay());
   if (when == When::after_transfer) {
     transfer.wait();
     std::this_thread::sleep_for(a_little_after);
@@ -100,8 +100,8 @@ std::optional<std::string> take_it_away(const Bench& bench, Behind behind, When 
   fill(file.page(), Half::note, Value::cpu);
   if (when == When::before_transfer) act(file, behind);
   Orphan orphan(file.page());
-  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
-                    bench.slow.delay());
+  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(),
+                    half_bytes, bench.slow.delay());
   if (when != When::before_transfer) act(file, behind);
   const bool in_flight = transfer.surely_in_flight();
   const long result = transfer.wait();
@@ -145,8 +145,9 @@ std::vector<Experiment> file_page_experiments() {
       {"reclaim-in-flight", "2.2", "the same, and reclaim (MADV_PAGEOUT) takes the clean page's buffers in flight",
        lost, written, nullptr, cleaned(Behind::writeback_and_reclaim)},
       {"reclaim-ended", "2.2", "control: msync() and MADV_PAGEOUT when the transfer has ended",
-       cleaned_late, cleaned_late, "reclaim-in-flight", cleaned(Behind::writeback_and_reclaim, When::after_transfer)},
-      {"truncate-in-flight", "2.3", "O_DIRECT read in flight into a shared mapping; the file is cut to nothing and made long again",
+       cleaned_late, cleaned_late, "reclaim-in-flight",
+       cleaned(Behind::writeback_and_reclaim, When::after_transfer)},
+      {"truncate-in-flight", "2.3", "O_DIRECT read in flight into a shared mapping; the file is cut and made long again",
        gone, gone, nullptr, taken_away(Behind::truncate)},
       {"punch-in-flight", "2.3", "the same, a hole is punched",
        gone, gone, nullptr, taken_away(Behind::punch)},

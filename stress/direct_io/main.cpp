@@ -53,7 +53,7 @@ class KernelLog {
       const std::string text(record, static_cast<std::size_t>(got));
       const std::size_t from = text.find(';') + 1;
       const std::string line = text.substr(from, text.find('\n') - from);
-      for (const char* word : {"WARNING", "BUG", "EXT4-fs warning", "EXT4-fs error", "does not have buffers", "possible"})
+      for (const char* word : {"WARNING", "BUG", "EXT4-fs warning", "EXT4-fs error", "does not have buffers"})
         if (line.find(word) != std::string::npos) {
           lines.push_back(line);
           break;

@@ -125,7 +125,8 @@ def journal(lines, folder):
     with open(folder / "journal.jsonl", "w", encoding="utf-8") as out:
         for name, verdict, iterations, saw in rows:
             out.write(json.dumps({"ev": "verdict", "scenario": name, "target": TARGET, "kernel": kernel,
-                                  "verdict": verdict, "iterations": iterations, "saw": saw}, separators=(",", ":")) + "\n")
+                                  "verdict": verdict, "iterations": iterations, "saw": saw},
+                                 separators=(",", ":")) + "\n")
 
 
 def main():

@@ -19,7 +19,9 @@ namespace {
 
 using Clock = Transfer::Clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 // One page, of a process's own memory or of a mapped file, and the transfer that may be on its way to it.
 struct Subject {
@@ -36,8 +38,8 @@ struct Subject {
   Subject& operator=(const Subject&) = delete;
 
   void start() {
-    transfer = std::make_unique<Transfer>(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, page(),
-                                          half_bytes, bench.slow.delay());
+    transfer = std::make_unique<Transfer>(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory,
+                                          page(), half_bytes, bench.slow.delay());
   }
 
   const Bench& bench;
@@ -119,8 +121,10 @@ std::unique_ptr<Anonymous> movable_page() {
     fill(others.back()->get(), Value::old, Value::old);
     const std::string path = block_path(frame_of(others.back()->get()));
     const auto known = can_be_emptied.find(path);
-    if (known == can_be_emptied.end()) can_be_emptied[path] = empty_block(path) == 0;  // and the page is elsewhere
-    else if (known->second) return std::move(others.back());
+    if (known == can_be_emptied.end())
+      can_be_emptied[path] = empty_block(path) == 0;  // and the page is elsewhere
+    else if (known->second)
+      return std::move(others.back());
   }
   return nullptr;
 }
