@@ -40,7 +40,7 @@ def observe(times, lab_words=()):
                        stdout=subprocess.DEVNULL, env={**os.environ, "PATH": path})
         console = os.path.join(folder, "console")
         done = subprocess.run(
-            [ROOT / "ci/lab", "exec", "--append", APPEND, "--console", console, "--timeout", "500", *lab_words,
+            [ROOT / "ci/lab", "exec", "--append", APPEND, "--console", console, "--timeout", "900", *lab_words,
              "--file", ROOT / "build/direct-io", "--file", image, "--", "/direct-io", "/image", str(times)],
             stdout=subprocess.PIPE, text=True)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
