@@ -128,7 +128,7 @@ struct EventWriter {
                          {"capabilities", to_json(target.capabilities)}});
     return {{"ev", "hello"},       {"agent", hello.agent}, {"kernel", hello.kernel}, {"arch", hello.arch},
             {"cpus", hello.cpus},  {"root", hello.root},   {"log", hello.log},       {"log_why", hello.log_why},
-            {"targets", targets}};
+            {"files", hello.files}, {"targets", targets}};
   }
   json operator()(const BatchEvent& event) const {
     json outcomes = json::array();
@@ -175,7 +175,7 @@ HelloEvent parse_hello(const json& object) {
   HelloEvent hello{get<std::string>(object, "agent"), get<std::string>(object, "kernel"),
                    get<std::string>(object, "arch"),  get<int>(object, "cpus"),
                    get<bool>(object, "root"),         get<bool>(object, "log"),
-                   get_or<std::string>(object, "log_why", {}), {}};
+                   get_or<std::string>(object, "log_why", {}), {}, get_or<std::string>(object, "files", {})};
   for (const json& target : list(object, "targets"))
     hello.targets.push_back({get<std::string>(target, "name"), get<bool>(target, "available"),
                              get<std::string>(target, "why"), parse_capabilities(part(target, "capabilities"))});

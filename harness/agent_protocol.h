@@ -13,7 +13,7 @@
 //
 // Agent to client ("ev"):
 //   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
-//    "log":true,"log_why":"","targets":[{"name","available","why","capabilities":{"class":"recoverable",
+//    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","capabilities":{"class":"recoverable",
 //    "faults":true,"identity":true,"migrate":true,"snapshot":true,"pin":false,"exclusive":true,
 //    "inherited":true,"swap":false}}]}
 //       class: "recoverable", "shares_cpu_tables" or "pinned".
@@ -79,6 +79,7 @@ struct HelloEvent {
   bool log = false;     // the kernel log is readable
   std::string log_why;  // when it is not
   std::vector<TargetInfo> targets;
+  std::string files;  // what a scenario's files are on ("ext4 (/var/tmp)")
   friend bool operator==(const HelloEvent&, const HelloEvent&) = default;
 };
 struct BatchEvent { std::uint64_t id = 0; Batch batch; friend bool operator==(const BatchEvent&, const BatchEvent&) = default; };

@@ -14,6 +14,7 @@
 #include "drm_glue/dmirror.h"
 #include "drm_glue/host.h"
 #include "drm_glue/pinned.h"
+#include "harness/executor/files.h"
 #include "harness/language/parser.h"
 
 namespace faultline::agent {
@@ -68,6 +69,7 @@ void Agent::obey(const HelloRequest&) {
   hello.root = geteuid() == 0;
   hello.log = log_.unavailable().empty();
   hello.log_why = log_.unavailable();
+  hello.files = disk_text();
   for (const auto& target : targets_) {
     const std::string why = target->unavailable();
     hello.targets.push_back({target->name(), why.empty(), why, target->capabilities()});

@@ -78,6 +78,7 @@ std::vector<TargetRow> rows_of(const std::string& root) {
     if (info) row.capabilities = info->capabilities;
     if (target.place.empty()) {
       row.available = info && info->available;
+      row.files = row.available ? hello->files : "";
       row.why = info ? info->why : hello ? "the agent does not know it" : failure;
     } else {
       row.available = lab.status == 0;
@@ -104,7 +105,7 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
   return {{"target", row.word}, {"available", row.available}, {"why", row.why},
           {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
           {"identity", can.sight.identity}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
-          {"pin", can.pin}, {"exclusive", can.exclusive},
+          {"pin", can.pin}, {"exclusive", can.exclusive}, {"files", row.files},
           {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
 }
 

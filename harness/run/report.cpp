@@ -337,9 +337,10 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     if (can.sight.faults) text += ", device faults";
     if (can.sight.identity) text += ", page identity";
     if (can.snapshot) text += ", snapshots";
-    if (can.pin) text += "; pins";
     if (can.exclusive) text += ", exclusive access";
+    if (can.pin) text += "; pins";
     text += can.migrate ? "; migrates\n" : "\n";
+    if (!row.files.empty()) text += indent + "files on " + row.files + "\n";
     if (scenarios == 0) continue;
     text += indent + "runs " + std::to_string(row.runs) + " of " + plural(scenarios, "scenario") + "\n";
     std::map<std::string, std::vector<std::string>> names;  // by why

@@ -42,7 +42,8 @@ Diagnostic refutation(const Scenario& scenario, const Claim& claim, const Allowe
 struct TargetRow {
   std::string word;
   bool available = false;
-  std::string why;  // not; or what kind of available
+  std::string why;    // not; or what kind of available
+  std::string files;  // what a scenario's files are on, where that is known
   Capabilities capabilities;
   std::size_t runs = 0;  // scenarios
   std::vector<std::pair<std::string, std::string>> does_not_run;  // scenario, why

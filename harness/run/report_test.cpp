@@ -233,6 +233,7 @@ TEST(TargetsText, SaysWhyNot) {
   here.word = "host";
   here.available = true;
   here.capabilities.sight = {false, true};
+  here.files = "ext4 (/var/tmp)";
   here.runs = 1;
   here.does_not_run = {{"move", "no migration between device and system memory"}};
   TargetRow away;
@@ -251,6 +252,7 @@ TEST(TargetsText, SaysWhyNot) {
   EXPECT_EQ(targets_text({here, away, pins}, 2),
             "host     available\n"
             "         class shares-cpu-tables; sees values and errors, page identity\n"
+            "         files on ext4 (/var/tmp)\n"
             "         runs 1 of 2 scenarios\n"
             "           not 1: no migration between device and system memory\n"
             "             move\n"
