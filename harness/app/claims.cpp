@@ -179,7 +179,7 @@ class Table {
     const Program program = load_scenarios({root_ + "/" + claim.scenario}).front().program;
     const ClaimAnswer found = decide_scenario(program, nullptr);
     line("scenario", std::string(claim.scenario) + ": " + answer_text(found));
-    kernel(program.name, "faultline run " + std::string(claim.scenario));
+    kernel(program.name, "faultline run -t lab:dmirror " + std::string(claim.scenario));
     return found.verdict == ClaimVerdict::holds &&
            (!claim.flips_without ||
             flips(found, decide_scenario(program, claim.flips_without), "without " + std::string(claim.flips_without)));
