@@ -150,34 +150,47 @@ ClaimAnswer sequence_count_closes_gup_fast(const Variants& extra) {
 std::vector<MailClaim> fork_and_fence_claims() {
   using enum ClaimVerdict;
   return {
-      {"3.1", "Without a notifier a device write after fork can land in a page of another process; with it, it cannot.", holds,
-       "after the parent's COW the old page is the child's; the notifier runs before the first PTE is write-protected",
+      {"3.1", "Without a notifier a device write after fork can land in a page of another process; "
+       "with it, it cannot.", holds,
+       "After the parent's COW the old page is the child's; the notifier runs before the first PTE "
+       "is write-protected.",
        notifier_keeps_fork_apart, {Variant::no_device_flush, Variant::submission_ignores_notifier},
        "stress/scenarios/fork/device-write-after.scn", "fork-notifies"},
-      {"3.2", "Three device classes (finish the job, preempt, drop the mapping) differ in how long they hold up fork.", holds,
-       "dropping waits for an access under way, preempting for that and the state to be saved, a fence for the job",
+      {"3.2", "Three device classes (finish the job, preempt, drop the mapping) differ in how long "
+       "they hold up fork.", holds,
+       "Dropping waits for an access under way, preempting for that and the state to be saved, a "
+       "fence for the job.",
        how_long_each_class_holds_up_fork, {Variant::device_without_notifier}},
-      {"3.3", "A notifier of B that waits for a fence that waits for A: a cycle or a chain, found by annotations in one run.", holds,
-       "fork holds mmap_lock while it waits; a fault of A's job wants it; without faults the jobs' lengths add up",
+      {"3.3", "A notifier of B that waits for a fence that waits for A: a cycle or a chain, found "
+       "by annotations in one run.", holds,
+       "fork() holds mmap_lock while it waits; a fault of A's job wants it; without faults the jobs' "
+       "lengths add up.",
        a_fence_behind_a_fence, {Variant::job_faults_under_its_fence}},
       {"3.4", "O_DIRECT across fork breaks only when the device writes memory.", holds,
-       "a reader of the old page sends an older value at worst; a writer's data is in the page that the parent left",
+       "A reader of the old page sends an older value at worst; a writer's data is in the page that "
+       "the parent left.",
        o_direct_breaks_only_by_writing, {Variant::madv_dontfork},
        "stress/scenarios/pin/o-direct-across-fork.scn", "fork-copies-pinned", "read-fork-parent-writes"},
-      {"3.5", "A page in A, B and C; C pins it for reading and writes: the pin keeps P0, C gets a new page.", only_if,
-       "the pin comes from a kernel whose read pins take a shared page as it is: before 17839856fd58, and 5.9 to 5.18",
+      {"3.5", "A page in A, B and C; C pins it for reading and writes: the pin keeps P0, C gets a "
+       "new page.", only_if,
+       "The pin comes from a kernel whose read pins take a shared page as it is: before "
+       "17839856fd58, and 5.9 to 5.18.",
        the_pin_keeps_p0, {Variant::gup_fast_takes_shared},
        "stress/scenarios/pin/fork-tree-read.scn", "cow-counts-references"},
-      {"3.6", "MADV_DONTFORK avoids it; so does copying pinned pages at fork, for time in fork and a copy of that moment.", holds,
-       "a page that stays the parent's alone is never replaced in it",
+      {"3.6", "MADV_DONTFORK avoids it; so does copying pinned pages at fork, for time in fork and "
+       "a copy of that moment.", holds,
+       "A page that stays the parent's alone is never replaced in it.",
        copies_at_fork, {Variant::fork_shares_pinned},
        "stress/scenarios/pin/fork-copies-now.scn", "fork-copies-pinned", "read-dontfork"},
-      {"3.7", "Submissions delayed until the notifier is done use the new pages, and keep fork's wait bounded.", holds,
-       "read_begin sleeps until the invalidation has ended, so no job joins those that the notifier waits for",
+      {"3.7", "Submissions delayed until the notifier is done use the new pages, and keep fork's "
+       "wait bounded.", holds,
+       "read_begin sleeps until the invalidation has ended, so no job joins those that the notifier "
+       "waits for.",
        delayed_submissions, {Variant::submission_ignores_notifier},
        "stress/scenarios/pin/submit-during-fork.scn", "gup-fast-checks-fork"},
       {"3.8", "GUP-fast can pin a page while fork write-protects it; write_protect_seq closes it.", holds,
-       "the PTE is still writable when it is read twice; only fork's count tells that it has looked for pins already",
+       "The PTE is still writable when it is read twice; only fork's count tells that it has looked "
+       "for pins already.",
        sequence_count_closes_gup_fast, {Variant::gup_fast_ignores_seq},
        "stress/scenarios/pin/fork-race.scn", "gup-fast-checks-fork"},
   };

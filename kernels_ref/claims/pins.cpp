@@ -70,15 +70,17 @@ ClaimAnswer neither_moved_nor_let_go(const Variants& extra) {
 std::vector<MailClaim> pin_claims() {
   using enum ClaimVerdict;
   return {
-      {"2.1", "A pin has no upper bound: who waits for it may wait for ever. A device behind a notifier lets go in bounded time.",
-       holds, "nothing but its owner ends a pin, and who waits holds locks that the next CPU wants",
+      {"2.1", "A pin has no upper bound: who waits for it may wait for ever. A device behind a "
+       "notifier lets go in bounded time.",
+       holds, "Nothing but its owner ends a pin, and who waits holds locks that the next CPU wants.",
        no_upper_bound, {Variant::pins_are_short}, nullptr, nullptr, "who-waits"},
       {"2.2", "A pinned page written after writeback cleaned it: the write is lost or the dirty state is wrong; refcount "
               "against mapcount can tell a pinned page, with false positives.",
-       holds, "page_mkclean takes the CPU's right to write, not the device's; a passing reference looks like a pin",
+       holds, "page_mkclean takes the CPU's right to write, not the device's; a passing reference looks like a pin.",
        written_after_it_was_cleaned, {Variant::writeback_leaves_held_pages}, nullptr, nullptr, "reclaim-in-flight"},
       {"2.3", "Pinned pages cannot be migrated, and truncation leaves the device on an orphaned page.", holds,
-       "migration gives up on a page with other references; truncation unmaps and forgets it, whoever holds it",
+       "Migration gives up on a page with other references; truncation unmaps and forgets it, "
+       "whoever holds it.",
        neither_moved_nor_let_go, {Variant::migration_ignores_pins},
        "stress/scenarios/pin/migration.scn", "migrate-respects-pins", "truncate-in-flight"},
   };
