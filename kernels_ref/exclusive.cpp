@@ -20,7 +20,8 @@ Task<void> remove_exclusive_entry(Cpu cpu, MmId mm, Slot slot) {
   const Pte old = w.mm[mm].pte[slot];
   Frame& page = w.frame[old.frame];
   get_ref(w, old.frame);
-  if (page.locked) co_await cpu.until("remove_device_exclusive_entry: page lock", [&page] { return !page.locked; });
+  if (page.locked)
+    co_await cpu.until("remove_device_exclusive_entry: page lock", [&page] { return !page.locked; });
   page.locked = 1;
   if (cpu.on(Rule::exclusive_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Event::exclusive);
   co_await cpu.step("restore_exclusive_pte");

@@ -1,5 +1,5 @@
-// mm/khugepaged.c: MADV_COLLAPSE. Whether a huge page can be had and may replace small ones depends on much that
-// is not modelled, so that it may always fail; where it does not, contents stay and pages are other ones.
+// mm/khugepaged.c: MADV_COLLAPSE. Whether a huge page can be had and may replace small ones depends on much
+// that is not modelled, so that it may always fail; where it does not, contents stay and pages are others.
 #include <cerrno>
 #include <iterator>
 
@@ -35,8 +35,10 @@ bool can_isolate(const World& w, MmId mm, Slot from, Slot to) {
     const VmaPage& vma = w.mm[mm].vma[s];
     const Pte& pte = w.mm[mm].pte[s];
     if (vma.backing != Backing::anon_private || !vma.anon_vma || (s > from && vma.head)) return false;
-    if (pte.kind == Pte::Kind::page && (w.frame[pte.frame].refs || w.frame[pte.frame].pins || w.frame[pte.frame].locked)) return false;
-    if (pte.kind != Pte::Kind::page && pte.kind != Pte::Kind::none && pte.kind != Pte::Kind::zero) return false;
+    if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) continue;
+    if (pte.kind != Pte::Kind::page) return false;
+    const Frame& page = w.frame[pte.frame];
+    if (page.refs || page.pins || page.locked) return false;
   }
   return true;
 }
@@ -47,7 +49,8 @@ void replace_pages(Cpu cpu, MmId mm, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s) {
     const Pte old = w.mm[mm].pte[s];
     const bool copies = old.frame != none && cpu.on(Rule::collapse_copies);
-    const FrameId page = alloc_frame(cpu, Frame::Kind::anon, copies ? w.frame[old.frame].contents : Contents{});
+    const Contents contents = copies ? w.frame[old.frame].contents : Contents{};
+    const FrameId page = alloc_frame(cpu, Frame::Kind::anon, contents);
     w.frame[page].exclusive = w.frame[page].huge = 1;
     Pte pte = page_pte(page, w.mm[mm].vma[s].write);
     pte.protnone = !w.mm[mm].vma[s].accessible();
@@ -61,7 +64,8 @@ Task<bool> collapse_huge_page(Cpu cpu, MmId mm, Slot from, Slot to) {
   World& w = cpu.world();
   for (Slot s = from; s <= to; ++s) {  // __collapse_huge_page_swapin
     const Pte::Kind kind = w.mm[mm].pte[s].kind;
-    if (kind == Pte::Kind::device || kind == Pte::Kind::exclusive) co_await handle_mm_fault(cpu, mm, s, false, true);
+    if (kind != Pte::Kind::device && kind != Pte::Kind::exclusive) continue;
+    co_await handle_mm_fault(cpu, mm, s, false, true);
   }
   read_unlock(w, mm);
   co_await write_lock(cpu, mm);
@@ -78,7 +82,7 @@ Task<bool> collapse_huge_page(Cpu cpu, MmId mm, Slot from, Slot to) {
   co_return valid;
 }
 
-// collapse_file: the page cache gets a huge page, with what was there and zeroes. Who maps it is told, or not.
+// collapse_file: the page cache gets a huge page, with what was there and zeroes. Who maps it is told or not.
 Task<void> collapse_file(Cpu cpu, MmId mm, Slot from, Slot to) {
   World& w = cpu.world();
   const int retracts = co_await cpu.choose("collapse_file: retract_page_tables", 2);
@@ -116,7 +120,8 @@ Task<Result> madvise_collapse(Cpu cpu, Slot from, Slot to) {
     const PageSpan asked = pages_of(cpu, s, last);
     const int begin = (asked.begin + huge - 1) / huge * huge, end = asked.end / huge * huge;
     const Slot vma_last = vma_end(cpu, mm, s, cpu.shape->slots() - 1);
-    Result piece = suitable(pages_of(cpu, vma_start(cpu, mm, s), vma_last)) && begin <= end ? ok() : failed(EINVAL);
+    const bool fits = suitable(pages_of(cpu, vma_start(cpu, mm, s), vma_last)) && begin <= end;
+    Result piece = fits ? ok() : failed(EINVAL);
     const int region = cpu.shape->spans.first(s).region;
     for (int block = begin; block < end && piece.kind == Result::Kind::ok; block += huge) {
       const Slot first = cpu.shape->spans.of(Cell{region, block});
