@@ -10,8 +10,12 @@ FAULT_IN_WINDOW = ("needs a whole page fault of another CPU between zap_pte_rang
                    "less than a microsecond unless the zapping CPU is preempted there")
 BETWEEN_ACCESSES = "needs {} between two neighbouring accesses of a thread, some nanoseconds apart"
 IN_THE_LAB = "needs {} between two requests of a thread; under emulation one seldom runs beside the other"
+WEATHER = ("what {} does follows the state of memory (free memory, the LRU lists, who else holds the page), which a "
+           "run finds the same each time")
 
 REASONS = [
+    ("collapse", ["host", "pinned", "dmirror"], {}, WEATHER.format("MADV_COLLAPSE")),
+    ("free-and-pageout", ["host", "pinned", "dmirror"], {}, WEATHER.format("MADV_PAGEOUT")),
     ("dontneed-stale-load", ["host"], {"P.user:r0": "5"}, OWN_TLB),
     ("dontneed-stale-load", ["host"], {"P.user:g0": "5"}, OWN_TLB),
     ("dontneed-stale-load", ["host"], {"P.user:r0": "zero", "P.user:g0": "6"}, OWN_TLB),
