@@ -8,8 +8,10 @@ OWN_TLB = ("needs a device with a TLB of its own: the CPU that plays it has the 
            "fault, unless the thread changes CPUs between zap_pte_range and the flush")
 FAULT_IN_WINDOW = ("needs a whole page fault of another CPU between zap_pte_range and the IPI of tlb_finish_mmu, "
                    "less than a microsecond unless the zapping CPU is preempted there")
-BETWEEN_ACCESSES = "needs {} between two neighbouring accesses of a thread, some nanoseconds apart"
+BETWEEN_ACCESSES = "needs {} between two neighbouring accesses of a thread"
 IN_THE_LAB = "needs {} between two requests of a thread; under emulation one seldom runs beside the other"
+BETWEEN_CALLS = ("needs accesses between two neighbouring system calls of the other thread, less than a microsecond "
+                 "apart, and one of them takes a signal")
 WEATHER = ("what {} does follows the state of memory (free memory, the LRU lists, who else holds the page), which a "
            "run finds the same each time")
 
@@ -33,4 +35,23 @@ REASONS = [
     ("exit-in-flight", ["dmirror"], {"P.gpu:g0": "6", "P.gpu:g1": "unknown"},
      IN_THE_LAB.format("another thread's exit_group()")),
     ("opener-exits", ["dmirror"], {"C:g0": "6", "C:g1": "EFAULT"}, IN_THE_LAB.format("the end of the opener")),
+    ("unmap-and-map-again", ["host"], {"P.gpu:g0": "SIGSEGV", "P.gpu:g1": "5"}, OWN_TLB),
+    ("unmap-and-map-again", ["host"], {"P.gpu:g1": "zero"},
+     "needs an access between the return of mmap() and the store behind it, some nanoseconds"),
+    ("mmap-replaces", ["host"], {"P.user:r0": "5", "P.user:g2": "zero"}, BETWEEN_ACCESSES.format("all of mmap()")),
+    ("hole-and-store", ["host"], {"P.cpu:r0": "0", "P.cpu:r1": "zero"},
+     BETWEEN_ACCESSES.format("the unmapping of madvise()")),
+    ("truncate-private-store", ["host", "pinned"], {"P.cpu:r1": "SIGBUS", "P.cpu:r2": "zero"}, OWN_TLB),
+    ("truncate-private-store", ["host", "pinned"], {"P.cpu:r1": "ok", "P.cpu:r2": "SIGBUS"},
+     BETWEEN_ACCESSES.format("the second unmapping of truncate()")),
+    ("truncate-device-store", ["host"], {"P.gpu:r0": "SIGBUS"}, BETWEEN_CALLS),
+    ("truncate-device-store", ["host"], {"P.gpu:r1": "1", "P.gpu:r2": "SIGBUS"}, BETWEEN_CALLS),
+    ("close-then-store", ["host"], {"P.gpu:e0": "ok", "P:a[0]": "7"},
+     "needs close() and a store of the CPU between the look-up of the descriptor and the access"),
+    ("free-against-store", ["host", "pinned"], {}, WEATHER.format("MADV_PAGEOUT of a page that MADV_FREE has made clean")),
+    ("free-device-store", ["pinned"], {}, WEATHER.format("MADV_PAGEOUT of a page that MADV_FREE has made clean")),
+    ("kill-in-flight", ["host", "pinned"], {}, BETWEEN_ACCESSES.format("SIGKILL")),
+    ("pin-kill-in-flight", ["pinned"], {}, BETWEEN_ACCESSES.format("SIGKILL")),
+    ("pin-fork-device-writes", ["pinned"], {"C:r0": "1", "C:r1": "0"},
+     BETWEEN_ACCESSES.format("all of copy_page_range() from the twelfth page on")),
 ]
