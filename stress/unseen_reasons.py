@@ -9,7 +9,7 @@ OWN_TLB = ("needs a device with a TLB of its own: the CPU that plays it has the 
 FAULT_IN_WINDOW = ("needs a whole page fault of another CPU between zap_pte_range and the IPI of tlb_finish_mmu, "
                    "less than a microsecond unless the zapping CPU is preempted there")
 BETWEEN_ACCESSES = "needs {} between two neighbouring accesses of a thread"
-IN_THE_LAB = "needs {} between two requests of a thread; under emulation one seldom runs beside the other"
+IN_THE_LAB = "needs {} between two neighbouring statements of another thread, where emulated CPUs seldom take turns"
 BETWEEN_CALLS = ("needs accesses between two neighbouring system calls of the other thread, less than a microsecond "
                  "apart, and one of them takes a signal")
 WEATHER = ("what {} does follows the state of memory (free memory, the LRU lists, who else holds the page), which a "
@@ -39,19 +39,37 @@ REASONS = [
     ("unmap-and-map-again", ["host"], {"P.gpu:g1": "zero"},
      "needs an access between the return of mmap() and the store behind it, some nanoseconds"),
     ("mmap-replaces", ["host"], {"P.user:r0": "5", "P.user:g2": "zero"}, BETWEEN_ACCESSES.format("all of mmap()")),
-    ("hole-and-store", ["host"], {"P.cpu:r0": "0", "P.cpu:r1": "zero"},
+    ("hole-and-store", ["host", "dmirror"], {"P.cpu:r0": "0", "P.cpu:r1": "zero"},
      BETWEEN_ACCESSES.format("the unmapping of madvise()")),
-    ("truncate-private-store", ["host", "pinned"], {"P.cpu:r1": "SIGBUS", "P.cpu:r2": "zero"}, OWN_TLB),
-    ("truncate-private-store", ["host", "pinned"], {"P.cpu:r1": "ok", "P.cpu:r2": "SIGBUS"},
+    ("truncate-private-store", ["host", "pinned", "dmirror"], {"P.cpu:r1": "SIGBUS", "P.cpu:r2": "zero"}, OWN_TLB),
+    ("truncate-private-store", ["host", "pinned", "dmirror"], {"P.cpu:r1": "ok", "P.cpu:r2": "SIGBUS"},
      BETWEEN_ACCESSES.format("the second unmapping of truncate()")),
     ("truncate-device-store", ["host"], {"P.gpu:r0": "SIGBUS"}, BETWEEN_CALLS),
     ("truncate-device-store", ["host"], {"P.gpu:r1": "1", "P.gpu:r2": "SIGBUS"}, BETWEEN_CALLS),
     ("close-then-store", ["host"], {"P.gpu:e0": "ok", "P:a[0]": "7"},
      "needs close() and a store of the CPU between the look-up of the descriptor and the access"),
-    ("free-against-store", ["host", "pinned"], {}, WEATHER.format("MADV_PAGEOUT of a page that MADV_FREE has made clean")),
-    ("free-device-store", ["pinned"], {}, WEATHER.format("MADV_PAGEOUT of a page that MADV_FREE has made clean")),
+    ("free-against-store", ["host", "pinned", "dmirror"], {},
+     WEATHER.format("MADV_PAGEOUT of a page that MADV_FREE has made clean")),
+    ("free-device-store", ["pinned", "dmirror"], {},
+     WEATHER.format("MADV_PAGEOUT of a page that MADV_FREE has made clean")),
     ("kill-in-flight", ["host", "pinned"], {}, BETWEEN_ACCESSES.format("SIGKILL")),
     ("pin-kill-in-flight", ["pinned"], {}, BETWEEN_ACCESSES.format("SIGKILL")),
     ("pin-fork-device-writes", ["pinned"], {"C:r0": "1", "C:r1": "0"},
      BETWEEN_ACCESSES.format("all of copy_page_range() from the twelfth page on")),
+    ("pageout-files", ["dmirror"], {}, WEATHER.format("MADV_PAGEOUT of a file's pages")),
+    ("file-pages-stay", ["dmirror"], {}, WEATHER.format("migrate_vma_unmap() of a page that others may hold")),
+    ("kill-in-flight", ["dmirror"], {}, IN_THE_LAB.format("SIGKILL")),
+    ("pin-kill-in-flight", ["dmirror"], {}, IN_THE_LAB.format("SIGKILL")),
+    ("mmap-replaces", ["dmirror"], {"P.user:r0": "5", "P.user:g2": "zero"}, IN_THE_LAB.format("all of mmap()")),
+    ("unmap-and-map-again", ["dmirror"], {"P.gpu:g0": "5", "P.gpu:g1": "zero"},
+     IN_THE_LAB.format("munmap() and mmap(), but not the store behind them,")),
+    ("unmap-and-map-again", ["dmirror"], {"P.gpu:g0": "EFAULT", "P.gpu:g1": "6"},
+     IN_THE_LAB.format("mmap() and the store behind it")),
+    ("truncate-device-store", ["dmirror"], {}, IN_THE_LAB.format("one of the two truncate()")),
+    ("two-stores-across-break", ["dmirror"], {"P.cpu:r0": "6|7", "P.gpu:g0": "6|7"},
+     IN_THE_LAB.format("the other thread's store")),
+    ("exclusive-cpu-store-race", ["dmirror"], {}, IN_THE_LAB.format("the store of the CPU")),
+    ("pin-dontneed-orphan", ["dmirror"], {"P.gpu:g0": "9"}, IN_THE_LAB.format("the last store of the CPU")),
+    ("pin-fork-device-writes", ["dmirror"], {"C:r0": "1"}, IN_THE_LAB.format("fork()")),
+    ("pin-submit-during-fork", ["dmirror"], {}, IN_THE_LAB.format("fork()")),
 ]
