@@ -71,6 +71,7 @@ json to_json(const Capabilities& can) {
           {"snapshot", can.snapshot},
           {"pin", can.pin},
           {"exclusive", can.exclusive},
+          {"direct", can.direct},
           {"inherited", can.inherited},
           {"swap", can.swap}};
 }
@@ -83,6 +84,7 @@ Capabilities parse_capabilities(const json& object) {
   can.snapshot = get<bool>(object, "snapshot");
   can.pin = get<bool>(object, "pin");
   can.exclusive = get<bool>(object, "exclusive");
+  can.direct = get<bool>(object, "direct");
   can.inherited = get<bool>(object, "inherited");
   can.swap = get<bool>(object, "swap");
   return can;

@@ -160,6 +160,9 @@ struct Snapshot { PageRange range; Via via; friend bool operator==(const Snapsho
 // device goes through.
 struct Pin { PageRange range; bool read = false; Via via; friend bool operator==(const Pin&, const Pin&) = default; };
 struct Unpin { PageRange range; Via via; friend bool operator==(const Unpin&, const Unpin&) = default; };
+// read(2) into the page, and write(2) from it, of a file that was opened with O_DIRECT.
+struct DirectRead { Cell cell; int value = 0; friend bool operator==(const DirectRead&, const DirectRead&) = default; };
+struct DirectWrite { Cell cell; friend bool operator==(const DirectWrite&, const DirectWrite&) = default; };
 // The pages are for the device alone from now on; or, `check`, is any of them?
 struct Exclusive { PageRange range; bool check = false; Via via; friend bool operator==(const Exclusive&, const Exclusive&) = default; };
 }  // namespace op
@@ -167,7 +170,7 @@ struct Exclusive { PageRange range; bool check = false; Via via; friend bool ope
 using Operation = std::variant<op::Load, op::Store, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
                                op::Msync, op::Truncate, op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier,
                                op::Delay, op::Open, op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin,
-                               op::Exclusive>;
+                               op::Exclusive, op::DirectRead, op::DirectWrite>;
 
 struct Statement {
   std::string name;  // the register that the text gives it ("r0"), or empty

@@ -9,6 +9,7 @@ struct Request {
   bool snapshot = false;
   bool pin = false;
   bool exclusive = false;
+  bool direct = false;
   Via via;
 };
 
@@ -18,6 +19,8 @@ struct RequestOf {
   Request operator()(const op::Migrate& migrate) const { return {.migrate = true, .via = migrate.via}; }
   Request operator()(const op::Snapshot& snapshot) const { return {.snapshot = true, .via = snapshot.via}; }
   Request operator()(const op::Exclusive& exclusive) const { return {.exclusive = true, .via = exclusive.via}; }
+  Request operator()(const op::DirectRead&) const { return {.direct = true}; }
+  Request operator()(const op::DirectWrite&) const { return {.direct = true}; }
   Request operator()(const op::Mmap&) const { return {}; }
   Request operator()(const op::Munmap&) const { return {}; }
   Request operator()(const op::Mprotect&) const { return {}; }
@@ -50,6 +53,7 @@ std::string cannot_run(const Program& program, const Capabilities& capabilities)
       if (request.snapshot && !capabilities.snapshot) return "no snapshots of page tables";
       if (request.pin && !capabilities.pin) return "no long-term pins";
       if (request.exclusive && !capabilities.exclusive) return "no exclusive access of a device";
+      if (request.direct && !capabilities.direct) return "no file system here with O_DIRECT: ext4 or xfs in /var/tmp or /tmp";
       const bool inherited = !request.via.cpu() && request.via.opener != thread.process;
       if (inherited && (request.pin || !capabilities.inherited)) return "a child cannot use the device that its parent opened";
     }

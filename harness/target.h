@@ -18,6 +18,7 @@ struct Capabilities {
   bool snapshot = false;
   bool pin = false;       // pin and unpin, through a process's own descriptor
   bool exclusive = false;  // exclusive and check-exclusive
+  bool direct = false;     // direct-read and direct-write: the machine has a file system with O_DIRECT
   bool inherited = true;  // a child may drive the descriptor that its parent opened
   bool swap = false;      // the machine has swap: the reference does not know what MADV_PAGEOUT does there
   friend bool operator==(const Capabilities&, const Capabilities&) = default;

@@ -42,6 +42,11 @@ TEST(Target, SaysWhatItCannotDo) {
   EXPECT_EQ(cannot_run(program("store a[0] 1 via P.d"), some), "a child cannot use the device that its parent opened");
   EXPECT_EQ(cannot_run(program("store a[0] 1 via d"), some), "");
   EXPECT_EQ(cannot_run(program("pin a via P.d"), everything), "a child cannot use the device that its parent opened");
+  EXPECT_EQ(cannot_run(program("direct-read a[0] 1"), everything),
+            "no file system here with O_DIRECT: ext4 or xfs in /var/tmp or /tmp");
+  EXPECT_NE(cannot_run(program("direct-write a[0]"), everything), "");
+  some.direct = true;
+  EXPECT_EQ(cannot_run(program("direct-write a[0]"), some), "");
   some = everything;
   some.swap = true;
   EXPECT_EQ(cannot_run(program("madvise a pageout"), some), "pageout where there is swap: swapoff -a, or the virtual lab");

@@ -21,7 +21,7 @@ namespace {
 Result signalled(int signal) { return {.kind = Result::Kind::signal, .number = static_cast<std::uint8_t>(signal)}; }
 
 // wp_page_copy: a page of one's own, with the old one's contents (or zeroes).
-Task<void> copy_page(Cpu cpu, MmId mm, Slot slot) {
+Task<void> copy_page(Cpu cpu, MmId mm, Slot slot, bool unshare = false) {
   World& w = cpu.world();
   const Pte old = w.mm[mm].pte[slot];
   if (old.frame != none) get_ref(w, old.frame);
@@ -34,7 +34,7 @@ Task<void> copy_page(Cpu cpu, MmId mm, Slot slot) {
   co_await cpu.step("wp_page_copy: ptep_clear_flush");
   if (w.mm[mm].pte[slot] == old || !cpu.on(Rule::cow_rechecks_pte)) {
     w.frame[copy].exclusive = 1;
-    set_pte(w, mm, slot, page_pte(copy, true));
+    set_pte(w, mm, slot, page_pte(copy, !unshare));
     flush(w, mm, slot, slot);
   }
   if (cpu.on(Rule::cow_notifies)) co_await invalidate_end(cpu, mm);
@@ -43,7 +43,7 @@ Task<void> copy_page(Cpu cpu, MmId mm, Slot slot) {
 }
 
 // do_wp_page for a private page that is not exclusive.
-Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot) {
+Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot, bool unshare = false) {
   World& w = cpu.world();
   const Pte old = w.mm[mm].pte[slot];
   const auto sole = [&w, cpu, old] {
@@ -57,17 +57,20 @@ Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot) {
     if (w.mm[mm].pte[slot] != old) co_return;
     if (!copy && sole()) {
       w.frame[old.frame].exclusive = 1;
-      w.mm[mm].pte[slot] = page_pte(old.frame, true);
+      if (!unshare) w.mm[mm].pte[slot] = page_pte(old.frame, true);
       co_return;
     }
   } else if (!cpu.on(Rule::cow_keeps_shared_page)) {
-    w.mm[mm].pte[slot].writable = 1;
+    if (unshare) w.frame[old.frame].exclusive = 1;
+    else w.mm[mm].pte[slot].writable = 1;
     co_return;
   }
-  co_await copy_page(cpu, mm, slot);
+  co_await copy_page(cpu, mm, slot, unshare);
 }
 
 }  // namespace
+
+Task<void> unshare_page(Cpu cpu, MmId mm, Slot slot) { return write_protected_page(cpu, mm, slot, true); }
 
 Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock) {
   World& w = cpu.world();

@@ -15,6 +15,10 @@ enum class Fault : std::uint8_t {
 };
 Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock);
 
+// do_wp_page with FAULT_FLAG_UNSHARE: a private page that is not exclusive becomes so, or is replaced by a copy that
+// is; it stays read-only. The caller holds mmap_lock for read.
+Task<void> unshare_page(Cpu cpu, MmId mm, Slot slot);
+
 // A CPU load (or store of `value`) by this thread, through the page tables of its process, with the
 // faults it takes. Result: contents or ok, or a signal.
 Task<Result> cpu_load(Cpu cpu, Slot slot);

@@ -2,18 +2,12 @@
 
 #include <cerrno>
 
+#include "kernels_ref/gup.h"
 #include "kernels_ref/process.h"
 
 namespace faultline::ref {
 
 namespace {
-
-void unpin_page(World& w, std::uint8_t& pin) {
-  const FrameId frame = pin;
-  pin = none;
-  --w.frame[frame].pins;
-  put_frame(w, frame);
-}
 
 void let_go(World& w, Mirror& mirror, Slot slot) {
   std::uint8_t& pin = mirror.pin[slot];
@@ -21,60 +15,6 @@ void let_go(World& w, Mirror& mirror, Slot slot) {
   if (pin != zero_page) put_ref(w, pin);
   pin = none;
   mirror.reads &= ~(1u << slot);
-}
-
-// Whether a FOLL_WRITE walk takes the page that the entry maps.
-bool can_follow(Cpu cpu, const Pte& pte) {
-  return pte.kind == Pte::Kind::page && !pte.protnone && (pte.writable || !cpu.on(Rule::pin_breaks_cow));
-}
-
-// gup_fast: takes no lock, so that it looks at the sequence that fork() raises while it write-protects. Gives
-// the page, pinned, or none: then the slow way decides.
-Task<std::uint8_t> gup_fast(Cpu cpu, MmId mm, Slot slot) {
-  World& w = cpu.world();
-  co_await cpu.step("gup_fast");
-  const bool checks = cpu.on(Rule::gup_fast_checks_fork);
-  const std::uint8_t sequence = w.mm[mm].write_protect_seq;
-  const Pte pte = w.mm[mm].pte[slot];
-  if (!can_follow(cpu, pte) || (checks && sequence % 2)) co_return none;
-  std::uint8_t pin = pte.frame;
-  ++w.frame[pin].pins;
-  if (!checks) co_return pin;
-  co_await cpu.step("gup_fast: read_seqcount_retry");
-  if (w.mm[mm].write_protect_seq != sequence) unpin_page(w, pin);
-  co_return pin;
-}
-
-// pin_user_pages_fast of one page, with FOLL_WRITE and FOLL_LONGTERM. Gives an errno.
-Task<int> pin_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
-  World& w = cpu.world();
-  *pin = co_await gup_fast(cpu, mm, slot);
-  if (*pin != none) co_return 0;
-  co_await cpu.until("__gup_longterm_locked: mmap_read_lock",
-                     [cpu, mm] { return can_read_lock(cpu.world(), mm); });
-  ++w.mm[mm].readers;
-  int error = 0;
-  while (true) {
-    const VmaPage& vma = w.mm[mm].vma[slot];
-    const Pte& pte = w.mm[mm].pte[slot];
-    if (!vma.mapped() || (!vma.write && cpu.on(Rule::pin_checks_write))) {  // check_vma_flags
-      error = EFAULT;
-      break;
-    }
-    const bool unchecked = pte.kind == Pte::Kind::page && !vma.write;  // where the rule for it is dropped
-    if (can_follow(cpu, pte) || unchecked) {
-      *pin = pte.frame;
-      ++w.frame[pte.frame].pins;
-      break;
-    }
-    if (co_await handle_mm_fault(cpu, mm, slot, true, true) == Fault::sigbus) {
-      error = EFAULT;
-      break;
-    }
-    co_await cpu.step("__get_user_pages: follow_page again");
-  }
-  read_unlock(w, mm);
-  co_return error;
 }
 
 // io_pin_pages. Shared pages of a file with a disk cannot be pinned for long (writable_file_mapping_allowed, since
@@ -85,36 +25,10 @@ Task<int> io_pin_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
   const bool tracked = vma.object != none && cpu.shape->tracks_dirty[vma.object];
   const int way = tracked ? co_await cpu.choose("writable_file_mapping_allowed", 2 + !vma.is_private()) : in_memory;
   if (way == refused) co_return EFAULT;
-  const int error = co_await pin_user_page(cpu, mm, slot, pin);
+  const int error = co_await gup(cpu, mm, slot, {.write = true, .pins = true}, pin);
   if (error || way == in_memory) co_return error;
   unpin_page(cpu.world(), *pin);
   co_return EOPNOTSUPP;
-}
-
-// get_user_pages_fast of one page, with FOLL_GET: it says nothing to fork(). Gives an errno.
-Task<int> get_user_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
-  World& w = cpu.world();
-  const Pte& pte = w.mm[mm].pte[slot];
-  const auto page = [&pte] { return pte.kind == Pte::Kind::page && !pte.protnone; };
-  co_await cpu.step("gup_fast");
-  int error = 0;
-  if (!page()) {
-    co_await cpu.until("__get_user_pages_locked: mmap_read_lock",
-                       [cpu, mm] { return can_read_lock(cpu.world(), mm); });
-    ++w.mm[mm].readers;
-    while (true) {
-      const VmaPage& vma = w.mm[mm].vma[slot];
-      if (!vma.mapped() || !vma.read) error = EFAULT;  // check_vma_flags
-      if (error || page() || (pte.kind == Pte::Kind::zero && !pte.protnone)) break;
-      if (co_await handle_mm_fault(cpu, mm, slot, false, true) == Fault::sigbus) error = EFAULT;
-      co_await cpu.step("__get_user_pages: follow_page again");
-    }
-    read_unlock(w, mm);
-  }
-  if (error) co_return error;
-  *pin = page() ? pte.frame : zero_page;
-  if (page()) get_ref(w, pte.frame);
-  co_return 0;
 }
 
 // fdget, then the executor's lock: a request waits while a pin is being made or taken away. The file may be
@@ -146,7 +60,7 @@ Task<Result> pinned_pin(Cpu cpu, MirrorId opener, Slot from, Slot to, bool reads
   Slot s = from;
   for (; s <= to; ++s) {
     if (mirror.pin[s] != none) error = EBUSY;
-    else if (reads) error = co_await get_user_page(cpu, mm, s, &mirror.pin[s]);
+    else if (reads) error = co_await gup(cpu, mm, s, {}, &mirror.pin[s]);
     else error = co_await io_pin_page(cpu, mm, s, &mirror.pin[s]);
     if (error) break;
     if (reads) mirror.reads |= 1u << s;
@@ -207,7 +121,7 @@ void leave_pins(World& world, MirrorId opener) {
   Mirror& mirror = world.mirror[opener];
   for (Slot s = 0; s < max_slots; ++s) {
     if (mirror.pin[s] == none) continue;
-    if (!(mirror.reads >> s & 1)) world.frame[mirror.pin[s]].lingering = 1;
+    if (!(mirror.reads >> s & 1)) world.frame[mirror.pin[s]].lingering |= 1;
     let_go(world, mirror, s);
   }
 }

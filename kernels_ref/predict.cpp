@@ -82,7 +82,9 @@ class Texts {
   }
 
   Cell loaded_cell(const Observable& o) const {
-    return std::get<op::Load>(program_.threads[o.thread].statements[o.statement].operation).cell;
+    const Operation& operation = program_.threads[o.thread].statements[o.statement].operation;
+    const auto* direct = std::get_if<op::DirectWrite>(&operation);
+    return direct ? direct->cell : std::get<op::Load>(operation).cell;
   }
 
   std::string letters(const Observable& o, const Result& r) const {

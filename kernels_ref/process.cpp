@@ -22,7 +22,10 @@ void copy_entry(Cpu cpu, MmId parent, MmId child, Slot s, bool last) {
   const bool protects = cpu.on(Rule::fork_write_protects) && (!last || cpu.on(Rule::fork_protects_last_page));
   Pte& pte = w.mm[parent].pte[s];
   const Pte old = pte;
-  if (old.frame != none && protects) w.frame[old.frame].exclusive = w.frame[old.frame].lingering = 0;
+  if (old.frame != none && protects) {
+    w.frame[old.frame].exclusive = 0;
+    w.frame[old.frame].lingering &= ~1;
+  }
   if (protects) pte.writable = 0;
   if (!(pte == old)) leave_stale(cpu, parent, s, old);
   Pte copy = pte;
@@ -30,7 +33,7 @@ void copy_entry(Cpu cpu, MmId parent, MmId child, Slot s, bool last) {
   set_pte(w, child, s, copy);
 }
 
-// folio_needs_cow_for_dma, for a page that is exclusive: no, yes, or both ways where a closed ring may have
+// folio_needs_cow_for_dma, for a page that is exclusive: no, yes, or both ways where something may have
 // left a pin behind.
 enum class Seen { unpinned, pinned, either };
 
@@ -38,7 +41,7 @@ Seen pin_seen(const World& w, MmId parent, Slot s) {
   const Pte& pte = w.mm[parent].pte[s];
   if (pte.kind != Pte::Kind::page || !w.frame[pte.frame].exclusive) return Seen::unpinned;
   const Frame& frame = w.frame[pte.frame];
-  return frame.pins ? Seen::pinned : frame.lingering ? Seen::either : Seen::unpinned;
+  return frame.pins ? Seen::pinned : frame.lingering & 1 ? Seen::either : Seen::unpinned;
 }
 
 // copy_present_page: the parent keeps its page and its entry, the child gets a page of its own.

@@ -10,7 +10,7 @@ bool reclaimable(const World& world, MmId mm, Slot slot) {
   const Pte& pte = world.mm[mm].pte[slot];
   if (pte.kind != Pte::Kind::page || !pte.lazyfree) return false;
   const Frame& frame = world.frame[pte.frame];
-  return !frame.locked && frame.refs == 0;
+  return !frame.locked && frame.refs == 0 && frame.pins == 0;
 }
 
 bool can_page_out(const World& world, MmId mm, Slot slot) {

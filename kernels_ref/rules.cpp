@@ -77,11 +77,14 @@ constexpr std::string_view names[] = {
     "wait-waits",
     "pin-breaks-cow",
     "pin-checks-write",
+    "read-pin-unshares",
     "gup-fast-checks-fork",
     "fork-copies-pinned",
     "fork-copy-keeps-contents",
     "unpin-lets-go",
     "cow-counts-references",
+    "direct-io-holds-page",
+    "direct-read-dirties",
 };
 static_assert(std::size(names) == rule_count);
 

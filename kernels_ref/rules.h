@@ -91,11 +91,15 @@ enum class Rule {
   // mm/gup.c, io_uring/rsrc.c, and what fork() does for pinned pages
   pin_breaks_cow,              // FOLL_WRITE: a page that is not writable is faulted for a write first
   pin_checks_write,            // check_vma_flags: -EFAULT without VM_WRITE
+  read_pin_unshares,           // gup_must_unshare: FOLL_PIN alone needs an exclusive page (5.19)
   gup_fast_checks_fork,        // gup_fast: read_seqcount_retry(write_protect_seq), 57efa1fe5957
   fork_copies_pinned,          // copy_present_page: the child gets a copy, 70e806e4e645
   fork_copy_keeps_contents,    // ... which has the page's contents
   unpin_lets_go,               // unpin_user_page
   cow_counts_references,       // do_wp_page: a page that somebody holds is not reused, 09854ba94c6a
+  // fs/iomap/direct-io.c, block/bio.c
+  direct_io_holds_page,        // bio_iov_iter_get_pages: until the transfer's end
+  direct_read_dirties,         // bio_set_pages_dirty, bio_check_pages_dirty
   count_
 };
 

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/direct_io.h"
 #include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
 #include "kernels_ref/pinned.h"
@@ -123,6 +124,10 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
     if (shares_tables(cpu)) co_return failed(ENOTSUP);
     co_return co_await pinned_unpin(cpu, mirror_of(o->via), first(o->range), last(o->range));
   }
+  if (const auto* o = std::get_if<op::DirectRead>(&operation))
+    co_return co_await direct_read(cpu, shape.spans.of(o->cell), o->value);
+  if (const auto* o = std::get_if<op::DirectWrite>(&operation))
+    co_return co_await direct_write(cpu, shape.spans.of(o->cell));
   if (const auto* o = std::get_if<op::Exclusive>(&operation)) {
     if (o->check) co_return co_await dmirror_check_exclusive(cpu, mirror_of(o->via), first(o->range), last(o->range));
     co_return co_await dmirror_exclusive(cpu, mirror_of(o->via), first(o->range), last(o->range));

@@ -52,7 +52,7 @@ struct Frame {
   std::uint8_t huge = 0;       // part of a huge page, which may not be taken apart
   std::uint8_t owner = none;   // device pages: the mirror that migrated it (zone_device_data)
   std::uint8_t pins = 0;       // FOLL_PIN
-  std::uint8_t lingering = 0;  // a pin whose ring was closed may be there still
+  std::uint8_t lingering = 0;  // 1: a pin may be there still, of a closed ring or a transfer's end; 2: a reference may
 };
 
 struct Pte {
@@ -175,6 +175,7 @@ struct World {
   std::array<Mirror, max_mirrors> mirror{};
   std::array<Mm, max_mms> mm{};
   std::array<Result, max_statements> result{};  // of all threads, thread by thread
+  std::uint8_t direct_io = none;                // how O_DIRECT takes pages in this kernel, once it has (direct_io.cpp)
   std::uint32_t known_bugs = 0;                 // bit per KnownBug that this execution ran into
   std::uint32_t broken = 0;                     // bit per Broken: the execution ends here
 };

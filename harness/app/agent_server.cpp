@@ -14,6 +14,7 @@
 #include "drm_glue/dmirror.h"
 #include "drm_glue/host.h"
 #include "drm_glue/pinned.h"
+#include "harness/executor/direct_file.h"
 #include "harness/executor/files.h"
 #include "harness/language/parser.h"
 
@@ -72,7 +73,7 @@ void Agent::obey(const HelloRequest&) {
   hello.files = disk_text();
   for (const auto& target : targets_) {
     const std::string why = target->unavailable();
-    hello.targets.push_back({target->name(), why.empty(), why, target->capabilities()});
+    hello.targets.push_back({target->name(), why.empty(), why, capabilities_here(*target)});
   }
   send(hello);
 }
@@ -96,7 +97,7 @@ void Agent::obey(const RunRequest& request) {
   if (const std::string why = chosen->unavailable(); !why.empty()) return send(SkippedEvent{request.id, why});
   try {
     const Program program = parse(request.text, request.file);
-    std::string why = cannot_run(program, chosen->capabilities());
+    std::string why = cannot_run(program, capabilities_here(*chosen));
     if (why.empty()) why = cannot_execute(program);
     if (!why.empty()) return send(SkippedEvent{request.id, why});
     RunPlan plan = request.plan;

@@ -148,6 +148,7 @@ py::dict hello_of(PythonMachine& machine) {
                  "device_class"_a = words::text(words::device_classes, can.device_class),
                  "faults"_a = can.sight.faults, "identity"_a = can.sight.identity, "migrate"_a = can.migrate,
                  "snapshot"_a = can.snapshot, "pin"_a = can.pin, "exclusive"_a = can.exclusive,
+                 "direct"_a = can.direct,
                  "inherited"_a = can.inherited);
   }
   return py::dict("agent"_a = hello.agent, "kernel"_a = hello.kernel, "arch"_a = hello.arch, "cpus"_a = hello.cpus,

@@ -84,6 +84,7 @@ std::vector<TargetRow> rows_of(const std::string& root) {
       row.available = lab.status == 0;
       row.why = lab.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(lab.words);
       row.capabilities.sight.identity = true;  // the agent is root there
+      row.capabilities.direct = false;         // its files are in RAM
     }
     rows.push_back(row);
   }
@@ -105,7 +106,7 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
   return {{"target", row.word}, {"available", row.available}, {"why", row.why},
           {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
           {"identity", can.sight.identity}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
-          {"pin", can.pin}, {"exclusive", can.exclusive}, {"files", row.files},
+          {"pin", can.pin}, {"exclusive", can.exclusive}, {"direct", can.direct}, {"files", row.files},
           {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
 }
 

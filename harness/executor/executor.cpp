@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "harness/executor/direct_file.h"
 #include "harness/executor/hang.h"
 #include "harness/executor/iteration.h"
 
@@ -174,7 +175,7 @@ std::uint64_t Run::all() {
 std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener) {
   const int cpus = static_cast<int>(usable_cpus().size());
   std::string refusal = cannot_execute(program);
-  if (refusal.empty()) refusal = cannot_run(program, target.capabilities());
+  if (refusal.empty()) refusal = cannot_run(program, capabilities_here(target));
   if (refusal.empty() && plan.parameters) refusal = misfit(*plan.parameters, program, cpus);
   if (!refusal.empty()) {
     listener.error(refusal);

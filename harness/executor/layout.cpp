@@ -23,6 +23,8 @@ struct ViaOf {
   Via operator()(const op::Pin& pin) const { return pin.via; }
   Via operator()(const op::Unpin& unpin) const { return unpin.via; }
   Via operator()(const op::Exclusive& exclusive) const { return exclusive.via; }
+  Via operator()(const op::DirectRead&) const { return {}; }
+  Via operator()(const op::DirectWrite&) const { return {}; }
   Via operator()(const op::Mmap&) const { return {}; }
   Via operator()(const op::Munmap&) const { return {}; }
   Via operator()(const op::Mprotect&) const { return {}; }

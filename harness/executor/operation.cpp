@@ -106,6 +106,19 @@ struct Perform {
     return device_result(signal, access);
   }
 
+  Result operator()(const op::DirectRead& read) const {
+    return errno_result(context().direct_file.read(context().layout.address_of(read.cell), run.slot));
+  }
+
+  Result operator()(const op::DirectWrite& write) const {
+    const DirectFile& file = context().direct_file;
+    Result result = errno_result(file.write(context().layout.address_of(write.cell), run.slot));
+    if (result.code != 0) return result;
+    result.code = file.written(run.slot, &result.word);
+    if (result.code == 0) result.kind = Result::Kind::word;
+    return result;
+  }
+
   Result operator()(const op::Mmap& map) const {
     return call_result(map_fixed(context(), map.range, map.backing, map.protection, map.file));
   }
@@ -305,7 +318,8 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
   spin_until(origin_ns + area.offsets[run.next_offset++].load(std::memory_order_relaxed), context.oversubscribed);
   for (int i = 0; i < static_cast<int>(statements.size()); ++i) {
     if (area.abort.load(std::memory_order_relaxed) != 0) return;
-    Slot& slot = area.slots[context.layout.first_slot[thread] + i];
+    run.slot = context.layout.first_slot[thread] + i;
+    Slot& slot = area.slots[run.slot];
     const Result result = std::visit(perform, statements[i].operation);
     if (std::holds_alternative<op::Exit>(statements[i].operation)) {
       suspect(area, context.process, Suspect::doomed);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/executor/area.h"
+#include "harness/executor/direct_file.h"
 #include "harness/executor/files.h"
 #include "harness/executor/handles.h"
 #include "harness/executor/layout.h"
@@ -24,6 +25,7 @@ struct ProcessContext {
   int process = -1;
   Handles handles;
   Files files;
+  DirectFile direct_file;
 };
 
 // mmap(MAP_FIXED) of what a region or an mmap statement maps. False with errno set.
@@ -35,6 +37,7 @@ struct ThreadRun {
   int thread;
   std::uint64_t iteration;
   int next_offset;  // in Area::offsets
+  int slot = 0;     // in Area::slots, of the statement that it is at
 };
 
 // Runs all statements of the thread, from its offset after `origin_ns` on, and marks it done. Returns

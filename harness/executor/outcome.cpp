@@ -127,7 +127,8 @@ Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
     }
     const auto& statement = program_.threads[observable.thread].statements[observable.statement];
     const auto* load = std::get_if<op::Load>(&statement.operation);
-    outcome.push_back(text(result, load != nullptr ? load->cell : Cell{}));
+    const auto* direct = std::get_if<op::DirectWrite>(&statement.operation);
+    outcome.push_back(text(result, load != nullptr ? load->cell : direct != nullptr ? direct->cell : Cell{}));
   }
   return outcome;
 }

@@ -121,6 +121,9 @@ void set_up(ProcessContext& context) {
   context.handles.close_all();
   munmap(reinterpret_cast<void*>(regions_base), context.layout.regions_bytes());
   if (const char* failure = context.files.prepare(context.program, context.process)) give_up(context, failure, errno);
+  const std::uint64_t iteration = context.area.iteration.load();
+  if (const char* failure = context.direct_file.prepare(context.program, context.layout, context.process, iteration))
+    give_up(context, failure, errno);
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
     if (context.program.regions[region].owner == context.process &&
         context.program.regions[region].backing != Backing::none)

@@ -18,6 +18,8 @@ struct Uses {
 struct UsesOf {
   Uses operator()(const op::Load& load) const { return {{load.cell.region}, load.via}; }
   Uses operator()(const op::Store& store) const { return {{store.cell.region}, store.via}; }
+  Uses operator()(const op::DirectRead& read) const { return {{read.cell.region}, {}}; }
+  Uses operator()(const op::DirectWrite& write) const { return {{write.cell.region}, {}}; }
   Uses operator()(const op::Mmap& mmap) const { return {{mmap.range.region}, {}, mmap.file}; }
   Uses operator()(const op::Munmap& munmap) const { return {{munmap.range.region}, {}}; }
   Uses operator()(const op::Mprotect& mprotect) const { return {{mprotect.range.region}, {}}; }

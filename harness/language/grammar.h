@@ -145,6 +145,8 @@ struct request_via : opt<token<keyword<"via">>, expect<descriptor>> {};
 
 struct load : seq<verb<"load">, cell, access_via> {};
 struct store : seq<verb<"store">, cell, expect<value>, access_via> {};
+struct direct_read : seq<verb<"direct-read">, cell, expect<value>> {};
+struct direct_write : seq<verb<"direct-write">, cell> {};
 struct mmap : seq<verb<"mmap">, range, expect<mapped_backing>, file_of, expect<protection>> {};
 struct munmap : seq<verb<"munmap">, range> {};
 struct mprotect : seq<verb<"mprotect">, range, expect<protection>> {};
@@ -175,7 +177,8 @@ struct check_exclusive : seq<verb<"check-exclusive">, range, request_via> {};
 
 // One that is added here is read in statements.cpp; the compiler asks for that.
 struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, msync, truncate, fork, exit, kill, wait,
-                       barrier, delay, open, close, migrate, snapshot, pin, unpin, exclusive, check_exclusive> {};
+                       barrier, delay, open, close, migrate, snapshot, pin, unpin, exclusive, check_exclusive, direct_read,
+                       direct_write> {};
 struct statement : sor<if_must<seq<token<new_result>, token<symbol<"=">>>, operation>, operation> {};
 
 // What the end state shows

@@ -38,6 +38,10 @@ class StatementText {
   std::string operator()(const op::Store& store) const {
     return "store " + cell(store.cell) + " " + std::to_string(store.value) + via(store.via, thread_.via);
   }
+  std::string operator()(const op::DirectRead& read) const {
+    return "direct-read " + cell(read.cell) + " " + std::to_string(read.value);
+  }
+  std::string operator()(const op::DirectWrite& write) const { return "direct-write " + cell(write.cell); }
   std::string operator()(const op::Mmap& mmap) const {
     return "mmap " + range(mmap.range) + " " + backing_text(program_, mmap.backing, mmap.file) + " " +
            protection_text(mmap.protection);

@@ -143,7 +143,7 @@ class Generator {
 
   Operation operation(const Thread& thread) {
     const bool device = !program_.devices.empty();
-    switch (below(device ? 21 : 14)) {
+    switch (below(device ? 23 : 16)) {
       case 0:
       case 1: return op::Load{cell(thread), via(thread, true)};
       case 2: return op::Store{cell(thread), below(limits::value + 1), via(thread, true)};
@@ -158,12 +158,14 @@ class Generator {
       case 11: return op::Delay{chance(3) ? 1000 * below(20) : below(5000)};
       case 12: return truncate(thread);
       case 13: return op::Msync{range(thread)};
-      case 14: return op::Open{0};
-      case 15: return op::Close{0};
-      case 16: return op::Migrate{range(thread), chance(2), via(thread, false)};
-      case 17: return op::Pin{range(thread), chance(2), via(thread, false)};
-      case 18: return op::Unpin{range(thread), via(thread, false)};
-      case 19: return op::Exclusive{range(thread), chance(2), via(thread, false)};
+      case 14: return op::DirectRead{cell(thread), below(limits::value + 1)};
+      case 15: return op::DirectWrite{cell(thread)};
+      case 16: return op::Open{0};
+      case 17: return op::Close{0};
+      case 18: return op::Migrate{range(thread), chance(2), via(thread, false)};
+      case 19: return op::Pin{range(thread), chance(2), via(thread, false)};
+      case 20: return op::Unpin{range(thread), via(thread, false)};
+      case 21: return op::Exclusive{range(thread), chance(2), via(thread, false)};
       default: return op::Snapshot{range(thread), via(thread, false)};
     }
   }

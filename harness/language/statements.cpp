@@ -48,6 +48,14 @@ class Reader : Names {
                      access_via(operation)};
   }
 
+  Operation read(grammar::direct_read, const Node& operation) const {
+    return op::DirectRead{cell(get<grammar::cell>(operation)), value(get<grammar::value>(operation))};
+  }
+
+  Operation read(grammar::direct_write, const Node& operation) const {
+    return op::DirectWrite{cell(get<grammar::cell>(operation))};
+  }
+
   Operation read(grammar::mmap, const Node& operation) const {
     const auto [backing, file] = backed(operation, closed<grammar::mapped_backing>(operation));
     return op::Mmap{range_of(operation), backing, closed<grammar::protection>(operation), file};

@@ -15,6 +15,7 @@ constexpr int errnos = 133;  // the last errno of Linux that has a name
 // The words of a result that are neither a value, an errno nor a signal.
 struct WordsOf {
   std::vector<std::string> operator()(const op::Load&) const { return {text_zero, text_alien}; }
+  std::vector<std::string> operator()(const op::DirectWrite&) const { return {text_zero, text_alien}; }
   std::vector<std::string> operator()(const op::Wait&) const { return {text_exited, text_killed}; }
   std::vector<std::string> operator()(const op::Snapshot&) const { return {}; }
   template <typename Other>
@@ -48,8 +49,9 @@ Texts::Texts(const Program& program, const Observable& observable) {
       words_.insert(words_.end(), more.begin(), more.end());
       const auto* load = std::get_if<op::Load>(&operation);
       const auto* store = std::get_if<op::Store>(&operation);
+      const auto* direct = std::get_if<op::DirectWrite>(&operation);
       const auto* snapshot = std::get_if<op::Snapshot>(&operation);
-      if (load) add_values(program, load->cell);
+      if (load || direct) add_values(program, load ? load->cell : direct->cell);
       if (snapshot) letters_ = snapshot->range.count;
       if (load || store) add_signals();
       const bool cpu_access = (load && load->via.cpu()) || (store && store->via.cpu());
@@ -91,6 +93,8 @@ void Texts::add_values(const Program& program, Cell cell) {
     for (const Statement& statement : thread.statements) {
       const auto* store = std::get_if<op::Store>(&statement.operation);
       if (store) add(store->cell, store->value);
+      const auto* read = std::get_if<op::DirectRead>(&statement.operation);
+      if (read) add(read->cell, read->value);
     }
   }
 }

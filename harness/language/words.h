@@ -70,10 +70,10 @@ inline constexpr Table<Protection, 4> protections{{
 inline constexpr std::array<std::string_view, 10> declarations{"scenario", "device", "file", "memfd", "process",
                                                                "thread", "observe", "sometimes", "never", "always"};
 
-inline constexpr std::array<std::string_view, 23> operations{
+inline constexpr std::array<std::string_view, 25> operations{
     "load", "store", "mmap", "munmap", "mprotect", "mremap", "madvise", "msync", "truncate", "fork", "exit", "kill",
     "wait", "barrier", "delay", "open", "close", "migrate", "snapshot", "pin", "unpin", "exclusive",
-    "check-exclusive"};
+    "check-exclusive", "direct-read", "direct-write"};
 
 // Words with a meaning inside a line.
 inline constexpr std::array<std::string_view, 7> inner{"and", "or", "not", "same", "via", "on", "to"};

@@ -14,9 +14,9 @@ import time
 
 TARGETS = {
     "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "migrate": False,
-             "snapshot": False, "pin": False, "exclusive": False, "inherited": True, "swap": False},
+             "snapshot": False, "pin": False, "exclusive": False, "direct": False, "inherited": True, "swap": False},
     "dmirror": {"class": "recoverable", "faults": True, "identity": True, "migrate": True,
-                "snapshot": True, "pin": False, "exclusive": True, "inherited": True, "swap": False},
+                "snapshot": True, "pin": False, "exclusive": True, "direct": False, "inherited": True, "swap": False},
 }
 FAULTS = ("die", "panic", "splat", "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty")

@@ -339,6 +339,7 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     if (can.snapshot) text += ", snapshots";
     if (can.exclusive) text += ", exclusive access";
     if (can.pin) text += "; pins";
+    if (can.direct) text += "; direct I/O";
     text += can.migrate ? "; migrates\n" : "\n";
     if (!row.files.empty()) text += indent + "files on " + row.files + "\n";
     if (scenarios == 0) continue;

@@ -234,6 +234,7 @@ TEST(TargetsText, SaysWhyNot) {
   here.available = true;
   here.capabilities.sight = {false, true};
   here.files = "ext4 (/var/tmp)";
+  here.capabilities.direct = true;
   here.runs = 1;
   here.does_not_run = {{"move", "no migration between device and system memory"}};
   TargetRow away;
@@ -251,7 +252,7 @@ TEST(TargetsText, SaysWhyNot) {
   pins.runs = 2;
   EXPECT_EQ(targets_text({here, away, pins}, 2),
             "host     available\n"
-            "         class shares-cpu-tables; sees values and errors, page identity\n"
+            "         class shares-cpu-tables; sees values and errors, page identity; direct I/O\n"
             "         files on ext4 (/var/tmp)\n"
             "         runs 1 of 2 scenarios\n"
             "           not 1: no migration between device and system memory\n"
