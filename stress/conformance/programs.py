@@ -68,8 +68,9 @@ PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprot
 ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
 MIGRATION_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive")
 PIN_KINDS = ("pin", "pin read", "unpin")
+DIRECT_KINDS = ("direct-read", "direct-write")
 DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
-KINDS = PLAIN_KINDS + DEVICE_KINDS
+KINDS = PLAIN_KINDS + DIRECT_KINDS + DEVICE_KINDS
 ADVICES = ("dontneed", "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free",
            "pageout", "remove", "collapse")
 MOST_FREED = 2  # pages: whether and when the kernel takes each of them is open
@@ -78,7 +79,8 @@ MOST_FREED = 2  # pages: whether and when the kernel takes each of them is open
 def kinds_of(capabilities: dict) -> tuple[str, ...]:
     """What a target can do that has these (faultline.Machine.hello)."""
     migrates, pins = capabilities["migrate"] and capabilities["snapshot"], capabilities["pin"]
-    return (PLAIN_KINDS + ANY_DEVICE_KINDS * (migrates or pins) + MIGRATION_KINDS * migrates + PIN_KINDS * pins)
+    return (PLAIN_KINDS + DIRECT_KINDS * capabilities["direct"] + ANY_DEVICE_KINDS * (migrates or pins) +
+            MIGRATION_KINDS * migrates + PIN_KINDS * pins)
 
 
 @dataclass
@@ -217,6 +219,10 @@ class _Writer:
             line = f"load {self._cell(statement)}"
         elif kind == "store":
             line = f"store {self._cell(statement)} {value}"
+        elif kind == "direct-read":
+            line = f"direct-read {self._cell(statement)} {value}"
+        elif kind == "direct-write":
+            line = f"direct-write {self._cell(statement)}"
         elif kind == "device load":
             line = f"load {self._cell(statement)} via {self._via(process, statement)}"
         elif kind == "device store":
@@ -345,7 +351,8 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap private f": 2, "mmap shared f": 2,
             "msync": 1, "truncate": 3, "remove": 2, "collapse": 1, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
-            "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1}
+            "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1,
+            "direct-read": 3, "direct-write": 2}
 _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "exclusive": 3,
                    "check-exclusive": 2, "open": 1, "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
 

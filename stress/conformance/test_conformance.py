@@ -65,20 +65,23 @@ def test_numbers_without_a_meaning_get_one():
         "process P", "a: 2 pages anon rw = 100", "b: 2 pages none", "mremap a[0] -> b[1]", "store a[1] 3"]
 
 
-BOTH = {"migrate": True, "snapshot": True, "pin": True}
-MIGRATES = {"migrate": True, "snapshot": True, "pin": False}
-PINS = {"migrate": False, "snapshot": False, "pin": True}
-NEITHER = {"migrate": False, "snapshot": False, "pin": False}
+NEITHER = {"migrate": False, "snapshot": False, "pin": False, "direct": False}
+MIGRATES = NEITHER | {"migrate": True, "snapshot": True}
+PINS = NEITHER | {"pin": True}
+DIRECT = NEITHER | {"direct": True}
+ALL = dict.fromkeys(NEITHER, True)
 
 
 def test_kinds_follow_from_what_a_target_can_do():
     assert programs.kinds_of(NEITHER) == programs.PLAIN_KINDS
-    assert programs.kinds_of(BOTH) == programs.KINDS
-    assert set(programs.kinds_of(MIGRATES)) == set(programs.KINDS) - set(programs.PIN_KINDS)
-    assert set(programs.kinds_of(PINS)) == set(programs.KINDS) - set(programs.MIGRATION_KINDS)
+    assert programs.kinds_of(ALL) == programs.KINDS
+    assert programs.kinds_of(DIRECT) == programs.PLAIN_KINDS + programs.DIRECT_KINDS
+    no_direct = set(programs.KINDS) - set(programs.DIRECT_KINDS)
+    assert set(programs.kinds_of(MIGRATES)) == no_direct - set(programs.PIN_KINDS)
+    assert set(programs.kinds_of(PINS)) == no_direct - set(programs.MIGRATION_KINDS)
 
 
-@pytest.mark.parametrize("can, device_class", [(NEITHER, "shares-cpu-tables"), (BOTH, "recoverable"),
+@pytest.mark.parametrize("can, device_class", [(NEITHER, "shares-cpu-tables"), (DIRECT, "shares-cpu-tables"), (ALL, "recoverable"),
                                                (MIGRATES, "recoverable"), (PINS, "pinned")])
 def test_every_draft_is_a_scenario(can, device_class):
     @settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
