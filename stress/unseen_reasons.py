@@ -14,6 +14,7 @@ BETWEEN_CALLS = ("needs accesses between two neighbouring system calls of the ot
                  "apart, and one of them takes a signal")
 WEATHER = ("what {} does follows the state of memory (free memory, the LRU lists, who else holds the page), which a "
            "run finds the same each time")
+BEFORE_PINS = "is what a kernel before 6.5 does, whose O_DIRECT takes references instead of pins"
 
 REASONS = [
     ("collapse", ["host", "pinned", "dmirror"], {}, WEATHER.format("MADV_COLLAPSE")),
@@ -72,4 +73,6 @@ REASONS = [
     ("pin-dontneed-orphan", ["dmirror"], {"P.gpu:g0": "9"}, IN_THE_LAB.format("the last store of the CPU")),
     ("pin-fork-device-writes", ["dmirror"], {"C:r0": "1"}, IN_THE_LAB.format("fork()")),
     ("pin-submit-during-fork", ["dmirror"], {}, IN_THE_LAB.format("fork()")),
+    ("direct-write-shared", ["host", "pinned"], {"same(P:a[0],C:a[0])": "same"}, BEFORE_PINS),
+    ("direct-read-fork", ["host", "pinned"], {"P.cpu:r1": "5", "C:a[0]": "7"}, BEFORE_PINS),
 ]

@@ -150,6 +150,7 @@ HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protect
               "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache",
               "fault-checks-size", "cow-fault-copies", "truncate-unmaps", "hole-keeps-copies"]
 PIN_RULES = ["pin-breaks-cow", "pin-checks-write", "fork-copies-pinned", "unpin-lets-go"]
+DIRECT_RULES = ["pin-breaks-cow", "pin-checks-write"]
 DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases", "migrate-respects-pins"]
 
 
@@ -165,6 +166,13 @@ def found_out(checker: Checker, rule: str) -> None:
 
 @pytest.mark.parametrize("rule", HOST_RULES)
 def test_broken_reference(host, rule):
+    found_out(host, rule)
+
+
+@pytest.mark.parametrize("rule", DIRECT_RULES)
+def test_broken_direct_io(host, rule):
+    if "direct-read" not in host.kinds:
+        pytest.skip("no file system with O_DIRECT")
     found_out(host, rule)
 
 
