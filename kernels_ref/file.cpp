@@ -166,6 +166,29 @@ Task<void> unmap_mapping_range(Cpu cpu, int object, int first, int last, bool ev
   --w.object[object].walked;
 }
 
+// try_to_unmap, from wherever the page is mapped.
+void unmap_everywhere(Cpu cpu, FrameId page) {
+  World& w = cpu.world();
+  for (MmId m = 0; m < max_mms; ++m)
+    for (Slot s = 0; s < cpu.shape->slots(); ++s) {
+      if (w.mm[m].pte[s].frame != page) continue;
+      invalidate_now(cpu, m, s);
+      set_pte(w, m, s, {});
+      flush(w, m, s, s);
+    }
+}
+
+// truncate_inode_partial_folio: a large folio that reaches over an end of pages [first, last] is split, and that
+// unmaps all of it. How many pages are in one with those that go is up to readahead and the file system.
+Task<void> split_at_ends(Cpu cpu, int object, int first, int last) {
+  const Object& inode = cpu.world().object[object];
+  if (!cpu.shape->on_disk[object] || first > last) co_return;
+  const int below = co_await cpu.choose("truncate_inode_partial_folio: split_folio", first + 1);
+  const int above = co_await cpu.choose("truncate_inode_partial_folio: split_folio", std::max(1, inode.size - last));
+  for (int p = first - below; p <= last + above; ++p)
+    if ((p < first || p > last) && inode.frame[p] != none) unmap_everywhere(cpu, inode.frame[p]);
+}
+
 // truncate_inode_folio: under the page's lock, from wherever a fault has mapped it meanwhile, and from the
 // page cache.
 Task<void> remove_pages(Cpu cpu, int object, int first, int last) {
@@ -175,13 +198,7 @@ Task<void> remove_pages(Cpu cpu, int object, int first, int last) {
     if (cached == none) continue;
     co_await cpu.until("truncate_inode_folio", [&w, &cached] { return !page_locked(w, cached); });
     const FrameId page = std::exchange(cached, none);
-    for (MmId m = 0; m < max_mms && cpu.on(Rule::truncate_unmaps); ++m)
-      for (Slot s = 0; s < cpu.shape->slots(); ++s) {
-        if (w.mm[m].pte[s].frame != page) continue;
-        invalidate_now(cpu, m, s);
-        set_pte(w, m, s, {});
-        flush(w, m, s, s);
-      }
+    if (cpu.on(Rule::truncate_unmaps)) unmap_everywhere(cpu, page);
     put_ref(w, page);
   }
 }
@@ -199,6 +216,7 @@ Task<Result> sys_truncate(Cpu cpu, int object, int pages) {
   const int last = inode.size - 1;
   inode.size = static_cast<std::uint8_t>(pages);
   co_await unmap_mapping_range(cpu, object, pages, last, true);
+  co_await split_at_ends(cpu, object, pages, last);
   co_await remove_pages(cpu, object, pages, last);
   // Once more: a private mapping may have copied a page before it left (truncate_pagecache).
   if (cpu.on(Rule::truncate_unmaps_twice)) co_await unmap_mapping_range(cpu, object, pages, last, true);
@@ -209,6 +227,7 @@ Task<Result> sys_truncate(Cpu cpu, int object, int pages) {
 Task<void> punch_hole(Cpu cpu, int object, int first, int last) {
   co_await lock_inode(cpu, object);
   co_await unmap_mapping_range(cpu, object, first, last, !cpu.on(Rule::hole_keeps_copies));
+  co_await split_at_ends(cpu, object, first, last);
   co_await remove_pages(cpu, object, first, last);
   cpu.world().object[object].locked = 0;
 }
