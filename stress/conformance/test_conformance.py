@@ -154,10 +154,14 @@ DIRECT_RULES = ["pin-breaks-cow", "pin-checks-write"]
 DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases", "migrate-respects-pins"]
 
 
+# Seldom met by chance: a store hides what the page that it goes to was made of.
+AROUND = {"cow-fault-copies": ("populate-write", "load")}
+
+
 def found_out(checker: Checker, rule: str) -> None:
     checker.without = [rule]
     try:
-        difference = checker.find_difference(3000, SEED)
+        difference = checker.find_difference(3000, SEED, AROUND.get(rule))
     finally:
         checker.without = []
     assert difference is not None, f"nothing notices that {rule} is missing"
