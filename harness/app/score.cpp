@@ -6,6 +6,7 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
+#include "harness/run/report.h"
 #include "kernels_ref/protocol/mutant.h"
 
 namespace faultline::app {
@@ -24,15 +25,7 @@ constexpr const char* examples =
     "Planted bugs of a real kernel are scored by stress/broken_kernels.py.\n"
     "Exit codes: 0 all caught, 1 one is not, 3 interrupted.";
 
-std::string padded(std::string text, std::size_t width) {
-  text.resize(std::max(text.size(), width), ' ');
-  return text;
-}
-
-std::string right(std::uint64_t number, std::size_t width) {
-  const std::string text = number ? std::to_string(number) : "-";
-  return std::string(text.size() < width ? width - text.size() : 0, ' ') + text;
-}
+std::string number_text(std::uint64_t number) { return number ? std::to_string(number) : "-"; }
 
 int score_reference() {
   const std::vector<Mutant> mutants = ref::protocol::mutants();
@@ -50,7 +43,7 @@ int score_reference() {
     undecided += !good && !s.complete;
     wrong += !good && s.complete;
     std::cout << padded(std::to_string(mutant.bug), 5) << padded(std::string(variant_name(mutant.variant)), width + 2)
-              << right(s.executions, 10) << right(s.states, 9) << "  "
+              << right(number_text(s.executions), 10) << right(number_text(s.states), 9) << "  "
               << (s.healthy_clean ? "" : "FALSE ALARM without it; ")
               << (s.caught ? s.by : s.complete ? "NOT CAUGHT" : "undecided: the budget ended first") << "\n"
               << padded("", 5) << mutant.what << "\n" << std::flush;

@@ -10,7 +10,6 @@
 #include "harness/run/known_bugs.h"
 
 namespace faultline {
-namespace {
 
 std::string padded(const std::string& text, std::size_t width) {
   return text.size() >= width ? text : text + std::string(width - text.size(), ' ');
@@ -19,6 +18,8 @@ std::string padded(const std::string& text, std::size_t width) {
 std::string right(const std::string& text, std::size_t width) {
   return text.size() >= width ? text : std::string(width - text.size(), ' ') + text;
 }
+
+namespace {
 
 std::string fixed(double value, int digits) {
   char text[64];

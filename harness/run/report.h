@@ -11,6 +11,10 @@
 
 namespace faultline {
 
+// A cell of a table, blanks behind it or before it.
+std::string padded(const std::string& text, std::size_t width);
+std::string right(const std::string& text, std::size_t width);
+
 struct ReportStyle {
   bool verbose = false;               // documentation and every observable
   bool unseen = false;                // the allowed outcomes that were not seen
