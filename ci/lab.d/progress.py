@@ -13,27 +13,37 @@ PLAIN_EVERY_S = 15
 TTY_EVERY_S = 0.2
 OBJECT = re.compile(rb"^\s+(CC|AS|AR|LD|HOSTCC)\s+(\S+)")
 FAILURE = re.compile(rb"error:|Error \d|No space left|undefined reference|No such file|"
-                     rb": not found", re.I)
+                     rb": not found|^E: |^Err:\d", re.I)
 SHOWN_ERRORS = 6
 
 
 class Meter:
-    """Objects built and time elapsed, on stderr: one line rewritten on a terminal, a
-    plain line now and then elsewhere."""
+    """Steps done and time elapsed, on stderr: one line rewritten on a terminal, a plain
+    line now and then elsewhere. A line of output that fits `step` is one, and the last
+    group that fitted is its name."""
 
-    def __init__(self):
-        self.objects = 0
+    def __init__(self, step, words):
+        self.step = step
+        self.words = words
+        self.steps = 0
         self.started = self.shown = time.monotonic()
         self.tty = sys.stderr.isatty()
         self.dirty = False
 
+    def look(self, line):
+        """False when the line is no step."""
+        found = self.step.match(line)
+        if found:
+            self.tick(found.group(found.lastindex).decode(errors="replace"))
+        return bool(found)
+
     def tick(self, what):
-        self.objects += 1
+        self.steps += 1
         now = time.monotonic()
         if now - self.shown < (TTY_EVERY_S if self.tty else PLAIN_EVERY_S):
             return
         self.shown = now
-        line = f"lab: {self.objects} objects built, {now - self.started:.0f} s"
+        line = f"lab: {self.steps} {self.words}, {now - self.started:.0f} s"
         if self.tty:
             line = "\r\x1b[K" + line + "  " + what[:50]
         self.dirty = self.tty
@@ -45,9 +55,12 @@ class Meter:
 
 
 def run_make(command, env, log_path):
-    """Appends all output to the log; raises LabError with the first errors in it. A
-    stopped command takes its children along."""
-    meter = Meter()
+    run_logged(command, env, log_path, Meter(OBJECT, "objects built"), explain)
+
+
+def run_logged(command, env, log_path, meter, explained):
+    """Appends all output to the log; raises LabError with what `explained` makes of the
+    command, its status and the first errors. A stopped command takes its children along."""
     errors = []
     with open(log_path, "ab") as log:
         log.write(b"$ " + " ".join(command).encode() + b"\n")
@@ -58,10 +71,7 @@ def run_make(command, env, log_path):
         try:
             for line in process.stdout:
                 log.write(line)
-                built = OBJECT.match(line)
-                if built:
-                    meter.tick(built.group(2).decode(errors="replace"))
-                elif FAILURE.search(line) and len(errors) < SHOWN_ERRORS:
+                if not meter.look(line) and FAILURE.search(line) and len(errors) < SHOWN_ERRORS:
                     errors.append(line.decode(errors="replace").rstrip())
             status = process.wait()
         except BaseException:
@@ -71,7 +81,7 @@ def run_make(command, env, log_path):
         finally:
             meter.done()
     if status:
-        raise LabError(explain(command, status, errors))
+        raise LabError(explained(command, status, errors))
 
 
 def explain(command, status, errors):

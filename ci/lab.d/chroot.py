@@ -1,0 +1,181 @@
+"""Runs one command in the Debian 13 root, on this machine's kernel.
+
+The command has mounts and process numbers of its own. Both belong to the first process in
+there, which dies with this one, and takes every process below it and every mount along:
+the kernel sees to that, whatever is killed.
+
+Its standard streams are this process's, untouched in between.
+"""
+
+import ctypes
+import os
+import resource
+import select
+import signal
+import stat
+import struct
+import time
+
+from common import BAD_INPUT, BROKEN, PR_SET_PDEATHSIG, LabError, note
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWPID = 0x20000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
+SI_KERNEL = 0x80
+
+AGENT = "/agent"
+STOP_LIMIT_S = 5  # from the first signal that ends the command to SIGKILL
+ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+FORWARDED = ENDING | {signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
+NOT_FOUND, NOT_STARTED = 127, 126  # as shells have it
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check_agent(path):
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as e:
+        raise LabError(f"agent {path}: {e.strerror}", BAD_INPUT) from e
+    if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
+        raise LabError(f"agent {path} is not a program", BAD_INPUT)
+
+
+def check_root():
+    if os.geteuid():
+        raise LabError("the Debian 13 root is mounted and entered as root: sudo ci/lab chroot ...")
+
+
+def environment():
+    """The machine's, less what names folders and libraries of the machine."""
+    own = {name: value for name, value in os.environ.items()
+           if not name.startswith(("XDG_", "LD_")) and name != "TMPDIR"}
+    return {"RUSTICL_ENABLE": "llvmpipe", **own, "HOME": "/root",
+            "PATH": "/usr/local/bin:/usr/bin:/usr/sbin"}
+
+
+def called(name, *words):
+    if getattr(libc, name)(*words):
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def mount(source, target, kind, flags, options=None):
+    called("mount", *(word and word.encode() for word in (source, target, kind)),
+           ctypes.c_ulong(flags), options and options.encode())
+
+
+def make_mounts(root, agent):
+    """In a mount namespace of its own. The root stays as it was made: what is written goes
+    to file systems in memory, and to /var/tmp, as files in memory know no O_DIRECT."""
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    mount(root, root, None, MS_BIND)
+    mount("proc", root + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    for name in ("/sys", "/dev", "/var/tmp"):
+        mount(name, root + name, None, MS_BIND | MS_REC)
+    for name, mode in (("/dev/shm", "1777"), ("/tmp", "1777"), ("/root", "0700")):
+        mount("tmpfs", root + name, "tmpfs", MS_NOSUID | MS_NODEV, "mode=" + mode)
+    if agent:
+        mount(agent, root + AGENT, None, MS_BIND)
+    mount(None, root, None, MS_REMOUNT | MS_BIND | MS_RDONLY)
+
+
+def become(root, words, mask):
+    """The command itself."""
+    status = NOT_STARTED
+    try:
+        os.chroot(root)
+        os.chdir("/")
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.execvpe(words[0], words, environment())
+    except FileNotFoundError:
+        note(f"{words[0]}: there is no such command in the Debian 13 root")
+        status = NOT_FOUND
+    except OSError as e:
+        note(f"{words[0]}: {e.strerror}")
+    finally:
+        os._exit(status)
+
+
+def be_first(root, words, agent, told, mask):
+    """The first process: tells how the command ended, and ends, which ends all others."""
+    status = BROKEN << 8
+    try:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        watch = select.poll()
+        watch.register(told, 0)
+        if watch.poll(0):  # the reader died before it could take us along
+            os._exit(1)
+        make_mounts(root, agent)
+        command = os.fork()
+        if command == 0:
+            become(root, words, mask)
+        status = attend(command)
+    except OSError as e:
+        note(e.strerror)
+    finally:
+        os.write(told, struct.pack("i", status))
+        os._exit(0)
+
+
+def attend(command, limit_s=None):
+    """Passes signals on to a child until it ends; returns its status. With a limit, a child
+    that was told to end gets SIGKILL so long after that."""
+    deadline = None
+    while True:
+        left = max(deadline - time.monotonic(), 0) if deadline else 3600
+        info = signal.sigtimedwait(FORWARDED | {signal.SIGCHLD}, left)
+        if info is None and deadline:
+            os.kill(command, signal.SIGKILL)
+            deadline = None
+        elif info and info.si_signo == signal.SIGCHLD:
+            status = reap(command)
+            if status is not None:
+                return status
+        elif info and info.si_code != SI_KERNEL:  # the terminal's reach the command by themselves
+            os.kill(command, info.si_signo)
+            if limit_s and info.si_signo in ENDING:
+                deadline = deadline or time.monotonic() + limit_s
+
+
+def reap(command):
+    """Of all that have ended; the status of `command` when it has."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if pid == command:
+            return status
+        if pid == 0:
+            return None
+
+
+def run(root, words, agent=None):
+    """Returns the status of the command, or ends by the signal that ended it. `agent` is a
+    file that is AGENT inside."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller may have it ignored
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED | {signal.SIGCHLD})
+    reader, writer = os.pipe()
+    called("unshare", CLONE_NEWNS | CLONE_NEWPID)
+    first = os.fork()
+    if first == 0:
+        os.close(reader)
+        be_first(root, words, agent and os.path.abspath(agent), writer, mask)
+    os.close(writer)
+    attend(first, STOP_LIMIT_S)
+    told = os.read(reader, 4)
+    status = struct.unpack("i", told)[0] if told else signal.SIGKILL
+    if os.WIFSIGNALED(status):
+        die_of(os.WTERMSIG(status))
+    return os.WEXITSTATUS(status)
+
+
+def die_of(number):
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    os.kill(os.getpid(), number)

@@ -1,0 +1,174 @@
+"""Makes the Debian 13 root, once: OpenCL drivers that Debian 12 does not have.
+
+    CACHE/root-<key>/    the finished root
+    CACHE/work/root/     lock, and build.log of the last build
+
+Its packages are extracted and nothing of them is run, which takes a third of the time of
+an installation. What runs in it: chroot.py.
+"""
+
+import fcntl
+import glob
+import os
+import re
+import shutil
+import subprocess
+import time
+from urllib.parse import urlsplit
+
+from build import digest, read_text
+from common import HERE, UNDECIDED, LabError, cache_root, note
+from progress import Meter, run_logged
+
+SUITE = "trixie"
+PACKAGES = [
+    "pocl-opencl-icd",  # PoCL 6: fine-grained system SVM with atomics, on the CPU
+    "mesa-opencl-icd",  # rusticl: system SVM on llvmpipe
+    "ocl-icd-libopencl1", "libstdc++6", "libgcc-s1",  # for an agent that is linked dynamically
+    "base-files", "bash", "dash", "coreutils", "grep", "sed", "libc-bin",
+]
+# PoCL links its kernels with the root's own ld, libgcc and libc: those stay.
+TRIMMED = [
+    "usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian",
+    "usr/include", "usr/lib/clc/*.bc", "usr/lib/gcc/*/*/lib*san.a", "usr/lib/*/lib*san.so*",
+    # Mesa's other OpenCL: it has no SVM, and no device without a GPU.
+    "etc/OpenCL/vendors/mesa.icd", "usr/lib/*/libMesaOpenCL.so*", "usr/lib/*/gallium-pipe",
+]
+KEYRINGS = "/usr/share/keyrings"
+NEEDED_BYTES = 2 << 30
+
+# A fetched index or package, an extracted package.
+STEP = re.compile(rb"^Get:\d+ \S+ \S+ \S+ (\S+)|^D: .*running dpkg-deb .*/([^/_]+)_")
+BINARY_INDEX = re.compile(r"^'(\S+?)/dists/([^/']+)/main/binary-", re.M)
+
+
+def key():
+    """Names a root by all that goes into it."""
+    return "root-" + digest(SUITE, " ".join(PACKAGES), " ".join(TRIMMED),
+                            read_text(os.path.join(HERE, "root.py")))
+
+
+def cached():
+    """The finished root, or None."""
+    folder = os.path.join(cache_root(), key())
+    return folder if os.path.isdir(folder) else None
+
+
+def present():
+    folder = cached()
+    if not folder:
+        raise LabError("the Debian 13 root is not built yet. Build it: ci/lab root", UNDECIDED)
+    return folder
+
+
+def index_uris():
+    """What apt would fetch for this machine's own sources, whichever their format."""
+    done = subprocess.run(["apt-get", "update", "--print-uris"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise LabError("apt-get does not read this machine's sources: " + done.stderr.strip())
+    return done.stdout
+
+
+def mirror():
+    """The Debian mirror that this machine uses: where its packages come from, not their
+    security or other updates (bookworm-security, bookworm-updates)."""
+    found = [uri for uri, suite in BINARY_INDEX.findall(index_uris())
+             if "-" not in suite and not uri.startswith("cdrom:")]
+    if not found:
+        raise LabError("no Debian mirror in this machine's apt sources (/etc/apt): name one by "
+                       "ci/lab root --mirror URI")
+    # Others offer packages for the same suites.
+    return min(found, key=lambda uri: "debian" not in urlsplit(uri).path.split("/"))
+
+
+def check_tools():
+    if os.geteuid():
+        raise LabError("the root is made as root: sudo ci/lab root")
+    if not shutil.which("mmdebstrap"):
+        raise LabError("mmdebstrap is not installed: apt-get install mmdebstrap")
+    free = shutil.disk_usage(cache_root()).free
+    if free < NEEDED_BYTES:
+        raise LabError(f"{cache_root()} has {free >> 20} MiB free, the root needs "
+                       f"{NEEDED_BYTES >> 20} MiB while it is made. Free some, or point "
+                       "FAULTLINE_CACHE to a larger disk")
+
+
+def command(folder, uri):
+    """In process numbers of its own, so that nothing of it goes on when it is killed."""
+    return ["unshare", "--pid", "--fork", "--kill-child", "mmdebstrap", "--debug",
+            "--variant=extract", "--include=" + ",".join(PACKAGES), "--keyring=" + KEYRINGS,
+            '--aptopt=Acquire::Languages "none"',
+            '--aptopt=Acquire::Retries "3"', SUITE, folder, uri]
+
+
+def explain(uri, log):
+    """What a failed mmdebstrap means, for run_logged()."""
+    def words(_, status, errors):
+        text = "\n".join(errors)
+        shown = "".join("\n  | " + e for e in errors) + f"\nthe whole log is {log}"
+        if "No space left" in text:
+            return ("the disk is full. Free some space, or point FAULTLINE_CACHE to a larger "
+                    "disk, and run it again")
+        if "NO_PUBKEY" in text or "not signed" in text:
+            return (f"the keys of Debian 13 are not in {KEYRINGS}: "
+                    "apt-get install debian-archive-keyring" + shown)
+        if re.search(r"resolv|connect|unreachable|timed out|Failed to fetch|404 ", text, re.I):
+            return (f"{uri} does not give {SUITE}: no network, or no mirror of Debian 13. Name "
+                    "another one by ci/lab root --mirror URI" + shown)
+        return f"mmdebstrap failed with status {status}" + shown
+    return words
+
+
+def finish(folder):
+    """Takes out what nobody runs, puts in what no package holds."""
+    for pattern in TRIMMED:
+        for path in glob.glob(os.path.join(folder, pattern)):
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+    for name, text in (("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
+                       ("etc/group", "root:x:0:\n"),
+                       ("agent", "")):  # what chroot.py binds a program over
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def build(uri):
+    """Returns the folder of the root, making it when it is not there."""
+    if cached():
+        return cached()
+    work = os.path.join(cache_root(), "work", "root")
+    os.makedirs(work, exist_ok=True)
+    check_tools()
+    with open(os.path.join(work, "lock"), "w", encoding="utf-8") as lock:
+        hold(lock)
+        if cached():  # by whom we waited for
+            return cached()
+        started = time.monotonic()
+        uri = uri or mirror()
+        log = os.path.join(work, "build.log")
+        folder = os.path.join(cache_root(), key())
+        partial = folder + ".partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        open(log, "wb").close()
+        note(f"making a Debian 13 root from {uri}")
+        try:
+            run_logged(command(partial, uri), {**os.environ, "LC_ALL": "C"}, log,
+                       Meter(STEP, "steps done"), explain(uri, log))
+            finish(partial)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        os.rename(partial, folder)
+        note(f"made in {time.monotonic() - started:.0f} s")
+        return folder
+
+
+def hold(lock):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        note("another build of the root is running: waiting for it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
