@@ -92,8 +92,13 @@ std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths) {
   return scenarios;
 }
 
+const std::vector<std::string>& places() {
+  static const std::vector<std::string> all = {"lab", "debian13"};
+  return all;
+}
+
 std::vector<std::string> target_words() {
-  return {"host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror"};
+  return {"host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror", "debian13:host"};
 }
 
 TargetWord parse_target(const std::string& word) {
@@ -105,9 +110,9 @@ TargetWord parse_target(const std::string& word) {
     throw BadInput("faultline: unknown target '" + word + "'" +
                    (suggestion.empty() ? "; there are " + known : "; " + suggestion) + "\n");
   }
-  const std::size_t colon = word.find(':');
-  if (colon == std::string::npos) return {"", word};
-  return {word.substr(0, colon), word.substr(colon + 1)};
+  for (const std::string& place : places())
+    if (word.starts_with(place + ":")) return {place, word.substr(place.size() + 1)};
+  return {"", word};
 }
 
 std::function<Machine::Spec(const std::string&, int)> machines(const std::string& root, const LabOptions& lab,
@@ -125,12 +130,13 @@ std::function<Machine::Spec(const std::string&, int)> machines(const std::string
       else spec.command = {"/bin/sh", "-c", "exec " + own};
       return spec;
     }
-    spec.console = files + ".console";
     const std::string own = environment("FAULTLINE_LAB");
     if (own.empty()) spec.command = {root + "/ci/lab"};
     else spec.command = {"/bin/sh", "-c", "exec " + own + " \"$@\"", "lab"};
-    for (const char* word : {"boot", "--agent"}) spec.command.push_back(word);
-    spec.command.push_back(root + "/build/faultline-agent");
+    const char* start = place == "lab" ? "boot" : "chroot";
+    spec.command.insert(spec.command.end(), {start, "--agent", root + "/build/faultline-agent"});
+    if (place != "lab") return spec;  // its kernel is this machine's: no console, no choice
+    spec.console = files + ".console";
     if (!lab.kernel.empty()) spec.command.insert(spec.command.end(), {"--kernel", lab.kernel});
     if (!lab.append.empty()) spec.command.push_back("--append=" + lab.append);
     spec.command.insert(spec.command.end(), {"--console", "{console}"});

@@ -26,9 +26,12 @@ std::string project_root();
 // is wrong with all of them.
 std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths);
 
-// "host", "pinned", "dmirror", and the same in the lab: "lab:host" ...
+// Where targets can be, besides this machine as it is: "lab", the virtual one; "debian13", this machine's
+// kernel under the root that `ci/lab root` makes.
+const std::vector<std::string>& places();
+// "host", "pinned", "dmirror", and those of the places: "lab:host", "debian13:host" ...
 std::vector<std::string> target_words();
-// Throws BadInput with a suggestion.
+// [PLACE:]TARGET; a target may have colons of its own. Throws BadInput with a suggestion.
 TargetWord parse_target(const std::string& word);
 
 struct LabOptions {

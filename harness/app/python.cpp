@@ -287,7 +287,7 @@ PYBIND11_MODULE(faultline, module) {
 
   py::class_<PythonMachine, std::shared_ptr<PythonMachine>>(module, "Machine")
       .def(py::init<const std::string&, const std::string&, const std::string&>(), "place"_a = "", "kernel"_a = "",
-           "append"_a = "", "place: '' for this machine, 'lab' for the virtual lab")
+           "append"_a = "", "place: '' for this machine, 'lab' for the virtual lab, 'debian13' for its root")
       .def_property_readonly("hello", hello_of)
       .def_property_readonly("started", &PythonMachine::started, "How many times it had to be started")
       .def("crash", &PythonMachine::crash, "Panics the lab's kernel (append='faultline.crash=1')")

@@ -113,7 +113,7 @@ std::vector<TargetWord> targets_of(const Arguments& arguments) {
     const TargetWord target = parse_target(word);
     if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
   }
-  const bool lab = std::any_of(targets.begin(), targets.end(), [](const TargetWord& each) { return each.place == "lab"; });
+  const bool lab = std::any_of(targets.begin(), targets.end(), [](const TargetWord& each) { return each.own_kernel(); });
   if (!lab && !(arguments.lab.kernel.empty() && arguments.lab.append.empty() && arguments.crash.empty()))
     throw BadInput("faultline: --lab-kernel and --lab-append need a target in the lab; did you mean '-t lab:" +
                    targets.front().name + "'?\n");
@@ -249,7 +249,7 @@ void add_run(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("run", "Run scenarios on targets and compare with what is allowed");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("PATH", arguments->paths, "Scenarios, and folders that are searched for *.scn")->required();
-  command->add_option("-t,--target", arguments->targets, "Where: host, dmirror, lab:host, lab:dmirror [host]")
+  command->add_option("-t,--target", arguments->targets, "Where: host, dmirror, lab:dmirror, debian13:host ... [host]")
       ->allow_extra_args(false)
       ->type_name("TARGET");
   CLI::Option* iterations =

@@ -70,6 +70,7 @@ std::vector<TargetRow> rows_of(const std::string& root) {
     failure = std::string("the agent does not start: ") + error.what();
   }
   const Answer lab = ask_lab(root, "path");
+  const Answer debian13 = ask_lab(root, "root --path");
   for (const std::string& word : target_words()) {
     const TargetWord target = parse_target(word);
     const agent::TargetInfo* info = hello ? find_target(*hello, target.name) : nullptr;
@@ -80,6 +81,12 @@ std::vector<TargetRow> rows_of(const std::string& root) {
       row.available = info && info->available;
       row.files = row.available ? hello->files : "";
       row.why = info ? info->why : hello ? "the agent does not know it" : failure;
+    } else if (target.place == "debian13") {
+      row.available = debian13.status == 0 && hello && hello->root;
+      row.why = debian13.status != 0 ? last_line(debian13.words)
+                : row.available      ? "this machine's kernel under Debian 13"
+                                     : "needs root";
+      row.files = row.available ? hello->files : "";
     } else {
       row.available = lab.status == 0;
       row.why = lab.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(lab.words);

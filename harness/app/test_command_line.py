@@ -62,7 +62,12 @@ BAD_INPUT = [
     (["run", "-t", "lab:dmirorr", "one.scn"],
      "faultline: unknown target 'lab:dmirorr'; did you mean 'lab:dmirror'?\n"),
     (["run", "-t", "gpu", "one.scn"],
-     "faultline: unknown target 'gpu'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror\n"),
+     "faultline: unknown target 'gpu'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror, "
+     "debian13:host\n"),
+    (["run", "-t", "debian13:hots", "one.scn"],
+     "faultline: unknown target 'debian13:hots'; did you mean 'debian13:host'?\n"),
+    (["run", "-t", "debian13:host", "--lab-append", "quiet", "one.scn"],
+     "faultline: --lab-kernel and --lab-append need a target in the lab; did you mean '-t lab:host'?\n"),
     (["run", "missing.scn"], "missing.scn: cannot be read: No such file or directory\n"),
     (["run", "empty"], "faultline: empty: no scenario (*.scn) in this folder\n"),
     (["run", "--lab-kernel", "bzImage", "one.scn"],
@@ -255,6 +260,31 @@ def test_targets(folder):
     assert rows["host"]["available"] and rows["host"]["runs"] == 1
     assert not rows["dmirror"]["available"] and rows["dmirror"]["why"] == "no /dev/hmm_dmirror0: load test_hmm"
     assert rows["lab:dmirror"]["available"]
+    assert rows["debian13:host"]["available"]
+    assert rows["debian13:host"]["why"] == "this machine's kernel under Debian 13"
+
+
+def test_a_root_that_is_not_made(folder):
+    """The lab may be there all the same."""
+    lab = folder / "lab"
+    lab.write_text("#!/bin/sh\n[ $1 = path ] && exit 0\necho first\necho 'lab: build it: ci/lab root'\nexit 3\n")
+    lab.chmod(0o755)
+    result = faultline(folder, "targets", "--json", "one.scn", FAULTLINE_LAB=str(lab))
+    rows = {row["target"]: row for row in json.loads(result.stdout)}
+    assert rows["lab:host"]["available"] and not rows["debian13:host"]["available"]
+    assert rows["debian13:host"]["why"] == "lab: build it: ci/lab root"
+
+
+def test_a_run_under_another_root(folder):
+    """ci/lab chroot starts it, without what is about a kernel."""
+    result = faultline(folder, "run", "-t", "debian13:host", "-t", "lab:host", "--lab-append", "quiet", "--json",
+                       "j.jsonl", "one.scn")
+    assert result.returncode == 0
+    assert "Verdict one agree (debian13:host" in result.stdout
+    starts = {each["place"]: each["command"] for each in journal(folder / "j.jsonl")
+              if each["ev"] == "machine" and each["event"] == "start"}
+    assert starts["debian13"][-3:] == ["chroot", "--agent", str(ROOT / "build/faultline-agent")]
+    assert starts["lab"][-6:-4] == ["boot", "--agent"] and starts["lab"][-3:-1] == ["--append=quiet", "--console"]
 
 
 FORK = """scenario fork

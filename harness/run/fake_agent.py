@@ -149,12 +149,13 @@ def main():
     parser.add_argument("--late", action="store_true", help="never say hello")
     # What ci/lab gets
     parser.add_argument("command", nargs="?")
+    parser.add_argument("--path", action="store_true")
     parser.add_argument("--agent")
     parser.add_argument("--kernel")
     parser.add_argument("--append")
     parser.add_argument("--console")
     options = parser.parse_args()
-    if options.command == "path":
+    if options.command == "path" or options.path:
         print("/cache/lab")
         return
     Agent(options).serve()

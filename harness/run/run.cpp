@@ -232,7 +232,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   work.plan.deadline_ms = options_.deadline_ms;
   work.plan.parameters = options_.parameters;
   if (seconds) work.until = steady_clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(*seconds * 1000));
-  if (!crashed_ && !pair.target.place.empty() && options_.crash == trial.program.name) work.crash = crashed_ = true;
+  if (!crashed_ && pair.target.own_kernel() && options_.crash == trial.program.name) work.crash = crashed_ = true;
   write("slice", {{"scenario", trial.program.name}, {"target", trial.target}, {"seed", work.plan.seed},
                   {"iterations", iterations}, {"deadline_ms", work.plan.deadline_ms}});
   journal_.sync();
@@ -270,7 +270,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
       trial.given_up = true;
       return close(pair);
     }
-  } else if (!pair.target.place.empty() && healthy && !trial.health.empty()) {
+  } else if (pair.target.own_kernel() && healthy && !trial.health.empty()) {
     // lockdep says nothing after its first report, and a kernel that warned is no ground for more.
     end_session(pair.target.place, "the kernel log has a finding");
     trial.given_up = true;

@@ -27,6 +27,8 @@ struct TargetWord {
   std::string place;
   std::string name;
   std::string word() const { return place.empty() ? name : place + ":" + name; }
+  // Its kernel may die, and is a new one when the machine is started again.
+  bool own_kernel() const { return place == "lab"; }
   friend bool operator==(const TargetWord&, const TargetWord&) = default;
 };
 

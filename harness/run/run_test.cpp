@@ -170,6 +170,13 @@ TEST_F(RunTest, AfterAHealthFindingTheLabIsRestarted) {
   EXPECT_EQ(machines_, 2);
 }
 
+TEST_F(RunTest, AnotherRootIsNotRestartedForItsKernel) {
+  options_.targets = {{"debian13", "host"}};
+  const RunResult result = go({"--fault=one=health"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
+  EXPECT_EQ(machines_, 1);
+}
+
 TEST_F(RunTest, AMachineThatDoesNotStartDecidesNothing) {
   options_.targets = {{"lab", "dmirror"}};
   options_.patience.start = std::chrono::seconds(1);
