@@ -35,6 +35,15 @@ namespace {
 }
 #endif
 
+void in_order(OrderedAccess& access) {
+  const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(access.address));
+  const bool strongest = access.order == Order::seq_cst;
+  if (access.store && access.order == Order::relaxed) cell.store(access.value, std::memory_order_relaxed);
+  else if (access.store) cell.store(access.value, strongest ? std::memory_order_seq_cst : std::memory_order_release);
+  else if (access.order == Order::relaxed) access.value = cell.load(std::memory_order_relaxed);
+  else access.value = cell.load(strongest ? std::memory_order_seq_cst : std::memory_order_acquire);
+}
+
 class HostHandle : public DeviceHandle {
  public:
   DeviceAccess load(std::uintptr_t address) override { return {0, fenced_load(address), false}; }
@@ -42,11 +51,10 @@ class HostHandle : public DeviceHandle {
     fenced_store(address, value);
     return {};
   }
-  int migrate(std::uintptr_t, int, bool) override { return ENOTSUP; }
-  int snapshot(std::uintptr_t, std::span<unsigned char>) override { return ENOTSUP; }
-  int pin(std::uintptr_t, int, bool) override { return ENOTSUP; }
-  int unpin(std::uintptr_t, int) override { return ENOTSUP; }
-  int exclusive(std::uintptr_t, int, bool) override { return ENOTSUP; }
+  int ordered(std::span<OrderedAccess> accesses) override {
+    for (OrderedAccess& access : accesses) in_order(access);
+    return 0;
+  }
 };
 
 }  // namespace
@@ -58,6 +66,7 @@ Capabilities HostTarget::capabilities() const {
   can.sight.identity = frames_unavailable(kernel_).empty();
   // The thread reads through its own page tables, so it cannot stand for a device of another mm.
   can.inherited = false;
+  can.atomics = true;
   can.swap = has_swap(kernel_);
   return can;
 }

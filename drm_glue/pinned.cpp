@@ -186,9 +186,6 @@ class PinnedHandle : public DeviceHandle {
     return access;
   }
 
-  int migrate(std::uintptr_t, int, bool) override { return ENOTSUP; }
-  int snapshot(std::uintptr_t, std::span<unsigned char>) override { return ENOTSUP; }
-  int exclusive(std::uintptr_t, int, bool) override { return ENOTSUP; }
 
   // All pages or none.
   int pin(std::uintptr_t address, int pages, bool read) override {

@@ -49,7 +49,8 @@ Parameters parse_parameters(const json& object) {
 
 constexpr std::pair<DeviceClass, const char*> class_names[] = {{DeviceClass::recoverable, "recoverable"},
                                                                {DeviceClass::shares_cpu_tables, "shares_cpu_tables"},
-                                                               {DeviceClass::pinned, "pinned"}};
+                                                               {DeviceClass::pinned, "pinned"},
+                                                               {DeviceClass::fatal_faults, "fatal_faults"}};
 
 std::string class_name(DeviceClass device_class) {
   for (const auto& [known, name] : class_names)
@@ -73,6 +74,11 @@ json to_json(const Capabilities& can) {
           {"exclusive", can.exclusive},
           {"direct", can.direct},
           {"inherited", can.inherited},
+          {"forked", can.forked},
+          {"system", can.system},
+          {"svm_coarse", can.svm_coarse},
+          {"svm_fine", can.svm_fine},
+          {"atomics", can.atomics},
           {"swap", can.swap}};
 }
 
@@ -86,6 +92,11 @@ Capabilities parse_capabilities(const json& object) {
   can.exclusive = get<bool>(object, "exclusive");
   can.direct = get<bool>(object, "direct");
   can.inherited = get<bool>(object, "inherited");
+  can.forked = get<bool>(object, "forked");
+  can.system = get<bool>(object, "system");
+  can.svm_coarse = get<bool>(object, "svm_coarse");
+  can.svm_fine = get<bool>(object, "svm_fine");
+  can.atomics = get<bool>(object, "atomics");
   can.swap = get<bool>(object, "swap");
   return can;
 }

@@ -15,8 +15,9 @@
 //   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
 //    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","capabilities":{"class":"recoverable",
 //    "faults":true,"identity":true,"migrate":true,"snapshot":true,"pin":false,"exclusive":true,
-//    "inherited":true,"swap":false}}]}
-//       class: "recoverable", "shares_cpu_tables" or "pinned".
+//    "inherited":true,"forked":true,"system":true,
+//    "svm_coarse":false,"svm_fine":false,"atomics":false,"swap":false}}]}
+//       class: "recoverable", "shares_cpu_tables", "pinned" or "fatal_faults".
 //   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
 //    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003}
 //       texts: by schema(program, capabilities.sight); first: the iteration that showed it first. Iterations

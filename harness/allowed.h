@@ -17,6 +17,7 @@ struct Allowed {
   std::uint64_t executions = 0;   // distinct terminal states reached
   double seconds = 0;
   std::vector<std::string> known_bugs;  // names of test_hmm's own bugs (known_bugs.h) that some execution runs into
+  std::string undefined;  // why nothing is said about the Program: it does what its programming interface leaves undefined
   std::vector<std::string> findings;    // invariants broken on some path: a bug of the reference, or a variant's
 };
 

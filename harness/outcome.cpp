@@ -11,12 +11,6 @@ bool has_result(const Operation& operation) {
   return !std::holds_alternative<op::Barrier>(operation) && !std::holds_alternative<op::Delay>(operation);
 }
 
-bool is_device_access(const Operation& operation) {
-  if (const auto* load = std::get_if<op::Load>(&operation)) return !load->via.cpu();
-  if (const auto* store = std::get_if<op::Store>(&operation)) return !store->via.cpu();
-  return false;
-}
-
 std::string place_text(const Program& program, int process, Cell cell) {
   return program.processes.at(process).name + ":" + cell_text(program, cell);
 }
@@ -43,6 +37,12 @@ const std::string& text_of(const std::string& key, std::span<const Observable> s
 }
 
 }  // namespace
+
+bool is_device_access(const Operation& operation) {
+  if (const auto* load = std::get_if<op::Load>(&operation)) return !load->via.cpu();
+  if (const auto* store = std::get_if<op::Store>(&operation)) return !store->via.cpu();
+  return false;
+}
 
 std::vector<Observable> schema(const Program& program, const Sight& sight) {
   std::vector<Observable> result;

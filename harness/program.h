@@ -45,8 +45,15 @@ struct Place {
   friend bool operator==(const Place&, const Place&) { return true; }
 };
 
-// What a mapping is backed by.
-enum class Backing { none, anon_private, anon_shared, file_private, file_shared };
+// What a mapping is backed by. The last two are no mappings but SVM buffers, which the device's driver
+// allocates (clSVMAlloc).
+enum class Backing { none, anon_private, anon_shared, file_private, file_shared, svm_coarse, svm_fine };
+
+inline bool is_svm(Backing backing) { return backing == Backing::svm_coarse || backing == Backing::svm_fine; }
+
+// How an access takes part in the memory model of C++ and OpenCL. A plain one of the CPU is fenced on both
+// sides, except that in an SVM buffer it is not atomic.
+enum class Order { plain, relaxed, acquire, release, seq_cst };
 
 // A file of one fork tree: its root makes it, open and in the page cache, before the threads start. Page p
 // of a region maps page p of the file.
@@ -101,7 +108,12 @@ struct Region {
 
 // How the device can react to an invalidation. The class that a scenario names is the one its claims
 // are about; a target of another class gets the allowed set of its own class.
-enum class DeviceClass { recoverable, shares_cpu_tables, pinned };
+enum class DeviceClass {
+  recoverable,
+  shares_cpu_tables,
+  pinned,
+  fatal_faults,  // shares the CPU's tables, and a fault that the kernel cannot resolve ends the process
+};
 
 struct Device {
   std::string name;
@@ -129,8 +141,8 @@ struct Via {
 
 namespace op {
 // Each names the system call or device request that it stands for. Results: see outcome.h.
-struct Load { Cell cell; Via via; friend bool operator==(const Load&, const Load&) = default; };
-struct Store { Cell cell; int value = 0; Via via; friend bool operator==(const Store&, const Store&) = default; };
+struct Load { Cell cell; Via via; Order order = Order::plain; friend bool operator==(const Load&, const Load&) = default; };
+struct Store { Cell cell; int value = 0; Via via; Order order = Order::plain; friend bool operator==(const Store&, const Store&) = default; };
 // mmap(MAP_FIXED): replaces what is mapped there. backing is never none.
 struct Mmap { PageRange range; Backing backing = Backing::anon_private; Protection protection; int file = -1; friend bool operator==(const Mmap&, const Mmap&) = default; };
 struct Munmap { PageRange range; friend bool operator==(const Munmap&, const Munmap&) = default; };
@@ -165,12 +177,19 @@ struct DirectRead { Cell cell; int value = 0; friend bool operator==(const Direc
 struct DirectWrite { Cell cell; friend bool operator==(const DirectWrite&, const DirectWrite&) = default; };
 // The pages are for the device alone from now on; or, `check`, is any of them?
 struct Exclusive { PageRange range; bool check = false; Via via; friend bool operator==(const Exclusive&, const Exclusive&) = default; };
+// clEnqueueSVMMap for reading, writing or both, clEnqueueSVMUnmap, clEnqueueSVMMemcpy of one cell and
+// clEnqueueSVMMemFill of one; each is waited for.
+struct SvmMap { PageRange range; Protection access; Via via; friend bool operator==(const SvmMap&, const SvmMap&) = default; };
+struct SvmUnmap { PageRange range; Via via; friend bool operator==(const SvmUnmap&, const SvmUnmap&) = default; };
+struct SvmCopy { Cell from; Cell to; Via via; friend bool operator==(const SvmCopy&, const SvmCopy&) = default; };
+struct SvmFill { Cell cell; int value = 0; Via via; friend bool operator==(const SvmFill&, const SvmFill&) = default; };
 }  // namespace op
 
 using Operation = std::variant<op::Load, op::Store, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
                                op::Msync, op::Truncate, op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier,
                                op::Delay, op::Open, op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin,
-                               op::Exclusive, op::DirectRead, op::DirectWrite>;
+                               op::Exclusive, op::DirectRead, op::DirectWrite, op::SvmMap, op::SvmUnmap,
+                               op::SvmCopy, op::SvmFill>;
 
 struct Statement {
   std::string name;  // the register that the text gives it ("r0"), or empty
@@ -238,6 +257,20 @@ struct Program {
   std::vector<Claim> claims;
   friend bool operator==(const Program&, const Program&) = default;
 };
+
+// Whether the Program is about the memory model of SVM: it has SVM buffers, or accesses with an order.
+// Nothing in it changes mappings then (check.cpp).
+inline bool is_about_memory_model(const Program& program) {
+  for (const Region& region : program.regions)
+    if (is_svm(region.backing)) return true;
+  for (const Thread& thread : program.threads)
+    for (const Statement& statement : thread.statements) {
+      const auto* load = std::get_if<op::Load>(&statement.operation);
+      const auto* store = std::get_if<op::Store>(&statement.operation);
+      if ((load && load->order != Order::plain) || (store && store->order != Order::plain)) return true;
+    }
+  return false;
+}
 
 // Whether a region is larger than what is ever populated. Then every mapping of the Program is
 // MAP_NORESERVE: the kernel would refuse one that is larger than its memory.

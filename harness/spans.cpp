@@ -48,6 +48,11 @@ class Cuts {
   void add(const op::Truncate& o) { cut(of_file(o.file), o.pages); }
   void add(const op::Load& o) { cell(o.cell); }
   void add(const op::Store& o) { cell(o.cell); }
+  void add(const op::SvmCopy& o) {
+    cell(o.from);
+    cell(o.to);
+  }
+  void add(const op::SvmFill& o) { cell(o.cell); }
   void add(const op::DirectRead& o) { cell(o.cell); }
   void add(const op::DirectWrite& o) { cell(o.cell); }
   void add(const op::Mremap& o) {

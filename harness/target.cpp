@@ -3,24 +3,34 @@
 namespace faultline {
 namespace {
 
-// The device request that an operation makes, if any.
+// What an operation asks of the device, if anything.
 struct Request {
   bool migrate = false;
   bool snapshot = false;
   bool pin = false;
   bool exclusive = false;
   bool direct = false;
+  Order order = Order::plain;
+  int region = -1;  // that the device reaches
   Via via;
 };
 
 struct RequestOf {
-  Request operator()(const op::Load& load) const { return {.via = load.via}; }
-  Request operator()(const op::Store& store) const { return {.via = store.via}; }
-  Request operator()(const op::Migrate& migrate) const { return {.migrate = true, .via = migrate.via}; }
+  Request operator()(const op::Load& load) const { return access(load); }
+  Request operator()(const op::Store& store) const { return access(store); }
+  Request operator()(const op::Migrate& migrate) const {
+    return {.migrate = true, .region = migrate.range.region, .via = migrate.via};
+  }
   Request operator()(const op::Snapshot& snapshot) const { return {.snapshot = true, .via = snapshot.via}; }
   Request operator()(const op::Exclusive& exclusive) const { return {.exclusive = true, .via = exclusive.via}; }
   Request operator()(const op::DirectRead&) const { return {.direct = true}; }
   Request operator()(const op::DirectWrite&) const { return {.direct = true}; }
+  Request operator()(const op::Pin& pin) const { return {.pin = true, .via = pin.via}; }
+  Request operator()(const op::Unpin& unpin) const { return {.pin = true, .via = unpin.via}; }
+  Request operator()(const op::SvmMap& map) const { return {.region = map.range.region, .via = map.via}; }
+  Request operator()(const op::SvmUnmap& unmap) const { return {.region = unmap.range.region, .via = unmap.via}; }
+  Request operator()(const op::SvmCopy& copy) const { return {.region = copy.from.region, .via = copy.via}; }
+  Request operator()(const op::SvmFill& fill) const { return {.region = fill.cell.region, .via = fill.via}; }
   Request operator()(const op::Mmap&) const { return {}; }
   Request operator()(const op::Munmap&) const { return {}; }
   Request operator()(const op::Mprotect&) const { return {}; }
@@ -36,25 +46,45 @@ struct RequestOf {
   Request operator()(const op::Delay&) const { return {}; }
   Request operator()(const op::Open&) const { return {}; }
   Request operator()(const op::Close&) const { return {}; }
-  Request operator()(const op::Pin& pin) const { return {.pin = true, .via = pin.via}; }
-  Request operator()(const op::Unpin& unpin) const { return {.pin = true, .via = unpin.via}; }
+
+ private:
+  template <typename Access>
+  static Request access(const Access& access) {
+    return {.order = access.order, .region = access.cell.region, .via = access.via};
+  }
 };
+
+std::string missing(const Request& request, const Program& program, const Capabilities& can) {
+  const Backing backing = request.region < 0 ? Backing::none : program.regions[request.region].backing;
+  if (request.migrate && !can.migrate && !is_svm(backing)) return "no migration between device and system memory";
+  if (request.snapshot && !can.snapshot) return "no snapshots of page tables";
+  if (request.pin && !can.pin) return "no long-term pins";
+  if (request.exclusive && !can.exclusive) return "no exclusive access of a device";
+  if (request.direct && !can.direct) return "no file system here with O_DIRECT: ext4 or xfs in /var/tmp or /tmp";
+  if (request.via.cpu()) return {};
+  if (request.order != Order::plain && !can.atomics) return "no atomics that CPU and device share";
+  if (!is_svm(backing) && !can.system) return "the device reaches SVM buffers only, no other memory";
+  return {};
+}
 
 }  // namespace
 
 std::string cannot_run(const Program& program, const Capabilities& capabilities) {
+  for (const Region& region : program.regions) {
+    if (region.backing == Backing::svm_coarse && !capabilities.svm_coarse) return "no SVM buffers";
+    if (region.backing == Backing::svm_fine && !capabilities.svm_fine) return "no fine-grained SVM buffers";
+  }
   for (const Thread& thread : program.threads) {
     for (const Statement& statement : thread.statements) {
       const auto* advise = std::get_if<op::Madvise>(&statement.operation);
       if (advise && advise->advice == op::Advice::pageout && capabilities.swap)
         return "pageout where there is swap: swapoff -a, or the virtual lab";
       const Request request = std::visit(RequestOf{}, statement.operation);
-      if (request.migrate && !capabilities.migrate) return "no migration between device and system memory";
-      if (request.snapshot && !capabilities.snapshot) return "no snapshots of page tables";
-      if (request.pin && !capabilities.pin) return "no long-term pins";
-      if (request.exclusive && !capabilities.exclusive) return "no exclusive access of a device";
-      if (request.direct && !capabilities.direct) return "no file system here with O_DIRECT: ext4 or xfs in /var/tmp or /tmp";
-      const bool inherited = !request.via.cpu() && request.via.opener != thread.process;
+      if (const std::string why = missing(request, program, capabilities); !why.empty()) return why;
+      if (request.via.cpu()) continue;
+      if (!capabilities.forked && program.processes[request.via.opener].parent >= 0)
+        return "a forked process cannot open the device";
+      const bool inherited = request.via.opener != thread.process;
       if (inherited && (request.pin || !capabilities.inherited)) return "a child cannot use the device that its parent opened";
     }
   }

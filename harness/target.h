@@ -1,6 +1,7 @@
 // What a target gives the executor: a device that can be opened, and what can be seen of it.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -20,6 +21,11 @@ struct Capabilities {
   bool exclusive = false;  // exclusive and check-exclusive
   bool direct = false;     // direct-read and direct-write: the machine has a file system with O_DIRECT
   bool inherited = true;  // a child may drive the descriptor that its parent opened
+  bool forked = true;     // a process that a statement forks may open the device
+  bool system = true;     // the device reaches any memory of its process
+  bool svm_coarse = false;   // SVM buffers: Svm below, handed over by map and unmap
+  bool svm_fine = false;     // ... that CPU and device use at once
+  bool atomics = false;      // accesses with an order, in memory that both use at once
   bool swap = false;      // the machine has swap: the reference does not know what MADV_PAGEOUT does there
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
@@ -32,6 +38,27 @@ struct DeviceAccess {
   bool faulted = false;  // the fault path ran (meaningful where Sight::faults)
 };
 
+// An access with an order. A device does neighbouring ones of a thread in one kernel.
+struct OrderedAccess {
+  std::uintptr_t address = 0;
+  std::uint64_t value = 0;  // that a store writes, that a load has read
+  Order order = Order::relaxed;
+  bool store = false;
+};
+
+// SVM buffers of a device of OpenCL. Requests are waited for and give an errno.
+class Svm {
+ public:
+  virtual ~Svm() = default;
+  virtual void* allocate(std::size_t bytes, bool fine) = 0;  // null with errno
+  virtual void free(void* buffer) = 0;
+  virtual int map(std::uintptr_t address, std::size_t bytes, Protection access) = 0;
+  virtual int unmap(std::uintptr_t address) = 0;
+  virtual int copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) = 0;
+  virtual int fill(std::uintptr_t address, std::uint64_t word) = 0;
+  virtual int migrate(std::uintptr_t address, std::size_t bytes, bool to_device) = 0;
+};
+
 // One open descriptor. It mirrors the mm of the process that opened it; after a fork the child's copy
 // of this object drives the same descriptor. Called from any thread; `address` is page-aligned.
 class DeviceHandle {
@@ -39,11 +66,14 @@ class DeviceHandle {
   virtual ~DeviceHandle() = default;
   virtual DeviceAccess load(std::uintptr_t address) = 0;
   virtual DeviceAccess store(std::uintptr_t address, std::uint64_t value) = 0;
-  virtual int migrate(std::uintptr_t address, int pages, bool to_device) = 0;                 // errno
-  virtual int snapshot(std::uintptr_t address, std::span<unsigned char> bytes_per_page) = 0;  // errno
-  virtual int pin(std::uintptr_t address, int pages, bool read) = 0;                          // errno
-  virtual int unpin(std::uintptr_t address, int pages) = 0;                                   // errno
-  virtual int exclusive(std::uintptr_t address, int pages, bool check) = 0;                   // errno
+  virtual Svm* svm() { return nullptr; }
+  virtual int ordered(std::span<OrderedAccess> /*accesses*/) { return ENOTSUP; }
+  // Requests give an errno; each device has those that its Capabilities name.
+  virtual int migrate(std::uintptr_t /*address*/, int /*pages*/, bool /*to_device*/) { return ENOTSUP; }
+  virtual int snapshot(std::uintptr_t /*address*/, std::span<unsigned char> /*bytes_per_page*/) { return ENOTSUP; }
+  virtual int pin(std::uintptr_t /*address*/, int /*pages*/, bool /*read*/) { return ENOTSUP; }
+  virtual int unpin(std::uintptr_t /*address*/, int /*pages*/) { return ENOTSUP; }
+  virtual int exclusive(std::uintptr_t /*address*/, int /*pages*/, bool /*check*/) { return ENOTSUP; }
 };
 
 class Target {

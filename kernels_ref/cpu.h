@@ -10,6 +10,10 @@
 
 namespace faultline::ref {
 
+inline bool shares_cpu_tables(DeviceClass device_class) {
+  return device_class == DeviceClass::shares_cpu_tables || device_class == DeviceClass::fatal_faults;
+}
+
 // What an exploration never changes.
 struct Shape {
   explicit Shape(const Program& p) : program(&p), spans(p) {}
@@ -20,7 +24,7 @@ struct Shape {
   Spans spans;
   bool accounts = true;  // VM_ACCOUNT is set where the kernel sets it: no mapping is MAP_NORESERVE
   std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
-  std::array<bool, max_mms> mortal{};       // some statement ends the process (exit, kill)
+  std::array<bool, max_mms> mortal{};       // a statement can end the process (exit, kill, a fault of a device)
   bool cuts_files = false;  // some statement takes pages from an object (truncate, madvise remove)
   std::array<bool, max_objects> on_disk{};       // files that may have a disk (others are tmpfs)
   std::array<bool, max_objects> tracks_dirty{};  // files that may have a disk, where a device sees permissions

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "kernels_ref/explorer.h"
+#include "kernels_ref/memory_model/prediction.h"
 #include "kernels_ref/program_subject.h"
 
 namespace faultline {
@@ -136,6 +137,12 @@ Outcome outcome_of(const Shape& shape, const World& world, const std::vector<Obs
 Allowed predict(const Program& program, const Facets& facets, const Budget& budget,
                 const std::function<bool(std::uint64_t)>& keep_going) {
   const auto began = std::chrono::steady_clock::now();
+  const auto seconds = [began] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); };
+  if (is_about_memory_model(program)) {
+    Allowed allowed = predict_by_memory_model(program, facets.dropped, keep_going);
+    allowed.seconds = seconds();
+    return allowed;
+  }
   const ProgramSubject subject(make_shape(program, facets));
   Allowed allowed;
   allowed.schema = schema(program);
@@ -155,7 +162,7 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   for (int b = 0; b < static_cast<int>(Broken::count_); ++b)
     if (broken >> b & 1) allowed.findings.push_back(finding_text(b));
   if (e.complete && e.ends == 0 && allowed.known_bugs.empty()) allowed.findings.push_back("no execution comes to an end");
-  allowed.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  allowed.seconds = seconds();
   return allowed;
 }
 

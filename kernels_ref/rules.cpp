@@ -85,6 +85,9 @@ constexpr std::string_view names[] = {
     "cow-counts-references",
     "direct-io-holds-page",
     "direct-read-dirties",
+    "release-synchronises",
+    "memory-is-coherent",
+    "seq-cst-has-one-order",
 };
 static_assert(std::size(names) == rule_count);
 

@@ -100,6 +100,10 @@ enum class Rule {
   // fs/iomap/direct-io.c, block/bio.c
   direct_io_holds_page,        // bio_iov_iter_get_pages: until the transfer's end
   direct_read_dirties,         // bio_set_pages_dirty, bio_check_pages_dirty
+  // The OpenCL specification, 3.3.6: the memory model
+  release_synchronises,        // a release that is acquired orders what is before it and behind the acquire
+  memory_is_coherent,          // reads of a cell agree with one order of its writes
+  seq_cst_has_one_order,       // accesses that are sequentially consistent have one order
   count_
 };
 

@@ -21,6 +21,8 @@ Shape make_shape(const Program& program, const Facets& facets) {
     use(thread.via);
     for (const Statement& s : thread.statements) {
       if (std::get_if<op::Exit>(&s.operation)) shape.mortal[thread.process] = true;
+      if (shape.device_class == DeviceClass::fatal_faults && is_device_access(s.operation))
+        shape.mortal[thread.process] = true;
       if (const auto* o = std::get_if<op::Kill>(&s.operation)) shape.mortal[o->process] = true;
       const auto* advise = std::get_if<op::Madvise>(&s.operation);
       const bool removes = advise && advise->advice == op::Advice::remove;
@@ -38,7 +40,7 @@ Shape make_shape(const Program& program, const Facets& facets) {
   }
   for (std::size_t f = 0; f < program.files.size(); ++f) {
     shape.on_disk[f] = program.files[f].kind == File::Kind::disk;
-    shape.tracks_dirty[f] = shape.on_disk[f] && facets.device_class != DeviceClass::shares_cpu_tables;
+    shape.tracks_dirty[f] = shape.on_disk[f] && !shares_cpu_tables(facets.device_class);
   }
   for (int p = 0; p < max_mms; ++p)
     shape.opens_first[p] = uses[p] & ~opens[p];
@@ -112,7 +114,7 @@ void start(const Shape& shape, World& w) {
       if (!(shape.opens_first[p] >> device & 1)) continue;
       const MirrorId id = mirror_id(device, mm);
       process.descriptors |= 1 << id;
-      if (shape.device_class == DeviceClass::shares_cpu_tables) continue;
+      if (shares_cpu_tables(shape.device_class)) continue;
       w.mm[mm].notifiers = shape.device_class == DeviceClass::recoverable;
       w.mirror[id].files = 1;
     }

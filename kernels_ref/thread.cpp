@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "harness/outcome.h"
 #include "kernels_ref/direct_io.h"
 #include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
@@ -12,7 +13,7 @@ namespace faultline::ref {
 
 namespace {
 
-bool shares_tables(Cpu cpu) { return cpu.shape->device_class == DeviceClass::shares_cpu_tables; }
+bool shares_tables(Cpu cpu) { return shares_cpu_tables(cpu.shape->device_class); }
 
 bool pinned(Cpu cpu) { return cpu.shape->device_class == DeviceClass::pinned; }
 
@@ -145,6 +146,12 @@ Task<Fate> signal_point(Cpu cpu) {
   co_return static_cast<Fate>(way);
 }
 
+// force_sig_fault() in a thread of the device's driver, which has no handler for it.
+bool ends_process(Cpu cpu, const Operation& operation, const Result& result) {
+  return cpu.shape->device_class == DeviceClass::fatal_faults && result.kind == Result::Kind::signal &&
+         is_device_access(operation);
+}
+
 Task<bool> run_statements(Cpu cpu) {
   const auto& statements = cpu.program_thread().statements;
   if (co_await signal_point(cpu) != Fate::lives) co_return true;
@@ -158,6 +165,11 @@ Task<bool> run_statements(Cpu cpu) {
       co_return true;
     }
     const Result result = co_await run_statement(cpu, statements[i].operation);
+    if (ends_process(cpu, statements[i].operation, result)) {
+      ProcessState& own = cpu.own_process();
+      if (!own.ending) own.ending = own.killed = 1;
+      co_return true;
+    }
     const auto* kill = std::get_if<op::Kill>(&statements[i].operation);
     if (kill && kill->process == cpu.process() && cpu.own_process().ending) co_return true;
     const Fate fate = co_await signal_point(cpu);

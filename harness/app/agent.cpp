@@ -8,6 +8,7 @@
 
 #include "harness/agent_protocol.h"
 #include "harness/app/agent_server.h"
+#include "harness/app/agent_targets.h"
 
 namespace {
 
@@ -51,5 +52,8 @@ int main(int count, char** words) {
   }
   signal(SIGPIPE, SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  return faultline::agent::Agent(STDIN_FILENO, STDOUT_FILENO, allow_crash).serve();
+  // A driver that talks must not talk to the client.
+  const int out = dup(STDOUT_FILENO);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  return faultline::agent::Agent(STDIN_FILENO, out, allow_crash, faultline::agent::targets_here()).serve();
 }

@@ -10,10 +10,8 @@
 
 #include <exception>
 #include <fstream>
+#include <utility>
 
-#include "drm_glue/dmirror.h"
-#include "drm_glue/host.h"
-#include "drm_glue/pinned.h"
 #include "harness/executor/direct_file.h"
 #include "harness/executor/files.h"
 #include "harness/language/parser.h"
@@ -36,15 +34,12 @@ int usable_cpus() {
 
 }  // namespace
 
-Agent::Agent(int in, int out, bool allow_crash)
+Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets)
     : in_(in),
       out_(out),
       allow_crash_(allow_crash || word_on_kernel_command_line("faultline.crash=1")),
-      frames_(real_kernel()) {
-  targets_[0] = std::make_unique<HostTarget>();
-  targets_[1] = std::make_unique<DmirrorTarget>();
-  targets_[2] = std::make_unique<PinnedTarget>();
-}
+      targets_(std::move(targets)),
+      frames_(real_kernel()) {}
 
 void Agent::send_line(const std::string& line) {
   const std::string bytes = line + "\n";

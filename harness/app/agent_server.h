@@ -2,9 +2,9 @@
 // protocol is in harness/agent_protocol.h.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "drm_glue/kernel_log.h"
 #include "drm_glue/pagemap.h"
@@ -18,7 +18,7 @@ class Agent {
  public:
   // `allow_crash`: obey a request to panic the kernel. The word faultline.crash=1 on the kernel's command
   // line does the same.
-  Agent(int in, int out, bool allow_crash);
+  Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets);
   int serve();  // the exit status
 
  private:
@@ -38,7 +38,7 @@ class Agent {
   const int in_;
   const int out_;
   const bool allow_crash_;
-  std::array<std::unique_ptr<Target>, 3> targets_;
+  std::vector<std::unique_ptr<Target>> targets_;
   PagemapFrames frames_;
   KernelLog log_;
   std::unique_ptr<Runner> runner_;

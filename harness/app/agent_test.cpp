@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/app/agent_server.h"
+#include "harness/app/agent_targets.h"
 #include "harness/executor/process_watch.h"
 
 namespace faultline::agent {
@@ -49,7 +50,7 @@ class AgentTest : public testing::Test {
   }
 
   // Returns when the agent is gone with all that it started: _exit() runs no destructors.
-  static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false).serve(); }
+  static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false, kernel_targets()).serve(); }
 
   void TearDown() override {
     if (to_ >= 0) close(to_);

@@ -131,6 +131,9 @@ int explain_command(const Arguments& arguments) {
     }
     if (conditions.empty()) throw BadInput("faultline: " + arguments.file + " makes no claim: give a CONDITION\n");
   }
+  if (is_about_memory_model(program))
+    throw BadInput("faultline: " + arguments.file + ": explain shows schedules of kernel functions, and this scenario is about "
+                   "the memory model, whose answers have none; 'faultline predict' lists what is allowed\n");
   watch_signals();
   std::cout << "Scenario " << program.name << " (device class " << words::text(words::device_classes, facets.device_class) << ")\n";
   bool decided = true;

@@ -41,7 +41,7 @@ py::dict to_dict(const std::vector<Observable>& observables, const Outcome& outc
 
 DeviceClass class_of(const std::string& word) {
   if (const auto found = words::find(words::device_classes, word)) return *found;
-  throw py::value_error("unknown device class '" + word + "'; there are recoverable, shares-cpu-tables and pinned");
+  throw py::value_error("unknown device class '" + word + "'; there are recoverable, shares-cpu-tables, pinned and fatal-faults");
 }
 
 using Source = std::variant<std::shared_ptr<Program>, std::string>;
@@ -207,6 +207,7 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
   }
   trial.allowed = project(prediction->allowed, *program, info->capabilities.sight);
   trial.skipped = known_bug_in_the_way(trial.allowed.known_bugs, word.name, trial.kernel);
+  if (!trial.allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + trial.allowed.undefined;
   if (!trial.skipped.empty()) return to_dict(trial);
   Session::Slice slice;
   slice.target = word.name;
@@ -277,6 +278,7 @@ PYBIND11_MODULE(faultline, module) {
       .def_property_readonly("states", [](const Prediction& each) { return each.allowed.states; })
       .def_property_readonly("executions", [](const Prediction& each) { return each.allowed.executions; })
       .def_property_readonly("seconds", [](const Prediction& each) { return each.allowed.seconds; })
+      .def_property_readonly("undefined", [](const Prediction& each) { return each.allowed.undefined; })
       .def_property_readonly("known_bugs", [](const Prediction& each) { return each.allowed.known_bugs; })
       .def_property_readonly("findings", [](const Prediction& each) { return each.allowed.findings; })
       .def_property_readonly("device_class", [](const Prediction& each) {

@@ -1,9 +1,12 @@
 #include "harness/executor/access.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
+
+#include "harness/executor/meeting.h"
 
 namespace faultline {
 namespace {
@@ -20,9 +23,22 @@ struct ThreadGuard {
 thread_local ThreadGuard guard;
 std::atomic<Area*> report_area{nullptr};
 
-void on_fault(int signal) {
+struct {
+  int process = -1;
+  std::uintptr_t begin = 0;
+  std::size_t bytes = 0;
+} device_faults;  // set before there is a second thread
+
+void on_fault(int signal, siginfo_t* info, void*) {
   if (guard.on != 0) siglongjmp(guard.point, signal);
-  if (Area* area = report_area.load()) report_bench_error(*area, "unexpected signal", guard.process, guard.thread, signal);
+  Area* const area = report_area.load();
+  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  if (area && address - device_faults.begin < device_faults.bytes) {
+    suspect(*area, device_faults.process, Suspect::doomed);
+    ::signal(signal, SIG_DFL);
+    raise(signal);  // not the access again, which may go well by now
+  }
+  if (area) report_bench_error(*area, "unexpected signal", guard.process, guard.thread, signal);
   _exit(99);
 }
 
@@ -31,10 +47,16 @@ void on_fault(int signal) {
 void install_access_guard(Area& area) {
   report_area.store(&area);
   struct sigaction action {};
-  action.sa_handler = on_fault;
-  action.sa_flags = SA_NODEFER | SA_ONSTACK;
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) sigaction(signal, &action, nullptr);
+}
+
+void end_process_at_device_faults(int process, std::uintptr_t begin, std::size_t bytes) {
+  device_faults = {process, begin, bytes};
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
 }
 
 void enter_guarded_thread(int process, int thread) {
@@ -84,5 +106,23 @@ void cpu_store(std::uintptr_t address, std::uint64_t value) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 #endif
+
+std::uint64_t cpu_load(std::uintptr_t address, Order order) {
+  const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(address));
+  switch (order) {
+    case Order::acquire: return cell.load(std::memory_order_acquire);
+    case Order::seq_cst: return cell.load(std::memory_order_seq_cst);
+    default: return cell.load(std::memory_order_relaxed);
+  }
+}
+
+void cpu_store(std::uintptr_t address, std::uint64_t value, Order order) {
+  const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(address));
+  switch (order) {
+    case Order::release: return cell.store(value, std::memory_order_release);
+    case Order::seq_cst: return cell.store(value, std::memory_order_seq_cst);
+    default: return cell.store(value, std::memory_order_relaxed);
+  }
+}
 
 }  // namespace faultline

@@ -15,6 +15,10 @@ namespace faultline {
 // nobody expected are reported.
 void install_access_guard(Area& area);
 
+// From now on a fault in [begin, begin + bytes) outside guarded() ends the calling process by that signal: a
+// thread of a device's driver took it, which nobody can help out.
+void end_process_at_device_faults(int process, std::uintptr_t begin, std::size_t bytes);
+
 // For each thread once, before its first access: who it is (for reports) and a stack for its signals. A
 // forked child calls it again: its only thread is somebody else now.
 void enter_guarded_thread(int process, int thread);
@@ -28,6 +32,10 @@ int guarded(Access access);
 
 std::uint64_t cpu_load(std::uintptr_t address);
 void cpu_store(std::uintptr_t address, std::uint64_t value);
+
+// With the order's fences and no other.
+std::uint64_t cpu_load(std::uintptr_t address, Order order);
+void cpu_store(std::uintptr_t address, std::uint64_t value, Order order);
 
 namespace detail {
 // Saving the signal mask would cost a system call, and our handlers block nothing (SA_NODEFER). But

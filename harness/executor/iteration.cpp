@@ -26,7 +26,8 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
       frames_(frames),
       cpus_(std::move(cpus)),
       prototype_{program_, layout_, target, *area_, cpus_, program.threads.size() > cpus_.size(),
-                 program.threads.size() >= cpus_.size(), -1, {}},
+                 program.threads.size() >= cpus_.size(),
+                 target.capabilities().device_class == DeviceClass::fatal_faults, -1, {}},
       identities_(program.observes.size(), Sameness::unknown) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   area_->runner_pid.store(getpid());
@@ -292,7 +293,8 @@ bool Iterations::clear(int longest_ms) {
 
 bool Iterations::finish() {
   constexpr int longest_ms = 5000;
-  if (layout_.ends_root) return clear(longest_ms);
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
+    if (root(process) && suspect(process) != Suspect::no) return clear(longest_ms);
   end_children();
   return true;
 }

@@ -23,6 +23,10 @@ struct ViaOf {
   Via operator()(const op::Pin& pin) const { return pin.via; }
   Via operator()(const op::Unpin& unpin) const { return unpin.via; }
   Via operator()(const op::Exclusive& exclusive) const { return exclusive.via; }
+  Via operator()(const op::SvmMap& map) const { return map.via; }
+  Via operator()(const op::SvmUnmap& unmap) const { return unmap.via; }
+  Via operator()(const op::SvmCopy& copy) const { return copy.via; }
+  Via operator()(const op::SvmFill& fill) const { return fill.via; }
   Via operator()(const op::DirectRead&) const { return {}; }
   Via operator()(const op::DirectWrite&) const { return {}; }
   Via operator()(const op::Mmap&) const { return {}; }
@@ -90,17 +94,13 @@ Layout::Layout(const Program& program)
     root_of.push_back(parent < 0 ? process : root_of[parent]);
   }
   each<op::Fork>(program, [&](int thread, const op::Fork& fork) { forker[fork.process] = thread; });
-  each<op::Exit>(program, [&](int thread, const op::Exit&) {
-    ends_root = ends_root || program.processes[program.threads[thread].process].parent < 0;
-  });
-  each<op::Kill>(program, [&](int, const op::Kill& kill) {
-    ends_root = ends_root || program.processes[kill.process].parent < 0;
-  });
   for (const Thread& thread : program.threads)
     for (const Statement& statement : thread.statements) {
       const Via via = std::visit(ViaOf{}, statement.operation);
       if (!via.cpu()) add_once(opens[via.opener], via.device);
     }
+  for (const Region& region : program.regions)
+    if (is_svm(region.backing)) add_once(opens[region.owner], 0);
   // A process that opens a device by a statement has it closed until then.
   each<op::Open>(program, [&](int thread, const op::Open& open) {
     std::erase(opens[program.threads[thread].process], open.device);

@@ -37,7 +37,8 @@ struct Layout {
 
   Spans spans;
   bool reserves = true;  // mappings are not MAP_NORESERVE
-  std::vector<std::uintptr_t> region_address;  // and, last, where the next would lie
+  // And, last, where the next would lie. SVM buffers are where the driver puts them: each process fills in its own.
+  std::vector<std::uintptr_t> region_address;
   std::vector<int> first_slot;               // by thread: its first statement's place in Area::slots
   std::vector<int> first_offset;             // by thread: its first offset in a row of Parameters
   std::vector<std::vector<int>> threads_of;  // by process; the first is the one that the leader runs
@@ -49,7 +50,6 @@ struct Layout {
   std::vector<std::vector<Party>> meeting;   // by barrier: the threads that name it
   std::vector<std::vector<int>> opens;       // by process: devices that are open when its threads start
   std::vector<int> root_of;                  // by process: the root of its tree
-  bool ends_root = false;                    // an operation ends a root: processes live for one iteration
   bool has_barriers = false;
 };
 

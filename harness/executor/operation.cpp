@@ -8,6 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
+#include <optional>
+#include <span>
+
 #include "harness/executor/access.h"
 #include "harness/executor/meeting.h"
 #include "harness/executor/process.h"
@@ -71,6 +75,14 @@ Result device_result(int signal, const DeviceAccess& access) {
   return result;
 }
 
+// An access through a device. Where its faults end the process, nothing may jump out of the driver.
+template <typename Access>
+int device_access(const ProcessContext& context, Access access) {
+  if (!context.faults_end_process) return guarded(access);
+  access();
+  return 0;
+}
+
 struct Perform {
   ThreadRun& run;
 
@@ -83,7 +95,7 @@ struct Perform {
     const Handles::Use device(context().handles, load.via.opener, load.via.device);
     if (!device) return errno_result(EBADF);
     DeviceAccess access;
-    const int signal = guarded([&] { access = device->load(address); });
+    const int signal = device_access(context(), [&] { access = device->load(address); });
     Result result = device_result(signal, access);
     if (signal == 0 && access.error == 0) {
       result.kind = Result::Kind::word;
@@ -102,8 +114,38 @@ struct Perform {
     const Handles::Use device(context().handles, store.via.opener, store.via.device);
     if (!device) return errno_result(EBADF);
     DeviceAccess access;
-    const int signal = guarded([&] { access = device->store(address, word); });
+    const int signal = device_access(context(), [&] { access = device->store(address, word); });
     return device_result(signal, access);
+  }
+
+  // Requests about SVM buffers.
+  template <typename Request>
+  Result svm_result(const Via& via, Request request) const {
+    const Handles::Use device(context().handles, via.opener, via.device);
+    if (!device) return errno_result(EBADF);
+    Svm* const svm = device->svm();
+    return errno_result(svm ? request(*svm) : ENOTSUP);
+  }
+
+  Result operator()(const op::SvmMap& map) const {
+    return svm_result(map.via, [&](Svm& svm) {
+      return svm.map(context().layout.address_of(map.range), bytes_of(map.range), map.access);
+    });
+  }
+
+  Result operator()(const op::SvmUnmap& unmap) const {
+    return svm_result(unmap.via, [&](Svm& svm) { return svm.unmap(context().layout.address_of(unmap.range)); });
+  }
+
+  Result operator()(const op::SvmCopy& copy) const {
+    return svm_result(copy.via, [&](Svm& svm) {
+      return svm.copy(context().layout.address_of(copy.to), context().layout.address_of(copy.from), sizeof(std::uint64_t));
+    });
+  }
+
+  Result operator()(const op::SvmFill& fill) const {
+    const std::uint64_t word = encode_word(run.iteration, context().layout.spans.of(fill.cell), fill.value);
+    return svm_result(fill.via, [&](Svm& svm) { return svm.fill(context().layout.address_of(fill.cell), word); });
   }
 
   Result operator()(const op::DirectRead& read) const {
@@ -241,6 +283,10 @@ struct Perform {
   }
 
   Result operator()(const op::Migrate& migrate) const {
+    if (is_svm(context().program.regions[migrate.range.region].backing))
+      return svm_result(migrate.via, [&](Svm& svm) {
+        return svm.migrate(context().layout.address_of(migrate.range), bytes_of(migrate.range), migrate.to_device);
+      });
     const Handles::Use device(context().handles, migrate.via.opener, migrate.via.device);
     if (!device) return errno_result(EBADF);
     return errno_result(device->migrate(run.context.layout.address_of(migrate.range), migrate.range.count, migrate.to_device));
@@ -283,6 +329,55 @@ void record(Slot& slot, const Result& result) {
   slot.done.store(1, std::memory_order_release);
 }
 
+// The access with an order that an operation is, if it is one.
+std::optional<OrderedAccess> ordered_access(const ThreadRun& run, const Operation& operation) {
+  const Layout& layout = run.context.layout;
+  if (const auto* load = std::get_if<op::Load>(&operation); load && load->order != Order::plain)
+    return OrderedAccess{layout.address_of(load->cell), 0, load->order, false};
+  if (const auto* store = std::get_if<op::Store>(&operation); store && store->order != Order::plain)
+    return OrderedAccess{layout.address_of(store->cell),
+                         encode_word(run.iteration, layout.spans.of(store->cell), store->value), store->order, true};
+  return std::nullopt;
+}
+
+Via via_of(const Operation& operation) {
+  const auto* load = std::get_if<op::Load>(&operation);
+  return load ? load->via : std::get<op::Store>(operation).via;
+}
+
+// Neighbouring accesses with an order, by the same CPU or device, one right behind the other: what the order
+// leaves open shows only there. Their results are told when all are done. Gives how many there are.
+int run_ordered(const ThreadRun& run, std::span<const Statement> statements) {
+  std::array<OrderedAccess, limits::operations> accesses;
+  std::size_t count = 0;
+  const Via via = via_of(statements.front().operation);
+  for (const Statement& statement : statements) {
+    const auto access = ordered_access(run, statement.operation);
+    if (!access || via_of(statement.operation) != via) break;
+    accesses[count++] = *access;
+  }
+  int error = 0;
+  if (via.cpu()) {
+    for (std::size_t i = 0; i < count; ++i) {
+      OrderedAccess& access = accesses[i];
+      if (access.store) cpu_store(access.address, access.value, access.order);
+      else access.value = cpu_load(access.address, access.order);
+    }
+  } else {
+    const Handles::Use device(run.context.handles, via.opener, via.device);
+    error = device ? device->ordered(std::span(accesses).first(count)) : EBADF;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    Result result = errno_result(error);
+    if (error == 0 && !accesses[i].store) {
+      result.kind = Result::Kind::word;
+      result.word = accesses[i].value;
+    }
+    record(run.context.area.slots[run.slot + static_cast<int>(i)], result);
+  }
+  return static_cast<int>(count);
+}
+
 }  // namespace
 
 bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file) {
@@ -319,6 +414,10 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
   for (int i = 0; i < static_cast<int>(statements.size()); ++i) {
     if (area.abort.load(std::memory_order_relaxed) != 0) return;
     run.slot = context.layout.first_slot[thread] + i;
+    if (ordered_access(run, statements[i].operation)) {
+      i += run_ordered(run, std::span(statements).subspan(static_cast<std::size_t>(i))) - 1;
+      continue;
+    }
     Slot& slot = area.slots[run.slot];
     const Result result = std::visit(perform, statements[i].operation);
     if (std::holds_alternative<op::Exit>(statements[i].operation)) {

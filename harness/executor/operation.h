@@ -22,6 +22,7 @@ struct ProcessContext {
   const std::vector<int>& cpus;   // that the run may use
   bool oversubscribed = false;    // more threads than CPUs: nobody may spin without yielding
   bool crowded = false;           // no CPU is left for the runner: whoever waits for it must make room
+  bool faults_end_process = false;  // those of a device
   int process = -1;
   Handles handles;
   Files files;

@@ -115,9 +115,42 @@ void map_region(ProcessContext& context, int index) {
     give_up(context, "cannot protect a region", errno);
 }
 
+// Where the driver put it, and with its value: an SVM buffer lives for one iteration.
+void allocate_buffer(ProcessContext& context, Layout& layout, int index) {
+  const Region& region = context.program.regions[index];
+  const Handles::Use device(context.handles, context.process, 0);
+  Svm& svm = *device->svm();
+  const std::size_t bytes = region.pages * page_bytes;
+  void* const buffer = svm.allocate(bytes, region.backing == Backing::svm_fine);
+  if (!buffer) give_up(context, "cannot allocate an SVM buffer", errno);
+  layout.region_address[index] = reinterpret_cast<std::uintptr_t>(buffer);
+  const bool coarse = region.backing == Backing::svm_coarse;
+  if (coarse && svm.map(layout.region_address[index], bytes, {false, true}) != 0)
+    give_up(context, "cannot map an SVM buffer", errno);
+  for (int page = 0; page < region.pages; ++page)
+    cpu_store(layout.address_of(Cell{index, page}),
+              encode_word(context.area.iteration.load(), layout.spans.of(Cell{index, page}), *region.initial));
+  if (coarse && svm.unmap(layout.region_address[index]) != 0) give_up(context, "cannot unmap an SVM buffer", errno);
+}
+
+template <typename Visit>
+void each_buffer(const ProcessContext& context, Visit visit) {
+  for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
+    if (context.program.regions[region].owner == context.process && is_svm(context.program.regions[region].backing))
+      visit(region);
+}
+
+void free_buffers(ProcessContext& context) {
+  each_buffer(context, [&](int region) {
+    const Handles::Use device(context.handles, context.process, 0);
+    if (device) device->svm()->free(reinterpret_cast<void*>(context.layout.region_address[region]));
+  });
+}
+
 // Devices first: unmapping under an open one would send it notifiers that no statement asked for.
-void set_up(ProcessContext& context) {
+void set_up(ProcessContext& context, Layout& layout) {
   reap_children();
+  free_buffers(context);
   context.handles.close_all();
   munmap(reinterpret_cast<void*>(regions_base), context.layout.regions_bytes());
   if (const char* failure = context.files.prepare(context.program, context.process)) give_up(context, failure, errno);
@@ -126,9 +159,10 @@ void set_up(ProcessContext& context) {
     give_up(context, failure, errno);
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
     if (context.program.regions[region].owner == context.process &&
-        context.program.regions[region].backing != Backing::none)
+        context.program.regions[region].backing != Backing::none && !is_svm(context.program.regions[region].backing))
       map_region(context, region);
   open_devices(context);
+  each_buffer(context, [&](int region) { allocate_buffer(context, layout, region); });
 }
 
 // The last root to be ready says when all threads start.
@@ -142,12 +176,24 @@ void say_ready(ProcessContext& context, std::uint32_t round) {
   area.started.set(round);
 }
 
+Result observed(ProcessContext& context, Cell cell) {
+  const std::uintptr_t address = context.layout.address_of(cell);
+  if (context.program.regions[cell.region].backing != Backing::svm_coarse) return load_result(address);
+  const Handles::Use device(context.handles, context.process, 0);
+  Result result;
+  result.code = device ? device->svm()->map(address, sizeof(std::uint64_t), {true, false}) : EBADF;
+  if (result.code != 0) return result;
+  result = load_result(address);
+  if (const int error = device->svm()->unmap(address)) report_bench_error(context.area, "cannot unmap an SVM buffer", context.process, -1, error);
+  return result;
+}
+
 void answer_observes(ProcessContext& context) {
   Area& area = context.area;
   for (std::size_t i = 0; i < context.program.observes.size(); ++i) {
     const Observe& observe = context.program.observes[i];
     if (observe.kind != Observe::Kind::value || observe.process != context.process) continue;
-    area.readings[i].result = load_result(context.layout.address_of(observe.cell));
+    area.readings[i].result = observed(context, observe.cell);
     area.readings[i].done.store(1, std::memory_order_release);
   }
 }
@@ -179,11 +225,13 @@ void check_addresses(ProcessContext& context) {
 }  // namespace
 
 [[noreturn]] void live_as_root(const ProcessContext& prototype, int process) {
-  ProcessContext context{prototype.program, prototype.layout, prototype.target,  prototype.area, prototype.cpus,
-                         prototype.oversubscribed, prototype.crowded, process, {}};
+  Layout layout = prototype.layout;
+  ProcessContext context{prototype.program, layout, prototype.target,  prototype.area, prototype.cpus,
+                         prototype.oversubscribed, prototype.crowded, prototype.faults_end_process, process, {}};
   Area& area = context.area;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   install_access_guard(area);
+  if (context.faults_end_process) end_process_at_device_faults(process, regions_base, context.layout.regions_bytes());
   const std::vector<int>& threads = context.layout.threads_of[process];
   const int thread = threads.empty() ? -1 : threads.front();
   enter_guarded_thread(process, thread);
@@ -207,7 +255,7 @@ void check_addresses(ProcessContext& context) {
           placed = area.placement.load();
           place_thread(context, thread);
         }
-        set_up(context);
+        set_up(context, layout);
         say_ready(context, round);
         if (thread < 0) break;
         if (!await(area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed)) _exit(0);

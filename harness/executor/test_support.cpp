@@ -28,15 +28,12 @@ class CpuHandle : public DeviceHandle {
     cpu_store(address, value);
     return {0, 0, true};
   }
-  int migrate(std::uintptr_t, int, bool) override { return ENOTSUP; }
   int exclusive(std::uintptr_t, int, bool) override { return 0; }
   int snapshot(std::uintptr_t, std::span<unsigned char> bytes) override {
     constexpr unsigned char letters[] = {0x00, 0x01, 0x02, 0xff};
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = letters[i % 4];
     return 0;
   }
-  int pin(std::uintptr_t, int, bool) override { return ENOTSUP; }
-  int unpin(std::uintptr_t, int) override { return ENOTSUP; }
 
  private:
   const bool stall_;

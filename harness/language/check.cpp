@@ -32,6 +32,10 @@ struct UsesOf {
   Uses operator()(const op::Pin& pin) const { return {{pin.range.region}, pin.via}; }
   Uses operator()(const op::Unpin& unpin) const { return {{unpin.range.region}, unpin.via}; }
   Uses operator()(const op::Exclusive& exclusive) const { return {{exclusive.range.region}, exclusive.via}; }
+  Uses operator()(const op::SvmMap& map) const { return {{map.range.region}, map.via}; }
+  Uses operator()(const op::SvmUnmap& unmap) const { return {{unmap.range.region}, unmap.via}; }
+  Uses operator()(const op::SvmCopy& copy) const { return {{copy.from.region, copy.to.region}, copy.via}; }
+  Uses operator()(const op::SvmFill& fill) const { return {{fill.cell.region}, fill.via}; }
   Uses operator()(const op::Fork&) const { return {}; }
   Uses operator()(const op::Exit&) const { return {}; }
   Uses operator()(const op::Kill&) const { return {}; }
@@ -63,6 +67,7 @@ class Checker {
     }
     for (const Thread& thread : program_.threads) check_thread(thread);
     check_spans();
+    if (is_about_memory_model(program_)) check_memory_model();
     for (const Device& device : program_.devices)
       if (device.device_class != program_.devices[0].device_class)
         source_.fail_at(device.place, device.name, "all devices of a scenario are of one class");
@@ -120,6 +125,50 @@ class Checker {
     source_.fail_at(region.place, region.name,
                     "region '" + region.name + "' has a value in " + std::to_string(region.pages) +
                         " pages, and its file '" + file.name + "' has " + std::to_string(file.pages));
+  }
+
+  // What the memory model speaks of: memory that stays, and accesses to it.
+  void check_memory_model() const {
+    for (const Region& region : program_.regions)
+      if (!region.initial || !region.protection.read || !region.protection.write || region.file >= 0)
+        source_.fail_at(region.place, region.name,
+                        "beside SVM buffers and accesses with an order, a region is memory that is there: 'anon rw = 0'");
+    for (const Region& region : program_.regions)
+      if (is_svm(region.backing) && program_.devices.empty())
+        source_.fail_at(region.place, region.name, "an SVM buffer is a device's: 'device d: fatal-faults' above the processes");
+    for (const Observe& observe : program_.observes)
+      if (observe.kind == Observe::Kind::same)
+        source_.fail(observe.place, 1, "beside SVM buffers and accesses with an order, page frames mean nothing");
+    if (program_.devices.size() > 1)
+      source_.fail_at(program_.devices[1].place, program_.devices[1].name, "SVM buffers belong to one device");
+    for (const Thread& thread : program_.threads)
+      for (const Statement& statement : thread.statements)
+        std::visit([&](const auto& operation) { check_in_memory_model(statement, operation); }, statement.operation);
+  }
+
+  void check_in_memory_model(const Statement& statement, const op::Load& load) const { check_order(statement, load); }
+  void check_in_memory_model(const Statement& statement, const op::Store& store) const { check_order(statement, store); }
+  void check_in_memory_model(const Statement&, const op::Barrier&) const {}
+  void check_in_memory_model(const Statement&, const op::Delay&) const {}
+  void check_in_memory_model(const Statement& statement, const op::SvmMap& map) const { check_buffer(statement, map.range.region); }
+  void check_in_memory_model(const Statement& statement, const op::SvmUnmap& unmap) const { check_buffer(statement, unmap.range.region); }
+  void check_in_memory_model(const Statement& statement, const op::Migrate& migrate) const { check_buffer(statement, migrate.range.region); }
+  void check_in_memory_model(const Statement&, const op::SvmCopy&) const {}
+  void check_in_memory_model(const Statement&, const op::SvmFill&) const {}
+  template <typename Other>
+  void check_in_memory_model(const Statement& statement, const Other&) const {
+    source_.fail(statement.place, 1, "beside SVM buffers and accesses with an order, nothing changes mappings or processes");
+  }
+
+  template <typename Access>
+  void check_order(const Statement& statement, const Access& access) const {
+    if (access.order == Order::plain || program_.regions[access.cell.region].backing != Backing::svm_coarse) return;
+    source_.fail(statement.place, 1, "atomic accesses need memory that both sides use at once: svm-fine, or any pages");
+  }
+
+  void check_buffer(const Statement& statement, int region) const {
+    if (!is_svm(program_.regions[region].backing))
+      source_.fail_at(statement.place, program_.regions[region].name, "'" + program_.regions[region].name + "' is no SVM buffer");
   }
 
   void check_spans() const {

@@ -94,8 +94,14 @@ struct device_class : word {
 };
 struct backing : word {
   static constexpr auto& table = words::backings;
-  static constexpr auto expected = "what backs the pages (anon, shared, private or none)";
+  static constexpr auto expected = "what backs the pages (anon, shared, private, svm-coarse, svm-fine or none)";
   static constexpr auto unknown = "backing";
+};
+struct svm_backing : word {
+  static constexpr auto& table = words::svm_backings;
+};
+struct order : word {
+  static constexpr auto& table = words::orders;
 };
 struct mapped_backing : word {
   static constexpr auto& table = words::mapped_backings;
@@ -134,6 +140,7 @@ struct file : seq<token<file_kind>, expect<new_file>, expect<symbol<":">>, expec
 struct end_of_none : at<line_end> {};
 struct region : seq<token<new_region>, token<symbol<":">>, expect<page_count>, expect<pages>,
                     sor<if_must<token<keyword<"none">>, end_of_none>,
+                        seq<token<svm_backing>, expect<symbol<"=">>, expect<value>>,
                         seq<expect<backing>, file_of, expect<protection>, opt<token<symbol<"=">>, expect<value>>>>> {};
 
 // Statements
@@ -143,8 +150,8 @@ struct verb : token<keyword<text>> {};
 struct access_via : opt<token<keyword<"via">>, expect<accessor>> {};
 struct request_via : opt<token<keyword<"via">>, expect<descriptor>> {};
 
-struct load : seq<verb<"load">, cell, access_via> {};
-struct store : seq<verb<"store">, cell, expect<value>, access_via> {};
+struct load : seq<verb<"load">, cell, opt<token<order>>, access_via> {};
+struct store : seq<verb<"store">, cell, expect<value>, opt<token<order>>, access_via> {};
 struct direct_read : seq<verb<"direct-read">, cell, expect<value>> {};
 struct direct_write : seq<verb<"direct-write">, cell> {};
 struct mmap : seq<verb<"mmap">, range, expect<mapped_backing>, file_of, expect<protection>> {};
@@ -174,11 +181,16 @@ struct pin : seq<verb<"pin">, opt<token<pin_kind>>, range, request_via> {};
 struct unpin : seq<verb<"unpin">, range, request_via> {};
 struct exclusive : seq<verb<"exclusive">, range, request_via> {};
 struct check_exclusive : seq<verb<"check-exclusive">, range, request_via> {};
+struct svm_map : seq<verb<"svm-map">, range, expect<protection>, request_via> {};
+struct svm_unmap : seq<verb<"svm-unmap">, range, request_via> {};
+struct source : cell {};
+struct svm_copy : seq<verb<"svm-copy">, source, expect<symbol<"->">>, cell, request_via> {};
+struct svm_fill : seq<verb<"svm-fill">, cell, expect<value>, request_via> {};
 
 // One that is added here is read in statements.cpp; the compiler asks for that.
 struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, msync, truncate, fork, exit, kill, wait,
                        barrier, delay, open, close, migrate, snapshot, pin, unpin, exclusive, check_exclusive, direct_read,
-                       direct_write> {};
+                       direct_write, svm_map, svm_unmap, svm_copy, svm_fill> {};
 struct statement : sor<if_must<seq<token<new_result>, token<symbol<"=">>>, operation>, operation> {};
 
 // What the end state shows

@@ -34,9 +34,9 @@ class StatementText {
  public:
   StatementText(const Program& program, const Thread& thread) : program_(program), thread_(thread) {}
 
-  std::string operator()(const op::Load& load) const { return "load " + cell(load.cell) + via(load.via, thread_.via); }
+  std::string operator()(const op::Load& load) const { return "load " + cell(load.cell) + order(load.order) + via(load.via, thread_.via); }
   std::string operator()(const op::Store& store) const {
-    return "store " + cell(store.cell) + " " + std::to_string(store.value) + via(store.via, thread_.via);
+    return "store " + cell(store.cell) + " " + std::to_string(store.value) + order(store.order) + via(store.via, thread_.via);
   }
   std::string operator()(const op::DirectRead& read) const {
     return "direct-read " + cell(read.cell) + " " + std::to_string(read.value);
@@ -94,8 +94,21 @@ class StatementText {
   std::string operator()(const op::Unpin& unpin) const {
     return "unpin " + range(unpin.range) + via(unpin.via, implied_via(thread_, -1));
   }
+  std::string operator()(const op::SvmMap& map) const {
+    return "svm-map " + range(map.range) + " " + protection_text(map.access) + via(map.via, implied_via(thread_, -1));
+  }
+  std::string operator()(const op::SvmUnmap& unmap) const {
+    return "svm-unmap " + range(unmap.range) + via(unmap.via, implied_via(thread_, -1));
+  }
+  std::string operator()(const op::SvmCopy& copy) const {
+    return "svm-copy " + cell(copy.from) + " -> " + cell(copy.to) + via(copy.via, implied_via(thread_, -1));
+  }
+  std::string operator()(const op::SvmFill& fill) const {
+    return "svm-fill " + cell(fill.cell) + " " + std::to_string(fill.value) + via(fill.via, implied_via(thread_, -1));
+  }
 
  private:
+  std::string order(Order order) const { return order == Order::plain ? "" : " " + words::text(words::orders, order); }
   std::string cell(const Cell& cell) const { return cell_text(program_, cell); }
   std::string range(const PageRange& range) const { return range_text(program_, range); }
   std::string process(int index) const { return program_.processes.at(index).name; }
@@ -177,7 +190,7 @@ class ProgramText {
   void add_region(const Region& region) {
     text_ += "  " + region.name + ": " + std::to_string(region.pages) + (region.pages == 1 ? " page " : " pages ") +
              backing_text(program_, region.backing, region.file);
-    if (region.backing != Backing::none) text_ += " " + protection_text(region.protection);
+    if (region.backing != Backing::none && !is_svm(region.backing)) text_ += " " + protection_text(region.protection);
     if (region.initial) text_ += " = " + std::to_string(*region.initial);
     text_ += "\n";
   }

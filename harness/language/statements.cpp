@@ -40,12 +40,43 @@ class Reader : Names {
   int process_of(const Node& operation) const { return process(get<grammar::process_name>(operation)); }
 
   Operation read(grammar::load, const Node& operation) const {
-    return op::Load{cell(get<grammar::cell>(operation)), access_via(operation)};
+    return op::Load{cell(get<grammar::cell>(operation)), access_via(operation), order(operation, Order::release)};
   }
 
   Operation read(grammar::store, const Node& operation) const {
     return op::Store{cell(get<grammar::cell>(operation)), value(get<grammar::value>(operation)),
-                     access_via(operation)};
+                     access_via(operation), order(operation, Order::acquire)};
+  }
+
+  // `impossible`: the one that this access cannot have.
+  Order order(const Node& operation, Order impossible) const {
+    const Node* node = find<grammar::order>(operation);
+    if (!node) return Order::plain;
+    const Order result = closed<grammar::order>(operation);
+    if (result == impossible)
+      fail(*node, impossible == Order::release ? "a load releases nothing: relaxed, acquire or seq-cst"
+                                               : "a store acquires nothing: relaxed, release or seq-cst");
+    return result;
+  }
+
+  Operation read(grammar::svm_map, const Node& operation) const {
+    const Protection access = closed<grammar::protection>(operation);
+    if (!access.read && !access.write) fail(get<grammar::protection>(operation), "a map is for reading, writing or both: r, w or rw");
+    return op::SvmMap{range_of(operation), access, request_via(operation, -1, "svm-map")};
+  }
+
+  Operation read(grammar::svm_unmap, const Node& operation) const {
+    return op::SvmUnmap{range_of(operation), request_via(operation, -1, "svm-unmap")};
+  }
+
+  Operation read(grammar::svm_copy, const Node& operation) const {
+    return op::SvmCopy{cell(get<grammar::source>(operation)), cell(get<grammar::cell>(operation)),
+                       request_via(operation, -1, "svm-copy")};
+  }
+
+  Operation read(grammar::svm_fill, const Node& operation) const {
+    return op::SvmFill{cell(get<grammar::cell>(operation)), value(get<grammar::value>(operation)),
+                       request_via(operation, -1, "svm-fill")};
   }
 
   Operation read(grammar::direct_read, const Node& operation) const {

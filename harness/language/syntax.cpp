@@ -24,7 +24,7 @@ inline constexpr bool is_in<Rule, pegtl::type_list<Rules...>> = (std::is_same_v<
 template <typename Token, typename Rule>
 inline constexpr bool is_named = std::is_base_of_v<Token, Rule> && !std::is_same_v<Token, Rule>;
 
-using Constructs = pegtl::type_list<grammar::cell, grammar::range, grammar::target, grammar::seen, grammar::same,
+using Constructs = pegtl::type_list<grammar::cell, grammar::source, grammar::range, grammar::target, grammar::seen, grammar::same,
                                     grammar::protection, grammar::unit, grammar::result, grammar::relation,
                                     grammar::text, grammar::comparison, grammar::negation>;
 

@@ -95,6 +95,8 @@ void Texts::add_values(const Program& program, Cell cell) {
       if (store) add(store->cell, store->value);
       const auto* read = std::get_if<op::DirectRead>(&statement.operation);
       if (read) add(read->cell, read->value);
+      const auto* fill = std::get_if<op::SvmFill>(&statement.operation);
+      if (fill) add(fill->cell, fill->value);
     }
   }
 }

@@ -16,21 +16,35 @@ namespace faultline::words {
 template <typename Value, std::size_t size>
 using Table = std::array<std::pair<std::string_view, Value>, size>;
 
-inline constexpr Table<DeviceClass, 3> device_classes{{
+inline constexpr Table<DeviceClass, 4> device_classes{{
     {"recoverable", DeviceClass::recoverable},
     {"shares-cpu-tables", DeviceClass::shares_cpu_tables},
     {"pinned", DeviceClass::pinned},
+    {"fatal-faults", DeviceClass::fatal_faults},
 }};
 
-inline constexpr Table<Backing, 4> backings{{
+inline constexpr Table<Backing, 6> backings{{
     {"anon", Backing::anon_private},
     {"shared", Backing::anon_shared},
     {"none", Backing::none},
     {"private", Backing::file_private},
+    {"svm-coarse", Backing::svm_coarse},
+    {"svm-fine", Backing::svm_fine},
 }};
 
 // What mmap maps.
 inline constexpr Table<Backing, 3> mapped_backings{{backings[0], backings[1], backings[3]}};
+
+// What clSVMAlloc allocates.
+inline constexpr Table<Backing, 2> svm_backings{{backings[4], backings[5]}};
+
+// Behind an access; nothing: plain.
+inline constexpr Table<Order, 4> orders{{
+    {"relaxed", Order::relaxed},
+    {"acquire", Order::acquire},
+    {"release", Order::release},
+    {"seq-cst", Order::seq_cst},
+}};
 
 inline constexpr Table<op::Advice, op::advice_count> advices{{
     {"dontneed", op::Advice::dontneed},
@@ -70,10 +84,10 @@ inline constexpr Table<Protection, 4> protections{{
 inline constexpr std::array<std::string_view, 10> declarations{"scenario", "device", "file", "memfd", "process",
                                                                "thread", "observe", "sometimes", "never", "always"};
 
-inline constexpr std::array<std::string_view, 25> operations{
+inline constexpr std::array<std::string_view, 29> operations{
     "load", "store", "mmap", "munmap", "mprotect", "mremap", "madvise", "msync", "truncate", "fork", "exit", "kill",
     "wait", "barrier", "delay", "open", "close", "migrate", "snapshot", "pin", "unpin", "exclusive",
-    "check-exclusive", "direct-read", "direct-write"};
+    "check-exclusive", "direct-read", "direct-write", "svm-map", "svm-unmap", "svm-copy", "svm-fill"};
 
 // Words with a meaning inside a line.
 inline constexpr std::array<std::string_view, 7> inner{"and", "or", "not", "same", "via", "on", "to"};

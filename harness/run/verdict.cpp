@@ -88,8 +88,8 @@ Verdict judge(const Allowed& allowed, std::span<const Outcome> seen) {
 }
 
 ClaimCheck check_claim(const Claim& claim, const Allowed& allowed) {
-  // Every execution runs into a known bug: anything would hold.
-  if (allowed.outcomes.empty()) return {ClaimState::undecided, std::nullopt};
+  // Every execution runs into a known bug, or nothing is said: anything would hold.
+  if (allowed.outcomes.empty() || !allowed.undefined.empty()) return {ClaimState::undecided, std::nullopt};
   // `never` fails on an outcome that has it, `always` on one that has it not.
   if (claim.kind != Claim::Kind::sometimes) {
     const bool wanted = claim.kind == Claim::Kind::never;

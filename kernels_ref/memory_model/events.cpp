@@ -1,0 +1,115 @@
+#include "kernels_ref/memory_model/events.h"
+
+#include <algorithm>
+#include <map>
+
+#include "harness/language/printer.h"
+
+namespace faultline::ref {
+
+namespace {
+
+using Kind = Event::Kind;
+
+class Maker {
+ public:
+  Maker(const Program& program, const Spans& spans, std::vector<Event>& all)
+      : program_(program), spans_(spans), all_(all) {}
+
+  void run() {
+    for (int s = 0; s < spans_.count(); ++s)
+      all_.push_back({.cell = s, .coarse = coarse(s), .home = s, .value = program_.regions[spans_.first(s).region].initial.value_or(0)});
+    for (thread_ = 0; thread_ < static_cast<int>(program_.threads.size()); ++thread_)
+      for (statement_ = 0; statement_ < static_cast<int>(program_.threads[thread_].statements.size()); ++statement_)
+        std::visit([this](const auto& operation) { add(operation); }, program_.threads[thread_].statements[statement_].operation);
+    for (int i = 0; i < static_cast<int>(program_.observes.size()); ++i)
+      if (program_.observes[i].kind == Observe::Kind::value)
+        all_.push_back({.kind = Kind::read, .observe = i, .cell = spans_.of(program_.observes[i].cell)});
+  }
+
+ private:
+  bool coarse(int span) const { return program_.regions[spans_.first(span).region].backing == Backing::svm_coarse; }
+
+  void add(Event event) {
+    event.thread = thread_;
+    event.statement = statement_;
+    event.coarse = event.cell >= 0 && coarse(event.cell);
+    all_.push_back(event);
+  }
+  void add(const op::Load& o) {
+    add(Event{.kind = Kind::read, .cell = spans_.of(o.cell), .order = o.order, .device = !o.via.cpu()});
+  }
+  void add(const op::Store& o) {
+    const int cell = spans_.of(o.cell);
+    add(Event{.cell = cell, .order = o.order, .device = !o.via.cpu(), .home = cell, .value = o.value});
+  }
+  void add(const op::SvmFill& o) {
+    const int cell = spans_.of(o.cell);
+    add(Event{.cell = cell, .device = true, .home = cell, .value = o.value});
+  }
+  void add(const op::SvmCopy& o) {
+    add(Event{.kind = Kind::read, .cell = spans_.of(o.from), .device = true});
+    add(Event{.cell = spans_.of(o.to), .device = true, .from = static_cast<int>(all_.size()) - 1});
+  }
+  void add(const op::SvmMap& o) { add(Event{.kind = Kind::map, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .access = o.access}); }
+  void add(const op::SvmUnmap& o) { add(Event{.kind = Kind::unmap, .cell = spans_.of(o.range), .last = spans_.last_of(o.range)}); }
+  void add(const op::Barrier&) {
+    add(Event{.kind = Kind::arrive});
+    add(Event{.kind = Kind::depart});
+  }
+  template <typename Other>
+  void add(const Other&) {}  // time, and hints
+
+  const Program& program_;
+  const Spans& spans_;
+  std::vector<Event>& all_;
+  int thread_ = 0, statement_ = 0;
+};
+
+// The n-th arrival of a thread at a barrier waits for the n-th of every other, or for its last.
+void meet(const Program& program, const std::vector<Event>& all, Relation& before) {
+  std::map<std::pair<int, int>, std::vector<int>> arrivals;  // by barrier and thread
+  const auto barrier_of = [&](const Event& e) {
+    return std::get<op::Barrier>(program.threads[e.thread].statements[e.statement].operation).barrier;
+  };
+  for (int i = 0; i < static_cast<int>(all.size()); ++i)
+    if (all[i].kind == Kind::arrive) arrivals[{barrier_of(all[i]), all[i].thread}].push_back(i);
+  for (const auto& [mine, own] : arrivals)
+    for (const auto& [theirs, others] : arrivals) {
+      if (mine.first != theirs.first) continue;
+      for (std::size_t n = 0; n < own.size(); ++n) before[others[std::min(n, others.size() - 1)]].set(own[n] + 1);
+    }
+}
+
+}  // namespace
+
+void close(Relation& order) {
+  for (std::size_t middle = 0; middle < order.size(); ++middle)
+    for (EventSet& row : order)
+      if (row[middle]) row |= order[middle];
+}
+
+Events::Events(const Program& p) : program(p), spans(p) {
+  Maker(program, spans, all).run();
+  const int count = static_cast<int>(all.size());
+  sequenced.resize(count);
+  for (int a = 0; a < count; ++a)
+    for (int b = a + 1; b < count; ++b)
+      if (all[a].thread >= 0 && all[a].thread == all[b].thread) sequenced[a].set(b);
+  before = sequenced;
+  const auto initial = [](const Event& e) { return e.thread < 0 && e.observe < 0; };
+  for (int a = 0; a < count; ++a)
+    for (int b = 0; b < count; ++b)
+      if (initial(all[a]) ? !initial(all[b]) : all[b].observe >= 0 && all[a].observe < 0) before[a].set(b);
+  meet(program, all, before);
+  close(before);
+}
+
+std::string Events::name(int event) const {
+  const Event& e = all[event];
+  if (e.thread < 0) return e.observe < 0 ? "the initial value" : "the observe";
+  const Thread& thread = program.threads[e.thread];
+  return thread.name + ": " + print(program, thread, thread.statements[e.statement]);
+}
+
+}  // namespace faultline::ref

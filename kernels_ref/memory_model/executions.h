@@ -1,0 +1,33 @@
+// The memory model of SVM: which executions of a Program the OpenCL 3.0 specification allows (section 3.3.6, and
+// 5.6 for the buffers), or why it says nothing about the Program.
+//
+// Axiomatic: an execution says which write each read reads from and in which order the writes of a cell lie.
+// It is consistent when happens-before is no circle and agrees with both (coherence), and when the accesses
+// that are sequentially consistent have an order of their own (RC11's psc, which allows whatever the
+// specification does). Nothing forbids values out of thin air that only relaxed accesses make.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernels_ref/memory_model/events.h"
+#include "kernels_ref/rules.h"
+
+namespace faultline::ref {
+
+struct Executions {
+  bool complete = true;
+  std::uint64_t candidates = 0;
+  std::uint64_t consistent = 0;
+  std::string undefined;  // why the specification says nothing about the Program; empty: it does
+};
+
+// `each` sees every consistent execution as the write that each event reads from (-1: reads nothing). Ends at
+// the first one that makes the Program undefined, or when `keep_going` is false.
+Executions explore(const Events& events, const Rules& dropped,
+                   const std::function<void(const std::vector<int>& reads_from)>& each,
+                   const std::function<bool(std::uint64_t)>& keep_going);
+
+}  // namespace faultline::ref

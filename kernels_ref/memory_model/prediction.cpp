@@ -1,0 +1,68 @@
+#include "kernels_ref/memory_model/prediction.h"
+
+#include <set>
+
+namespace faultline::ref {
+
+namespace {
+
+class Texts {
+ public:
+  Texts(const Events& events, const std::vector<Observable>& schema) : e_(events), schema_(schema) {}
+
+  Outcome of(const std::vector<int>& reads_from) const {
+    Outcome outcome;
+    for (const Observable& o : schema_) {
+      const int read = read_of(o);
+      outcome.push_back(read < 0 ? text_ok : value(e_.all[read].cell, reads_from[read], reads_from));
+    }
+    return outcome;
+  }
+
+ private:
+  // The event whose value is shown; -1 for an operation that only succeeds.
+  int read_of(const Observable& o) const {
+    for (int i = 0; i < static_cast<int>(e_.all.size()); ++i) {
+      const Event& e = e_.all[i];
+      if (e.kind != Event::Kind::read) continue;
+      if (o.kind == Observable::Kind::value ? e.observe == o.observe : e.thread == o.thread && e.statement == o.statement && is_load(e))
+        return i;
+    }
+    return -1;
+  }
+
+  bool is_load(const Event& e) const {
+    return std::holds_alternative<op::Load>(e_.program.threads[e.thread].statements[e.statement].operation);
+  }
+
+  std::string value(int cell, int write, const std::vector<int>& reads_from) const {
+    while (e_.all[write].from >= 0) write = reads_from[e_.all[write].from];
+    const Event& w = e_.all[write];
+    return value_text(e_.program, e_.spans.first(cell), e_.spans.first(w.home), w.value);
+  }
+
+  const Events& e_;
+  const std::vector<Observable>& schema_;
+};
+
+}  // namespace
+
+Allowed predict_by_memory_model(const Program& program, const Rules& dropped,
+                                const std::function<bool(std::uint64_t)>& keep_going) {
+  const Events events(program);
+  Allowed allowed;
+  allowed.schema = schema(program, {.faults = false});
+  const Texts texts(events, allowed.schema);
+  std::set<Outcome> outcomes;
+  const Executions found = explore(events, dropped, [&](const std::vector<int>& reads_from) {
+    outcomes.insert(texts.of(reads_from));
+  }, keep_going);
+  allowed.outcomes.assign(outcomes.begin(), outcomes.end());
+  allowed.complete = found.complete;
+  allowed.states = found.candidates;
+  allowed.executions = found.consistent;
+  allowed.undefined = found.undefined;
+  return allowed;
+}
+
+}  // namespace faultline::ref

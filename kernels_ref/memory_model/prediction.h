@@ -1,0 +1,17 @@
+// What is allowed for a Program about the memory model (is_about_memory_model): its outcomes by the executions
+// that the specification allows.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "harness/allowed.h"
+#include "kernels_ref/memory_model/executions.h"
+
+namespace faultline::ref {
+
+// `keep_going` as of predict().
+Allowed predict_by_memory_model(const Program& program, const Rules& dropped = {},
+                                const std::function<bool(std::uint64_t)>& keep_going = {});
+
+}  // namespace faultline::ref

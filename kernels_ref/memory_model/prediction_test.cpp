@@ -1,0 +1,128 @@
+#include "kernels_ref/memory_model/prediction.h"
+
+#include <gtest/gtest.h>
+
+#include "harness/language/parser.h"
+#include "kernels_ref/predict.h"
+
+namespace faultline::ref {
+namespace {
+
+Allowed allowed(const std::string& body, std::initializer_list<Rule> dropped = {}) {
+  Rules rules;
+  for (const Rule rule : dropped) rules.set(static_cast<std::size_t>(rule));
+  return predict_by_memory_model(parse("scenario t\ndevice d: fatal-faults\nprocess P\n" + body, "t.scn"), rules);
+}
+
+// The results of the registers in the order of the text, outcome by outcome: "00 01 11".
+std::string loads(const Allowed& allowed) {
+  std::string text;
+  for (const Outcome& outcome : allowed.outcomes) {
+    text += text.empty() ? "" : " ";
+    for (std::size_t i = 0; i < outcome.size(); ++i)
+      if (allowed.schema[i].key.find('#') == std::string::npos) text += outcome[i];
+  }
+  return text;
+}
+
+std::string two(const std::string& first, const std::string& second, const std::string& memory = "svm-fine = 0") {
+  return "  a: 2 pages " + memory + "\nthread P.cpu\n" + first + "thread P.gpu on d\n" + second;
+}
+
+TEST(MemoryModel, MessagePassing) {
+  const auto with = [](const std::string& release, const std::string& acquire, std::initializer_list<Rule> dropped = {}) {
+    return loads(allowed(two("store a[0] 1 relaxed\nstore a[1] 1 " + release + "\n",
+                             "r0 = load a[1] " + acquire + "\nr1 = load a[0] relaxed\n"), dropped));
+  };
+  EXPECT_EQ(with("release", "acquire"), "00 01 11");
+  EXPECT_EQ(with("seq-cst", "acquire"), "00 01 11");
+  EXPECT_EQ(with("relaxed", "acquire"), "00 01 10 11");
+  EXPECT_EQ(with("release", "relaxed"), "00 01 10 11");
+  EXPECT_EQ(with("release", "acquire", {Rule::release_synchronises}), "00 01 10 11");
+}
+
+TEST(MemoryModel, StoreBuffering) {
+  const auto with = [](const std::string& order, const std::string& load, std::initializer_list<Rule> dropped = {}) {
+    return loads(allowed(two("store a[0] 1 " + order + "\nr0 = load a[1] " + load + "\n",
+                             "store a[1] 1 " + order + "\nr1 = load a[0] " + load + "\n"), dropped));
+  };
+  EXPECT_EQ(with("seq-cst", "seq-cst"), "01 10 11");
+  EXPECT_EQ(with("seq-cst", "acquire"), "00 01 10 11");
+  EXPECT_EQ(with("release", "acquire"), "00 01 10 11");
+  EXPECT_EQ(with("seq-cst", "seq-cst", {Rule::seq_cst_has_one_order}), "00 01 10 11");
+}
+
+TEST(MemoryModel, LoadBuffering) {
+  const auto with = [](const std::string& load, const std::string& store) {
+    return loads(allowed(two("r0 = load a[0] " + load + "\nstore a[1] 1 " + store + "\n",
+                             "r1 = load a[1] " + load + "\nstore a[0] 1 " + store + "\n")));
+  };
+  EXPECT_EQ(with("relaxed", "relaxed"), "00 01 10 11");
+  EXPECT_EQ(with("acquire", "release"), "00 01 10");
+}
+
+TEST(MemoryModel, Coherence) {
+  const std::string reads = two("store a[0] 1 relaxed\n", "r0 = load a[0] relaxed\nr1 = load a[0] relaxed\n");
+  EXPECT_EQ(loads(allowed(reads)), "00 01 11");
+  EXPECT_EQ(loads(allowed(reads, {Rule::memory_is_coherent})), "00 01 10 11");
+  // Two writers: both readers see one order of the writes.
+  const Allowed writers = allowed("  a: 1 page svm-fine = 0\nthread P.w\nstore a[0] 1 relaxed\nthread P.v on d\nstore a[0] 2 relaxed\n"
+                                  "thread P.r\nr0 = load a[0] relaxed\nr1 = load a[0] relaxed\n"
+                                  "thread P.s on d\ns0 = load a[0] relaxed\ns1 = load a[0] relaxed\n");
+  EXPECT_EQ(loads(writers).find("1221"), std::string::npos);
+  EXPECT_NE(loads(writers).find("1212"), std::string::npos);
+}
+
+TEST(MemoryModel, IndependentReadsOfIndependentWrites) {
+  const auto with = [](const std::string& order, const std::string& store) {
+    return loads(allowed("  a: 2 pages svm-fine = 0\nthread P.w\nstore a[0] 1 " + store + "\nthread P.v on d\nstore a[1] 1 " + store +
+                         "\nthread P.r\nr0 = load a[0] " + order + "\nr1 = load a[1] " + order +
+                         "\nthread P.s on d\ns0 = load a[1] " + order + "\ns1 = load a[0] " + order + "\n"));
+  };
+  EXPECT_NE(with("acquire", "release").find("1010"), std::string::npos);
+  EXPECT_EQ(with("seq-cst", "seq-cst").find("1010"), std::string::npos);
+}
+
+TEST(MemoryModel, ABarrierOrdersPlainAccesses) {
+  EXPECT_EQ(loads(allowed(two("store a[0] 1\nbarrier x\n", "barrier x\nr0 = load a[0]\n"))), "1");
+  EXPECT_EQ(loads(allowed(two("barrier x\nstore a[0] 1\nbarrier x\n", "barrier x\nbarrier x\nr0 = load a[0]\n"))), "1");
+}
+
+TEST(MemoryModel, ARaceIsUndefined) {
+  EXPECT_EQ(allowed(two("store a[0] 1\n", "r0 = load a[0]\n")).undefined,
+            "a data race on a[0] between 'P.cpu: store a[0] 1' and 'P.gpu: r0 = load a[0]'");
+  EXPECT_NE(allowed(two("store a[0] 1\n", "r0 = load a[0] acquire\n")).undefined, "");
+  EXPECT_NE(allowed(two("barrier x\nstore a[0] 1\n", "barrier x\nr0 = load a[0]\n")).undefined, "");
+  EXPECT_EQ(allowed(two("r1 = load a[0]\n", "r0 = load a[0]\n")).undefined, "");
+  EXPECT_EQ(allowed(two("store a[1] 1\n", "r0 = load a[0]\n")).undefined, "");
+  // A message that is seen in some execution only leaves the race in the others.
+  EXPECT_NE(allowed(two("store a[0] 1\nstore a[1] 1 release\n", "r0 = load a[1] acquire\nr1 = load a[0]\n")).undefined, "");
+}
+
+TEST(MemoryModel, CoarseBuffersAreHandedOver) {
+  const auto undefined = [](const std::string& gpu) {
+    return allowed("  a: 2 pages svm-coarse = 0\nthread P.gpu on d\n" + gpu).undefined;
+  };
+  EXPECT_EQ(undefined("store a[0] 1\nsvm-map a r\nr0 = load a[0] via cpu\nsvm-unmap a\nr1 = load a[0]\n"), "");
+  EXPECT_EQ(undefined("r0 = load a[0] via cpu\n"), "'P.gpu: r0 = load a[0] via cpu' on the host, without a map that allows it");
+  EXPECT_NE(undefined("svm-map a r\nstore a[0] 1 via cpu\nsvm-unmap a\n"), "");       // mapped for reading
+  EXPECT_NE(undefined("svm-map a[0] r\nr0 = load a[1] via cpu\nsvm-unmap a[0]\n"), "");  // not this cell
+  EXPECT_NE(undefined("svm-map a r\nsvm-unmap a\nr0 = load a[0] via cpu\n"), "");     // no longer mapped
+  EXPECT_EQ(undefined("svm-map a rw\nstore a[0] 1\nsvm-unmap a\n"),
+            "'P.gpu: store a[0] 1' on the device, while 'P.gpu: svm-map a rw' has it for the host");
+  EXPECT_EQ(undefined("svm-map a r\nr0 = load a[0]\nsvm-unmap a\n"), "");  // both only read
+}
+
+TEST(MemoryModel, CopiesCarryTheirHome) {
+  EXPECT_EQ(loads(allowed("  a: 3 pages svm-coarse = 5\nthread P.gpu on d\nsvm-fill a[0] 7\nsvm-copy a[0] -> a[1]\nsvm-copy a[1] -> a[2]\n"
+                          "r0 = load a[2]\n")), "7@a[0]");
+}
+
+TEST(MemoryModel, AnswersThroughTheOneDoor) {
+  const Program program = parse("scenario t\ndevice d: fatal-faults\nprocess P\n" +
+                                two("store a[0] 1 seq-cst\n", "r0 = load a[0] seq-cst\n"), "t.scn");
+  EXPECT_EQ(loads(predict(program)), "0 1");
+}
+
+}  // namespace
+}  // namespace faultline::ref

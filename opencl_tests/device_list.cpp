@@ -1,0 +1,179 @@
+#include "opencl_tests/device_list.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "opencl_tests/cl.h"
+
+namespace faultline::opencl {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SvmLevels, coarse, fine, system, atomics)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Device, platform, platform_name, platform_index, index, name, version, driver, cpu, svm)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceList, devices, troubles)
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int platform_not_found = -1001;  // CL_PLATFORM_NOT_FOUND_KHR
+
+// Where the loader looks for its *.icd files: a folder, or one file of it, or what OCL_ICD_VENDORS says.
+std::string vendors() {
+  const char* own = std::getenv("OCL_ICD_VENDORS");
+  return own && *own ? own : "/etc/OpenCL/vendors";
+}
+
+std::vector<std::string> icd_files() {
+  const std::string where = vendors();
+  if (where.ends_with(".icd")) return {where};
+  std::vector<std::string> files;
+  if (DIR* folder = opendir(where.c_str())) {
+    while (const dirent* entry = readdir(folder))
+      if (const std::string name = entry->d_name; name.ends_with(".icd")) files.push_back(where + "/" + name);
+    closedir(folder);
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// The loader passes over a driver that it cannot load, without a word.
+std::vector<std::string> broken_drivers() {
+  std::vector<std::string> troubles;
+  for (const std::string& file : icd_files()) {
+    std::ifstream in(file);
+    std::string library;
+    if (!std::getline(in, library) || library.empty()) {
+      troubles.push_back(file + ": cannot be read, or names no library: reinstall the driver that it belongs to");
+      continue;
+    }
+    if (!dlopen(library.c_str(), RTLD_LAZY | RTLD_LOCAL))
+      troubles.push_back(file + ": " + dlerror() + ": reinstall this driver, or remove the file");
+  }
+  return troubles;
+}
+
+Device describe(const cl::Platform& platform, int platform_index, const cl::Device& device, int index) {
+  Device result;
+  result.platform_name = platform.getInfo<CL_PLATFORM_NAME>();
+  std::string suffix;
+  if (platform.getInfo(CL_PLATFORM_ICD_SUFFIX_KHR, &suffix) != CL_SUCCESS) suffix.clear();
+  result.platform = short_name(result.platform_name, suffix);
+  result.platform_index = platform_index;
+  result.index = index;
+  result.name = device.getInfo<CL_DEVICE_NAME>();
+  result.version = device.getInfo<CL_DEVICE_VERSION>();
+  result.driver = device.getInfo<CL_DRIVER_VERSION>();
+  result.cpu = (device.getInfo<CL_DEVICE_TYPE>() & CL_DEVICE_TYPE_CPU) != 0;
+  cl_device_svm_capabilities svm = 0;  // a device of OpenCL 1 does not know the question
+  if (clGetDeviceInfo(device(), CL_DEVICE_SVM_CAPABILITIES, sizeof svm, &svm, nullptr) != CL_SUCCESS) svm = 0;
+  result.svm = {(svm & CL_DEVICE_SVM_COARSE_GRAIN_BUFFER) != 0, (svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0,
+                (svm & CL_DEVICE_SVM_FINE_GRAIN_SYSTEM) != 0, (svm & CL_DEVICE_SVM_ATOMICS) != 0};
+  return result;
+}
+
+DeviceList ask() {
+  DeviceList list;
+  list.troubles = broken_drivers();
+  std::vector<cl::Platform> platforms;
+  try {
+    cl::Platform::get(&platforms);
+  } catch (const cl::Error& error) {
+    if (error.err() != platform_not_found) list.troubles.push_back(text_of(error));
+  }
+  for (std::size_t p = 0; p < platforms.size(); ++p) try {
+      std::vector<cl::Device> devices;
+      try {
+        platforms[p].getDevices(CL_DEVICE_TYPE_ALL, &devices);
+      } catch (const cl::Error& error) {
+        if (error.err() != CL_DEVICE_NOT_FOUND) throw;
+      }
+      for (std::size_t d = 0; d < devices.size(); ++d)
+        list.devices.push_back(describe(platforms[p], static_cast<int>(p), devices[d], static_cast<int>(d)));
+    } catch (const cl::Error& error) {
+      list.troubles.push_back("platform " + std::to_string(p) + ": " + text_of(error));
+    }
+  if (platforms.empty() && list.troubles.empty())
+    list.troubles.push_back("no OpenCL driver is installed (" + vendors() +
+                            " has no *.icd file): apt-get install pocl-opencl-icd");
+  else if (list.devices.empty() && list.troubles.empty())
+    list.troubles.push_back("the OpenCL drivers here find no device; clinfo says more (apt-get install clinfo)");
+  return list;
+}
+
+void write_all(int fd, const std::string& text) {
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t wrote = write(fd, text.data() + done, text.size() - done);
+    if (wrote <= 0) return;
+    done += static_cast<std::size_t>(wrote);
+  }
+}
+
+DeviceList only_trouble(const std::string& what) {
+  return {{}, {what + "; OCL_ICD_VENDORS=/etc/OpenCL/vendors/NAME.icd leaves all drivers but one out"}};
+}
+
+}  // namespace
+
+std::string short_name(const std::string& platform_name, const std::string& icd_suffix) {
+  const bool one_word = platform_name.find(' ') == std::string::npos;
+  std::string result;
+  for (const char c : one_word || icd_suffix.empty() ? platform_name : icd_suffix)
+    result += std::isalnum(static_cast<unsigned char>(c))
+                  ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '-';
+  return result;
+}
+
+DeviceList list_devices() {
+  using clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds patience{30};
+  int pipe[2];
+  if (::pipe(pipe) != 0) return only_trouble(std::string("pipe: ") + strerror(errno));
+  const pid_t child = fork();
+  if (child < 0) return only_trouble(std::string("fork: ") + strerror(errno));
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close(pipe[0]);
+    dup2(STDERR_FILENO, STDOUT_FILENO);  // stdout is the agent's: a driver that talks must not talk there
+    write_all(pipe[1], json(ask()).dump(-1, ' ', false, json::error_handler_t::replace));
+    _exit(0);  // no destructor of a driver runs
+  }
+  close(pipe[1]);
+  std::string text;
+  const auto end = clock::now() + patience;
+  bool late = false;
+  for (char bytes[4096];;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - clock::now()).count();
+    pollfd readable{pipe[0], POLLIN, 0};
+    late = left <= 0 || poll(&readable, 1, static_cast<int>(left)) == 0;
+    if (late) break;
+    const ssize_t got = read(pipe[0], bytes, sizeof bytes);
+    if (got <= 0) break;
+    text.append(bytes, static_cast<std::size_t>(got));
+  }
+  close(pipe[0]);
+  if (late) kill(child, SIGKILL);
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (late) return only_trouble("an OpenCL driver did not say in " + std::to_string(patience.count()) + " s which devices it has");
+  if (WIFSIGNALED(status))
+    return only_trouble(std::string("an OpenCL driver crashed when it was asked for its devices (SIG") +
+                        sigabbrev_np(WTERMSIG(status)) + ")");
+  const json answer = json::parse(text, nullptr, false);
+  if (answer.is_discarded()) return only_trouble("an OpenCL driver ended the process that asked for its devices");
+  return answer.get<DeviceList>();
+}
+
+}  // namespace faultline::opencl

@@ -1,0 +1,6 @@
+// What the `opencl` target runs on a device: single accesses to a cell, 8 bytes that are read or written at
+// once. A cell is an SVM pointer, or any pointer where the device has fine-grained system SVM.
+
+kernel void load_cell(global const volatile ulong* cell, global ulong* result) { *result = *cell; }
+
+kernel void store_cell(global volatile ulong* cell, ulong value) { *cell = value; }

@@ -1,0 +1,121 @@
+#include "opencl_tests/target.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "drm_glue/pagemap.h"
+#include "drm_glue/swap.h"
+#include "opencl_tests/runtime.h"
+
+namespace faultline::opencl {
+namespace {
+
+// Any failure of the driver is an EIO, with its name on stderr; a healthy one has none.
+template <typename Request>
+int tried(const Request& request) {
+  try {
+    request();
+    return 0;
+  } catch (const cl::Error& error) {
+    fprintf(stderr, "opencl: %s\n", text_of(error).c_str());
+    return EIO;
+  }
+}
+
+class OpenClHandle : public DeviceHandle, public Svm {
+ public:
+  explicit OpenClHandle(Runtime& runtime) : runtime_(runtime) {}
+
+  DeviceAccess load(std::uintptr_t address) override {
+    DeviceAccess access;
+    access.error = tried([&] { access.value = runtime_.load(address); });
+    return access;
+  }
+
+  DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
+    return {tried([&] { runtime_.store(address, value); })};
+  }
+
+  int ordered(std::span<OrderedAccess> accesses) override {
+    return tried([&] { runtime_.ordered(accesses); });
+  }
+
+  Svm* svm() override { return this; }
+  void* allocate(std::size_t bytes, bool fine) override {
+    void* const buffer = runtime_.allocate(bytes, fine);
+    if (!buffer) errno = ENOMEM;
+    return buffer;
+  }
+  void free(void* buffer) override { runtime_.free(buffer); }
+  int map(std::uintptr_t address, std::size_t bytes, Protection access) override {
+    return tried([&] { runtime_.map(address, bytes, access); });
+  }
+  int unmap(std::uintptr_t address) override {
+    return tried([&] { runtime_.unmap(address); });
+  }
+  int copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) override {
+    return tried([&] { runtime_.copy(to, from, bytes); });
+  }
+  int fill(std::uintptr_t address, std::uint64_t word) override {
+    return tried([&] { runtime_.fill(address, word); });
+  }
+  int migrate(std::uintptr_t address, std::size_t bytes, bool to_device) override {
+    return tried([&] { runtime_.migrate(address, bytes, to_device); });
+  }
+
+ private:
+  Runtime& runtime_;
+};
+
+// What is wrong with the drivers of a machine without a device.
+class NoOpenCl : public Target {
+ public:
+  explicit NoOpenCl(const std::vector<std::string>& troubles) {
+    for (const std::string& trouble : troubles) why_ += (why_.empty() ? "" : "; ") + trouble;
+  }
+  std::string name() const override { return "opencl"; }
+  std::string unavailable() const override { return why_; }
+  Capabilities capabilities() const override { return {}; }
+  std::unique_ptr<DeviceHandle> open(int) override { return nullptr; }
+
+ private:
+  std::string why_;
+};
+
+}  // namespace
+
+std::string OpenClTarget::unavailable() const {
+  return device_.svm.coarse ? "" : device_.name + " has no shared virtual memory (CL_DEVICE_SVM_CAPABILITIES is 0)";
+}
+
+Capabilities OpenClTarget::capabilities() const {
+  Capabilities can;
+  // A fault that the kernel cannot resolve is a signal in a thread of the driver.
+  can.device_class = DeviceClass::fatal_faults;
+  can.sight.faults = false;
+  can.sight.identity = frames_unavailable(real_kernel()).empty();
+  can.inherited = can.forked = false;
+  // What a GPU does at a fault that cannot be resolved is its driver's business, not OpenCL's.
+  can.system = device_.svm.system && device_.cpu;
+  can.svm_coarse = device_.svm.coarse;
+  can.svm_fine = device_.svm.fine;
+  can.atomics = device_.svm.atomics && device_.svm.fine;
+  can.swap = has_swap(real_kernel());
+  return can;
+}
+
+std::unique_ptr<DeviceHandle> OpenClTarget::open(int) {
+  Runtime* const runtime = Runtime::of_this_process(device_);
+  return runtime ? std::make_unique<OpenClHandle>(*runtime) : nullptr;
+}
+
+std::vector<std::unique_ptr<Target>> opencl_targets() {
+  const DeviceList list = list_devices();
+  std::vector<std::unique_ptr<Target>> targets;
+  for (const Device& device : list.devices) targets.push_back(std::make_unique<OpenClTarget>(device));
+  if (targets.empty()) targets.push_back(std::make_unique<NoOpenCl>(list.troubles));
+  for (const std::string& trouble : list.troubles) fprintf(stderr, "opencl: %s\n", trouble.c_str());
+  return targets;
+}
+
+}  // namespace faultline::opencl

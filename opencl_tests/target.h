@@ -1,0 +1,27 @@
+// OpenCL devices as targets: every access is a kernel of one work-item, waited for.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "harness/target.h"
+#include "opencl_tests/device_list.h"
+
+namespace faultline::opencl {
+
+class OpenClTarget : public Target {
+ public:
+  explicit OpenClTarget(Device device) : device_(std::move(device)) {}
+  std::string name() const override { return device_.target(); }
+  std::string unavailable() const override;
+  Capabilities capabilities() const override;
+  std::unique_ptr<DeviceHandle> open(int device) override;
+
+ private:
+  Device device_;
+};
+
+// One for each device of this machine; one that says why, where there is none.
+std::vector<std::unique_ptr<Target>> opencl_targets();
+
+}  // namespace faultline::opencl
