@@ -39,6 +39,9 @@ cl::Program build(const cl::Context& context, const cl::Device& device, const ch
   return program;
 }
 
+// The scope of all devices is a feature of OpenCL C 3.0 that PoCL 3.1 has and does not name.
+constexpr const char* with_all_devices_scope = "-cl-std=CL3.0 -D__opencl_c_atomic_scope_all_devices=1";
+
 void must(cl_int error, const char* call) {
   if (error != CL_SUCCESS) throw cl::Error(error, call);
 }
@@ -80,7 +83,7 @@ class Runtime::Use {
 
 Runtime::Runtime(const Device& device)
     : svm_(device.svm), device_(find(device)), context_(device_), cells_(build(context_, device_, cell_source, "")) {
-  if (svm_.atomics) orders_ = build(context_, device_, ordered_source, "-cl-std=CL3.0");
+  if (svm_.atomics) orders_ = build(context_, device_, ordered_source, with_all_devices_scope);
   give_back(take());  // what is made once is made now
 }
 
