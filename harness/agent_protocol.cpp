@@ -138,6 +138,7 @@ struct EventWriter {
       targets.push_back({{"name", target.name},
                          {"available", target.available},
                          {"why", target.why},
+                         {"about", target.about},
                          {"capabilities", to_json(target.capabilities)}});
     return {{"ev", "hello"},       {"agent", hello.agent}, {"kernel", hello.kernel}, {"arch", hello.arch},
             {"cpus", hello.cpus},  {"root", hello.root},   {"log", hello.log},       {"log_why", hello.log_why},
@@ -191,7 +192,8 @@ HelloEvent parse_hello(const json& object) {
                    get_or<std::string>(object, "log_why", {}), {}, get_or<std::string>(object, "files", {})};
   for (const json& target : list(object, "targets"))
     hello.targets.push_back({get<std::string>(target, "name"), get<bool>(target, "available"),
-                             get<std::string>(target, "why"), parse_capabilities(part(target, "capabilities"))});
+                             get<std::string>(target, "why"), get<std::string>(target, "about"),
+                             parse_capabilities(part(target, "capabilities"))});
   return hello;
 }
 

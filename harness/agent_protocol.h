@@ -13,7 +13,7 @@
 //
 // Agent to client ("ev"):
 //   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
-//    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","capabilities":{"class":"recoverable",
+//    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","about","capabilities":{"class":"recoverable",
 //    "faults":true,"identity":true,"migrate":true,"snapshot":true,"pin":false,"exclusive":true,
 //    "inherited":true,"forked":true,"system":true,
 //    "svm_coarse":false,"svm_fine":false,"atomics":false,"swap":false}}]}
@@ -67,6 +67,7 @@ struct TargetInfo {
   std::string name;
   bool available = false;
   std::string why;  // when not available: why not, and what would help
+  std::string about;  // the device and its driver, where the name does not tell
   Capabilities capabilities;
   friend bool operator==(const TargetInfo&, const TargetInfo&) = default;
 };

@@ -47,7 +47,7 @@ TEST(AgentProtocol, EventsComeBack) {
   pins.device_class = DeviceClass::pinned;
   pins.pin = true;
   round_trip(Event{HelloEvent{"1", "6.1 #1", "x86_64", 2, true, false, "why",
-                              {{"a", true, "", can}, {"b", false, "no", {}}, {"c", true, "", pins}}}});
+                              {{"a", true, "", "PoCL 3.1", can}, {"b", false, "no", "", {}}, {"c", true, "", "", pins}}}});
   Batch batch{100, 3, {9, {-1}, {{5}}}, {{{"ok", "7@b[1]"}, 2, 100}, {{"-", "zero"}, 1, 101}}, 12'345};
   round_trip(Event{BatchEvent{7, batch}});
   round_trip(Event{HealthEvent{7, {"WARNING: x", "Call Trace:"}}});

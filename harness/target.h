@@ -80,6 +80,7 @@ class Target {
  public:
   virtual ~Target() = default;
   virtual std::string name() const = 0;
+  virtual std::string about() const { return {}; }  // the device and its driver, where the name does not tell
   // Empty when the target works here; else why not and what would help.
   virtual std::string unavailable() const = 0;
   virtual Capabilities capabilities() const = 0;

@@ -13,6 +13,7 @@ class OpenClTarget : public Target {
  public:
   explicit OpenClTarget(Device device) : device_(std::move(device)) {}
   std::string name() const override { return device_.target(); }
+  std::string about() const override { return device_.name + ", " + device_.version + ", driver " + device_.driver; }
   std::string unavailable() const override;
   Capabilities capabilities() const override;
   std::unique_ptr<DeviceHandle> open(int device) override;

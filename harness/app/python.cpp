@@ -182,7 +182,7 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
     }
   }();
   const std::shared_ptr<Program> program = program_of(source);
-  if (!machine) machine = std::make_shared<PythonMachine>(word.place, "", "");
+  if (!machine) machine = std::make_shared<PythonMachine>(word.machine(), "", "");
   Interrupts interrupts;
   std::unique_lock<std::mutex> lock(machine->mutex(), std::defer_lock);
   {
@@ -210,7 +210,7 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
   if (!trial.allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + trial.allowed.undefined;
   if (!trial.skipped.empty()) return to_dict(trial);
   Session::Slice slice;
-  slice.target = word.name;
+  slice.target = info->name;
   slice.text = text_of(source);
   slice.file = program->name;
   slice.plan.seed = trial.seed;

@@ -14,9 +14,11 @@ import time
 
 TARGETS = {
     "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "migrate": False,
-             "snapshot": False, "pin": False, "exclusive": False, "direct": False, "inherited": True, "swap": False},
+             "snapshot": False, "pin": False, "exclusive": False, "direct": False, "inherited": True, "swap": False,
+             "forked": True, "system": True, "svm_coarse": False, "svm_fine": False, "atomics": False},
     "dmirror": {"class": "recoverable", "faults": True, "identity": True, "migrate": True,
-                "snapshot": True, "pin": False, "exclusive": True, "direct": False, "inherited": True, "swap": False},
+                "snapshot": True, "pin": False, "exclusive": True, "direct": False, "inherited": True, "swap": False,
+             "forked": True, "system": True, "svm_coarse": False, "svm_fine": False, "atomics": False},
 }
 FAULTS = ("die", "panic", "splat", "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty")
@@ -56,7 +58,7 @@ class Agent:
 
     def hello(self):
         targets = [{"name": name, "available": name in self.options.targets,
-                    "why": "" if name in self.options.targets else "no /dev/hmm_dmirror0: load test_hmm",
+                    "about": "", "why": "" if name in self.options.targets else "no /dev/hmm_dmirror0: load test_hmm",
                     "capabilities": TARGETS[name]} for name in TARGETS]
         say(ev="hello", agent="1", kernel="6.1.99 #1 SMP", arch="x86_64", cpus=2, root=True, log=True,
             log_why="", targets=targets)

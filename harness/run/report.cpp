@@ -110,6 +110,8 @@ std::string differences(const Trial& trial, const Outcome& outcome) {
   return text;
 }
 
+std::string device_text(const Trial& trial) { return trial.device.empty() ? "" : ", " + printable(trial.device); }
+
 std::string stray_text(const Trial& trial, const ReportStyle& style) {
   constexpr std::size_t in_full = 3;
   const std::vector<Outcome> strays = not_allowed(trial);
@@ -124,7 +126,7 @@ std::string stray_text(const Trial& trial, const ReportStyle& style) {
     text += "Parameters: seed " + std::to_string(tally.seed) + ", batch seed " + std::to_string(tally.batch_seed) + ", CPUs";
     if (tally.cpus.empty()) text += " free";
     for (int cpu : tally.cpus) text += cpu < 0 ? " free" : " " + std::to_string(cpu);
-    text += "\nTarget: " + trial.target + ", Linux " + printable(trial.kernel) + "\nAgain: " +
+    text += "\nTarget: " + trial.target + ", Linux " + printable(trial.kernel) + device_text(trial) + "\nAgain: " +
             again_command(trial, tally, style) + "\n";
   }
   if (strays.size() > in_full) text += "and " + plural(strays.size() - in_full, "more such outcome") + ", in the journal\n";
@@ -202,7 +204,7 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
   text += trouble_text(trial, style);
   if (trial.iterations > 0) text += "Time " + name + " " + fixed(trial.seconds, 2) + "\n";
   text += "Verdict " + name + " " + verdict_text(found) + " (" + trial.target;
-  if (!trial.kernel.empty()) text += ", Linux " + kernel_release(trial.kernel);
+  if (!trial.kernel.empty()) text += ", Linux " + kernel_release(trial.kernel) + device_text(trial);
   if (trial.iterations > 0)
     text += ", " + plural(trial.iterations, "iteration") + ", seed " + std::to_string(trial.seed);
   text += ")";
@@ -343,6 +345,8 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     if (can.pin) text += "; pins";
     if (can.direct) text += "; direct I/O";
     text += can.migrate ? "; migrates\n" : "\n";
+    if (can.svm_coarse) text += indent + "SVM: coarse-grained buffers" + (can.svm_fine ? ", fine-grained buffers" : "") +
+                                (can.system ? ", any memory" : "") + (can.atomics ? ", atomics" : "") + "\n";
     if (!row.files.empty()) text += indent + "files on " + row.files + "\n";
     if (scenarios == 0) continue;
     text += indent + "runs " + std::to_string(row.runs) + " of " + plural(scenarios, "scenario") + "\n";

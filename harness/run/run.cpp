@@ -42,6 +42,7 @@ class Runner {
   struct Pair {
     const Scenario* scenario = nullptr;
     TargetWord target;
+    std::string device;  // the target's whole name, once it is prepared
     Trial trial;
     bool prepared = false;
     bool closed = false;
@@ -95,7 +96,7 @@ void Runner::write_trial(const Pair& pair) {
   json keys = json::array();
   for (const Observable& observable : trial.allowed.schema) keys.push_back(observable.key);
   write("scenario", {{"scenario", trial.program.name}, {"file", trial.file}, {"target", trial.target},
-                     {"kernel", trial.kernel}, {"text", pair.scenario->text}, {"schema", keys},
+                     {"kernel", trial.kernel}, {"device", trial.device}, {"text", pair.scenario->text}, {"schema", keys},
                      {"allowed", trial.allowed.outcomes.size()}, {"complete", trial.allowed.complete},
                      {"states", trial.allowed.states}});
 }
@@ -159,7 +160,7 @@ void Runner::end_session(const std::string& name, const std::string& why) {
 void Runner::require_local_targets() {
   for (const TargetWord& target : options_.targets) {
     if (!target.place.empty()) continue;
-    Session* local = session("");
+    Session* local = session(target.machine());
     if (!local) continue;  // its trials say so
     const agent::TargetInfo* found = find_target(local->hello(), target.name);
     if (found && found->available) continue;
@@ -181,10 +182,10 @@ const Allowed& Runner::predicted(const Scenario& scenario, DeviceClass device_cl
 bool Runner::prepare(Pair& pair) {
   Trial& trial = pair.trial;
   trial.started = true;
-  Session* machine = session(pair.target.place);
+  Session* machine = session(pair.target.machine());
   if (!machine) {
     if (stopped()) trial.started = false;
-    trial.undecided = "the machine did not start: " + places_[pair.target.place].failure;
+    trial.undecided = "the machine did not start: " + places_[pair.target.machine()].failure;
     return false;
   }
   trial.kernel = machine->hello().kernel;
@@ -193,6 +194,8 @@ bool Runner::prepare(Pair& pair) {
     trial.undecided = "the target is not there: " + (target ? target->why : "the agent does not know it");
     return false;
   }
+  trial.device = target->about;
+  pair.device = target->name;
   trial.skipped = cannot_run(trial.program, target->capabilities);
   if (!trial.skipped.empty()) return false;
   progress(&pair, "predicting " + trial.program.name);
@@ -219,13 +222,13 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
       return;
     }
   }
-  Session* machine = session(pair.target.place);
+  Session* machine = session(pair.target.machine());
   if (!machine) {
     if (trial.iterations == 0) trial.undecided = "the machine did not start again";
     return close(pair);
   }
   Session::Slice work;
-  work.target = pair.target.name;
+  work.target = pair.device;
   work.text = pair.scenario->text;
   work.file = pair.scenario->file;
   work.plan.seed = options_.seed + static_cast<std::uint64_t>(pair.slices++);
@@ -265,7 +268,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
                    {"why", trial.lost}, {"words", trial.words}, {"health", trial.health}});
   }
   if (!machine->usable()) {
-    end_session(pair.target.place, ended.message);
+    end_session(pair.target.machine(), ended.message);
     if (trial.machines_lost >= losses_taken || ended.kind == Session::Ended::Kind::stuck ||
         ended.kind == Session::Ended::Kind::garbage) {
       trial.given_up = true;
@@ -273,7 +276,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
     }
   } else if (pair.target.own_kernel() && healthy && !trial.health.empty()) {
     // lockdep says nothing after its first report, and a kernel that warned is no ground for more.
-    end_session(pair.target.place, "the kernel log has a finding");
+    end_session(pair.target.machine(), "the kernel log has a finding");
     trial.given_up = true;
     return close(pair);
   }

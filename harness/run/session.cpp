@@ -35,9 +35,13 @@ std::string death(Machine& machine) {
 }  // namespace
 
 const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::string& name) {
-  for (const agent::TargetInfo& target : hello.targets)
+  const agent::TargetInfo* first = nullptr;
+  for (const agent::TargetInfo& target : hello.targets) {
     if (target.name == name) return &target;
-  return nullptr;
+    const bool has_more = target.name.starts_with(name) && (target.name[name.size()] == ':' || target.name[name.size()] == '/');
+    if (has_more && (!first || (target.available && !first->available))) first = &target;
+  }
+  return first;
 }
 
 namespace {

@@ -21,7 +21,7 @@ namespace faultline {
 enum class Stop { none, soon, now };
 using StopAsked = std::function<Stop()>;
 
-// The target with this name in a hello, or null.
+// The target with this name in a hello, or the first that the name begins ('opencl', 'opencl:pocl'); else null.
 const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::string& name);
 
 // The machine did not come up. `words` is the last of what it said.

@@ -34,6 +34,7 @@ struct Trial {
   std::string file;
   std::string target;  // "lab:dmirror"
   std::string kernel;  // "6.1.158"; empty when no machine came up
+  std::string device;  // and its driver, where the target's name does not tell
   Program program;
   Allowed allowed;  // as the target can see it
   std::map<Outcome, Tally> seen;
