@@ -98,21 +98,25 @@ const std::vector<std::string>& places() {
 }
 
 std::vector<std::string> target_words() {
-  return {"host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror", "debian13:host"};
+  return {"host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror",
+          "opencl", "debian13:host", "debian13:opencl"};
 }
 
 TargetWord parse_target(const std::string& word) {
+  TargetWord target{"", word};
+  for (const std::string& place : places())
+    if (word.starts_with(place + ":")) target = {place, word.substr(place.size() + 1)};
   const std::vector<std::string> words = target_words();
-  if (std::find(words.begin(), words.end(), word) == words.end()) {
+  // Which devices there are is known when the machine is up.
+  const std::string family = target.is_opencl() ? TargetWord{target.place, "opencl"}.word() : word;
+  if (std::find(words.begin(), words.end(), family) == words.end()) {
     const std::string suggestion = did_you_mean(word, words);
     std::string known;
     for (const std::string& each : words) known += (known.empty() ? "" : ", ") + each;
     throw BadInput("faultline: unknown target '" + word + "'" +
                    (suggestion.empty() ? "; there are " + known : "; " + suggestion) + "\n");
   }
-  for (const std::string& place : places())
-    if (word.starts_with(place + ":")) return {place, word.substr(place.size() + 1)};
-  return {"", word};
+  return target;
 }
 
 std::function<Machine::Spec(const std::string&, int)> machines(const std::string& root, const LabOptions& lab,
@@ -122,10 +126,11 @@ std::function<Machine::Spec(const std::string&, int)> machines(const std::string
     spec.name = place.empty() ? "local" : place;
     const std::string files = prefix + spec.name + "-" + std::to_string(number);
     if (!prefix.empty()) spec.errors = files + ".log";
-    if (place.empty()) {
+    if (place.empty() || place == "opencl") {
       const std::string own = environment("FAULTLINE_AGENT");
-      const std::string beside = (fs::path(executable()).parent_path() / "faultline-agent").string();
-      const std::string agent = fs::exists(beside) ? beside : root + "/build/faultline-agent";
+      const std::string name = place.empty() ? "faultline-agent" : "faultline-agent-opencl";
+      const std::string beside = (fs::path(executable()).parent_path() / name).string();
+      const std::string agent = fs::exists(beside) ? beside : root + "/build/" + name;
       if (own.empty()) spec.command = {agent, "--stdio"};
       else spec.command = {"/bin/sh", "-c", "exec " + own};
       return spec;
@@ -133,8 +138,8 @@ std::function<Machine::Spec(const std::string&, int)> machines(const std::string
     const std::string own = environment("FAULTLINE_LAB");
     if (own.empty()) spec.command = {root + "/ci/lab"};
     else spec.command = {"/bin/sh", "-c", "exec " + own + " \"$@\"", "lab"};
-    const char* start = place == "lab" ? "boot" : "chroot";
-    spec.command.insert(spec.command.end(), {start, "--agent", root + "/build/faultline-agent"});
+    const std::string agent = root + (place == "lab" ? "/build/faultline-agent" : "/build/faultline-agent-opencl");
+    spec.command.insert(spec.command.end(), {place == "lab" ? "boot" : "chroot", "--agent", agent});
     if (place != "lab") return spec;  // its kernel is this machine's: no console, no choice
     spec.console = files + ".console";
     if (!lab.kernel.empty()) spec.command.insert(spec.command.end(), {"--kernel", lab.kernel});

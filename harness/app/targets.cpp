@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,41 +60,63 @@ std::string last_line(const std::string& text) {
   return end == std::string::npos ? text : text.substr(end + 1);
 }
 
-std::vector<TargetRow> rows_of(const std::string& root) {
-  std::vector<TargetRow> rows;
+// What the agent of a machine says of itself.
+struct Greeting {
   std::optional<agent::HelloEvent> hello;
   std::string failure;
+};
+
+Greeting greet(const std::string& root, const std::string& machine) {
   try {
-    Session session(machines(root, {}, "")("", 1), {}, stop_asked, {});
-    hello = session.hello();
+    Session session(machines(root, {}, "")(machine, 1), {}, stop_asked, {});
+    return {session.hello(), ""};
   } catch (const StartFailure& error) {
-    failure = std::string("the agent does not start: ") + error.what();
+    return {std::nullopt, std::string("the agent does not start: ") + error.what()};
   }
+}
+
+// The rows of a machine's targets: of the one that `target` names, or of all its OpenCL devices.
+void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Greeting& greeting) {
+  TargetRow row;
+  row.word = target.word();
+  row.why = greeting.hello ? "the agent does not know it" : greeting.failure;
+  bool found = false;
+  if (greeting.hello)
+    for (const agent::TargetInfo& info : greeting.hello->targets) {
+      const TargetWord own{target.place, info.name};
+      if (target.is_opencl() ? !own.is_opencl() : info.name != target.name) continue;
+      row = {own.word(), info.available, info.available ? info.about : info.why,
+             info.available ? greeting.hello->files : "", info.capabilities, 0, {}};
+      rows.push_back(row);
+      found = true;
+    }
+  if (!found) rows.push_back(row);
+}
+
+std::vector<TargetRow> rows_of(const std::string& root) {
+  std::vector<TargetRow> rows;
+  std::map<std::string, Greeting> greetings;
+  const auto greeting = [&](const std::string& machine) -> const Greeting& {
+    const auto found = greetings.find(machine);
+    return found != greetings.end() ? found->second : greetings.emplace(machine, greet(root, machine)).first->second;
+  };
   const Answer lab = ask_lab(root, "path");
   const Answer debian13 = ask_lab(root, "root --path");
   for (const std::string& word : target_words()) {
     const TargetWord target = parse_target(word);
-    const agent::TargetInfo* info = hello ? find_target(*hello, target.name) : nullptr;
-    TargetRow row;
-    row.word = word;
-    if (info) row.capabilities = info->capabilities;
-    if (target.place.empty()) {
-      row.available = info && info->available;
-      row.files = row.available ? hello->files : "";
-      row.why = info ? info->why : hello ? "the agent does not know it" : failure;
-    } else if (target.place == "debian13") {
-      row.available = debian13.status == 0 && hello && hello->root;
-      row.why = debian13.status != 0 ? last_line(debian13.words)
-                : row.available      ? "this machine's kernel under Debian 13"
-                                     : "needs root";
-      row.files = row.available ? hello->files : "";
-    } else {
-      row.available = lab.status == 0;
-      row.why = lab.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(lab.words);
+    if (target.place == "lab") {
+      const std::optional<agent::HelloEvent>& here = greeting("").hello;
+      const agent::TargetInfo* info = here ? find_target(*here, target.name) : nullptr;
+      TargetRow row{word, lab.status == 0, lab.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(lab.words),
+                    "", info ? info->capabilities : Capabilities{}, 0, {}};
       row.capabilities.sight.identity = true;  // the agent is root there
       row.capabilities.direct = true;          // an ext4 on a RAM disk
+      rows.push_back(row);
+    } else if (target.place == "debian13" && debian13.status != 0) {
+      rows.push_back({word, false, last_line(debian13.words), "", {}, 0, {}});
+    } else {
+      add_rows(rows, target, greeting(target.machine()));
     }
-    rows.push_back(row);
   }
   return rows;
 }
@@ -114,6 +137,7 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
           {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
           {"identity", can.sight.identity}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
           {"pin", can.pin}, {"exclusive", can.exclusive}, {"direct", can.direct}, {"files", row.files},
+          {"svm", {{"coarse", can.svm_coarse}, {"fine", can.svm_fine}, {"system", can.svm_coarse && can.system}, {"atomics", can.atomics}}},
           {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
 }
 
