@@ -155,12 +155,15 @@ bool Iterations::quiet() {
 }
 
 // Somebody from outside, or the bench's own fault; -1 for nobody.
-int Iterations::unexpected_death() const {
+int Iterations::unexpected_death() {
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
     const ProcessRecord& record = area_->processes[process];
     // In this order: a process that somebody ends is a suspect before it is dead.
-    if (alive(process) && record.reaped.load() == 0 && is_dead(record.pid.load()) && suspect(process) == Suspect::no)
-      return process;
+    if (!alive(process) || record.reaped.load() != 0 || !is_dead(record.pid.load()) || suspect(process) != Suspect::no) continue;
+    // A driver's thread that blocks the signal of a fault is not asked.
+    const int signal = signal_that_ended(record.pid.load());
+    if (!prototype_.faults_end_process || (signal != SIGSEGV && signal != SIGBUS)) return process;
+    faultline::suspect(*area_, process, Suspect::doomed);
   }
   return -1;
 }

@@ -52,7 +52,7 @@ class Iterations {
   bool settled(int process);
   void resolve_cut_fork(int process);
   void note_deaths();
-  int unexpected_death() const;
+  int unexpected_death();
   bool alive(int process) const;
   std::optional<End> observe(std::int64_t deadline_ns);
   Sameness compare(const Observe& observe) const;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace faultline {
@@ -22,6 +23,12 @@ bool wait_for_death(pid_t pid, int longest_ms) {
 }
 
 bool is_dead(pid_t pid) { return wait_for_death(pid, 0); }
+
+int signal_that_ended(pid_t child) {
+  siginfo_t info{};
+  if (waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != child) return 0;
+  return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ? info.si_status : 0;
+}
 
 std::vector<pid_t> children_of(pid_t parent) {
   std::vector<pid_t> children;

@@ -379,7 +379,8 @@ def drafts(kinds: tuple[str, ...], device_class: str = "recoverable",
                            st.lists(statement, min_size=8, max_size=MOST_STATEMENTS))
     if around:
         # Some pairs are about processes that are there, and there are none without fork().
-        before = st.one_of(st.lists(statement, max_size=4), st.tuples(_statement("fork"), _statement("fork")).map(list))
+        forks = st.lists(_statement("fork"), min_size=1, max_size=2)
+        before = st.one_of(st.lists(statement, max_size=4), forks)
         pair = st.tuples(*map(_statement, around)).map(list)
         statements = st.builds(lambda *parts: sum(parts, []), before, pair, st.lists(statement, max_size=4))
     return st.builds(Draft, regions=st.lists(_regions, min_size=2, max_size=3).map(tuple),
