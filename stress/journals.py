@@ -2,12 +2,12 @@
 
 import json
 
-CLASSES = {"dmirror": "recoverable", "host": "shares-cpu-tables", "pinned": "pinned"}
+CLASSES = {"dmirror": "recoverable", "host": "shares-cpu-tables", "pinned": "pinned", "opencl": "fatal-faults"}
 
 
 def kind(target):
-    """'host' of 'lab:host'."""
-    return target.rpartition(":")[2]
+    """'host' of 'lab:host', 'opencl' of 'debian13:opencl:pocl/0'."""
+    return next(word for word in target.split(":") if word in CLASSES)
 
 
 def seen_in(journals):

@@ -15,6 +15,7 @@ BETWEEN_CALLS = ("needs accesses between two neighbouring system calls of the ot
 WEATHER = ("what {} does follows the state of memory (free memory, the LRU lists, who else holds the page), which a "
            "run finds the same each time")
 BEFORE_PINS = "is what a kernel before 6.5 does, whose O_DIRECT takes references instead of pins"
+SINCE_PINS = "is what a kernel since 6.5 does, whose O_DIRECT takes pins instead of references"
 
 REASONS = [
     ("collapse", ["host", "pinned", "dmirror"], {}, WEATHER.format("MADV_COLLAPSE")),
@@ -75,4 +76,8 @@ REASONS = [
     ("pin-submit-during-fork", ["dmirror"], {}, IN_THE_LAB.format("fork()")),
     ("direct-write-shared", ["host", "pinned"], {"same(P:a[0],C:a[0])": "same"}, BEFORE_PINS),
     ("direct-read-fork", ["host", "pinned"], {"P.cpu:r1": "5", "C:a[0]": "7"}, BEFORE_PINS),
+    ("direct-write-shared", ["dmirror"], {"same(P:a[0],C:a[0])": "different"}, SINCE_PINS),
+    ("direct-read-fork", ["dmirror"], {"P.cpu:r1": "5", "C:a[0]": "7"},
+     "needs all of fork() and a write fault during a transfer, which is a copy by this CPU on a RAM disk "
+     "(stress/direct_io shows it on a slow one)"),
 ]

@@ -85,7 +85,8 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
     for (const agent::TargetInfo& info : greeting.hello->targets) {
       const TargetWord own{target.place, info.name};
       if (target.is_opencl() ? !own.is_opencl() : info.name != target.name) continue;
-      row = {own.word(), info.available, info.available ? info.about : info.why,
+      const std::string about = info.about.empty() && target.place == "debian13" ? "this machine's kernel under Debian 13" : info.about;
+      row = {own.word(), info.available, info.available ? about : info.why,
              info.available ? greeting.hello->files : "", info.capabilities, 0, {}};
       rows.push_back(row);
       found = true;

@@ -63,7 +63,10 @@ BAD_INPUT = [
      "faultline: unknown target 'lab:dmirorr'; did you mean 'lab:dmirror'?\n"),
     (["run", "-t", "gpu", "one.scn"],
      "faultline: unknown target 'gpu'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror, "
-     "debian13:host\n"),
+     "opencl, debian13:host, debian13:opencl\n"),
+    (["run", "-t", "lab:opencl", "one.scn"], "faultline: unknown target 'lab:opencl'; did you mean 'opencl'?\n"),
+    (["run", "-t", "opencl:nothing", "one.scn"],
+     "faultline: the target opencl:nothing is not here: the agent does not know it\n"),
     (["run", "-t", "debian13:hots", "one.scn"],
      "faultline: unknown target 'debian13:hots'; did you mean 'debian13:host'?\n"),
     (["run", "-t", "debian13:host", "--lab-append", "quiet", "one.scn"],
@@ -283,7 +286,7 @@ def test_a_run_under_another_root(folder):
     assert "Verdict one agree (debian13:host" in result.stdout
     starts = {each["place"]: each["command"] for each in journal(folder / "j.jsonl")
               if each["ev"] == "machine" and each["event"] == "start"}
-    assert starts["debian13"][-3:] == ["chroot", "--agent", str(ROOT / "build/faultline-agent")]
+    assert starts["debian13"][-3:] == ["chroot", "--agent", str(ROOT / "build/faultline-agent-opencl")]
     assert starts["lab"][-6:-4] == ["boot", "--agent"] and starts["lab"][-3:-1] == ["--append=quiet", "--console"]
 
 

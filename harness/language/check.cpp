@@ -136,9 +136,6 @@ class Checker {
     for (const Region& region : program_.regions)
       if (is_svm(region.backing) && program_.devices.empty())
         source_.fail_at(region.place, region.name, "an SVM buffer is a device's: 'device d: fatal-faults' above the processes");
-    for (const Observe& observe : program_.observes)
-      if (observe.kind == Observe::Kind::same)
-        source_.fail(observe.place, 1, "beside SVM buffers and accesses with an order, page frames mean nothing");
     if (program_.devices.size() > 1)
       source_.fail_at(program_.devices[1].place, program_.devices[1].name, "SVM buffers belong to one device");
     for (const Thread& thread : program_.threads)

@@ -88,8 +88,8 @@ TEST(ParserErrors, BelowAProcess) {
       {"  b: 268435457 pages none", "5:6+9 page count '268435457' is over the limit of 268435456"},
       {"  b: 65537 pages anon rw = 1",
        "5:6+5 every page of a region with a value is written before the threads start: the limit is 65536 pages"},
-      {"  b: 1 page disk rw", "5:13+4 unknown backing 'disk': anon, shared, none or private"},
-      {"  b: 1 page anonn rw", "5:13+5 unknown backing 'anonn': anon, shared, none or private (did you mean 'anon'?)"},
+      {"  b: 1 page disk rw", "5:13+4 unknown backing 'disk': anon, shared, none, private, svm-coarse or svm-fine"},
+      {"  b: 1 page anonn rw", "5:13+5 unknown backing 'anonn': anon, shared, none, private, svm-coarse or svm-fine (did you mean 'anon'?)"},
       {"  b: 1 page anon", "5:17+1 expected a protection (rw, r, w or -), found the end of the line"},
       {"  b: 1 page anon rx", "5:18+2 expected a protection (rw, r, w or -), found 'rx'"},
       {"  b: 1 page none rw",
@@ -323,6 +323,28 @@ TEST(ParserErrors, Limits) {
   }
   EXPECT_EQ(error_of(std::string(limits::text_bytes + 1, '\n')),
             "0:0+1 too large for a scenario: the limit is 65536 bytes");
+}
+
+TEST(ParserErrors, TheMemoryModel) {
+  const std::string head = "scenario x\ndevice d: fatal-faults\nprocess P\n";
+  expect_all(head, {
+      {" a: 1 page svm-fine\n", "4:20+1 expected '=', found the end of the line"},
+      {" a: 1 page svm-fine rw = 0\n", "4:21+2 expected '=', found 'rw'"},
+      {" a: 1 page anon rw\nthread P.t\n load a[0] relaxed\n",
+       "4:2+1 beside SVM buffers and accesses with an order, a region is memory that is there: 'anon rw = 0'"},
+  });
+  expect_all(head + " a: 1 page svm-coarse = 0\n b: 1 page anon rw = 0\nthread P.t\n", {
+      {" load a[0] release\n", "7:12+7 a load releases nothing: relaxed, acquire or seq-cst"},
+      {" store b[0] 1 acquire\n", "7:15+7 a store acquires nothing: relaxed, release or seq-cst"},
+      {" load a[0] acquire\n", "7:2+1 atomic accesses need memory that both sides use at once: svm-fine, or any pages"},
+      {" munmap b\n", "7:2+1 beside SVM buffers and accesses with an order, nothing changes mappings or processes"},
+      {" svm-map a - via d\n", "7:12+1 a map is for reading, writing or both: r, w or rw"},
+      {" svm-map b r via d\n", "7:10+1 'b' is no SVM buffer"},
+      {" svm-map a r\n", "7:13+1 svm-map needs a device: a thread of the CPU says which with 'via'"},
+      {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 beside SVM buffers and accesses with an order, page frames mean nothing"},
+  });
+  expect_all(nothing, {{"scenario x\nprocess P\n a: 1 page svm-fine = 0\nthread P.t\n load a[0]\n",
+                        "3:2+1 an SVM buffer is a device's: 'device d: fatal-faults' above the processes"}});
 }
 
 TEST(ParserErrors, ANulByteIsNoText) {

@@ -1,0 +1,201 @@
+// Devices whose accesses are done by threads of a driver, as those of OpenCL are: faults that end the process,
+// SVM buffers, accesses with an order.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstring>
+#include <map>
+#include <thread>
+
+#include "harness/executor/access.h"
+#include "harness/executor/test_support.h"
+
+namespace faultline {
+namespace {
+
+// Every request is done by a thread of its own. Coarse-grained buffers are two memories, of the host and of the
+// device, which map and unmap bring together.
+class DriverHandle : public DeviceHandle, public Svm {
+ public:
+  explicit DriverHandle(bool blocks_signals) : blocks_signals_(blocks_signals) {}
+  ~DriverHandle() override {
+    if (!buffers_.empty()) abort();  // the executor frees what it has allocated
+  }
+
+  DeviceAccess load(std::uintptr_t address) override {
+    DeviceAccess access;
+    elsewhere([&] { access.value = cpu_load(on_device(address)); });
+    return access;
+  }
+  DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
+    elsewhere([&] { cpu_store(on_device(address), value); });
+    return {};
+  }
+  int ordered(std::span<OrderedAccess> accesses) override {
+    elsewhere([&] {
+      for (OrderedAccess& access : accesses) {
+        if (access.store) cpu_store(access.address, access.value, access.order);
+        else access.value = cpu_load(access.address, access.order);
+      }
+    });
+    return 0;
+  }
+
+  Svm* svm() override { return this; }
+  void* allocate(std::size_t bytes, bool fine) override {
+    void* const buffer = aligned_alloc(4096, bytes);
+    buffers_[reinterpret_cast<std::uintptr_t>(buffer)] = std::vector<char>(fine ? 0 : bytes);
+    return buffer;
+  }
+  void free(void* buffer) override {
+    if (buffers_.erase(reinterpret_cast<std::uintptr_t>(buffer)) != 1) abort();
+    ::free(buffer);
+  }
+  int map(std::uintptr_t address, std::size_t bytes, Protection) override {
+    std::memcpy(reinterpret_cast<void*>(address), reinterpret_cast<void*>(on_device(address)), bytes);
+    mapped_[address] = bytes;
+    return 0;
+  }
+  int unmap(std::uintptr_t address) override {
+    std::memcpy(reinterpret_cast<void*>(on_device(address)), reinterpret_cast<void*>(address), mapped_[address]);
+    return mapped_.erase(address) == 1 ? 0 : EINVAL;
+  }
+  int copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) override {
+    std::memcpy(reinterpret_cast<void*>(on_device(to)), reinterpret_cast<void*>(on_device(from)), bytes);
+    return 0;
+  }
+  int fill(std::uintptr_t address, std::uint64_t word) override { return store(address, word).error; }
+  int migrate(std::uintptr_t, std::size_t, bool) override { return 0; }
+
+ private:
+  std::uintptr_t on_device(std::uintptr_t address) {
+    for (auto& [begin, memory] : buffers_)
+      if (address - begin < memory.size()) return reinterpret_cast<std::uintptr_t>(memory.data()) + (address - begin);
+    return address;
+  }
+
+  template <typename Work>
+  void elsewhere(Work work) {
+    std::thread([&] {
+      if (blocks_signals_) {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, nullptr);
+      }
+      work();
+    }).join();
+  }
+
+  const bool blocks_signals_;
+  std::map<std::uintptr_t, std::vector<char>> buffers_;
+  std::map<std::uintptr_t, std::size_t> mapped_;
+};
+
+class DriverTarget : public Target {
+ public:
+  std::string name() const override { return "driver"; }
+  std::string unavailable() const override { return {}; }
+  Capabilities capabilities() const override {
+    Capabilities can;
+    can.device_class = DeviceClass::fatal_faults;
+    can.inherited = can.forked = false;
+    can.svm_coarse = can.svm_fine = can.atomics = true;
+    return can;
+  }
+  std::unique_ptr<DeviceHandle> open(int) override { return std::make_unique<DriverHandle>(blocks_signals); }
+
+  bool blocks_signals = false;
+};
+
+Seen run(const std::string& body, int iterations, DriverTarget target = {}) {
+  RunPlan plan;
+  plan.iterations = iterations;
+  return run_text("scenario s\ndevice d: fatal-faults\nprocess P\n" + body, target, plan);
+}
+
+constexpr const char* access_to_nothing = R"(  a: 1 page none
+thread P.gpu on d
+  s = store a[0] 1
+  l = load a[0]
+thread P.t
+  barrier last
+thread P.u
+  delay 100ms
+  barrier last
+)";
+
+TEST(FatalFaults, EndTheProcessAndTheNextIterationHasANewOne) {
+  const Seen seen = run(access_to_nothing, 3);
+  EXPECT_EQ(seen.errors, std::vector<std::string>{});
+  EXPECT_EQ(seen.iterations, 3u);
+  EXPECT_EQ(seen.only("P.gpu:s"), "unknown");
+  EXPECT_EQ(seen.only("P.gpu:l"), "-");
+}
+
+TEST(FatalFaults, OfAThreadThatBlocksTheSignalToo) {
+  DriverTarget target;
+  target.blocks_signals = true;
+  const Seen seen = run(access_to_nothing, 2, target);
+  EXPECT_EQ(seen.errors, std::vector<std::string>{});
+  EXPECT_EQ(seen.iterations, 2u);
+  EXPECT_EQ(seen.only("P.gpu:s"), "unknown");
+}
+
+TEST(FatalFaults, AreTheDevicesOnly) {
+  const Seen seen = run("  a: 1 page none\nthread P.t\n  r = load a[0]\nthread P.gpu on d\n  delay 1us\n", 3);
+  expect_clean(seen, 3);
+  EXPECT_EQ(seen.only("P.t:r"), "SIGSEGV");
+}
+
+TEST(SvmBuffers, AreHandedOverByMapAndUnmap) {
+  const Seen seen = run(R"(  a: 2 pages svm-coarse = 3
+  b: 1 page svm-coarse = 0
+thread P.gpu on d
+  r0 = load a[1]
+  store a[0] 5
+  svm-map a rw
+  r1 = load a[0] via cpu
+  store a[1] 6 via cpu
+  svm-unmap a
+  r2 = load a[1]
+  svm-copy a[0] -> b[0]
+  svm-fill a[0] 9
+  migrate a to d
+observe P:a[0] P:b[0]
+)", 20);
+  expect_clean(seen, 20);
+  EXPECT_EQ(seen.only("P.gpu:r0"), "3");
+  EXPECT_EQ(seen.only("P.gpu:r1"), "5");
+  EXPECT_EQ(seen.only("P.gpu:r2"), "6");
+  EXPECT_EQ(seen.only("P:a[0]"), "9");
+  EXPECT_EQ(seen.only("P:b[0]"), "5@a[0]");
+}
+
+// The host's memory is another one until it is mapped.
+TEST(SvmBuffers, WithoutAMapTheHostSeesWhatItHad) {
+  const Seen seen = run("  a: 1 page svm-coarse = 3\nthread P.gpu on d\n  store a[0] 5\n  r = load a[0] via cpu\n", 5);
+  expect_clean(seen, 5);
+  EXPECT_EQ(seen.only("P.gpu:r"), "3");
+}
+
+TEST(Ordered, NeighboursAreOneRequestAndEachHasItsResult) {
+  const Seen seen = run(R"(  a: 2 pages svm-fine = 0
+thread P.gpu on d
+  store a[0] 1 relaxed
+  r0 = load a[0] seq-cst
+  r1 = load a[1] acquire
+  barrier x
+thread P.t
+  store a[1] 2 release
+  r2 = load a[1] relaxed
+  barrier x
+observe P:a[1]
+)", 50);
+  expect_clean(seen, 50);
+  EXPECT_EQ(seen.only("P.gpu:r0"), "1");
+  EXPECT_EQ(seen.only("P.t:r2"), "2");
+  EXPECT_EQ(seen.only("P:a[1]"), "2");
+}
+
+}  // namespace
+}  // namespace faultline
