@@ -164,8 +164,9 @@ void Runner::require_local_targets() {
     if (!local) continue;  // its trials say so
     const agent::TargetInfo* found = find_target(local->hello(), target.name);
     if (found && found->available) continue;
-    throw TargetNotHere("the target " + target.name + " is not here: " +
-                        (found ? found->why : "the agent does not know it"));
+    std::string known;
+    for (const agent::TargetInfo& each : local->hello().targets) known += (known.empty() ? "" : ", ") + each.name;
+    throw TargetNotHere("the target " + target.name + " is not here: " + (found ? found->why : "there are " + known));
   }
 }
 
