@@ -32,7 +32,7 @@ Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
     if (window(s) != window(slot)) continue;
     const VmaPage& vma = w.mm[mm].vma[s];
     const FrameId page = cached_page(w, vma);
-    if (page == none || beyond_end(cpu, vma) || page_locked(w, page)) continue;
+    if (page == none || beyond_end(cpu, vma) || page_locked(w, page) || w.frame[page].dropped) continue;
     // Where the page table is missing too, kernels since 6.18 make none for the last page of a file on a disk.
     const bool only_last = first && vma.pgoff + 1 == w.object[vma.object].size;
     first = false;
@@ -54,7 +54,10 @@ Task<void> read_around(Cpu cpu, MmId mm, Slot slot, bool write, bool writable) {
   if (way == nothing) co_return;
   for (int p = 0; p < w.object[object].size; ++p) {
     std::uint8_t& page = w.object[object].frame[p];
-    if (page != none) continue;
+    if (page != none) {
+      w.frame[page].dropped = 0;
+      continue;
+    }
     page = static_cast<std::uint8_t>(alloc_frame(cpu, Frame::Kind::shared, {}));
     get_ref(w, page);
   }
@@ -83,6 +86,10 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
   if (w.mm[mm].pte[slot].kind != Pte::Kind::none) co_return Fault::done;
   if (cached == none && beyond_end(cpu, vma)) co_return Fault::sigbus;
   FrameId page = cached;
+  if (page != none && w.frame[page].dropped) {
+    w.frame[page].dropped = 0;
+    if (cpu.shape->on_disk[vma.object]) co_await read_around(cpu, mm, slot, write, writable);
+  }
   if (page == none || (!vma.is_private() && !cpu.on(Rule::shared_fault_uses_cache))) {
     page = alloc_frame(cpu, Frame::Kind::shared, {});
     if (cached == none) {

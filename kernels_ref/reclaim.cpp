@@ -20,11 +20,29 @@ bool can_page_out(const World& world, MmId mm, Slot slot) {
   return reclaimable(world, mm, slot) || (frame.kind == Frame::Kind::shared && !frame.locked);
 }
 
+namespace {
+
+// What can be had again: from a disk, or as zeroes where nothing was ever stored. Nobody but the page cache
+// and this mapping may hold it.
+bool can_leave_cache(Cpu cpu, MmId mm, Slot slot) {
+  const VmaPage& vma = cpu.world().mm[mm].vma[slot];
+  const Frame& frame = cpu.world().frame[cpu.world().mm[mm].pte[slot].frame];
+  if (frame.kind != Frame::Kind::shared || vma.object == none || frame.refs != 1 || frame.pins != 0) return false;
+  return frame.contents.home == none || cpu.shape->on_disk[vma.object];
+}
+
+}  // namespace
+
 Task<void> try_to_unmap(Cpu cpu, MmId mm, Slot slot, Gather* gather) {
   const bool notifies = cpu.on(Rule::reclaim_notifies);
   if (notifies) co_await invalidate_start(cpu, mm, slot, slot, Event::clear);
   co_await cpu.step("try_to_unmap_one");
-  if (can_page_out(cpu.world(), mm, slot)) zap(cpu, mm, slot, *gather);
+  if (can_page_out(cpu.world(), mm, slot)) {
+    const FrameId page = cpu.world().mm[mm].pte[slot].frame;
+    const bool droppable = can_leave_cache(cpu, mm, slot);
+    zap(cpu, mm, slot, *gather);
+    if (droppable) cpu.world().frame[page].dropped = co_await cpu.choose("__remove_mapping", 2) == 1;
+  }
   if (notifies) co_await invalidate_end(cpu, mm);
 }
 

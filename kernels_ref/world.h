@@ -52,6 +52,7 @@ struct Frame {
   std::uint8_t huge = 0;       // part of a huge page, which may not be taken apart
   std::uint8_t owner = none;   // device pages: the mirror that migrated it (zone_device_data)
   std::uint8_t pins = 0;       // FOLL_PIN
+  std::uint8_t dropped = 0;    // not in the page cache, to which it comes back with its contents at a fault
   std::uint8_t lingering = 0;  // 1: a pin may be there still, of a closed ring or a transfer's end; 2: a reference may
 };
 
