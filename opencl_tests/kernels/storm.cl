@@ -1,0 +1,5 @@
+// A fault storm: each work-item stores to one page, in the order that the host has drawn.
+kernel void storm(global char* memory, global const uint* pages, uint first, ulong page_bytes) {
+  const uint page = pages[first + get_global_id(0)];
+  *(global volatile ulong*)(memory + page * page_bytes) = page + 1;
+}
