@@ -35,15 +35,6 @@ namespace {
 }
 #endif
 
-void in_order(OrderedAccess& access) {
-  const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(access.address));
-  const bool strongest = access.order == Order::seq_cst;
-  if (access.store && access.order == Order::relaxed) cell.store(access.value, std::memory_order_relaxed);
-  else if (access.store) cell.store(access.value, strongest ? std::memory_order_seq_cst : std::memory_order_release);
-  else if (access.order == Order::relaxed) access.value = cell.load(std::memory_order_relaxed);
-  else access.value = cell.load(strongest ? std::memory_order_seq_cst : std::memory_order_acquire);
-}
-
 class HostHandle : public DeviceHandle {
  public:
   DeviceAccess load(std::uintptr_t address) override { return {0, fenced_load(address), false}; }
@@ -52,7 +43,7 @@ class HostHandle : public DeviceHandle {
     return {};
   }
   int ordered(std::span<OrderedAccess> accesses) override {
-    for (OrderedAccess& access : accesses) in_order(access);
+    for (OrderedAccess& access : accesses) do_on_cpu(access);
     return 0;
   }
 };

@@ -258,17 +258,21 @@ struct Program {
   friend bool operator==(const Program&, const Program&) = default;
 };
 
+// Of an access; plain for every other operation.
+inline Order order_of(const Operation& operation) {
+  if (const auto* load = std::get_if<op::Load>(&operation)) return load->order;
+  if (const auto* store = std::get_if<op::Store>(&operation)) return store->order;
+  return Order::plain;
+}
+
 // Whether the Program is about the memory model of SVM: it has SVM buffers, or accesses with an order.
 // Nothing in it changes mappings then (check.cpp).
 inline bool is_about_memory_model(const Program& program) {
   for (const Region& region : program.regions)
     if (is_svm(region.backing)) return true;
   for (const Thread& thread : program.threads)
-    for (const Statement& statement : thread.statements) {
-      const auto* load = std::get_if<op::Load>(&statement.operation);
-      const auto* store = std::get_if<op::Store>(&statement.operation);
-      if ((load && load->order != Order::plain) || (store && store->order != Order::plain)) return true;
-    }
+    for (const Statement& statement : thread.statements)
+      if (order_of(statement.operation) != Order::plain) return true;
   return false;
 }
 

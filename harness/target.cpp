@@ -1,5 +1,7 @@
 #include "harness/target.h"
 
+#include <atomic>
+
 namespace faultline {
 namespace {
 
@@ -68,6 +70,21 @@ std::string missing(const Request& request, const Program& program, const Capabi
 }
 
 }  // namespace
+
+void do_on_cpu(OrderedAccess& access) {
+  const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(access.address));
+  switch (access.order) {
+    case Order::acquire: access.value = cell.load(std::memory_order_acquire); return;
+    case Order::release: return cell.store(access.value, std::memory_order_release);
+    case Order::seq_cst:
+      if (access.store) cell.store(access.value, std::memory_order_seq_cst);
+      else access.value = cell.load(std::memory_order_seq_cst);
+      return;
+    default:
+      if (access.store) cell.store(access.value, std::memory_order_relaxed);
+      else access.value = cell.load(std::memory_order_relaxed);
+  }
+}
 
 std::string cannot_run(const Program& program, const Capabilities& capabilities) {
   for (const Region& region : program.regions) {

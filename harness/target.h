@@ -46,6 +46,9 @@ struct OrderedAccess {
   bool store = false;
 };
 
+// By the calling thread, with the fences of its order and no other.
+void do_on_cpu(OrderedAccess& access);
+
 // SVM buffers of a device of OpenCL. Requests are waited for and give an errno.
 class Svm {
  public:

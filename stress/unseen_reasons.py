@@ -16,6 +16,9 @@ WEATHER = ("what {} does follows the state of memory (free memory, the LRU lists
            "run finds the same each time")
 BEFORE_PINS = "is what a kernel before 6.5 does, whose O_DIRECT takes references instead of pins"
 SINCE_PINS = "is what a kernel since 6.5 does, whose O_DIRECT takes pins instead of references"
+IN_A_KERNEL = ("needs {} between two neighbouring accesses of a kernel, some nanoseconds, while launching it takes "
+               "microseconds")
+NOT_X86 = "needs a CPU, or a compiler, that {}; x86 does not"
 
 REASONS = [
     ("collapse", ["host", "pinned", "dmirror"], {}, WEATHER.format("MADV_COLLAPSE")),
@@ -74,6 +77,20 @@ REASONS = [
     ("pin-dontneed-orphan", ["dmirror"], {"P.gpu:g0": "9"}, IN_THE_LAB.format("the last store of the CPU")),
     ("pin-fork-device-writes", ["dmirror"], {"C:r0": "1"}, IN_THE_LAB.format("fork()")),
     ("pin-submit-during-fork", ["dmirror"], {}, IN_THE_LAB.format("fork()")),
+    ("svm-iriw", ["host", "opencl"], {"P.r0:x": "1", "P.r0:y": "0", "P.r1:y": "1", "P.r1:x": "0"},
+     NOT_X86.format("shows two stores to two readers in different orders")),
+    ("svm-load-buffering", ["opencl"], {"P.cpu:r0": "1", "P.gpu:r1": "1"},
+     NOT_X86.format("does a store before the load that it stands behind")),
+    ("svm-message-passing-relaxed", ["opencl"], {"P.gpu:r0": "1", "P.gpu:r1": "0"},
+     NOT_X86.format("shows stores, or does loads, out of their order")),
+    ("svm-coherence", ["opencl"], {"P.gpu:r0": "0", "P.gpu:r1": "1|2"}, IN_A_KERNEL.format("the CPU's first store")),
+    ("svm-coherence", ["opencl"], {"P.gpu:r0": "1", "P.gpu:r1": "2"}, IN_A_KERNEL.format("the CPU's second store")),
+    ("svm-load-buffering", ["opencl"], {"P.cpu:r0": "0", "P.gpu:r1": "0"}, IN_A_KERNEL.format("the CPU's load")),
+    ("svm-load-buffering-acquire", ["opencl"], {"P.cpu:r0": "0", "P.gpu:r1": "0"}, IN_A_KERNEL.format("the CPU's load")),
+    ("svm-message-passing-relaxed", ["opencl"], {"P.gpu:r0": "0", "P.gpu:r1": "1"}, IN_A_KERNEL.format("the CPU's stores")),
+    ("svm-message-passing", ["opencl"], {"P.gpu:r0": "0", "P.gpu:r1": "1"}, IN_A_KERNEL.format("the CPU's stores")),
+    ("svm-iriw-seq-cst", ["opencl"], {"P.r0:x": "0", "P.r0:y": "1", "P.r1:y": "0", "P.r1:x": "1"},
+     IN_A_KERNEL.format("both stores")),
     ("direct-write-shared", ["host", "pinned"], {"same(P:a[0],C:a[0])": "same"}, BEFORE_PINS),
     ("direct-read-fork", ["host", "pinned"], {"P.cpu:r1": "5", "C:a[0]": "7"}, BEFORE_PINS),
     ("direct-write-shared", ["dmirror"], {"same(P:a[0],C:a[0])": "different"}, SINCE_PINS),

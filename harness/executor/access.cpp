@@ -107,22 +107,4 @@ void cpu_store(std::uintptr_t address, std::uint64_t value) {
 }
 #endif
 
-std::uint64_t cpu_load(std::uintptr_t address, Order order) {
-  const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(address));
-  switch (order) {
-    case Order::acquire: return cell.load(std::memory_order_acquire);
-    case Order::seq_cst: return cell.load(std::memory_order_seq_cst);
-    default: return cell.load(std::memory_order_relaxed);
-  }
-}
-
-void cpu_store(std::uintptr_t address, std::uint64_t value, Order order) {
-  const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(address));
-  switch (order) {
-    case Order::release: return cell.store(value, std::memory_order_release);
-    case Order::seq_cst: return cell.store(value, std::memory_order_seq_cst);
-    default: return cell.store(value, std::memory_order_relaxed);
-  }
-}
-
 }  // namespace faultline

@@ -33,10 +33,6 @@ int guarded(Access access);
 std::uint64_t cpu_load(std::uintptr_t address);
 void cpu_store(std::uintptr_t address, std::uint64_t value);
 
-// With the order's fences and no other.
-std::uint64_t cpu_load(std::uintptr_t address, Order order);
-void cpu_store(std::uintptr_t address, std::uint64_t value, Order order);
-
 namespace detail {
 // Saving the signal mask would cost a system call, and our handlers block nothing (SA_NODEFER). But
 // ThreadSanitizer puts a handler of its own around ours, which blocks everything.

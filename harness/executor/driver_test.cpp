@@ -33,10 +33,7 @@ class DriverHandle : public DeviceHandle, public Svm {
   }
   int ordered(std::span<OrderedAccess> accesses) override {
     elsewhere([&] {
-      for (OrderedAccess& access : accesses) {
-        if (access.store) cpu_store(access.address, access.value, access.order);
-        else access.value = cpu_load(access.address, access.order);
-      }
+      for (OrderedAccess& access : accesses) do_on_cpu(access);
     });
     return 0;
   }

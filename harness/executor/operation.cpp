@@ -8,23 +8,28 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <array>
-#include <optional>
 #include <span>
 
 #include "harness/executor/access.h"
 #include "harness/executor/meeting.h"
+#include "harness/executor/ordered.h"
 #include "harness/executor/process.h"
 #include "harness/executor/value.h"
 
 namespace faultline {
-namespace {
 
 Result errno_result(int error) {
   Result result;
   result.code = error;
   return result;
 }
+
+void record(Slot& slot, const Result& result) {
+  slot.result = result;
+  slot.done.store(1, std::memory_order_release);
+}
+
+namespace {
 
 Result call_result(bool worked) { return errno_result(worked ? 0 : errno); }
 
@@ -324,60 +329,6 @@ struct Perform {
   }
 };
 
-void record(Slot& slot, const Result& result) {
-  slot.result = result;
-  slot.done.store(1, std::memory_order_release);
-}
-
-// The access with an order that an operation is, if it is one.
-std::optional<OrderedAccess> ordered_access(const ThreadRun& run, const Operation& operation) {
-  const Layout& layout = run.context.layout;
-  if (const auto* load = std::get_if<op::Load>(&operation); load && load->order != Order::plain)
-    return OrderedAccess{layout.address_of(load->cell), 0, load->order, false};
-  if (const auto* store = std::get_if<op::Store>(&operation); store && store->order != Order::plain)
-    return OrderedAccess{layout.address_of(store->cell),
-                         encode_word(run.iteration, layout.spans.of(store->cell), store->value), store->order, true};
-  return std::nullopt;
-}
-
-Via via_of(const Operation& operation) {
-  const auto* load = std::get_if<op::Load>(&operation);
-  return load ? load->via : std::get<op::Store>(operation).via;
-}
-
-// Neighbouring accesses with an order, by the same CPU or device, one right behind the other: what the order
-// leaves open shows only there. Their results are told when all are done. Gives how many there are.
-int run_ordered(const ThreadRun& run, std::span<const Statement> statements) {
-  std::array<OrderedAccess, limits::operations> accesses;
-  std::size_t count = 0;
-  const Via via = via_of(statements.front().operation);
-  for (const Statement& statement : statements) {
-    const auto access = ordered_access(run, statement.operation);
-    if (!access || via_of(statement.operation) != via) break;
-    accesses[count++] = *access;
-  }
-  int error = 0;
-  if (via.cpu()) {
-    for (std::size_t i = 0; i < count; ++i) {
-      OrderedAccess& access = accesses[i];
-      if (access.store) cpu_store(access.address, access.value, access.order);
-      else access.value = cpu_load(access.address, access.order);
-    }
-  } else {
-    const Handles::Use device(run.context.handles, via.opener, via.device);
-    error = device ? device->ordered(std::span(accesses).first(count)) : EBADF;
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    Result result = errno_result(error);
-    if (error == 0 && !accesses[i].store) {
-      result.kind = Result::Kind::word;
-      result.word = accesses[i].value;
-    }
-    record(run.context.area.slots[run.slot + static_cast<int>(i)], result);
-  }
-  return static_cast<int>(count);
-}
-
 }  // namespace
 
 bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file) {
@@ -414,7 +365,7 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
   for (int i = 0; i < static_cast<int>(statements.size()); ++i) {
     if (area.abort.load(std::memory_order_relaxed) != 0) return;
     run.slot = context.layout.first_slot[thread] + i;
-    if (ordered_access(run, statements[i].operation)) {
+    if (order_of(statements[i].operation) != Order::plain) {
       i += run_ordered(run, std::span(statements).subspan(static_cast<std::size_t>(i))) - 1;
       continue;
     }

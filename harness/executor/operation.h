@@ -41,6 +41,9 @@ struct ThreadRun {
   int slot = 0;     // in Area::slots, of the statement that it is at
 };
 
+Result errno_result(int error);  // 0: it worked
+void record(Slot& slot, const Result& result);
+
 // Runs all statements of the thread, from its offset after `origin_ns` on, and marks it done. Returns
 // early when the area was aborted; does not return from an `exit`.
 void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns);
