@@ -1,0 +1,55 @@
+// Platforms and devices behind the ICD loader, contexts of them, and what each says that it has.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "opencl_tests/module/error.h"
+#include "opencl_tests/module/handle.h"
+
+namespace faultline::svm {
+
+class Device {
+ public:
+  explicit Device(cl_device_id id) : id_(id) {}
+
+  cl_device_id id() const { return id_; }
+  std::string text(cl_device_info what) const;
+  // A number of any width, zero-extended. Throws where the device does not know the question.
+  cl_ulong number(cl_device_info what) const;
+  // The same, but 0 where it does not know it: capabilities that came with a later version.
+  cl_ulong bits(cl_device_info what) const;
+  bool has_extension(const std::string& name) const;
+  // Names of __opencl_c_ features (clGetDeviceInfo: CL_DEVICE_OPENCL_C_FEATURES).
+  std::vector<std::string> features() const;
+
+ private:
+  cl_device_id id_;
+};
+
+struct Platform {
+  cl_platform_id id;
+  std::string text(cl_platform_info what) const;
+  std::vector<Device> devices() const;
+};
+
+// None where the loader finds no driver.
+std::vector<Platform> platforms();
+
+class Context {
+ public:
+  explicit Context(std::vector<Device> devices);
+  cl_context get() const { return handle_.get(); }
+  const std::vector<Device>& devices() const { return devices_; }
+
+  // What was built for it, by source and options.
+  std::map<std::pair<std::string, std::string>, ProgramHandle> programs;
+
+ private:
+  std::vector<Device> devices_;
+  ContextHandle handle_;
+};
+
+}  // namespace faultline::svm
