@@ -1,0 +1,102 @@
+"""Each test of a driver in a fresh process, forked before any driver was loaded: a crash or a hang ends that
+test only, and is told as its failure."""
+
+import faulthandler
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import time
+
+from _pytest.reports import TestReport
+from _pytest.runner import call_and_report
+
+
+def run(item, deadline):
+    """Runs the test's phases in a child and logs what it reported, with a failure for what it could not."""
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    assert "faultline_opencl" not in sys.modules, "a driver may be in use in the process that forks the tests"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+") as stacks:
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            in_child(item, write, stacks, deadline)
+        os.close(write)
+        text, ended = collect(child, read, deadline)
+        stacks.seek(0)
+        stack = stacks.read()
+    reports = [item.config.hook.pytest_report_from_serializable(config=item.config, data=json.loads(line))
+               for line in text.decode().splitlines() if line.endswith("}")]
+    if ended:
+        # A report may be lost with the process: its phase failed.
+        phase = ("setup", "call", "teardown")[min(len(reports), 2)]
+        words = ended + (f"\n{stack}" if stack else "")
+        reports.append(TestReport(item.nodeid, item.location, {}, "failed", words, phase,
+                                  sections=[("Captured stderr call", captured(item))],
+                                  duration=time.monotonic() - began))
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+
+def in_child(item, write, stacks, deadline):
+    """Never returns. Each report is on its way before the next phase begins."""
+    status = 1
+    try:
+        os.setsid()
+        faulthandler.dump_traceback_later(deadline, file=stacks)
+
+        def phase(when, **more):
+            report = call_and_report(item, when, log=False, **more)
+            data = item.config.hook.pytest_report_to_serializable(config=item.config, report=report)
+            os.write(write, (json.dumps(data, default=repr) + "\n").encode())
+            return report
+
+        item._initrequest()
+        if phase("setup").passed:
+            phase("call")
+        phase("teardown", nextitem=None)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def collect(child, read, deadline):
+    """What the child wrote, and how it ended where that was not by itself."""
+    text = b""
+    until = time.monotonic() + deadline + 1  # after its stacks are told
+    ended = ""
+    while True:
+        left = until - time.monotonic()
+        ready = select.select([read], [], [], max(left, 0))[0]
+        if not ready:
+            ended = f"the test did not end within {deadline:g} s; where it was:"
+            break
+        some = os.read(read, 65536)
+        if not some:
+            break
+        text += some
+    os.close(read)
+    if ended:
+        os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    try:
+        os.killpg(child, signal.SIGKILL)  # what it started
+    except ProcessLookupError:
+        pass
+    if not ended and os.WIFSIGNALED(status):
+        ended = f"the process of the test was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    elif not ended and os.WEXITSTATUS(status):
+        ended = f"the process of the test ended with exit status {os.WEXITSTATUS(status)}"
+    return text, ended
+
+
+def captured(item):
+    manager = item.config.pluginmanager.getplugin("capturemanager")
+    return "".join(manager.read_global_capture()) if manager and manager.is_globally_capturing() else ""
