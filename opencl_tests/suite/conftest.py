@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import svm_devices  # noqa: E402
 import svm_isolation  # noqa: E402
+import svm_known_bugs  # noqa: E402
 
 FOUND = pytest.StashKey()
 
@@ -39,6 +40,11 @@ def pytest_generate_tests(metafunc):
         reason = "; ".join(missing + problems)
         values = [pytest.param("none", marks=pytest.mark.skip(reason=reason))]
     metafunc.parametrize("device_id", values)
+
+
+def pytest_collection_modifyitems(config, items):
+    if FOUND in config.stash:
+        svm_known_bugs.mark(items, config.stash[FOUND][0])
 
 
 @pytest.hookimpl(tryfirst=True)

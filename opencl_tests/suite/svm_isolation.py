@@ -37,9 +37,12 @@ def run(item, deadline):
         # A report may be lost with the process: its phase failed.
         phase = ("setup", "call", "teardown")[min(len(reports), 2)]
         words = ended + (f"\n{stack}" if stack else "")
-        reports.append(TestReport(item.nodeid, item.location, {}, "failed", words, phase,
-                                  sections=[("Captured stderr call", captured(item))],
-                                  duration=time.monotonic() - began))
+        report = TestReport(item.nodeid, item.location, {}, "failed", words, phase, duration=time.monotonic() - began,
+                            sections=[("Captured stderr call", captured(item))])
+        bug = getattr(item, "known_bug", None)
+        if bug and bug.crash and bug.crash in ended:
+            report.outcome, report.wasxfail = "skipped", f"{bug.what} (opencl_tests/bugs/{bug.reproducer})"
+        reports.append(report)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -50,6 +53,7 @@ def in_child(item, write, stacks, deadline):
     status = 1
     try:
         os.setsid()
+        faulthandler.enable(file=stacks)
         faulthandler.dump_traceback_later(deadline, file=stacks)
 
         def phase(when, **more):
