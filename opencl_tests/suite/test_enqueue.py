@@ -214,6 +214,8 @@ def test_events_of_two_queues(bench, cl):
     copied = first.memcpy(copy, memory, SIZE, after=[added])
     first.flush()
     second.flush()
+    time.sleep(0.05)
+    assert "complete" not in [each.status for each in (filled, added, copied)]
     gate.set()
     copied.wait()
     assert read(first, cl, copy) == u32(7) * (SIZE // 4)

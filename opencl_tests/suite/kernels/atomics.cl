@@ -10,7 +10,7 @@
 
 #ifdef CELL
 #define FETCH(name, operand) \
-  __kernel void name(volatile __global ATOMIC* cell, __global TYPE* result) { \
+  __kernel void fetch_##name(volatile __global ATOMIC* cell, __global TYPE* result) { \
     result[get_global_id(0)] = atomic_fetch_##name##_explicit(cell, (TYPE)(operand), ORDER, SCOPE); \
   }
 FETCH(add, ID)
@@ -69,18 +69,18 @@ __kernel void flag(volatile __global atomic_flag* lock, __global uint* result) {
 #endif
 
 #ifdef FENCE
-// Plain data and relaxed flags, ordered by fences alone: pairs of slots, each checked by its reader.
-__kernel void fence(__global uint* data, volatile __global atomic_uint* flags, __global uint* result, uint pairs) {
-  const uint i = (uint)get_global_id(0);
-  if (i < pairs) {
+// Plain data and relaxed flags, ordered by fences alone. Groups go in pairs: the first one of a pair reads what
+// the second one, which may run at the same time, writes.
+__kernel void fence(__global uint* data, volatile __global atomic_uint* flags, __global uint* result) {
+  const uint pair = (uint)(get_group_id(0) / 2), i = pair * (uint)get_local_size(0) + (uint)get_local_id(0);
+  if (get_group_id(0) % 2) {
     data[i] = i * 7 + 1;
     atomic_work_item_fence(CLK_GLOBAL_MEM_FENCE, memory_order_release, SCOPE);
     atomic_store_explicit(&flags[i], 1u, memory_order_relaxed, SCOPE);
   } else {
-    const uint other = i - pairs;
-    const uint seen = atomic_load_explicit(&flags[other], memory_order_relaxed, SCOPE);
+    const uint seen = atomic_load_explicit(&flags[i], memory_order_relaxed, SCOPE);
     atomic_work_item_fence(CLK_GLOBAL_MEM_FENCE, memory_order_acquire, SCOPE);
-    result[other] = seen ? (data[other] == other * 7 + 1 ? 1u : 2u) : 0u;
+    result[i] = seen ? (data[i] == i * 7 + 1 ? 1u : 2u) : 0u;
   }
 }
 #endif

@@ -1,0 +1,43 @@
+// An OpenCL layer that puts one fault into whatever driver is below it. For tests only: it stands for drivers
+// that are broken, so that every check of the suite is seen to fail.
+#pragma once
+
+#include <vector>
+
+#include <CL/cl_layer.h>
+
+namespace faultline::layer {
+
+// The driver's functions, or those of the layer below.
+extern cl_icd_dispatch next;
+
+struct Fault {
+  const char* name;
+  const char* stands_for;
+  void (*install)(cl_icd_dispatch& table);
+};
+
+// By file.
+extern const std::vector<Fault> memory_faults;
+extern const std::vector<Fault> order_faults;
+extern const std::vector<Fault> kernel_faults;
+extern const std::vector<Fault> answer_faults;
+
+// What a command waits for, with more of the layer's own.
+class Waits {
+ public:
+  Waits(cl_uint count, const cl_event* events) : events_(events, events + count) {}
+  Waits& and_for(cl_event event) {
+    if (event) events_.push_back(event);
+    return *this;
+  }
+  cl_uint count() const { return static_cast<cl_uint>(events_.size()); }
+  const cl_event* data() const { return events_.empty() ? nullptr : events_.data(); }
+
+ private:
+  std::vector<cl_event> events_;
+};
+
+cl_context context_of(cl_command_queue queue);
+
+}  // namespace faultline::layer
