@@ -18,6 +18,7 @@ def run(item, deadline):
     """Runs the test's phases in a child and logs what it reported, with a failure for what it could not."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     assert "faultline_opencl" not in sys.modules, "a driver may be in use in the process that forks the tests"
+    item.session._setupstate.teardown_exact(item)  # of tests that ran here
     sys.stdout.flush()
     sys.stderr.flush()
     began = time.monotonic()
