@@ -1,0 +1,11 @@
+/* clEnqueueSVMMemFill: CL_INVALID_VALUE "if pattern is NULL". */
+#include "reproduce.h"
+
+int main(void) {
+  begin();
+  void* memory = clSVMAlloc(context, CL_MEM_READ_WRITE, 4096, 0);
+  puts("a null pattern:");
+  fflush(stdout);
+  expect("clEnqueueSVMMemFill", clEnqueueSVMMemFill(queue, memory, NULL, 4, 64, 0, NULL, NULL), CL_INVALID_VALUE);
+  return bugs;
+}

@@ -1,0 +1,12 @@
+// Accesses through pointers of the generic address space.
+
+void flip(uint* word) { *word ^= 0x5a5a5a5au; }
+
+__kernel void through_generic(__global uint* a, volatile __global uint* right) {
+  const size_t i = get_global_id(0);
+  uint own = a[i];
+  flip(&own);  // a private one, for the compiler not to know
+  uint* generic = i % 2 ? &a[i] : a + i;
+  flip(generic);
+  if (*generic == own && to_global(generic) == &a[i]) atomic_inc(right);
+}
