@@ -34,6 +34,9 @@ def run(item, deadline):
         stack = stacks.read()
     reports = [item.config.hook.pytest_report_from_serializable(config=item.config, data=json.loads(line))
                for line in text.decode().splitlines() if line.endswith("}")]
+    for report in reports:
+        if isinstance(report.longrepr, list):  # a skip's place and reason, which JSON made a list of
+            report.longrepr = tuple(report.longrepr)
     if ended:
         # A report may be lost with the process: its phase failed.
         phase = ("setup", "call", "teardown")[min(len(reports), 2)]
