@@ -180,6 +180,8 @@ def test_an_out_of_order_queue_keeps_what_events_order(bench, cl):
         last = queue.nd_range(bench.kernel("words.cl", "stir", a, u32(7)), [SIZE // 4], after=[last])
     added = queue.memcpy(c, a, SIZE, after=[last, other])
     queue.flush()
+    time.sleep(0.05)
+    assert "complete" not in [each.status for each in (first, other, last, added)]
     gate.set()
     mapped = queue.map(c, SIZE, blocking=False, after=[added])
     mapped.wait()

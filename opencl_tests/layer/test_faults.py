@@ -1,0 +1,81 @@
+"""Each fault of the layer is caught by the tests that the README's table names, and none of them fails without one."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+OPENCL_TESTS = pathlib.Path(__file__).resolve().parents[1]
+SUITE = OPENCL_TESTS / "suite"
+BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", OPENCL_TESTS.parent / "build"))
+LAYER = BUILD / "opencl/broken-driver.so"
+sys.path.insert(0, str(SUITE))
+
+import svm_devices  # noqa: E402
+import test_cts_table  # noqa: E402
+
+# What no fault is for: each needs a device of another kind than the one that faults are put into, or none.
+UNCONTROLLED = {"test_allocation.py::test_sharing_that_the_device_lacks",
+                "test_devices.py::test_every_device_that_was_asked_for_is_here",
+                "test_generic.py::test_a_generic_pointer_to_shared_memory"}
+
+
+def table():
+    """Tests by the fault that they catch."""
+    rows = {}
+    for line in (OPENCL_TESTS / "README.md").read_text().splitlines():
+        found = re.match(r"\| `([a-z-]+)` \|[^|]*\|(.*)\|$", line)
+        if found:
+            rows[found.group(1)] = test_cts_table.named("|" + found.group(2) + "|")
+    return rows
+
+
+TABLE = table()
+
+
+@pytest.fixture(scope="module")
+def device():
+    """The first device with all that faults are about."""
+    devices, problems = svm_devices.find()
+    for device in devices:
+        if {"coarse-grain-buffer", "fine-grain-buffer", "atomics"} <= set(device["svm"]):
+            return device["id"]
+    pytest.skip("no OpenCL device with fine-grained buffers and atomics" + "".join("; " + each for each in problems))
+
+
+def run(device, tests, fault):
+    """Tests that failed, of those, and the whole output."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfEx", "--tb=no"]
+    environment = os.environ | {"OPENCL_LAYERS": str(LAYER), "FAULTLINE_OPENCL_FAULT": fault,
+                                "FAULTLINE_OPENCL_DEVICE": device, "FAULTLINE_OPENCL_DEADLINE": "10"}
+    done = subprocess.run(command + [str(SUITE / test) for test in tests], env=environment, capture_output=True,
+                          text=True, timeout=600)
+    # A known bug of the driver is seen whether or not there is a fault.
+    outcome = "FAILED|XFAIL" if fault else "FAILED"
+    failed = re.findall(rf"^(?:{outcome}) \S*?(test_\w+\.py)::(\w+)", done.stdout, re.M)
+    return {f"{file}::{name}" for file, name in failed}, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("fault", TABLE)
+def test_fault_is_caught(device, fault):
+    failed, output = run(device, TABLE[fault], fault)
+    assert set(TABLE[fault]) - failed == set(), output
+
+
+def test_without_a_fault_nothing_fails(device):
+    failed, output = run(device, sorted({test for tests in TABLE.values() for test in tests}), "")
+    assert failed == set() and " passed" in output and "error" not in output.splitlines()[-1], output
+
+
+def test_every_fault_is_in_the_table(device):
+    failed, output = run(device, ["test_devices.py"], "no-such-fault")
+    words = re.search(r"unknown fault 'no-such-fault'; there are ([a-z -]+)", output)
+    assert words and set(words.group(1).split()) == set(TABLE)
+
+
+def test_every_check_is_seen_to_fail():
+    caught = {test for tests in TABLE.values() for test in tests}
+    assert test_cts_table.in_suite() - UNCONTROLLED - caught == set()
