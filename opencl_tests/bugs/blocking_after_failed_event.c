@@ -1,5 +1,5 @@
 /* A blocking clEnqueueSVMMap or clEnqueueSVMMemcpy returns CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST where an
- * event of its list has failed. Here it does not return: SIGALRM ends the process after five seconds. */
+ * event of its list has failed. Where it does not return, SIGALRM ends the process after five seconds. */
 #include "reproduce.h"
 
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* clSetKernelExecInfo: CL_INVALID_VALUE "if param_name is not valid, if param_value is NULL and param_value_size is
- * greater than zero, or if the size specified by param_value_size is not valid"; CL_INVALID_OPERATION for
+/* clSetKernelExecInfo: CL_INVALID_VALUE for an undefined name, for a size without a value, and for a size that does
+ * not fit what is named; CL_INVALID_OPERATION for
  * CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM where no device has that. */
 #include "reproduce.h"
 

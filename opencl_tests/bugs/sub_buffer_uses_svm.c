@@ -1,5 +1,5 @@
-/* clGetMemObjectInfo, CL_MEM_USES_SVM_POINTER: CL_TRUE for a buffer over a pointer of clSVMAlloc, "or is a
- * sub-buffer object of a buffer object" of that kind. */
+/* clGetMemObjectInfo, CL_MEM_USES_SVM_POINTER: CL_TRUE for a buffer over a pointer of clSVMAlloc, and for
+ * its sub-buffers. */
 #include "reproduce.h"
 
 int main(void) {

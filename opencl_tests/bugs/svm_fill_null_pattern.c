@@ -1,4 +1,4 @@
-/* clEnqueueSVMMemFill: CL_INVALID_VALUE "if pattern is NULL". */
+/* clEnqueueSVMMemFill: CL_INVALID_VALUE for no pattern. */
 #include "reproduce.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* clEnqueueSVMMap: CL_INVALID_VALUE "if values specified in map_flags are not valid". */
+/* clEnqueueSVMMap: CL_INVALID_VALUE for flags that are not those of maps. */
 #include "reproduce.h"
 
 int main(void) {

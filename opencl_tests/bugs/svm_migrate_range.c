@@ -1,5 +1,5 @@
-/* clEnqueueSVMMigrateMem: CL_INVALID_VALUE "if sizes[i] is non-zero and the memory range described by
- * svm_pointers[i] and sizes[i] is not contained within an SVM allocation". */
+/* clEnqueueSVMMigrateMem: CL_INVALID_VALUE for a range, given with its size, that is not within one allocation
+ * of clSVMAlloc. */
 #include "reproduce.h"
 
 int main(void) {

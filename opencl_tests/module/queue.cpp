@@ -44,20 +44,21 @@ std::shared_ptr<Event> Queue::enqueue(const char* name, const Events& after, boo
   const auto self = shared_from_this();
   const auto state = [self] { return self->state(); };
   // Shared with the thread of a blocking call, which may outlive this one.
-  const auto made = std::make_shared<EventHandle>();
+  const auto made = std::make_shared<cl_event>(nullptr);
   const auto work = [self, name, after, call = std::move(call), made] {
     std::vector<cl_event> list;
     for (const auto& event : after) list.push_back(event ? event->get() : nullptr);
-    check(name, call(static_cast<cl_uint>(list.size()), list.empty() ? nullptr : list.data(), made->out()));
+    cl_event event = nullptr;
+    check(name, call(static_cast<cl_uint>(list.size()), list.empty() ? nullptr : list.data(), &event));
+    *made = event;  // a driver may leave one that is gone, where it fails
   };
   if (blocking) {
     within(deadline_, name, state, work);
   } else {
     work();
   }
-  clRetainEvent(made->get());
   const std::weak_ptr<Queue> weak = self;
-  const auto event = std::make_shared<Event>(made->get(), [weak] {
+  const auto event = std::make_shared<Event>(*made, [weak] {
     const auto queue = weak.lock();
     return queue ? queue->state() : std::string("its queue is gone");
   });

@@ -2,31 +2,50 @@
 
 import pytest
 
-from svm_kit import u32
+from svm_kit import LEVELS, u32
 
 SIZE = 1 << 16
 
 
 @pytest.mark.parametrize("sharing", ["fine", "system"])
 def test_neighbouring_bytes_of_all_agents(bench, sharing):
+    """Each agent has every so many-th byte. The host stores another value in each pass, and looks whether a device
+    put an old one back, while the devices store theirs."""
     level = bench.level(sharing)
-    bench.join_peers({"fine": "fine-grain-buffer", "system": "fine-grain-system"}[sharing])
+    bench.join_peers(LEVELS[sharing])
     queues = bench.agents()
     agents = len(queues) + 1
     memory, wrong = level.alloc(SIZE), level.alloc(4)
     memory.write(b"\xff" * SIZE)
     wrong.words[0] = 0
-    events = []
-    for number, queue in enumerate(queues):
-        kernel = bench.kernel("words.cl", "store_own_bytes", memory, u32(agents), u32(number), u32(300))
-        events.append(queue.nd_range(kernel, [SIZE]))
-        queue.flush()
-    with memoryview(memory) as bytes_:  # the last agent is the host
-        while any(event.status != "complete" for event in events):
-            for place in range(agents - 1, SIZE, agents):
-                bytes_[place] = agents
-        for place in range(agents - 1, SIZE, agents):
-            assert bytes_[place] == agents, f"the host's byte {place} is lost"
+    places = range(agents - 1, SIZE, agents)  # the last agent is the host
+
+    def start(rounds):
+        kernels = [bench.kernel("words.cl", "store_own_bytes", memory, u32(agents), u32(number), u32(rounds))
+                   for number in range(len(queues))]
+        events = [queue.nd_range(kernel, [SIZE]) for queue, kernel in zip(queues, kernels)]
+        for queue in queues:
+            queue.flush()
+        return events
+
+    bench.cl.wait(start(1))  # all is built and loaded before the host begins
+    for rounds in (3000, 30000, 300000):
+        events, passes, running = start(rounds), 0, True
+        with memoryview(memory) as bytes_:
+            while running:
+                running = any(event.status != "complete" for event in events)
+                value, passes = 100 + passes % 100, passes + 1
+                for place in places:
+                    bytes_[place] = value
+                lost = [place for place in places if bytes_[place] != value]
+                assert lost == [], f"bytes of {len(places)} that the host stored in pass {passes}"
+        if passes >= 3:
+            break
+    else:
+        pytest.skip(f"the kernels of {bench.name} end before the host has stored anything")
+    memory_bytes = bytearray(memory.read())
+    memory_bytes[agents - 1::agents] = bytes([agents]) * len(places)
+    memory.write(bytes(memory_bytes))
     assert [place for place, byte in enumerate(memory.read()) if byte != place % agents + 1] == []
     for queue in queues:
         queue.nd_range(bench.kernel("words.cl", "count_wrong_bytes", memory, u32(agents), wrong), [SIZE])

@@ -79,5 +79,6 @@ def test_arguments_that_are_refused(bench):
     kernel = bench.kernel("words.cl", "add")
     with bench.fails("CL_INVALID_ARG_INDEX"):
         kernel.set(2, memory)
-    with bench.fails("CL_INVALID_ARG_VALUE"):
-        kernel.set(1, memory)  # not a pointer
+    # No error is named for an argument that is no pointer: its index or its value may be what is wrong.
+    with bench.fails("CL_INVALID_ARG_INDEX", "CL_INVALID_ARG_VALUE"):
+        kernel.set(1, memory)

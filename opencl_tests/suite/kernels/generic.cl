@@ -6,7 +6,7 @@ __kernel void through_generic(__global uint* a, volatile __global uint* right) {
   const size_t i = get_global_id(0);
   uint own = a[i];
   flip(&own);  // a private one, for the compiler not to know
-  uint* generic = i % 2 ? &a[i] : a + i;
-  flip(generic);
-  if (*generic == own && to_global(generic) == &a[i]) atomic_inc(right);
+  uint* there = i % 2 ? &a[i] : a + i;
+  flip(there);
+  if (*there == own && to_global(there) == &a[i]) atomic_inc(right);
 }
