@@ -25,12 +25,15 @@ PACKAGES = [
     "pocl-opencl-icd",  # PoCL 6: fine-grained system SVM with atomics, on the CPU
     "mesa-opencl-icd",  # rusticl: system SVM on llvmpipe
     "ocl-icd-libopencl1", "libstdc++6", "libgcc-s1",  # for an agent that is linked dynamically
+    # For ci/opencl-suite: the suite runs there, over a module that is built here for that Python.
+    "python3", "python3-pytest", "libpython3.13-dev", "pybind11-dev",
     "base-files", "bash", "dash", "coreutils", "grep", "sed", "libc-bin",
 ]
 # PoCL links its kernels with the root's own ld, libgcc and libc: those stay.
 TRIMMED = [
     "usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian",
-    "usr/include", "usr/lib/clc/*.bc", "usr/lib/gcc/*/*/lib*san.a", "usr/lib/*/lib*san.so*",
+    "usr/lib/python3.13/config-*", "usr/lib/clc/*.bc",
+    "usr/lib/gcc/*/*/lib*san.a", "usr/lib/*/lib*san.so*",
     # Mesa's other OpenCL: it has no SVM, and no device without a GPU.
     "etc/OpenCL/vendors/mesa.icd", "usr/lib/*/libMesaOpenCL.so*", "usr/lib/*/gallium-pipe",
 ]

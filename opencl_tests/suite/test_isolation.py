@@ -120,5 +120,5 @@ def test_known_bugs_are_strict_and_name_a_reproducer():
         assert (SUITE.parent / "bugs" / bug.reproducer).exists()
     broken = svm_known_bugs.of({"id": "pocl-0", "driver": "3.1+debian"}, "test_map_with_undefined_flags[pocl-0]")
     assert broken.reproducer == "svm_map_flags.c"
-    assert svm_known_bugs.of({"id": "pocl-0", "driver": "6.0"}, "test_map_with_undefined_flags[pocl-0]") is None
+    assert svm_known_bugs.of({"id": "pocl-0", "driver": "7.0"}, "test_map_with_undefined_flags[pocl-0]") is None
     assert svm_known_bugs.of({"id": "pocl-0", "driver": "3.1+debian"}, "test_unmap_of_null[pocl-0]") is None
