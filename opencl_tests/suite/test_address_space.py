@@ -120,26 +120,31 @@ class MappedBuffers:
 
 
 def join(bench, level):
+    """Before anything is allocated: the context is then of all of them."""
     bench.join_peers(LEVELS[level.name])
     return bench.agents()
 
 
 def test_lists_in_one_allocation(bench, level):
-    Lists(bench, level, 1).check(join(bench, level))
+    queues = join(bench, level)
+    Lists(bench, level, 1).check(queues)
 
 
 def test_lists_across_allocations(bench, level):
-    Lists(bench, level, 2).check(join(bench, level))
+    queues = join(bench, level)
+    Lists(bench, level, 2).check(queues)
 
 
 def test_lists_in_a_buffer(bench):
     level = bench.level("coarse")
-    BufferLists(bench, level, 1).check(join(bench, level))
+    queues = join(bench, level)
+    BufferLists(bench, level, 1).check(queues)
 
 
 def test_lists_across_buffers(bench):
     level = bench.level("coarse")
-    BufferLists(bench, level, 2).check(join(bench, level))
+    queues = join(bench, level)
+    BufferLists(bench, level, 2).check(queues)
 
 
 def test_lists_across_sub_buffers(bench):

@@ -122,3 +122,14 @@ def test_known_bugs_are_strict_and_name_a_reproducer():
     assert broken.reproducer == "svm_map_flags.c"
     assert svm_known_bugs.of({"id": "pocl-0", "driver": "7.0"}, "test_map_with_undefined_flags[pocl-0]") is None
     assert svm_known_bugs.of({"id": "pocl-0", "driver": "3.1+debian"}, "test_unmap_of_null[pocl-0]") is None
+
+
+def test_two_devices_of_a_platform():
+    """Devices of one platform share an address space with each other and the host: PoCL offers as many as asked."""
+    devices, _ = svm_devices.find()
+    if not any(device["id"] == "pocl-0" and device["driver"].startswith("3.") for device in devices):
+        pytest.skip("no PoCL 3, whose devices can be doubled")
+    run = pytest_on("test_address_space.py", "-k", "lists and coarse or across_buffers", POCL_DEVICES="pthread pthread",
+                    FAULTLINE_OPENCL_DEVICE="pocl-0")
+    assert run.returncode == 0 and " passed" in run.stdout, run.stdout
+    assert [device["id"] for device in found_with(POCL_DEVICES="pthread pthread")[0]] == ["pocl-0", "pocl-1"]
