@@ -58,8 +58,9 @@ void CL_CALLBACK drop(cl_event, cl_int, void* bytes) { std::free(bytes); }
 // exec-info-ignored: what is reached through pointers alone is not made resident. The kernel finds it as it was
 // when it was allocated, and what it stores there is lost.
 cl_int CL_API_CALL nd_range_without(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-                                    const std::size_t* offset, const std::size_t* global, const std::size_t* local,
-                                    cl_uint count, const cl_event* list, cl_event* event) {
+                                    const std::size_t* offset, const std::size_t* global,
+                                    const std::size_t* local, cl_uint count, const cl_event* list,
+                                    cl_event* event) {
   std::map<std::byte*, Allocation> away;
   {
     const std::lock_guard lock(mutex);
@@ -79,8 +80,8 @@ cl_int CL_API_CALL nd_range_without(cl_command_queue queue, cl_kernel kernel, cl
     next.clEnqueueSVMMemFill(queue, start, &zero, 1, allocation.size, 1, &copied, &last);
     before.and_for(last);
   }
-  const cl_int code = next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, before.count(),
-                                                  before.data(), &last);
+  const cl_int code = next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local,
+                                                  before.count(), before.data(), &last);
   if (code != CL_SUCCESS) return code;
   for (const auto& [start, bytes] : kept) {
     cl_event restored = nullptr;
@@ -132,7 +133,8 @@ void CL_CALLBACK bring_back(cl_event, cl_int, void* data) {
     for (auto copy = copies->all.rbegin(); copy != copies->all.rend(); ++copy) {
       for (std::size_t i = 0; i < copy->size; i += word) {
         const std::size_t length = std::min(word, copy->size - i);
-        if (std::memcmp(&copy->before[i], &copy->after[i], length) != 0) std::memcpy(copy->home + i, &copy->after[i], length);
+        if (std::memcmp(&copy->before[i], &copy->after[i], length) != 0)
+          std::memcpy(copy->home + i, &copy->after[i], length);
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
@@ -142,8 +144,9 @@ void CL_CALLBACK bring_back(cl_event, cl_int, void* data) {
 }
 
 cl_int CL_API_CALL nd_range_on_copies(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-                                      const std::size_t* offset, const std::size_t* global, const std::size_t* local,
-                                      cl_uint count, const cl_event* list, cl_event* event) {
+                                      const std::size_t* offset, const std::size_t* global,
+                                      const std::size_t* local, cl_uint count, const cl_event* list,
+                                      cl_event* event) {
   auto copies = std::make_unique<Copies>();
   const std::lock_guard lock(mutex);
   const std::map<cl_uint, std::byte*> arguments = told[kernel].arguments;
@@ -164,8 +167,8 @@ cl_int CL_API_CALL nd_range_on_copies(cl_command_queue queue, cl_kernel kernel, 
   if (copies->all.empty())
     return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, count, list, event);
   cl_event ran = nullptr;
-  const cl_int code = next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, waits.count(),
-                                                  waits.data(), &ran);
+  const cl_int code = next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local,
+                                                  waits.count(), waits.data(), &ran);
   for (const auto& [index, pointer] : arguments) next.clSetKernelArgSVMPointer(kernel, index, pointer);
   if (code != CL_SUCCESS) return code;
   cl_event done = copies->done = next.clCreateUserEvent(context_of(queue), nullptr);
@@ -210,8 +213,8 @@ constexpr char early_acquire[] = R"(
 #define atomic_load_explicit(p, o, s) (atomic_load_explicit(p, o, s) + 1)
 )";
 
-cl_program CL_API_CALL losing_updates(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths,
-                                      cl_int* code) {
+cl_program CL_API_CALL losing_updates(cl_context context, cl_uint count, const char** texts,
+                                      const std::size_t* lengths, cl_int* code) {
   return with_source(context, count, texts, lengths, code, lost_updates);
 }
 
@@ -233,7 +236,8 @@ const std::vector<Fault> kernel_faults = {
      [](cl_icd_dispatch& table) { table.clSetKernelArgSVMPointer = set_pointer_rounded; }},
     {"stuck-arguments", "an argument that was set once stays",
      [](cl_icd_dispatch& table) { table.clSetKernelArgSVMPointer = set_pointer_once; }},
-    {"shared-clones", "a clone is the kernel itself", [](cl_icd_dispatch& table) { table.clCloneKernel = clone_shared; }},
+    {"shared-clones", "a clone is the kernel itself",
+     [](cl_icd_dispatch& table) { table.clCloneKernel = clone_shared; }},
     {"fine-by-copy", "fine-grained memory is copied for a kernel, and back in words, out of order",
      [](cl_icd_dispatch& table) {
        track_allocations(table);

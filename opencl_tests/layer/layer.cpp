@@ -57,7 +57,8 @@ EXPORT clGetLayerInfo(cl_layer_info what, std::size_t room, void* value, std::si
   return CL_INVALID_VALUE;
 }
 
-EXPORT clInitLayer(cl_uint count, const cl_icd_dispatch* target, cl_uint* layer_count, const cl_icd_dispatch** layer) {
+EXPORT clInitLayer(cl_uint count, const cl_icd_dispatch* target, cl_uint* layer_count,
+                   const cl_icd_dispatch** layer) {
   using namespace faultline::layer;
   constexpr std::size_t known = sizeof(cl_icd_dispatch) / sizeof(void*);
   std::memcpy(&next, target, std::min<std::size_t>(count, known) * sizeof(void*));

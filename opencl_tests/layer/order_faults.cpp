@@ -27,12 +27,13 @@ cl_event later(cl_context context, int milliseconds) {
 constexpr int slow = 200;
 
 cl_int CL_API_CALL nd_range_slow(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-                                 const std::size_t* offset, const std::size_t* global, const std::size_t* local,
-                                 cl_uint count, const cl_event* list, cl_event* event) {
+                                 const std::size_t* offset, const std::size_t* global,
+                                 const std::size_t* local, cl_uint count, const cl_event* list,
+                                 cl_event* event) {
   Waits waits(count, list);
   waits.and_for(later(context_of(queue), slow));
-  return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, waits.count(), waits.data(),
-                                     event);
+  return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, waits.count(),
+                                     waits.data(), event);
 }
 
 cl_int CL_API_CALL memcpy_slow(cl_command_queue queue, cl_bool, void* to, const void* from, std::size_t size,
@@ -49,8 +50,8 @@ cl_int CL_API_CALL fill_slow(cl_command_queue queue, void* to, const void* patte
   return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, waits.count(), waits.data(), event);
 }
 
-cl_int CL_API_CALL map_early(cl_command_queue queue, cl_bool, cl_map_flags flags, void* pointer, std::size_t size,
-                             cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL map_early(cl_command_queue queue, cl_bool, cl_map_flags flags, void* pointer,
+                             std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
   return next.clEnqueueSVMMap(queue, CL_FALSE, flags, pointer, size, count, list, event);
 }
 
@@ -80,9 +81,10 @@ void CL_CALLBACK happened(cl_event, cl_int, void* stand_in) {
 }
 
 cl_int enqueue(cl_command_queue queue, const Held& write, cl_event* event) {
-  return write.from ? next.clEnqueueSVMMemcpy(queue, CL_FALSE, write.to, write.from, write.size, 0, nullptr, event)
-                    : next.clEnqueueSVMMemFill(queue, write.to, write.pattern.data(), write.pattern.size(), write.size,
-                                               0, nullptr, event);
+  return write.from
+             ? next.clEnqueueSVMMemcpy(queue, CL_FALSE, write.to, write.from, write.size, 0, nullptr, event)
+             : next.clEnqueueSVMMemFill(queue, write.to, write.pattern.data(), write.pattern.size(),
+                                        write.size, 0, nullptr, event);
 }
 
 void let_go(cl_command_queue queue) {
@@ -127,9 +129,12 @@ cl_int CL_API_CALL memcpy_swapped(cl_command_queue queue, cl_bool blocking, void
   return next.clEnqueueSVMMemcpy(queue, blocking, to, from, size, count, list, event);
 }
 
-cl_int CL_API_CALL fill_swapped(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size,
-                                std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
-  if (!count) return hold(queue, {nullptr, {static_cast<const char*>(pattern), pattern_size}, to, nullptr, size}, event);
+cl_int CL_API_CALL fill_swapped(cl_command_queue queue, void* to, const void* pattern,
+                                std::size_t pattern_size, std::size_t size, cl_uint count,
+                                const cl_event* list, cl_event* event) {
+  if (!count)
+    return hold(queue, {nullptr, {static_cast<const char*>(pattern), pattern_size}, to, nullptr, size},
+                event);
   let_all_go();
   return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, count, list, event);
 }
@@ -137,7 +142,7 @@ cl_int CL_API_CALL fill_swapped(cl_command_queue queue, void* to, const void* pa
 // A function of the table that lets held writes go before it does its own work.
 template <auto function>
 struct After;
-template <typename R, typename... Arguments, R(CL_API_CALL* cl_icd_dispatch::*function)(Arguments...)>
+template <typename R, typename... Arguments, R (CL_API_CALL* cl_icd_dispatch::*function)(Arguments...)>
 struct After<function> {
   static R CL_API_CALL call(Arguments... arguments) {
     let_all_go();
@@ -147,8 +152,8 @@ struct After<function> {
 
 // events-ignored: no command waits for the events that it is given.
 cl_int CL_API_CALL nd_range_at_once(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-                                    const std::size_t* offset, const std::size_t* global, const std::size_t* local,
-                                    cl_uint, const cl_event*, cl_event* event) {
+                                    const std::size_t* offset, const std::size_t* global,
+                                    const std::size_t* local, cl_uint, const cl_event*, cl_event* event) {
   return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, 0, nullptr, event);
 }
 
@@ -157,8 +162,9 @@ cl_int CL_API_CALL memcpy_at_once(cl_command_queue queue, cl_bool blocking, void
   return next.clEnqueueSVMMemcpy(queue, blocking, to, from, size, 0, nullptr, event);
 }
 
-cl_int CL_API_CALL fill_at_once(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size,
-                                std::size_t size, cl_uint, const cl_event*, cl_event* event) {
+cl_int CL_API_CALL fill_at_once(cl_command_queue queue, void* to, const void* pattern,
+                                std::size_t pattern_size, std::size_t size, cl_uint, const cl_event*,
+                                cl_event* event) {
   return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, 0, nullptr, event);
 }
 
@@ -168,14 +174,14 @@ cl_int CL_API_CALL map_at_once(cl_command_queue queue, cl_bool blocking, cl_map_
 }
 
 cl_int CL_API_CALL migrate_at_once(cl_command_queue queue, cl_uint number, const void** pointers,
-                                   const std::size_t* sizes, cl_mem_migration_flags flags, cl_uint, const cl_event*,
-                                   cl_event* event) {
+                                   const std::size_t* sizes, cl_mem_migration_flags flags, cl_uint,
+                                   const cl_event*, cl_event* event) {
   return next.clEnqueueSVMMigrateMem(queue, number, pointers, sizes, flags, 0, nullptr, event);
 }
 
 cl_int CL_API_CALL free_at_once(cl_command_queue queue, cl_uint count, void* pointers[],
-                                void(CL_CALLBACK* callback)(cl_command_queue, cl_uint, void*[], void*), void* data,
-                                cl_uint, const cl_event*, cl_event* event) {
+                                void(CL_CALLBACK* callback)(cl_command_queue, cl_uint, void*[], void*),
+                                void* data, cl_uint, const cl_event*, cl_event* event) {
   return next.clEnqueueSVMFree(queue, count, pointers, callback, data, 0, nullptr, event);
 }
 
@@ -190,7 +196,8 @@ cl_int CL_API_CALL barrier_ignored(cl_command_queue queue, cl_uint, const cl_eve
 }  // namespace
 
 const std::vector<Fault> order_faults = {
-    {"early-wait", "waits and blocking commands return before the work is done", [](cl_icd_dispatch& table) {
+    {"early-wait", "waits and blocking commands return before the work is done",
+     [](cl_icd_dispatch& table) {
        table.clEnqueueNDRangeKernel = nd_range_slow;
        table.clEnqueueSVMMemcpy = memcpy_slow;
        table.clEnqueueSVMMemFill = fill_slow;
@@ -198,7 +205,8 @@ const std::vector<Fault> order_faults = {
        table.clFinish = finish_early;
        table.clWaitForEvents = wait_early;
      }},
-    {"swapped-writes", "two writes of one queue change places", [](cl_icd_dispatch& table) {
+    {"swapped-writes", "two writes of one queue change places",
+     [](cl_icd_dispatch& table) {
        table.clEnqueueSVMMemcpy = memcpy_swapped;
        table.clEnqueueSVMMemFill = fill_swapped;
        table.clEnqueueNDRangeKernel = After<&cl_icd_dispatch::clEnqueueNDRangeKernel>::call;
@@ -216,7 +224,8 @@ const std::vector<Fault> order_faults = {
        table.clFlush = After<&cl_icd_dispatch::clFlush>::call;
        table.clFinish = After<&cl_icd_dispatch::clFinish>::call;
      }},
-    {"events-ignored", "commands do not wait for the events that they are given", [](cl_icd_dispatch& table) {
+    {"events-ignored", "commands do not wait for the events that they are given",
+     [](cl_icd_dispatch& table) {
        table.clEnqueueNDRangeKernel = nd_range_at_once;
        table.clEnqueueSVMMemcpy = memcpy_at_once;
        table.clEnqueueSVMMemFill = fill_at_once;
@@ -224,7 +233,8 @@ const std::vector<Fault> order_faults = {
        table.clEnqueueSVMMigrateMem = migrate_at_once;
        table.clEnqueueSVMFree = free_at_once;
      }},
-    {"barrier-ignored", "a barrier orders nothing", [](cl_icd_dispatch& table) {
+    {"barrier-ignored", "a barrier orders nothing",
+     [](cl_icd_dispatch& table) {
        table.clEnqueueSVMMemFill = fill_slow;
        table.clEnqueueBarrierWithWaitList = barrier_ignored;
      }},

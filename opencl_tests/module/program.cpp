@@ -9,7 +9,8 @@ std::string logs(const Context& context, cl_program program) {
   std::string all;
   for (const Device& device : context.devices()) {
     std::size_t size = 0;
-    if (clGetProgramBuildInfo(program, device.id(), CL_PROGRAM_BUILD_LOG, 0, nullptr, &size) != CL_SUCCESS) continue;
+    if (clGetProgramBuildInfo(program, device.id(), CL_PROGRAM_BUILD_LOG, 0, nullptr, &size) != CL_SUCCESS)
+      continue;
     std::string log(size, '\0');
     clGetProgramBuildInfo(program, device.id(), CL_PROGRAM_BUILD_LOG, size, log.data(), nullptr);
     while (!log.empty() && (log.back() == '\0' || log.back() == '\n')) log.pop_back();

@@ -49,13 +49,15 @@ class Queue : public std::enable_shared_from_this<Queue> {
   std::shared_ptr<Event> free(const std::vector<std::uintptr_t>& addresses, std::shared_ptr<Freed> freed,
                               const std::vector<std::uintptr_t>& kept, std::optional<cl_uint> count,
                               const Events& after);
-  std::pair<std::uintptr_t, std::shared_ptr<Event>> map_buffer(std::shared_ptr<Buffer> buffer, cl_map_flags flags,
-                                                               std::size_t offset, std::size_t size,
-                                                               const Events& after);
-  std::shared_ptr<Event> unmap_buffer(std::shared_ptr<Buffer> buffer, std::uintptr_t address, const Events& after);
-  std::string read_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, std::size_t size, const Events& after);
-  std::shared_ptr<Event> write_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, const std::string& bytes,
+  std::pair<std::uintptr_t, std::shared_ptr<Event>> map_buffer(std::shared_ptr<Buffer> buffer,
+                                                               cl_map_flags flags, std::size_t offset,
+                                                               std::size_t size, const Events& after);
+  std::shared_ptr<Event> unmap_buffer(std::shared_ptr<Buffer> buffer, std::uintptr_t address,
                                       const Events& after);
+  std::string read_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, std::size_t size,
+                          const Events& after);
+  std::shared_ptr<Event> write_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset,
+                                      const std::string& bytes, const Events& after);
   std::shared_ptr<Event> barrier(const Events& after);  // clEnqueueBarrierWithWaitList
   std::shared_ptr<Event> marker(const Events& after);   // clEnqueueMarkerWithWaitList
   void flush();
