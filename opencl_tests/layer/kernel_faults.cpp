@@ -131,12 +131,12 @@ void CL_CALLBACK bring_back(cl_event, cl_int, void* data) {
   std::thread([copies = std::unique_ptr<Copies>(static_cast<Copies*>(data))] {
     constexpr std::size_t word = 4;
     for (auto copy = copies->all.rbegin(); copy != copies->all.rend(); ++copy) {
+      if (copy != copies->all.rbegin()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
       for (std::size_t i = 0; i < copy->size; i += word) {
         const std::size_t length = std::min(word, copy->size - i);
         if (std::memcmp(&copy->before[i], &copy->after[i], length) != 0)
           std::memcpy(copy->home + i, &copy->after[i], length);
       }
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     next.clSetUserEventStatus(copies->done, CL_COMPLETE);
     next.clReleaseEvent(copies->done);

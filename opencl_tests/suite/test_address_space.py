@@ -174,6 +174,7 @@ def test_a_kernel_rewrites_what_the_host_linked(bench, level):
     """Host, device, host: the device changes nodes in place, reached by links alone."""
     queue = bench.queue()
     lists = Lists(bench, level, 2)
+    lists.clear(queue)
     lists.make_on_host(queue)
     kernel = bench.kernel("lists.cl", "shift", lists.first, u32(LENGTH))
     level.use(kernel, *lists.memory)
