@@ -19,11 +19,12 @@ def test_neighbouring_bytes_of_all_agents(bench, sharing):
     wrong.words[0] = 0
     places = range(agents - 1, SIZE, agents)  # the last agent is the host
 
-    def start(rounds):
+    def start(launches):
         memory.write(b"\xff" * SIZE)
-        kernels = [bench.kernel("words.cl", "store_own_bytes", memory, u32(agents), u32(number), u32(rounds))
-                   for number in range(len(queues))]
-        events = [queue.nd_range(kernel, [SIZE]) for queue, kernel in zip(queues, kernels)]
+        events = []
+        for number, queue in enumerate(queues):
+            kernel = bench.kernel("words.cl", "store_own_bytes", memory, u32(agents), u32(number), u32(3000))
+            events += [queue.nd_range(kernel, [SIZE]) for _ in range(launches)]
         for queue in queues:
             queue.flush()
         return events
@@ -33,8 +34,8 @@ def test_neighbouring_bytes_of_all_agents(bench, sharing):
             return [place for place in places if bytes_[place] != value]
 
     bench.cl.wait(start(1))  # all is built and loaded before the host begins
-    for rounds in (3000, 30000, 300000):
-        events, passes, running = start(rounds), 0, True
+    for launches in (1, 30, 300):
+        events, passes, running = start(launches), 0, True
         while running:
             value, passes = 100 + passes % 100, passes + 1
             with memoryview(memory) as bytes_:
