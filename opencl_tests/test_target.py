@@ -1,0 +1,113 @@
+"""The target `opencl` on the OpenCL drivers of this machine: agreement on a healthy one, and what is said of others."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SVM = ROOT / "stress/scenarios/svm"
+
+
+def faultline(folder, *words, **environment):
+    return subprocess.run([ROOT / "build/faultline", *map(str, words)], cwd=folder, text=True, timeout=300,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | environment)
+
+
+def rows(folder, **environment):
+    answer = faultline(folder, "targets", "--json", SVM, **environment)
+    return {row["target"]: row for row in json.loads(answer.stdout)}
+
+
+@pytest.fixture(scope="module")
+def pocl(tmp_path_factory):
+    if "opencl:pocl/0" not in rows(tmp_path_factory.mktemp("targets")):
+        pytest.skip("PoCL is not installed")
+    return "opencl:pocl/0"
+
+
+def verdicts(result):
+    words = [line.split() for line in result.stdout.splitlines() if line.startswith("Verdict ")]
+    return {each[1]: each[2] for each in words}
+
+
+def run(folder, target, *scenarios, iterations=40, **environment):
+    return faultline(folder, "run", "-t", target, "--iterations", iterations, "--json", "j.jsonl", *scenarios, **environment)
+
+
+def test_scenarios_agree(tmp_path, pocl):
+    result = run(tmp_path, pocl, SVM)
+    assert result.returncode == 0, result.stdout + result.stderr
+    told = verdicts(result)
+    assert told["svm-coarse-map"] == told["svm-message-passing"] == told["svm-fine-turns"] == "agree"
+    assert set(told.values()) <= {"agree", "skipped"}
+
+
+@pytest.mark.parametrize("name", ["opencl", "opencl:pocl"])
+def test_the_first_device_that_the_name_begins(tmp_path, pocl, name):
+    result = run(tmp_path, name, SVM / "coarse-map.scn", iterations=5)
+    assert result.returncode == 0
+    assert "driver" in result.stdout  # the verdict names the device
+
+
+# A driver with one fault in it (layer/), as a negative control of the scenarios.
+FAULTS = {
+    "lost-unmap": "svm-coarse-map",
+    "stale-map": "svm-coarse-map",
+    "short-migrate": "svm-coarse-copy-fill",
+    "early-wait": "svm-fine-turns",
+    "exec-info-ignored": "svm-message-passing",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_driver_is_caught(tmp_path, pocl, fault):
+    scenario = SVM / (FAULTS[fault].removeprefix("svm-") + ".scn")
+    result = run(tmp_path, pocl, scenario, OPENCL_LAYERS=str(ROOT / "build/opencl/broken-driver.so"),
+                 FAULTLINE_OPENCL_FAULT=fault)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert verdicts(result) == {FAULTS[fault]: "forbidden"}
+
+
+def test_without_a_driver_that_is_said(tmp_path):
+    empty = tmp_path / "vendors"
+    empty.mkdir()
+    why = f"no OpenCL driver is installed ({empty} has no *.icd file): apt-get install pocl-opencl-icd"
+    assert rows(tmp_path, OCL_ICD_VENDORS=str(empty))["opencl"]["why"] == why
+    result = run(tmp_path, "opencl", SVM / "coarse-map.scn", OCL_ICD_VENDORS=str(empty))
+    assert (result.returncode, result.stderr) == (2, f"faultline: the target opencl is not here: {why}\n")
+
+
+def test_a_driver_that_does_not_load_is_named(tmp_path):
+    (tmp_path / "broken.icd").write_text("libno-such-driver.so\n")
+    result = run(tmp_path, "opencl", SVM / "coarse-map.scn", OCL_ICD_VENDORS=str(tmp_path))
+    assert result.returncode == 2
+    assert "broken.icd: libno-such-driver.so: cannot open shared object file" in result.stderr
+    assert "reinstall this driver, or remove the file" in result.stderr
+
+
+def test_undefined_behaviour_is_never_called_forbidden(tmp_path, pocl):
+    (tmp_path / "race.scn").write_text("scenario race\ndevice d: fatal-faults\nprocess P\n  a: 1 page svm-fine = 0\n"
+                                       "thread P.gpu on d\n  store a[0] 1\nthread P.cpu\n  r = load a[0]\n")
+    result = run(tmp_path, pocl, "race.scn")
+    assert verdicts(result) == {"race": "skipped"}
+    assert "its behaviour is undefined: a data race on a[0]" in result.stdout
+    assert result.returncode == 3  # nothing was decided
+
+
+def test_what_a_device_lacks_is_said(tmp_path, pocl):
+    lacks = {each["scenario"]: each["why"] for each in rows(tmp_path)[pocl]["does_not_run"]}
+    assert lacks.get("svm-iriw") in (None, "the device reaches SVM buffers only, no other memory")
+
+
+def test_under_debian_13(tmp_path):
+    """PoCL 6 and rusticl, which reach any memory: scenarios about mappings too."""
+    there = {name: row for name, row in rows(tmp_path).items() if name.startswith("debian13:opencl:")}
+    if not there or not all(row["available"] for row in there.values()):
+        pytest.skip("; ".join(row["why"] for row in there.values()) or "no Debian 13 root: ci/lab root")
+    for name in there:
+        result = run(tmp_path, name, SVM / "coarse-map.scn", ROOT / "stress/scenarios/races/unmap-and-map-again.scn", iterations=5)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert set(verdicts(result).values()) == {"agree"}
