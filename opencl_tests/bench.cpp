@@ -45,14 +45,6 @@ double seconds(const std::function<void()>& work) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-cl::Device device_of(const Device& wanted) {
-  std::vector<cl::Platform> platforms;
-  cl::Platform::get(&platforms);
-  std::vector<cl::Device> devices;
-  platforms.at(static_cast<std::size_t>(wanted.platform_index)).getDevices(CL_DEVICE_TYPE_ALL, &devices);
-  return devices.at(static_cast<std::size_t>(wanted.index));
-}
-
 cl::Program built(const cl::Context& context, const char* source) {
   cl::Program program(context, source);
   program.build();
@@ -160,7 +152,7 @@ void measure_storm(const Device& device, const cl::Context& context) {
 int measure(const Device& device) {
   printf("%s: %s, driver %s\n", device.target().c_str(), device.name.c_str(), device.driver.c_str());
   try {
-    const cl::Context context(device_of(device));
+    const cl::Context context(find(device));
     measure_launches(device, context);
     measure_storm(device, context);
   } catch (const cl::Error& error) {

@@ -1,38 +1,20 @@
 #include "opencl_tests/cl.h"
 
+#include "opencl_tests/device_list.h"
+#include "opencl_tests/error.h"
+
 namespace faultline::opencl {
 
-std::string error_name(cl_int error) {
-#define FAULTLINE_NAME(name) case name: return #name
-  switch (error) {
-    FAULTLINE_NAME(CL_DEVICE_NOT_FOUND);
-    FAULTLINE_NAME(CL_DEVICE_NOT_AVAILABLE);
-    FAULTLINE_NAME(CL_COMPILER_NOT_AVAILABLE);
-    FAULTLINE_NAME(CL_MEM_OBJECT_ALLOCATION_FAILURE);
-    FAULTLINE_NAME(CL_OUT_OF_RESOURCES);
-    FAULTLINE_NAME(CL_OUT_OF_HOST_MEMORY);
-    FAULTLINE_NAME(CL_MEM_COPY_OVERLAP);
-    FAULTLINE_NAME(CL_BUILD_PROGRAM_FAILURE);
-    FAULTLINE_NAME(CL_MAP_FAILURE);
-    FAULTLINE_NAME(CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
-    FAULTLINE_NAME(CL_INVALID_VALUE);
-    FAULTLINE_NAME(CL_INVALID_PLATFORM);
-    FAULTLINE_NAME(CL_INVALID_DEVICE);
-    FAULTLINE_NAME(CL_INVALID_CONTEXT);
-    FAULTLINE_NAME(CL_INVALID_COMMAND_QUEUE);
-    FAULTLINE_NAME(CL_INVALID_MEM_OBJECT);
-    FAULTLINE_NAME(CL_INVALID_BUILD_OPTIONS);
-    FAULTLINE_NAME(CL_INVALID_KERNEL_NAME);
-    FAULTLINE_NAME(CL_INVALID_ARG_VALUE);
-    FAULTLINE_NAME(CL_INVALID_KERNEL_ARGS);
-    FAULTLINE_NAME(CL_INVALID_OPERATION);
-    FAULTLINE_NAME(CL_INVALID_BUFFER_SIZE);
-    FAULTLINE_NAME(CL_INVALID_PROPERTY);
-  }
-#undef FAULTLINE_NAME
-  return "OpenCL error " + std::to_string(error);
-}
+std::string text_of(const cl::Error& error) { return svm::Error(error.what(), error.err()).what(); }
 
-std::string text_of(const cl::Error& error) { return std::string(error.what()) + ": " + error_name(error.err()); }
+cl::Device find(const Device& wanted) {
+  std::vector<cl::Platform> platforms;
+  cl::Platform::get(&platforms);
+  const auto platform = static_cast<std::size_t>(wanted.platform_index), device = static_cast<std::size_t>(wanted.index);
+  std::vector<cl::Device> devices;
+  if (platform < platforms.size()) platforms[platform].getDevices(CL_DEVICE_TYPE_ALL, &devices);
+  if (device >= devices.size()) throw cl::Error(CL_DEVICE_NOT_AVAILABLE, "clGetDeviceIDs");
+  return devices[device];
+}
 
 }  // namespace faultline::opencl

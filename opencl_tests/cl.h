@@ -10,8 +10,12 @@
 
 namespace faultline::opencl {
 
-// "clCreateContext: CL_OUT_OF_RESOURCES", with the number where the name is not known.
+struct Device;
+
+// The call, the error's name and what would help (error.h).
 std::string text_of(const cl::Error& error);
-std::string error_name(cl_int error);
+
+// The device of the list in this process. Throws cl::Error.
+cl::Device find(const Device& wanted);
 
 }  // namespace faultline::opencl

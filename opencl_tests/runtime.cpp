@@ -20,14 +20,6 @@ constexpr const char* ordered_source =
 
 constexpr std::size_t words_of_an_access = 3;
 
-cl::Device find(const Device& wanted) {
-  std::vector<cl::Platform> platforms;
-  cl::Platform::get(&platforms);
-  std::vector<cl::Device> devices;
-  platforms.at(static_cast<std::size_t>(wanted.platform_index)).getDevices(CL_DEVICE_TYPE_ALL, &devices);
-  return devices.at(static_cast<std::size_t>(wanted.index));
-}
-
 cl::Program build(const cl::Context& context, const cl::Device& device, const char* source, const char* options) {
   cl::Program program(context, source);
   try {

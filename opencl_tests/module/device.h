@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "opencl_tests/module/error.h"
+#include "opencl_tests/error.h"
 #include "opencl_tests/module/handle.h"
 
 namespace faultline::svm {

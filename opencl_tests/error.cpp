@@ -1,4 +1,4 @@
-#include "opencl_tests/module/error.h"
+#include "opencl_tests/error.h"
 
 #include <iterator>
 
