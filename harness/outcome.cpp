@@ -46,7 +46,9 @@ bool is_device_access(const Operation& operation) {
 
 std::vector<Observable> schema(const Program& program, const Sight& sight) {
   std::vector<Observable> result;
-  for (int i = 0; i < static_cast<int>(program.threads.size()); i++) add_thread(result, program, i, sight);
+  Sight own = sight;
+  if (is_about_memory_model(program)) own.faults = false;  // which speaks of no page-table entries
+  for (int i = 0; i < static_cast<int>(program.threads.size()); i++) add_thread(result, program, i, own);
   for (int i = 0; i < static_cast<int>(program.observes.size()); i++) {
     const Observe& observe = program.observes[i];
     const std::string first = place_text(program, observe.process, observe.cell);

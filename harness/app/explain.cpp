@@ -14,6 +14,7 @@
 #include "harness/language/words.h"
 #include "harness/outcome.h"
 #include "harness/run/report.h"
+#include "kernels_ref/memory_model/prediction.h"
 #include "kernels_ref/predict.h"
 
 namespace faultline::app {
@@ -29,7 +30,8 @@ constexpr const char* examples =
     "\n"
     "An allowed outcome is shown as a shortest schedule: a column for each thread, a line for each\n"
     "step, named after the kernel function. A forbidden one is shown as the rules of the kernel\n"
-    "that forbid it (each alone, when it is left out, lets it happen), and one such schedule.";
+    "that forbid it (each alone, when it is left out, lets it happen), and one such schedule. A scenario\n"
+    "about the memory model has executions instead: which store each load reads from.";
 
 struct Arguments {
   std::string file;
@@ -63,14 +65,39 @@ std::string trace_text(const Program& program, const Explanation& explanation) {
   return text + "Outcome: " + describe(schema(program), program, explanation.outcome, true) + "\n";
 }
 
+// One way to an outcome, as text; of two, the one with fewer steps is the better one.
+struct Way {
+  std::string text;
+  std::size_t steps = 0;
+};
+struct Search {
+  std::optional<Way> way;
+  bool complete = true;  // false: the budget ended first
+};
+
+Search search(const Program& program, const Facets& facets, const std::function<bool(const Outcome&)>& wanted) {
+  if (!is_about_memory_model(program)) {
+    const Explained explained = explain(program, facets, wanted);
+    if (!explained.found) return {std::nullopt, explained.complete};
+    return {Way{"schedule:\n" + trace_text(program, *explained.found), explained.found->schedule.size()}};
+  }
+  const auto execution = ref::find_execution(program, facets.dropped, wanted);
+  if (!execution) return {};
+  std::size_t width = 0;
+  for (const ref::Read& each : *execution) width = std::max(width, each.read.size());
+  std::string text = "execution:\n";
+  for (const ref::Read& each : *execution) text += "  " + padded(each.read, width) + "  reads from  " + each.from + "\n";
+  return {Way{text, execution->size()}};
+}
+
 // False: the budget ended before there was an answer.
 bool explain_condition(const Program& program, const Facets& facets, const Condition& condition) {
   const std::vector<Observable> keys = schema(program);
   const auto wanted = [&](const Outcome& outcome) { return holds(condition, keys, outcome); };
   std::cout << "\nCondition " << text_of(condition) << "\n";
-  const Explained own = explain(program, facets, wanted);
-  if (own.found) {
-    std::cout << "Allowed. A shortest schedule:\n" << trace_text(program, *own.found);
+  const Search own = search(program, facets, wanted);
+  if (own.way) {
+    std::cout << "Allowed. A shortest " << own.way->text;
     return true;
   }
   if (!own.complete) {
@@ -78,16 +105,16 @@ bool explain_condition(const Program& program, const Facets& facets, const Condi
     return false;
   }
   std::vector<std::string> guards;
-  std::optional<Explanation> best;
+  std::optional<Way> best;
   for (int r = 0; r < ref::rule_count && stop_asked() == Stop::none; ++r) {
     if (facets.dropped[r]) continue;
     Facets fewer = facets;
     fewer.dropped.set(r);
-    const Explained other = explain(program, fewer, wanted);
-    if (!other.found) continue;
+    const Search other = search(program, fewer, wanted);
+    if (!other.way) continue;
     guards.emplace_back(ref::rule_name(static_cast<ref::Rule>(r)));
-    if (!best || other.found->schedule.size() < best->schedule.size()) {
-      best = other.found;
+    if (!best || other.way->steps < best->steps) {
+      best = other.way;
       std::swap(guards.front(), guards.back());
     }
   }
@@ -97,7 +124,7 @@ bool explain_condition(const Program& program, const Facets& facets, const Condi
   }
   std::cout << "Forbidden by";
   for (std::size_t i = 0; i < guards.size(); ++i) std::cout << (i ? ", " : " ") << guards[i];
-  std::cout << "\nWithout " << guards.front() << ", a shortest schedule:\n" << trace_text(program, *best);
+  std::cout << "\nWithout " << guards.front() << ", a shortest " << best->text;
   return true;
 }
 
@@ -131,9 +158,6 @@ int explain_command(const Arguments& arguments) {
     }
     if (conditions.empty()) throw BadInput("faultline: " + arguments.file + " makes no claim: give a CONDITION\n");
   }
-  if (is_about_memory_model(program))
-    throw BadInput("faultline: " + arguments.file + ": explain shows schedules of kernel functions, and this scenario is about "
-                   "the memory model, whose answers have none; 'faultline predict' lists what is allowed\n");
   watch_signals();
   std::cout << "Scenario " << program.name << " (device class " << words::text(words::device_classes, facets.device_class) << ")\n";
   bool decided = true;

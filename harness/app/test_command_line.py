@@ -394,3 +394,14 @@ def test_score_of_the_reference():
     assert table.stdout.splitlines()[-1] == "51 of 51 caught"
     assert "NOT CAUGHT" not in table.stdout and "FALSE ALARM" not in table.stdout
     assert faultline(ROOT, "score").returncode == 2
+
+
+def test_explain_shows_executions_of_the_memory_model(folder):
+    text = (ROOT / "stress/scenarios/svm/message-passing.scn").read_text()
+    (folder / "mp.scn").write_text(text)
+    forbidden = faultline(folder, "explain", "mp.scn", "P.gpu:r0 = 1 and P.gpu:r1 = 0")
+    assert forbidden.returncode == 0
+    assert "Forbidden by release-synchronises, memory-is-coherent\n" in forbidden.stdout
+    assert "P.gpu: r1 = load a[0] relaxed  reads from  the initial value\n" in forbidden.stdout
+    allowed = faultline(folder, "explain", "mp.scn", "P.gpu:r0 = 1")
+    assert "Allowed. A shortest execution:\n  P.gpu: r0 = load a[1] acquire  reads from  P.cpu: store a[1] 1 release\n" in allowed.stdout

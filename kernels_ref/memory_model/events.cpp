@@ -4,6 +4,7 @@
 #include <map>
 
 #include "harness/language/printer.h"
+#include "harness/outcome.h"
 
 namespace faultline::ref {
 
@@ -107,7 +108,7 @@ Events::Events(const Program& p) : program(p), spans(p) {
 
 std::string Events::name(int event) const {
   const Event& e = all[event];
-  if (e.thread < 0) return e.observe < 0 ? "the initial value" : "the observe";
+  if (e.thread < 0) return e.observe < 0 ? "the initial value" : "the observe of " + cell_text(program, spans.first(e.cell));
   const Thread& thread = program.threads[e.thread];
   return thread.name + ": " + print(program, thread, thread.statements[e.statement]);
 }

@@ -47,11 +47,26 @@ class Texts {
 
 }  // namespace
 
+std::optional<std::vector<Read>> find_execution(const Program& program, const Rules& dropped,
+                                                const std::function<bool(const Outcome&)>& wanted) {
+  const Events events(program);
+  const std::vector<Observable> keys = schema(program);
+  const Texts texts(events, keys);
+  std::optional<std::vector<Read>> found;
+  explore(events, dropped, [&](const std::vector<int>& reads_from) {
+    if (found || !wanted(texts.of(reads_from))) return;
+    found.emplace();
+    for (int i = 0; i < static_cast<int>(events.all.size()); ++i)
+      if (events.all[i].kind == Event::Kind::read) found->push_back({events.name(i), events.name(reads_from[i])});
+  }, {});
+  return found;
+}
+
 Allowed predict_by_memory_model(const Program& program, const Rules& dropped,
                                 const std::function<bool(std::uint64_t)>& keep_going) {
   const Events events(program);
   Allowed allowed;
-  allowed.schema = schema(program, {.faults = false});
+  allowed.schema = schema(program);
   const Texts texts(events, allowed.schema);
   std::set<Outcome> outcomes;
   const Executions found = explore(events, dropped, [&](const std::vector<int>& reads_from) {

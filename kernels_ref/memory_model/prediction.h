@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "harness/allowed.h"
 #include "kernels_ref/memory_model/executions.h"
@@ -13,5 +16,13 @@ namespace faultline::ref {
 // `keep_going` as of predict().
 Allowed predict_by_memory_model(const Program& program, const Rules& dropped = {},
                                 const std::function<bool(std::uint64_t)>& keep_going = {});
+
+// An execution whose outcome is wanted, read by read: "P.gpu: r0 = load a[1] acquire" and what it reads from.
+struct Read {
+  std::string read;
+  std::string from;
+};
+std::optional<std::vector<Read>> find_execution(const Program& program, const Rules& dropped,
+                                                const std::function<bool(const Outcome&)>& wanted);
 
 }  // namespace faultline::ref

@@ -122,6 +122,8 @@ TEST(MemoryModel, AnswersThroughTheOneDoor) {
   const Program program = parse("scenario t\ndevice d: fatal-faults\nprocess P\n" +
                                 two("store a[0] 1 seq-cst\n", "r0 = load a[0] seq-cst\n"), "t.scn");
   EXPECT_EQ(loads(predict(program)), "0 1");
+  EXPECT_EQ(find_execution(program, {}, [](const Outcome& o) { return o.back() == "1"; })->front().from, "P.cpu: store a[0] 1 seq-cst");
+  EXPECT_FALSE(find_execution(program, {}, [](const Outcome& o) { return o.back() == "2"; }));
 }
 
 }  // namespace
