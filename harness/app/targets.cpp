@@ -85,7 +85,8 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
     for (const agent::TargetInfo& info : greeting.hello->targets) {
       const TargetWord own{target.place, info.name};
       if (target.is_opencl() ? !own.is_opencl() : info.name != target.name) continue;
-      const std::string about = info.about.empty() && target.place == "debian13" ? "this machine's kernel under Debian 13" : info.about;
+      const bool nameless = info.about.empty() && target.place == "debian13";
+      const std::string about = nameless ? "this machine's kernel under Debian 13" : info.about;
       row = {own.word(), info.available, info.available ? about : info.why,
              info.available ? greeting.hello->files : "", info.capabilities, 0, {}};
       rows.push_back(row);
@@ -138,7 +139,8 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
           {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
           {"identity", can.sight.identity}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
           {"pin", can.pin}, {"exclusive", can.exclusive}, {"direct", can.direct}, {"files", row.files},
-          {"svm", {{"coarse", can.svm_coarse}, {"fine", can.svm_fine}, {"system", can.svm_coarse && can.system}, {"atomics", can.atomics}}},
+          {"svm", {{"coarse", can.svm_coarse}, {"fine", can.svm_fine}, {"system", can.svm_coarse && can.system},
+                   {"atomics", can.atomics}}},
           {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
 }
 

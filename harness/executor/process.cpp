@@ -184,7 +184,8 @@ Result observed(ProcessContext& context, Cell cell) {
   result.code = device ? device->svm()->map(address, sizeof(std::uint64_t), {true, false}) : EBADF;
   if (result.code != 0) return result;
   result = load_result(address);
-  if (const int error = device->svm()->unmap(address)) report_bench_error(context.area, "cannot unmap an SVM buffer", context.process, -1, error);
+  if (const int error = device->svm()->unmap(address))
+    report_bench_error(context.area, "cannot unmap an SVM buffer", context.process, -1, error);
   return result;
 }
 

@@ -147,9 +147,15 @@ class Checker {
   void check_in_memory_model(const Statement& statement, const op::Store& store) const { check_order(statement, store); }
   void check_in_memory_model(const Statement&, const op::Barrier&) const {}
   void check_in_memory_model(const Statement&, const op::Delay&) const {}
-  void check_in_memory_model(const Statement& statement, const op::SvmMap& map) const { check_buffer(statement, map.range.region); }
-  void check_in_memory_model(const Statement& statement, const op::SvmUnmap& unmap) const { check_buffer(statement, unmap.range.region); }
-  void check_in_memory_model(const Statement& statement, const op::Migrate& migrate) const { check_buffer(statement, migrate.range.region); }
+  void check_in_memory_model(const Statement& statement, const op::SvmMap& map) const {
+    check_buffer(statement, map.range.region);
+  }
+  void check_in_memory_model(const Statement& statement, const op::SvmUnmap& unmap) const {
+    check_buffer(statement, unmap.range.region);
+  }
+  void check_in_memory_model(const Statement& statement, const op::Migrate& migrate) const {
+    check_buffer(statement, migrate.range.region);
+  }
   void check_in_memory_model(const Statement&, const op::SvmCopy&) const {}
   void check_in_memory_model(const Statement&, const op::SvmFill&) const {}
   template <typename Other>
@@ -164,8 +170,8 @@ class Checker {
   }
 
   void check_buffer(const Statement& statement, int region) const {
-    if (!is_svm(program_.regions[region].backing))
-      source_.fail_at(statement.place, program_.regions[region].name, "'" + program_.regions[region].name + "' is no SVM buffer");
+    const std::string& name = program_.regions[region].name;
+    if (!is_svm(program_.regions[region].backing)) source_.fail_at(statement.place, name, "'" + name + "' is no SVM buffer");
   }
 
   void check_spans() const {
