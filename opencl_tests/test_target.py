@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
@@ -86,6 +87,13 @@ def test_a_driver_that_does_not_load_is_named(tmp_path):
     assert result.returncode == 2
     assert "broken.icd: libno-such-driver.so: cannot open shared object file" in result.stderr
     assert "reinstall this driver, or remove the file" in result.stderr
+
+
+def test_from_python(pocl):
+    sys.path.append(str(ROOT / "build/python"))
+    faultline = pytest.importorskip("faultline")
+    result = faultline.run((SVM / "coarse-map.scn").read_text(), pocl, iterations=5)
+    assert result["verdict"] == "agree"
 
 
 def test_undefined_behaviour_is_never_called_forbidden(tmp_path, pocl):

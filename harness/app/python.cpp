@@ -289,7 +289,7 @@ PYBIND11_MODULE(faultline, module) {
 
   py::class_<PythonMachine, std::shared_ptr<PythonMachine>>(module, "Machine")
       .def(py::init<const std::string&, const std::string&, const std::string&>(), "place"_a = "", "kernel"_a = "",
-           "append"_a = "", "place: '' for this machine, 'lab' for the virtual lab, 'debian13' for its root")
+           "append"_a = "", "place: '' for this machine, 'opencl' for it with its OpenCL drivers, 'lab', 'debian13'")
       .def_property_readonly("hello", hello_of)
       .def_property_readonly("started", &PythonMachine::started, "How many times it had to be started")
       .def("crash", &PythonMachine::crash, "Panics the lab's kernel (append='faultline.crash=1')")

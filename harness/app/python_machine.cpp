@@ -47,8 +47,8 @@ std::string module_path() {
 
 PythonMachine::PythonMachine(const std::string& place, const std::string& kernel, const std::string& append)
     : place_(place) {
-  if (!place.empty() && std::find(places().begin(), places().end(), place) == places().end())
-    throw py::value_error("a machine is '' (this one), 'lab' or 'debian13'");
+  if (!place.empty() && place != "opencl" && std::find(places().begin(), places().end(), place) == places().end())
+    throw py::value_error("a machine is '' (this one), 'opencl' (this one, with its OpenCL drivers), 'lab' or 'debian13'");
   folder_ = (std::filesystem::temp_directory_path() / "faultline-XXXXXX").string();
   if (!::mkdtemp(folder_.data())) throw std::system_error(errno, std::generic_category(), folder_);
   make_ = machines(project_root(module_path()), {kernel, append}, folder_ + "/");

@@ -30,7 +30,7 @@ class Interrupts {
 // An agent that stays: thousands of programs can be run on it. A dead one is replaced at the next run.
 class PythonMachine {
  public:
-  // place: "" for this machine, or one of places().
+  // place: "" for this machine, "opencl" for it with OpenCL drivers, or one of places().
   PythonMachine(const std::string& place, const std::string& kernel, const std::string& append);
   ~PythonMachine() { close(); }
 

@@ -17,6 +17,10 @@ bool irreflexive(const Relation& order) {
 // Whether the cells of a map or an unmap have this one.
 bool covers(const Event& handover, int cell) { return handover.cell <= cell && cell <= handover.last; }
 
+std::ptrdiff_t place_of(int write, const std::vector<int>& writes) {
+  return std::ranges::find(writes, write) - writes.begin();
+}
+
 class Search {
  public:
   Search(const Events& events, const Rules& dropped, const std::function<void(const std::vector<int>&)>& each,
@@ -98,7 +102,7 @@ class Search {
   // and none that is not older than a write that happens after it.
   bool coherent(const std::vector<int>& writes) const {
     if (!on(Rule::memory_is_coherent)) return true;
-    const auto position = [&](int write) { return std::ranges::find(writes, write) - writes.begin(); };
+    const auto position = [&writes](int write) { return place_of(write, writes); };
     for (const int read : reads_) {
       if (at(read).cell != at(writes.front()).cell) continue;
       const auto seen = position(reads_from_[read]);
@@ -140,8 +144,7 @@ class Search {
     if (happens_before_[a][b]) return true;
     if (at(b).kind != Kind::write) return false;
     const std::vector<int>& writes = writes_[at(a).cell];
-    const auto position = [&](int write) { return std::ranges::find(writes, write) - writes.begin(); };
-    return position(at(a).kind == Kind::write ? a : reads_from_[a]) < position(b);
+    return place_of(at(a).kind == Kind::write ? a : reads_from_[a], writes) < place_of(b, writes);
   }
 
   bool around(int a, int b) const {

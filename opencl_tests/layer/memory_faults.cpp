@@ -40,11 +40,12 @@ cl_int CL_API_CALL map_saving(cl_command_queue queue, cl_bool blocking, cl_map_f
   return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, 1, &copied, event);
 }
 
-cl_int CL_API_CALL unmap_restoring(cl_command_queue queue, void* pointer, cl_uint count, const cl_event* list,
-                                   cl_event* event) {
+// Puts back what was there at the map, where that was saved, and unmaps behind it.
+template <typename Unmap>
+cl_int restore(cl_command_queue queue, void* pointer, cl_uint count, const cl_event* list, Unmap unmap) {
   const std::lock_guard lock(mutex);
   const auto found = saved.find(pointer);
-  if (found == saved.end()) return next.clEnqueueSVMUnmap(queue, pointer, count, list, event);
+  if (found == saved.end()) return unmap(count, list);
   const Saved each = found->second;
   saved.erase(found);
   cl_event copied = nullptr;
@@ -52,7 +53,14 @@ cl_int CL_API_CALL unmap_restoring(cl_command_queue queue, void* pointer, cl_uin
       next.clEnqueueSVMMemcpy(queue, CL_FALSE, pointer, each.bytes, each.size, count, list, &copied);
   if (code != CL_SUCCESS) return code;
   next.clSetEventCallback(copied, CL_COMPLETE, drop, each.bytes);
-  return next.clEnqueueSVMUnmap(queue, pointer, 1, &copied, event);
+  return unmap(1, &copied);
+}
+
+cl_int CL_API_CALL unmap_restoring(cl_command_queue queue, void* pointer, cl_uint count, const cl_event* list,
+                                   cl_event* event) {
+  return restore(queue, pointer, count, list, [=](cl_uint waits, const cl_event* events) {
+    return next.clEnqueueSVMUnmap(queue, pointer, waits, events, event);
+  });
 }
 
 void* CL_API_CALL map_buffer_saving(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
@@ -72,17 +80,9 @@ void* CL_API_CALL map_buffer_saving(cl_command_queue queue, cl_mem buffer, cl_bo
 
 cl_int CL_API_CALL unmap_buffer_restoring(cl_command_queue queue, cl_mem buffer, void* pointer, cl_uint count,
                                           const cl_event* list, cl_event* event) {
-  const std::lock_guard lock(mutex);
-  const auto found = saved.find(pointer);
-  if (found == saved.end()) return next.clEnqueueUnmapMemObject(queue, buffer, pointer, count, list, event);
-  const Saved each = found->second;
-  saved.erase(found);
-  cl_event copied = nullptr;
-  const cl_int code =
-      next.clEnqueueSVMMemcpy(queue, CL_FALSE, pointer, each.bytes, each.size, count, list, &copied);
-  if (code != CL_SUCCESS) return code;
-  next.clSetEventCallback(copied, CL_COMPLETE, drop, each.bytes);
-  return next.clEnqueueUnmapMemObject(queue, buffer, pointer, 1, &copied, event);
+  return restore(queue, pointer, count, list, [=](cl_uint waits, const cl_event* events) {
+    return next.clEnqueueUnmapMemObject(queue, buffer, pointer, waits, events, event);
+  });
 }
 
 // stale-map: a mapping shows what the host left there, not what commands stored since.
