@@ -39,9 +39,8 @@ const std::string& text_of(const std::string& key, std::span<const Observable> s
 }  // namespace
 
 bool is_device_access(const Operation& operation) {
-  if (const auto* load = std::get_if<op::Load>(&operation)) return !load->via.cpu();
-  if (const auto* store = std::get_if<op::Store>(&operation)) return !store->via.cpu();
-  return false;
+  const std::optional<Via> via = via_of_access(operation);
+  return via && !via->cpu();
 }
 
 std::vector<Observable> schema(const Program& program, const Sight& sight) {

@@ -46,7 +46,7 @@ struct Sight {
 // delays have none.
 std::vector<Observable> schema(const Program& program, const Sight& sight = {});
 
-// A load or store that goes through a device.
+// An access that goes through a device.
 bool is_device_access(const Operation& operation);
 
 // One text for each observable of a schema, in its order.

@@ -34,6 +34,7 @@ inline constexpr int observes = 32;
 inline constexpr int claim_depth = 16;  // nesting of one claim's condition
 inline constexpr int name_bytes = 32;
 inline constexpr int value = 200;  // the largest value that a store writes
+inline constexpr int added = 50;   // all that the `add`s of a Program add together
 inline constexpr int delay_us = 1'000'000;
 }  // namespace limits
 
@@ -53,7 +54,7 @@ inline bool is_svm(Backing backing) { return backing == Backing::svm_coarse || b
 
 // How an access takes part in the memory model of C++ and OpenCL. A plain one of the CPU is fenced on both
 // sides, except that in an SVM buffer it is not atomic.
-enum class Order { plain, relaxed, acquire, release, seq_cst };
+enum class Order { plain, relaxed, acquire, release, acq_rel, seq_cst };
 
 // A file of one fork tree: its root makes it, open and in the page cache, before the threads start. Page p
 // of a region maps page p of the file.
@@ -143,6 +144,18 @@ namespace op {
 // Each names the system call or device request that it stands for. Results: see outcome.h.
 struct Load { Cell cell; Via via; Order order = Order::plain; friend bool operator==(const Load&, const Load&) = default; };
 struct Store { Cell cell; int value = 0; Via via; Order order = Order::plain; friend bool operator==(const Store&, const Store&) = default; };
+// An atomic read-modify-write. Gives what it read; compare_exchange writes only where that is `expected`, stored
+// through this cell.
+struct Update {
+  enum class Kind { exchange, add, compare_exchange };
+  Cell cell;
+  Kind kind = Kind::exchange;
+  int value = 0;     // that is written, or added
+  int expected = 0;  // of compare_exchange
+  Via via;
+  Order order = Order::relaxed;
+  friend bool operator==(const Update&, const Update&) = default;
+};
 // mmap(MAP_FIXED): replaces what is mapped there. backing is never none.
 struct Mmap { PageRange range; Backing backing = Backing::anon_private; Protection protection; int file = -1; friend bool operator==(const Mmap&, const Mmap&) = default; };
 struct Munmap { PageRange range; friend bool operator==(const Munmap&, const Munmap&) = default; };
@@ -185,7 +198,7 @@ struct SvmCopy { Cell from; Cell to; Via via; friend bool operator==(const SvmCo
 struct SvmFill { Cell cell; int value = 0; Via via; friend bool operator==(const SvmFill&, const SvmFill&) = default; };
 }  // namespace op
 
-using Operation = std::variant<op::Load, op::Store, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
+using Operation = std::variant<op::Load, op::Store, op::Update, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
                                op::Msync, op::Truncate, op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier,
                                op::Delay, op::Open, op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin,
                                op::Exclusive, op::DirectRead, op::DirectWrite, op::SvmMap, op::SvmUnmap,
@@ -260,9 +273,26 @@ struct Program {
 
 // Of an access; plain for every other operation.
 inline Order order_of(const Operation& operation) {
-  if (const auto* load = std::get_if<op::Load>(&operation)) return load->order;
-  if (const auto* store = std::get_if<op::Store>(&operation)) return store->order;
-  return Order::plain;
+  return std::visit([](const auto& o) {
+    if constexpr (requires { o.order; }) return o.order;
+    else return Order::plain;
+  }, operation);
+}
+
+// Who does an access; nothing for every other operation.
+inline std::optional<Via> via_of_access(const Operation& operation) {
+  return std::visit([](const auto& o) -> std::optional<Via> {
+    if constexpr (requires { o.order; }) return o.via;
+    else return std::nullopt;
+  }, operation);
+}
+
+// The cell whose content the operation gives; null where it gives none.
+inline const Cell* cell_of_result(const Operation& operation) {
+  if (const auto* load = std::get_if<op::Load>(&operation)) return &load->cell;
+  if (const auto* update = std::get_if<op::Update>(&operation)) return &update->cell;
+  if (const auto* direct = std::get_if<op::DirectWrite>(&operation)) return &direct->cell;
+  return nullptr;
 }
 
 // Whether the Program is about the memory model of SVM: it has SVM buffers, or accesses with an order.

@@ -48,6 +48,7 @@ class Cuts {
   void add(const op::Truncate& o) { cut(of_file(o.file), o.pages); }
   void add(const op::Load& o) { cell(o.cell); }
   void add(const op::Store& o) { cell(o.cell); }
+  void add(const op::Update& o) { cell(o.cell); }
   void add(const op::SvmCopy& o) {
     cell(o.from);
     cell(o.to);

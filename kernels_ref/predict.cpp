@@ -83,9 +83,7 @@ class Texts {
   }
 
   Cell loaded_cell(const Observable& o) const {
-    const Operation& operation = program_.threads[o.thread].statements[o.statement].operation;
-    const auto* direct = std::get_if<op::DirectWrite>(&operation);
-    return direct ? direct->cell : std::get<op::Load>(operation).cell;
+    return *cell_of_result(program_.threads[o.thread].statements[o.statement].operation);
   }
 
   std::string letters(const Observable& o, const Result& r) const {

@@ -86,6 +86,7 @@ constexpr std::string_view names[] = {
     "direct-io-holds-page",
     "direct-read-dirties",
     "release-synchronises",
+    "updates-are-atomic",
     "memory-is-coherent",
     "seq-cst-has-one-order",
 };

@@ -102,6 +102,7 @@ enum class Rule {
   direct_read_dirties,         // bio_set_pages_dirty, bio_check_pages_dirty
   // The OpenCL specification, 3.3.6: the memory model
   release_synchronises,        // a release that is acquired orders what is before it and behind the acquire
+  updates_are_atomic,          // nothing is written between what an update reads and what it writes
   memory_is_coherent,          // reads of a cell agree with one order of its writes
   seq_cst_has_one_order,       // accesses that are sequentially consistent have one order
   count_

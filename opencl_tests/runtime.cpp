@@ -18,7 +18,7 @@ constexpr const char* ordered_source =
 #include "opencl_tests/kernels/ordered.inc"
     ;
 
-constexpr std::size_t words_of_an_access = 3;
+constexpr std::size_t words_of_an_access = 4;
 
 cl::Program build(const cl::Context& context, const cl::Device& device, const char* source, const char* options) {
   cl::Program program(context, source);
@@ -40,9 +40,9 @@ void must(cl_int error, const char* call) {
 
 void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
+// As kernels/ordered.cl reads it.
 cl_ulong code_of(const OrderedAccess& access) {
-  const cl_ulong order = access.order == Order::relaxed ? 0 : access.order == Order::seq_cst ? 4 : 2;
-  return order + (access.store ? 1 : 0);
+  return 8 * (static_cast<cl_ulong>(access.order) - static_cast<cl_ulong>(Order::relaxed)) + static_cast<cl_ulong>(access.kind);
 }
 
 }  // namespace
@@ -142,8 +142,7 @@ void Runtime::ordered(std::span<OrderedAccess> accesses) {
   const Use lane(*this);
   std::vector<cl_ulong> words;
   for (const OrderedAccess& access : accesses)
-    for (const cl_ulong word : {static_cast<cl_ulong>(access.address), static_cast<cl_ulong>(access.value), code_of(access)})
-      words.push_back(word);
+    words.insert(words.end(), {access.address, access.value, code_of(access), access.expected});
   lane->queue.enqueueWriteBuffer(lane->accesses, CL_FALSE, 0, words.size() * sizeof(cl_ulong), words.data());
   lane->ordered.setArg(1, static_cast<cl_uint>(accesses.size()));
   // The addresses are not among the arguments: the driver must be told what they may be in.
@@ -160,7 +159,7 @@ void Runtime::ordered(std::span<OrderedAccess> accesses) {
   std::vector<cl_ulong> results(accesses.size());
   lane->queue.enqueueReadBuffer(lane->results, CL_TRUE, 0, results.size() * sizeof(cl_ulong), results.data());
   for (std::size_t i = 0; i < accesses.size(); ++i)
-    if (!accesses[i].store) accesses[i].value = results[i];
+    if (accesses[i].kind != OrderedAccess::Kind::store) accesses[i].value = results[i];
 }
 
 void* Runtime::allocate(std::size_t bytes, bool fine) {

@@ -60,6 +60,7 @@ FAULTS = {
     "short-migrate": "svm-coarse-copy-fill",
     "early-wait": "svm-fine-turns",
     "exec-info-ignored": "svm-message-passing",
+    "lost-updates": "svm-counter",
 }
 
 

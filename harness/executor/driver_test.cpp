@@ -194,5 +194,28 @@ observe P:a[1]
   EXPECT_EQ(seen.only("P:a[1]"), "2");
 }
 
+TEST(Ordered, UpdatesGiveWhatTheyRead) {
+  const Seen seen = run(R"(  a: 2 pages svm-fine = 3
+thread P.gpu on d
+  r0 = add a[0] 2 relaxed
+  r1 = exchange a[0] 9 acq-rel
+  r2 = compare-exchange a[0] 9 -> 1 seq-cst
+  r3 = compare-exchange a[0] 9 -> 2 release
+thread P.t
+  t0 = add a[1] 1 acquire
+  t1 = compare-exchange a[1] 4 -> 8 relaxed
+observe P:a[0] P:a[1]
+)", 20);
+  expect_clean(seen, 20);
+  EXPECT_EQ(seen.only("P.gpu:r0"), "3");
+  EXPECT_EQ(seen.only("P.gpu:r1"), "5");
+  EXPECT_EQ(seen.only("P.gpu:r2"), "9");
+  EXPECT_EQ(seen.only("P.gpu:r3"), "1");
+  EXPECT_EQ(seen.only("P.t:t0"), "3");
+  EXPECT_EQ(seen.only("P.t:t1"), "4");
+  EXPECT_EQ(seen.only("P:a[0]"), "1");
+  EXPECT_EQ(seen.only("P:a[1]"), "8");
+}
+
 }  // namespace
 }  // namespace faultline

@@ -18,6 +18,7 @@ void each(const Program& program, Visit visit) {
 struct ViaOf {
   Via operator()(const op::Load& load) const { return load.via; }
   Via operator()(const op::Store& store) const { return store.via; }
+  Via operator()(const op::Update& update) const { return update.via; }
   Via operator()(const op::Migrate& migrate) const { return migrate.via; }
   Via operator()(const op::Snapshot& snapshot) const { return snapshot.via; }
   Via operator()(const op::Pin& pin) const { return pin.via; }

@@ -123,6 +123,8 @@ struct Perform {
     return device_result(signal, access);
   }
 
+  Result operator()(const op::Update&) const { throw std::logic_error("an access with an order is run_ordered()'s"); }
+
   // Requests about SVM buffers.
   template <typename Request>
   Result svm_result(const Via& via, Request request) const {

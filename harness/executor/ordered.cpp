@@ -3,33 +3,60 @@
 #include <errno.h>
 
 #include <array>
+#include <stdexcept>
 
 #include "harness/executor/value.h"
 
 namespace faultline {
 namespace {
 
-OrderedAccess ordered_access(const ThreadRun& run, const Operation& operation) {
-  const Layout& layout = run.context.layout;
-  if (const auto* load = std::get_if<op::Load>(&operation)) return {layout.address_of(load->cell), 0, load->order, false};
-  const auto& store = std::get<op::Store>(operation);
-  return {layout.address_of(store.cell), encode_word(run.iteration, layout.spans.of(store.cell), store.value), store.order, true};
-}
+// What an access with an order writes or adds is said as words.
+struct InWords {
+  const ThreadRun& run;
 
-Via via_of(const Operation& operation) {
-  const auto* load = std::get_if<op::Load>(&operation);
-  return load ? load->via : std::get<op::Store>(operation).via;
-}
+  std::uintptr_t address(Cell cell) const { return run.context.layout.address_of(cell); }
+  std::uint64_t word(Cell cell, int value) const {
+    return encode_word(run.iteration, run.context.layout.spans.of(cell), value);
+  }
+
+  OrderedAccess operator()(const op::Load& load) const {
+    return {.address = address(load.cell), .kind = OrderedAccess::Kind::load, .order = load.order};
+  }
+  OrderedAccess operator()(const op::Store& store) const {
+    return {.address = address(store.cell), .kind = OrderedAccess::Kind::store, .order = store.order,
+            .value = word(store.cell, store.value)};
+  }
+  OrderedAccess operator()(const op::Update& update) const {
+    OrderedAccess access{.address = address(update.cell), .order = update.order};
+    switch (update.kind) {
+      case op::Update::Kind::exchange:
+        access.kind = OrderedAccess::Kind::exchange;
+        access.value = word(update.cell, update.value);
+        break;
+      case op::Update::Kind::add:
+        access.kind = OrderedAccess::Kind::add;
+        access.value = added_to_word(update.value);
+        break;
+      case op::Update::Kind::compare_exchange:
+        access.kind = OrderedAccess::Kind::compare_exchange;
+        access.value = word(update.cell, update.value);
+        access.expected = word(update.cell, update.expected);
+    }
+    return access;
+  }
+  template <typename Other>
+  OrderedAccess operator()(const Other&) const { throw std::logic_error("no access"); }
+};
 
 }  // namespace
 
 int run_ordered(const ThreadRun& run, std::span<const Statement> statements) {
   std::array<OrderedAccess, limits::operations> accesses;
   std::size_t count = 0;
-  const Via via = via_of(statements.front().operation);
+  const Via via = *via_of_access(statements.front().operation);
   for (const Statement& statement : statements) {
-    if (order_of(statement.operation) == Order::plain || via_of(statement.operation) != via) break;
-    accesses[count++] = ordered_access(run, statement.operation);
+    if (order_of(statement.operation) == Order::plain || via_of_access(statement.operation) != via) break;
+    accesses[count++] = std::visit(InWords{run}, statement.operation);
   }
   int error = 0;
   if (via.cpu()) {
@@ -40,7 +67,7 @@ int run_ordered(const ThreadRun& run, std::span<const Statement> statements) {
   }
   for (std::size_t i = 0; i < count; ++i) {
     Result result = errno_result(error);
-    if (error == 0 && !accesses[i].store) {
+    if (error == 0 && accesses[i].kind != OrderedAccess::Kind::store) {
       result.kind = Result::Kind::word;
       result.word = accesses[i].value;
     }

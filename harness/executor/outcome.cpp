@@ -125,10 +125,8 @@ Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
       outcome.emplace_back(result.faults_known == 0 ? text_not_reached : result.faulted != 0 ? text_fault : text_hit);
       continue;
     }
-    const auto& statement = program_.threads[observable.thread].statements[observable.statement];
-    const auto* load = std::get_if<op::Load>(&statement.operation);
-    const auto* direct = std::get_if<op::DirectWrite>(&statement.operation);
-    outcome.push_back(text(result, load != nullptr ? load->cell : direct != nullptr ? direct->cell : Cell{}));
+    const Cell* const cell = cell_of_result(program_.threads[observable.thread].statements[observable.statement].operation);
+    outcome.push_back(text(result, cell != nullptr ? *cell : Cell{}));
   }
   return outcome;
 }

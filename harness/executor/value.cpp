@@ -10,17 +10,21 @@ constexpr int home_bits = 7;
 constexpr int iteration_bits = 24;
 constexpr std::uint64_t mark = std::uint64_t{1} << 63;
 static_assert(1 + iteration_bits + home_bits + value_bits + check_bits == 64);
-static_assert(limits::value < (1 << value_bits));
+static_assert(limits::value + limits::added < (1 << value_bits));
 static_assert(limits::spans <= (1 << home_bits));
 
 constexpr std::uint64_t mask(int bits) { return (std::uint64_t{1} << bits) - 1; }
 
-// splitmix64's finisher: every input bit reaches every check bit.
+// The check is linear in the value, so that an atomic addition keeps it right: a sum of two parts that never
+// carries out of its bits. The rest goes through splitmix64's finisher: every bit of it reaches every check bit.
+constexpr std::uint64_t check_of_one = 32771;
+static_assert(check_of_one * mask(value_bits) < (std::uint64_t{1} << (check_bits - 1)));
+
 std::uint64_t check_of(std::uint64_t fields) {
-  std::uint64_t x = fields + 0x9e3779b97f4a7c15u;
+  std::uint64_t x = (fields >> value_bits) + 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return (x ^ (x >> 31)) & mask(check_bits);
+  return ((x ^ (x >> 31)) & mask(check_bits - 1)) + (fields & mask(value_bits)) * check_of_one;
 }
 
 }  // namespace
@@ -30,6 +34,10 @@ std::uint64_t encode_word(std::uint64_t iteration, int home, int value) {
   fields = fields << home_bits | (static_cast<std::uint64_t>(home) & mask(home_bits));
   fields = fields << value_bits | (static_cast<std::uint64_t>(value) & mask(value_bits));
   return mark | fields << check_bits | check_of(fields);
+}
+
+std::uint64_t added_to_word(int value) {
+  return static_cast<std::uint64_t>(value) << check_bits | static_cast<std::uint64_t>(value) * check_of_one;
 }
 
 CellContent decode_word(std::uint64_t iteration, std::uint64_t word) {

@@ -26,6 +26,9 @@ struct CellContent {
 
 // Never 0. Only the low 24 bits of `iteration` count.
 std::uint64_t encode_word(std::uint64_t iteration, int home, int value);
+// What an atomic addition of `value` adds to a word: that of v becomes that of v + value, with its home, as far
+// as the sum is at most 255.
+std::uint64_t added_to_word(int value);
 CellContent decode_word(std::uint64_t iteration, std::uint64_t word);
 
 }  // namespace faultline

@@ -40,6 +40,25 @@ TEST(CellWord, OneWrongBitIsAlien) {
     EXPECT_EQ(decode_word(41, word ^ std::uint64_t{1} << bit).kind, CellContent::Kind::alien) << bit;
 }
 
+TEST(CellWord, AnAdditionKeepsItRight) {
+  for (int value = 0; value <= limits::value; ++value)
+    for (int added = 0; added <= limits::added; ++added)
+      ASSERT_EQ(encode_word(77, 5, value) + added_to_word(added), encode_word(77, 5, value + added));
+  EXPECT_EQ(decode_word(77, encode_word(77, 5, 1) + 1).kind, CellContent::Kind::alien);
+}
+
+// Half of one word and half of another, of whatever they differ in.
+TEST(CellWord, ATornOneIsAlien) {
+  const std::uint64_t words[] = {encode_word(41, 12, 3), encode_word(41, 12, 4), encode_word(41, 13, 3), encode_word(42, 12, 3)};
+  for (const std::uint64_t low : words)
+    for (const std::uint64_t high : words)
+      for (int bits = 8; bits < 64; bits += 8) {
+        const std::uint64_t mask = (std::uint64_t{1} << bits) - 1, torn = (low & mask) | (high & ~mask);
+        const bool whole = torn == words[0] || torn == words[1] || torn == words[2];
+        EXPECT_EQ(decode_word(41, torn).kind == CellContent::Kind::value, whole) << std::hex << torn;
+      }
+}
+
 TEST(CellWord, PoisonAndPointersAreAlien) {
   for (std::uint64_t word : {0xaaaaaaaaaaaaaaaau, 0x5a5a5a5a5a5a5a5au, 0xffff888012345678u, 0x7fffdeadbeefu, 1u + 0ul})
     EXPECT_EQ(decode_word(41, word).kind, CellContent::Kind::alien);

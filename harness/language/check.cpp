@@ -18,6 +18,7 @@ struct Uses {
 struct UsesOf {
   Uses operator()(const op::Load& load) const { return {{load.cell.region}, load.via}; }
   Uses operator()(const op::Store& store) const { return {{store.cell.region}, store.via}; }
+  Uses operator()(const op::Update& update) const { return {{update.cell.region}, update.via}; }
   Uses operator()(const op::DirectRead& read) const { return {{read.cell.region}, {}}; }
   Uses operator()(const op::DirectWrite& write) const { return {{write.cell.region}, {}}; }
   Uses operator()(const op::Mmap& mmap) const { return {{mmap.range.region}, {}, mmap.file}; }
@@ -138,13 +139,27 @@ class Checker {
         source_.fail_at(region.place, region.name, "an SVM buffer is a device's: 'device d: fatal-faults' above the processes");
     if (program_.devices.size() > 1)
       source_.fail_at(program_.devices[1].place, program_.devices[1].name, "SVM buffers belong to one device");
+    check_sum();
     for (const Thread& thread : program_.threads)
       for (const Statement& statement : thread.statements)
         std::visit([&](const auto& operation) { check_in_memory_model(statement, operation); }, statement.operation);
   }
 
+  void check_sum() const {
+    int sum = 0;
+    for (const Thread& thread : program_.threads)
+      for (const Statement& statement : thread.statements) {
+        const auto* update = std::get_if<op::Update>(&statement.operation);
+        if (!update || update->kind != op::Update::Kind::add) continue;
+        sum += update->value;
+        if (sum > limits::added)
+          source_.fail(statement.place, 1, "too much is added: at most " + std::to_string(limits::added) + " by all threads together");
+      }
+  }
+
   void check_in_memory_model(const Statement& statement, const op::Load& load) const { check_order(statement, load); }
   void check_in_memory_model(const Statement& statement, const op::Store& store) const { check_order(statement, store); }
+  void check_in_memory_model(const Statement& statement, const op::Update& update) const { check_order(statement, update); }
   void check_in_memory_model(const Statement&, const op::Barrier&) const {}
   void check_in_memory_model(const Statement&, const op::Delay&) const {}
   void check_in_memory_model(const Statement& statement, const op::SvmMap& map) const {

@@ -140,7 +140,7 @@ class Reader : Names {
     const bool quoted = text_of(node).starts_with('"');
     std::string text = quoted ? unquoted(node) : std::string(text_of(node));
     if (const Node* number = find<grammar::value>(node)) {
-      text = std::to_string(value(*number));
+      text = std::to_string(this->number(*number, "value", limits::value + limits::added));
       if (const Node* home = find<grammar::cell>(node)) text += "@" + cell_text(program_, cell(*home));
     }
     const Texts texts(program_, observable);

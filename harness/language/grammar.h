@@ -102,6 +102,8 @@ struct svm_backing : word {
 };
 struct order : word {
   static constexpr auto& table = words::orders;
+  static constexpr auto expected = "an order (relaxed, acquire, release, acq-rel or seq-cst)";
+  static constexpr auto unknown = "order";
 };
 struct mapped_backing : word {
   static constexpr auto& table = words::mapped_backings;
@@ -152,6 +154,12 @@ struct request_via : opt<token<keyword<"via">>, expect<descriptor>> {};
 
 struct load : seq<verb<"load">, cell, opt<token<order>>, access_via> {};
 struct store : seq<verb<"store">, cell, expect<value>, opt<token<order>>, access_via> {};
+struct exchange : seq<verb<"exchange">, cell, expect<value>, expect<order>, access_via> {};
+struct amount : number { static constexpr auto expected = "a number (what is added)"; };
+struct add : seq<verb<"add">, cell, expect<amount>, expect<order>, access_via> {};
+struct expected_value : number { static constexpr auto expected = "a number (the value that is expected)"; };
+struct compare_exchange : seq<verb<"compare-exchange">, cell, expect<expected_value>, expect<symbol<"->">>, expect<value>,
+                              expect<order>, access_via> {};
 struct direct_read : seq<verb<"direct-read">, cell, expect<value>> {};
 struct direct_write : seq<verb<"direct-write">, cell> {};
 struct mmap : seq<verb<"mmap">, range, expect<mapped_backing>, file_of, expect<protection>> {};
@@ -190,7 +198,7 @@ struct svm_fill : seq<verb<"svm-fill">, cell, expect<value>, request_via> {};
 // One that is added here is read in statements.cpp; the compiler asks for that.
 struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, msync, truncate, fork, exit, kill, wait,
                        barrier, delay, open, close, migrate, snapshot, pin, unpin, exclusive, check_exclusive, direct_read,
-                       direct_write, svm_map, svm_unmap, svm_copy, svm_fill> {};
+                       direct_write, svm_map, svm_unmap, svm_copy, svm_fill, exchange, add, compare_exchange> {};
 struct statement : sor<if_must<seq<token<new_result>, token<symbol<"=">>>, operation>, operation> {};
 
 // What the end state shows

@@ -38,6 +38,12 @@ class StatementText {
   std::string operator()(const op::Store& store) const {
     return "store " + cell(store.cell) + " " + std::to_string(store.value) + order(store.order) + via(store.via, thread_.via);
   }
+  std::string operator()(const op::Update& update) const {
+    const bool compares = update.kind == op::Update::Kind::compare_exchange;
+    return words::text(words::updates, update.kind) + " " + cell(update.cell) + " " +
+           (compares ? std::to_string(update.expected) + " -> " : "") + std::to_string(update.value) + order(update.order) +
+           via(update.via, thread_.via);
+  }
   std::string operator()(const op::DirectRead& read) const {
     return "direct-read " + cell(read.cell) + " " + std::to_string(read.value);
   }

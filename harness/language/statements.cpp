@@ -48,12 +48,31 @@ class Reader : Names {
                      access_via(operation), order(operation, Order::acquire)};
   }
 
+  Operation read(grammar::exchange, const Node& operation) const {
+    return update(operation, op::Update::Kind::exchange, value(get<grammar::value>(operation)));
+  }
+
+  Operation read(grammar::add, const Node& operation) const {
+    return update(operation, op::Update::Kind::add, number(get<grammar::amount>(operation), "amount", limits::added));
+  }
+
+  Operation read(grammar::compare_exchange, const Node& operation) const {
+    op::Update result = update(operation, op::Update::Kind::compare_exchange, value(get<grammar::value>(operation)));
+    result.expected = value(get<grammar::expected_value>(operation));
+    return result;
+  }
+
+  op::Update update(const Node& operation, op::Update::Kind kind, int value) const {
+    return {.cell = cell(get<grammar::cell>(operation)), .kind = kind, .value = value, .via = access_via(operation),
+            .order = closed<grammar::order>(operation)};
+  }
+
   // `impossible`: the one that this access cannot have.
   Order order(const Node& operation, Order impossible) const {
     const Node* node = find<grammar::order>(operation);
     if (!node) return Order::plain;
     const Order result = closed<grammar::order>(operation);
-    if (result == impossible)
+    if (result == impossible || result == Order::acq_rel)
       fail(*node, impossible == Order::release ? "a load releases nothing: relaxed, acquire or seq-cst"
                                                : "a store acquires nothing: relaxed, release or seq-cst");
     return result;

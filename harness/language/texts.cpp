@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <optional>
+#include <set>
 #include <variant>
 
 #include "harness/spans.h"
@@ -15,6 +17,7 @@ constexpr int errnos = 133;  // the last errno of Linux that has a name
 // The words of a result that are neither a value, an errno nor a signal.
 struct WordsOf {
   std::vector<std::string> operator()(const op::Load&) const { return {text_zero, text_alien}; }
+  std::vector<std::string> operator()(const op::Update&) const { return {text_zero, text_alien}; }
   std::vector<std::string> operator()(const op::DirectWrite&) const { return {text_zero, text_alien}; }
   std::vector<std::string> operator()(const op::Wait&) const { return {text_exited, text_killed}; }
   std::vector<std::string> operator()(const op::Snapshot&) const { return {}; }
@@ -23,6 +26,19 @@ struct WordsOf {
     return {text_ok};
   }
 };
+
+// What the `add`s of the program can have added to a value, in any choice of them.
+std::set<int> sums_of_adds(const Program& program) {
+  std::set<int> sums{0};
+  for (const Thread& thread : program.threads) {
+    for (const Statement& statement : thread.statements) {
+      const auto* update = std::get_if<op::Update>(&statement.operation);
+      if (!update || update->kind != op::Update::Kind::add) continue;
+      for (const int sum : std::vector<int>(sums.begin(), sums.end())) sums.insert(sum + update->value);
+    }
+  }
+  return sums;
+}
 
 }  // namespace
 
@@ -47,15 +63,12 @@ Texts::Texts(const Program& program, const Observable& observable) {
       const Operation& operation = program.threads[observable.thread].statements[observable.statement].operation;
       const std::vector<std::string> more = std::visit(WordsOf{}, operation);
       words_.insert(words_.end(), more.begin(), more.end());
-      const auto* load = std::get_if<op::Load>(&operation);
-      const auto* store = std::get_if<op::Store>(&operation);
-      const auto* direct = std::get_if<op::DirectWrite>(&operation);
       const auto* snapshot = std::get_if<op::Snapshot>(&operation);
-      if (load || direct) add_values(program, load ? load->cell : direct->cell);
+      if (const Cell* cell = cell_of_result(operation)) add_values(program, *cell);
       if (snapshot) letters_ = snapshot->range.count;
-      if (load || store) add_signals();
-      const bool cpu_access = (load && load->via.cpu()) || (store && store->via.cpu());
-      if (!cpu_access) add_errnos();
+      const std::optional<Via> via = via_of_access(operation);
+      if (via) add_signals();
+      if (!via || !via->cpu()) add_errnos();
       break;
     }
   }
@@ -80,9 +93,12 @@ bool Texts::can_be(const std::string& text) const {
 }
 
 void Texts::add_values(const Program& program, Cell cell) {
+  const std::set<int> sums = sums_of_adds(program);
   const auto add = [&](Cell home, int value) {
-    const std::string text = value_text(program, cell, home, value);
-    if (std::find(words_.begin(), words_.end(), text) == words_.end()) words_.push_back(text);
+    for (const int sum : sums) {
+      const std::string text = value_text(program, cell, home, value + sum);
+      if (std::find(words_.begin(), words_.end(), text) == words_.end()) words_.push_back(text);
+    }
   };
   const Spans spans(program);
   for (int span = 0; span < spans.count(); span++) {
@@ -93,6 +109,8 @@ void Texts::add_values(const Program& program, Cell cell) {
     for (const Statement& statement : thread.statements) {
       const auto* store = std::get_if<op::Store>(&statement.operation);
       if (store) add(store->cell, store->value);
+      const auto* update = std::get_if<op::Update>(&statement.operation);
+      if (update && update->kind != op::Update::Kind::add) add(update->cell, update->value);
       const auto* read = std::get_if<op::DirectRead>(&statement.operation);
       if (read) add(read->cell, read->value);
       const auto* fill = std::get_if<op::SvmFill>(&statement.operation);

@@ -39,11 +39,18 @@ inline constexpr Table<Backing, 3> mapped_backings{{backings[0], backings[1], ba
 inline constexpr Table<Backing, 2> svm_backings{{backings[4], backings[5]}};
 
 // Behind an access; nothing: plain.
-inline constexpr Table<Order, 4> orders{{
+inline constexpr Table<Order, 5> orders{{
     {"relaxed", Order::relaxed},
     {"acquire", Order::acquire},
     {"release", Order::release},
+    {"acq-rel", Order::acq_rel},
     {"seq-cst", Order::seq_cst},
+}};
+
+inline constexpr Table<op::Update::Kind, 3> updates{{
+    {"exchange", op::Update::Kind::exchange},
+    {"add", op::Update::Kind::add},
+    {"compare-exchange", op::Update::Kind::compare_exchange},
 }};
 
 inline constexpr Table<op::Advice, op::advice_count> advices{{
@@ -84,10 +91,11 @@ inline constexpr Table<Protection, 4> protections{{
 inline constexpr std::array<std::string_view, 10> declarations{"scenario", "device", "file", "memfd", "process",
                                                                "thread", "observe", "sometimes", "never", "always"};
 
-inline constexpr std::array<std::string_view, 29> operations{
+inline constexpr std::array<std::string_view, 32> operations{
     "load", "store", "mmap", "munmap", "mprotect", "mremap", "madvise", "msync", "truncate", "fork", "exit", "kill",
     "wait", "barrier", "delay", "open", "close", "migrate", "snapshot", "pin", "unpin", "exclusive",
-    "check-exclusive", "direct-read", "direct-write", "svm-map", "svm-unmap", "svm-copy", "svm-fill"};
+    "check-exclusive", "direct-read", "direct-write", "svm-map", "svm-unmap", "svm-copy", "svm-fill",
+    "exchange", "add", "compare-exchange"};
 
 // Words with a meaning inside a line.
 inline constexpr std::array<std::string_view, 7> inner{"and", "or", "not", "same", "via", "on", "to"};

@@ -44,6 +44,15 @@ class Maker {
     const int cell = spans_.of(o.cell);
     add(Event{.cell = cell, .order = o.order, .device = !o.via.cpu(), .home = cell, .value = o.value});
   }
+  void add(const op::Update& o) {
+    const int cell = spans_.of(o.cell);
+    const bool acquires = o.order == Order::acquire || o.order == Order::acq_rel;
+    const bool releases = o.order == Order::release || o.order == Order::acq_rel;
+    const Order rest = o.order == Order::seq_cst ? Order::seq_cst : Order::relaxed;
+    add(Event{.kind = Kind::read, .cell = cell, .order = acquires ? Order::acquire : rest, .device = !o.via.cpu()});
+    add(Event{.cell = cell, .order = releases ? Order::release : rest, .device = !o.via.cpu(), .home = cell, .value = o.value,
+              .read = static_cast<int>(all_.size()) - 1, .update = o});
+  }
   void add(const op::SvmFill& o) {
     const int cell = spans_.of(o.cell);
     add(Event{.cell = cell, .device = true, .home = cell, .value = o.value});

@@ -40,6 +40,8 @@ struct Event {
   Protection access;         // of map
   int home = -1, value = 0;  // of a write: the cell it is stored through, what
   int from = -1;             // of a copy's write: the read whose value it writes
+  int read = -1;             // of an update's write: its read
+  op::Update update;         // and what it is
 };
 
 struct Events {

@@ -21,15 +21,36 @@ std::ptrdiff_t place_of(int write, const std::vector<int>& writes) {
   return std::ranges::find(writes, write) - writes.begin();
 }
 
+// Whether it depends on what is read that the write takes place.
+bool may_fail(const Event& write) {
+  return write.read >= 0 && write.update.kind == op::Update::Kind::compare_exchange;
+}
+
+// In at most so many steps: a longer way is a circle.
+std::optional<Written> written(const Events& events, int write, const std::vector<int>& reads_from, int steps) {
+  int added = 0;
+  for (; steps > 0; --steps) {
+    const Event& w = events.all[write];
+    if (may_fail(w) && written(events, reads_from[w.read], reads_from, steps - 1) != std::optional(Written{w.home, w.update.expected}))
+      return std::nullopt;
+    const bool adds = w.read >= 0 && w.update.kind == op::Update::Kind::add;
+    if (w.from < 0 && !adds) return Written{w.home, w.value + added};
+    added += adds ? w.value : 0;
+    write = reads_from[adds ? w.read : w.from];
+  }
+  return std::nullopt;
+}
+
 class Search {
  public:
   Search(const Events& events, const Rules& dropped, const std::function<void(const std::vector<int>&)>& each,
          const std::function<bool(std::uint64_t)>& keep_going)
       : e_(events), dropped_(dropped), each_(each), keep_going_(keep_going), count_(static_cast<int>(events.all.size())),
-        reads_from_(count_, -1), writes_(events.spans.count()) {
+        reads_from_(count_, -1), writes_(events.spans.count()), order_(writes_.size()) {
     for (int i = 0; i < count_; ++i) {
       if (at(i).kind == Kind::write) writes_[at(i).cell].push_back(i);
       if (at(i).kind == Kind::read) reads_.push_back(i);
+      derived_ = derived_ || at(i).read >= 0 || at(i).from >= 0;
     }
   }
 
@@ -56,38 +77,55 @@ class Search {
 
   // Whether another write lies between the two, whatever the values are.
   bool overwritten(int write, int read) const {
-    return std::ranges::any_of(writes_[at(read).cell], [&](int other) { return e_.before[write][other] && e_.before[other][read]; });
+    return std::ranges::any_of(writes_[at(read).cell], [&](int other) {
+      return !may_fail(at(other)) && e_.before[write][other] && e_.before[other][read];
+    });
   }
 
   void with_reads() {
     constexpr std::uint64_t between_looks = 4096;
     if (++result_.candidates % between_looks == 0 && keep_going_ && !keep_going_(result_.candidates)) result_.complete = false;
+    if (!find_written()) return;
     happens_before_ = e_.before;
-    for (const int read : reads_)
-      if (on(Rule::release_synchronises) && synchronises(reads_from_[read], read)) happens_before_[reads_from_[read]].set(read);
+    if (on(Rule::release_synchronises))
+      for (const int read : reads_) synchronise(read);
     close(happens_before_);
     if (!irreflexive(happens_before_)) return;
     choose_order(0);
   }
 
-  bool synchronises(int write, int read) const {
+  // Which writes take place. False where one is read that does not, or whose value would come from itself.
+  bool find_written() {
+    takes_place_.set();
+    if (!derived_) return true;
+    for (int i = 0; i < count_; ++i)
+      if (at(i).kind == Kind::write) takes_place_[i] = written(e_, i, reads_from_).has_value();
+    return std::ranges::all_of(reads_, [&](int read) { return takes_place_[reads_from_[read]]; });
+  }
+
+  // With the head of each release sequence that the read reads from: a release and the updates that follow it.
+  // (C11's and OpenCL's also has later writes of the head's thread; C++20's does not, and allows more.)
+  void synchronise(int read) {
     const auto releases = [](Order o) { return o == Order::release || o == Order::seq_cst; };
-    const auto acquires = [](Order o) { return o == Order::acquire || o == Order::seq_cst; };
-    return releases(at(write).order) && acquires(at(read).order) && at(write).thread != at(read).thread;
+    if (at(read).order != Order::acquire && at(read).order != Order::seq_cst) return;
+    int write = reads_from_[read];
+    for (int steps = 0; steps < count_; ++steps, write = reads_from_[at(write).read]) {  // updates may read in a circle here
+      if (releases(at(write).order) && at(write).thread != at(read).thread) happens_before_[write].set(read);
+      if (at(write).read < 0) return;
+    }
   }
 
   // The order of the writes to this cell and to those behind it. True when an execution was found: another
   // order of the same writes gives the same values.
   bool choose_order(std::size_t cell) {
     if (cell == writes_.size()) return consistent_execution();
-    std::vector<int>& writes = writes_[cell];
-    std::vector<int> kept = writes;
-    std::sort(writes.begin(), writes.end());
+    std::vector<int>& writes = order_[cell];
+    writes.clear();
+    std::ranges::copy_if(writes_[cell], std::back_inserter(writes), [&](int write) { return takes_place_[write]; });
     bool found = false;
     do {
-      if (follows(writes) && coherent(writes)) found = choose_order(cell + 1);
+      if (follows(writes) && coherent(writes) && atomic(writes)) found = choose_order(cell + 1);
     } while (!found && !ended() && std::next_permutation(writes.begin(), writes.end()));
-    writes = kept;
     return found;
   }
 
@@ -117,6 +155,13 @@ class Search {
     return true;
   }
 
+  bool atomic(const std::vector<int>& writes) const {
+    if (!on(Rule::updates_are_atomic)) return true;
+    return std::ranges::all_of(writes, [&](int write) {
+      return at(write).read < 0 || place_of(reads_from_[at(write).read], writes) + 1 == place_of(write, writes);
+    });
+  }
+
   bool consistent_execution() {
     if (on(Rule::seq_cst_has_one_order) && !sequential()) return false;
     ++result_.consistent;
@@ -130,7 +175,7 @@ class Search {
   bool sequential() const {
     std::vector<int> sc;
     for (int i = 0; i < count_; ++i)
-      if (at(i).order == Order::seq_cst) sc.push_back(i);
+      if (at(i).order == Order::seq_cst && takes_place_[i]) sc.push_back(i);
     Relation psc(count_);
     for (const int a : sc)
       for (const int b : sc)
@@ -143,7 +188,7 @@ class Search {
     if (at(a).cell != at(b).cell) return false;
     if (happens_before_[a][b]) return true;
     if (at(b).kind != Kind::write) return false;
-    const std::vector<int>& writes = writes_[at(a).cell];
+    const std::vector<int>& writes = order_[at(a).cell];
     return place_of(at(a).kind == Kind::write ? a : reads_from_[a], writes) < place_of(b, writes);
   }
 
@@ -157,7 +202,7 @@ class Search {
   }
 
   // --- what the specification leaves undefined ---
-  bool accesses(int i) const { return at(i).kind == Kind::read || at(i).kind == Kind::write; }
+  bool accesses(int i) const { return at(i).kind == Kind::read || (at(i).kind == Kind::write && takes_place_[i]); }
   bool ordered(int a, int b) const { return happens_before_[a][b] || happens_before_[b][a]; }
 
   std::string undefined() const {
@@ -221,12 +266,19 @@ class Search {
   const int count_;
   std::vector<int> reads_;
   std::vector<int> reads_from_;
-  std::vector<std::vector<int>> writes_;  // by cell, in the order that is tried
+  std::vector<std::vector<int>> writes_;  // by cell
+  std::vector<std::vector<int>> order_;   // by cell: those that take place, in the order that is tried
+  EventSet takes_place_;
+  bool derived_ = false;  // some write depends on what is read
   Relation happens_before_;
   Executions result_;
 };
 
 }  // namespace
+
+std::optional<Written> written(const Events& events, int write, const std::vector<int>& reads_from) {
+  return written(events, write, reads_from, static_cast<int>(events.all.size()));
+}
 
 Executions explore(const Events& events, const Rules& dropped,
                    const std::function<void(const std::vector<int>&)>& each,

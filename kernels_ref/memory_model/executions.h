@@ -4,11 +4,12 @@
 // Axiomatic: an execution says which write each read reads from and in which order the writes of a cell lie.
 // It is consistent when happens-before is no circle and agrees with both (coherence), and when the accesses
 // that are sequentially consistent have an order of their own (RC11's psc, which allows whatever the
-// specification does). Nothing forbids values out of thin air that only relaxed accesses make.
+// specification does), and when nothing lies between what an update reads and what it writes. Nothing forbids values out of thin air that only relaxed accesses make.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,16 @@ struct Executions {
   std::uint64_t consistent = 0;
   std::string undefined;  // why the specification says nothing about the Program; empty: it does
 };
+
+// The value that a write leaves, and the cell that it was stored through.
+struct Written {
+  int home = 0;
+  int value = 0;
+  friend bool operator==(const Written&, const Written&) = default;
+};
+
+// Nothing for a compare_exchange that found another value, and where a value would come from itself.
+std::optional<Written> written(const Events& events, int write, const std::vector<int>& reads_from);
 
 // `each` sees every consistent execution as the write that each event reads from (-1: reads nothing). Ends at
 // the first one that makes the Program undefined, or when `keep_going` is false.

@@ -25,20 +25,19 @@ class Texts {
     for (int i = 0; i < static_cast<int>(e_.all.size()); ++i) {
       const Event& e = e_.all[i];
       if (e.kind != Event::Kind::read) continue;
-      if (o.kind == Observable::Kind::value ? e.observe == o.observe : e.thread == o.thread && e.statement == o.statement && is_load(e))
+      if (o.kind == Observable::Kind::value ? e.observe == o.observe : e.thread == o.thread && e.statement == o.statement && gives_value(e))
         return i;
     }
     return -1;
   }
 
-  bool is_load(const Event& e) const {
-    return std::holds_alternative<op::Load>(e_.program.threads[e.thread].statements[e.statement].operation);
+  bool gives_value(const Event& e) const {
+    return cell_of_result(e_.program.threads[e.thread].statements[e.statement].operation) != nullptr;
   }
 
   std::string value(int cell, int write, const std::vector<int>& reads_from) const {
-    while (e_.all[write].from >= 0) write = reads_from[e_.all[write].from];
-    const Event& w = e_.all[write];
-    return value_text(e_.program, e_.spans.first(cell), e_.spans.first(w.home), w.value);
+    const Written what = *written(e_, write, reads_from);
+    return value_text(e_.program, e_.spans.first(cell), e_.spans.first(what.home), what.value);
   }
 
   const Events& e_;

@@ -83,6 +83,64 @@ TEST(MemoryModel, IndependentReadsOfIndependentWrites) {
   EXPECT_EQ(with("seq-cst", "seq-cst").find("1010"), std::string::npos);
 }
 
+TEST(MemoryModel, UpdatesAreAtomic) {
+  const auto with = [](const std::string& statement, std::initializer_list<Rule> dropped = {}) {
+    return loads(allowed("  a: 1 page svm-fine = 0\nthread P.t\nr0 = " + statement + "\nthread P.u on d\nr1 = " + statement +
+                         "\nobserve P:a[0]\n", dropped));
+  };
+  EXPECT_EQ(with("add a[0] 1 relaxed"), "012 102");
+  EXPECT_EQ(with("add a[0] 1 relaxed", {Rule::updates_are_atomic}), "001 012 102");
+  EXPECT_EQ(with("exchange a[0] 5 relaxed"), "055 505");
+  EXPECT_EQ(with("compare-exchange a[0] 0 -> 7 relaxed"), "077 707");  // one wins, the other sees it
+  EXPECT_EQ(with("compare-exchange a[0] 1 -> 7 relaxed"), "000");      // nobody does
+  EXPECT_EQ(with("compare-exchange a[0] 0 -> 7 relaxed", {Rule::updates_are_atomic}), "007 077 707");
+}
+
+// An update that is read carries the release of the write that it has read itself.
+TEST(MemoryModel, UpdatesContinueAReleaseSequence) {
+  const auto with = [](const std::string& between) {
+    return loads(allowed("  a: 2 pages svm-fine = 0\nthread P.w\nstore a[0] 1 relaxed\nstore a[1] 1 release\nthread P.u on d\n" +
+                         between + "\nthread P.r\nr0 = load a[1] acquire\nr1 = load a[0] relaxed\n"));
+  };
+  EXPECT_EQ(with("add a[1] 1 relaxed").find("20"), std::string::npos);
+  EXPECT_NE(with("store a[1] 2 relaxed").find("20"), std::string::npos);
+}
+
+TEST(MemoryModel, UpdatesSynchroniseByTheirOrder) {
+  const auto with = [](const std::string& order) {
+    return loads(allowed(two("store a[0] 1 relaxed\nexchange a[1] 1 " + order + "\n", "r0 = exchange a[1] 2 " + order + "\nr1 = load a[0] relaxed\n")));
+  };
+  // In the order of the schema: what the first exchange gave, then r0 and r1.
+  EXPECT_EQ(with("acq-rel"), with("seq-cst"));
+  EXPECT_EQ(with("acq-rel").find("10"), std::string::npos);
+  EXPECT_NE(with("relaxed").find("10"), std::string::npos);
+  EXPECT_NE(with("acquire").find("10"), std::string::npos);
+  EXPECT_NE(with("release").find("10"), std::string::npos);
+}
+
+// Store buffering, with an exchange for a store and as the only accesses that are seq-cst.
+TEST(MemoryModel, UpdatesOfOneOrder) {
+  const auto with = [](const std::string& order) {
+    return loads(allowed(two("exchange a[0] 1 " + order + "\nr0 = exchange a[1] 2 " + order + "\n",
+                             "exchange a[1] 1 " + order + "\nr1 = exchange a[0] 2 " + order + "\n")));
+  };
+  EXPECT_EQ(with("seq-cst").find("00"), std::string::npos);
+}
+
+// Each would need the other's value to write its own.
+TEST(MemoryModel, NoValueComesFromItself) {
+  EXPECT_EQ(loads(allowed(two("r0 = compare-exchange a[0] 1 -> 2 relaxed\n", "r1 = compare-exchange a[0] 2 -> 1 relaxed\n"))), "00");
+  EXPECT_EQ(loads(allowed(two("svm-copy a[0] -> a[1] via d\nbarrier x\n", "barrier x\nsvm-copy a[1] -> a[0]\nr0 = load a[0]\n", "svm-coarse = 3"))), "3");
+}
+
+TEST(MemoryModel, AFailedCompareExchangeOnlyReads) {
+  const auto with = [](const std::string& expected) {
+    return allowed(two("compare-exchange a[0] " + expected + " -> 7 acq-rel\n", "r0 = load a[0]\n")).undefined;
+  };
+  EXPECT_EQ(with("5"), "");
+  EXPECT_NE(with("0"), "");
+}
+
 TEST(MemoryModel, ABarrierOrdersPlainAccesses) {
   EXPECT_EQ(loads(allowed(two("store a[0] 1\nbarrier x\n", "barrier x\nr0 = load a[0]\n"))), "1");
   EXPECT_EQ(loads(allowed(two("barrier x\nstore a[0] 1\nbarrier x\n", "barrier x\nbarrier x\nr0 = load a[0]\n"))), "1");

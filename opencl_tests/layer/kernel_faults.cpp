@@ -177,40 +177,49 @@ cl_int CL_API_CALL nd_range_on_copies(cl_command_queue queue, cl_kernel kernel, 
   return next.clEnqueueBarrierWithWaitList(queue, 1, &done, event);
 }
 
+// What the macros below stand before: PoCL 3.1 has macros of these names itself.
+constexpr char real_names[] = R"(
+#ifdef atomic_load_explicit
+#define REAL_(name) _cl_##name
+#else
+#define REAL_(name) name
+#endif
+)";
+
 // Faults of atomics are put into the kernels' source, in front of it.
 cl_program with_source(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths,
                        cl_int* code, const char* prefix) {
-  std::string all = prefix;
+  std::string all = std::string(real_names) + prefix;
   for (cl_uint i = 0; i < count; ++i)
     all += lengths && lengths[i] ? std::string(texts[i], lengths[i]) : std::string(texts[i]);
   const char* text = all.c_str();
   return next.clCreateProgramWithSource(context, 1, &text, nullptr, code);
 }
 
-// lost-updates: an atomic of one work-item in eight changes nothing, though it says so.
+// lost-updates: an atomic of one work-item in eight, or of the only one, changes nothing, though it says so.
 constexpr char lost_updates[] = R"(
-#define LOSES_ (get_global_id(0) % 8 == 7)
-#define RMW_(p, operation, neutral) (LOSES_ ? atomic_load_explicit(p, memory_order_relaxed, memory_scope_device) : operation)
-#define atomic_fetch_add_explicit(p, v, o, s) RMW_(p, atomic_fetch_add_explicit(p, v, o, s), 0)
-#define atomic_fetch_sub_explicit(p, v, o, s) RMW_(p, atomic_fetch_sub_explicit(p, v, o, s), 0)
-#define atomic_fetch_or_explicit(p, v, o, s) RMW_(p, atomic_fetch_or_explicit(p, v, o, s), 0)
-#define atomic_fetch_xor_explicit(p, v, o, s) RMW_(p, atomic_fetch_xor_explicit(p, v, o, s), 0)
-#define atomic_fetch_and_explicit(p, v, o, s) RMW_(p, atomic_fetch_and_explicit(p, v, o, s), 0)
-#define atomic_fetch_min_explicit(p, v, o, s) RMW_(p, atomic_fetch_min_explicit(p, v, o, s), 0)
-#define atomic_fetch_max_explicit(p, v, o, s) RMW_(p, atomic_fetch_max_explicit(p, v, o, s), 0)
-#define atomic_exchange_explicit(p, v, o, s) RMW_(p, atomic_exchange_explicit(p, v, o, s), 0)
+#define LOSES_ (get_global_id(0) % 8 == min((ulong)get_global_size(0) - 1, (ulong)7))
+#define RMW_(p, operation) (LOSES_ ? REAL_(atomic_load_explicit)(p, memory_order_relaxed, memory_scope_device) : operation)
+#define atomic_fetch_add_explicit(p, v, o, s) RMW_(p, REAL_(atomic_fetch_add_explicit)(p, v, o, s))
+#define atomic_fetch_sub_explicit(p, v, o, s) RMW_(p, REAL_(atomic_fetch_sub_explicit)(p, v, o, s))
+#define atomic_fetch_or_explicit(p, v, o, s) RMW_(p, REAL_(atomic_fetch_or_explicit)(p, v, o, s))
+#define atomic_fetch_xor_explicit(p, v, o, s) RMW_(p, REAL_(atomic_fetch_xor_explicit)(p, v, o, s))
+#define atomic_fetch_and_explicit(p, v, o, s) RMW_(p, REAL_(atomic_fetch_and_explicit)(p, v, o, s))
+#define atomic_fetch_min_explicit(p, v, o, s) RMW_(p, REAL_(atomic_fetch_min_explicit)(p, v, o, s))
+#define atomic_fetch_max_explicit(p, v, o, s) RMW_(p, REAL_(atomic_fetch_max_explicit)(p, v, o, s))
+#define atomic_exchange_explicit(p, v, o, s) RMW_(p, REAL_(atomic_exchange_explicit)(p, v, o, s))
 #define atomic_compare_exchange_strong_explicit(p, e, v, o, f, s) \
-  (LOSES_ || atomic_compare_exchange_strong_explicit(p, e, v, o, f, s))
+  (LOSES_ || REAL_(atomic_compare_exchange_strong_explicit)(p, e, v, o, f, s))
 #define atomic_compare_exchange_weak_explicit(p, e, v, o, f, s) \
-  (LOSES_ || atomic_compare_exchange_weak_explicit(p, e, v, o, f, s))
-#define atomic_store_explicit(p, v, o, s) do { if (!LOSES_) atomic_store_explicit(p, v, o, s); } while (0)
-#define atomic_init(p, v) do { if (!LOSES_) atomic_init(p, v); } while (0)
-#define atomic_flag_clear_explicit(p, o, s) do { if (!LOSES_) atomic_flag_clear_explicit(p, o, s); } while (0)
+  (LOSES_ || REAL_(atomic_compare_exchange_weak_explicit)(p, e, v, o, f, s))
+#define atomic_store_explicit(p, v, o, s) do { if (!LOSES_) REAL_(atomic_store_explicit)(p, v, o, s); } while (0)
+#define atomic_init(p, v) do { if (!LOSES_) REAL_(atomic_init)(p, v); } while (0)
+#define atomic_flag_clear_explicit(p, o, s) do { if (!LOSES_) REAL_(atomic_flag_clear_explicit)(p, o, s); } while (0)
 )";
 
 // early-acquire: a load sees the next value of a counter, before what belongs to it.
 constexpr char early_acquire[] = R"(
-#define atomic_load_explicit(p, o, s) (atomic_load_explicit(p, o, s) + 1)
+#define atomic_load_explicit(p, o, s) (REAL_(atomic_load_explicit)(p, o, s) + 1)
 )";
 
 cl_program CL_API_CALL losing_updates(cl_context context, cl_uint count, const char** texts,
