@@ -159,6 +159,9 @@ struct EventWriter {
   json operator()(const HealthEvent& event) const {
     return {{"ev", "health"}, {"id", event.id}, {"lines", event.lines}};
   }
+  json operator()(const DriverEvent& event) const {
+    return {{"ev", "driver"}, {"id", event.id}, {"iteration", event.iteration}, {"words", event.words}};
+  }
   json operator()(const HangEvent& event) const {
     json threads = json::array();
     for (const ThreadPlace& place : event.hang.threads)
@@ -260,6 +263,8 @@ Event parse_event(std::string_view line) {
   if (ev == "health")
     return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};
   if (ev == "hang") return parse_hang(object);
+  if (ev == "driver")
+    return DriverEvent{get<std::uint64_t>(object, "id"), get<std::uint64_t>(object, "iteration"), get<std::string>(object, "words")};
   if (ev == "error") return ErrorEvent{get<std::uint64_t>(object, "id"), get<std::string>(object, "message")};
   if (ev == "skipped") return SkippedEvent{get<std::uint64_t>(object, "id"), get<std::string>(object, "why")};
   if (ev == "done") return DoneEvent{get<std::uint64_t>(object, "id"), get<std::uint64_t>(object, "iterations")};

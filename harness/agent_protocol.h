@@ -23,6 +23,7 @@
 //       texts: by schema(program, capabilities.sight); first: the iteration that showed it first. Iterations
 //       that gave no outcome (hang, error) are in no batch.
 //   {"ev":"health","id":7,"lines":[...]}   the kernel log spoke up; id 0: between runs
+//   {"ev":"driver","id":7,"iteration":3,"words":"..."}   what the device's driver said as it failed or hung
 //   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"threads":[{"thread":"P.gpu","tid":91,
 //    "statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...","stack":["..."]}]}
 //       stuck: something survived SIGKILL; restart the machine. slow: threads moved on between two samples,
@@ -88,9 +89,11 @@ struct BatchEvent { std::uint64_t id = 0; Batch batch; friend bool operator==(co
 struct HealthEvent { std::uint64_t id = 0; std::vector<std::string> lines; friend bool operator==(const HealthEvent&, const HealthEvent&) = default; };
 struct HangEvent { std::uint64_t id = 0; Hang hang; friend bool operator==(const HangEvent&, const HangEvent&) = default; };
 struct ErrorEvent { std::uint64_t id = 0; std::string message; friend bool operator==(const ErrorEvent&, const ErrorEvent&) = default; };
+struct DriverEvent { std::uint64_t id = 0; std::uint64_t iteration = 0; std::string words; friend bool operator==(const DriverEvent&, const DriverEvent&) = default; };
 struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
 struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
-using Event = std::variant<HelloEvent, BatchEvent, HealthEvent, HangEvent, ErrorEvent, SkippedEvent, DoneEvent>;
+using Event = std::variant<HelloEvent, BatchEvent, HealthEvent, HangEvent, DriverEvent, ErrorEvent, SkippedEvent,
+                           DoneEvent>;
 
 // A line that is no message; what() says which key is wrong.
 struct ProtocolError : std::runtime_error {

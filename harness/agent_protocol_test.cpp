@@ -51,6 +51,7 @@ TEST(AgentProtocol, EventsComeBack) {
   Batch batch{100, 3, {9, {-1}, {{5}}}, {{{"ok", "7@b[1]"}, 2, 100}, {{"-", "zero"}, 1, 101}}, 12'345};
   round_trip(Event{BatchEvent{7, batch}});
   round_trip(Event{HealthEvent{7, {"WARNING: x", "Call Trace:"}}});
+  round_trip(Event{DriverEvent{7, 3, "clFinish: CL_DEVICE_NOT_AVAILABLE\nline 2"}});
   round_trip(Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}}}}}});
   round_trip(Event{ErrorEvent{7, "what"}});
   round_trip(Event{SkippedEvent{7, "why"}});

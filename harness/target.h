@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "harness/outcome.h"
 #include "harness/program.h"
@@ -64,6 +65,15 @@ class Svm {
   virtual int migrate(std::uintptr_t address, std::size_t bytes, bool to_device) = 0;
 };
 
+// Where a device's driver says, in the process under test, what an errno does not tell. For the person who reads
+// the report.
+class DriverWords {
+ public:
+  virtual ~DriverWords() = default;
+  virtual void failed(std::string_view words) = 0;  // a request, or what must be there before any
+  virtual void waits(std::string_view words) = 0;   // what a request that takes long is waiting for
+};
+
 // One open descriptor. It mirrors the mm of the process that opened it; after a fork the child's copy
 // of this object drives the same descriptor. Called from any thread; `address` is page-aligned.
 class DeviceHandle {
@@ -89,6 +99,8 @@ class Target {
   // Empty when the target works here; else why not and what would help.
   virtual std::string unavailable() const = 0;
   virtual Capabilities capabilities() const = 0;
+  // Where the driver's words go from now on, also those of processes that are forked then; null: nowhere.
+  virtual void speak_to(DriverWords* /*words*/) {}
   // Opens the device with this index for the calling process. Null with errno set on failure.
   virtual std::unique_ptr<DeviceHandle> open(int device) = 0;
 };

@@ -1,7 +1,6 @@
 #include "opencl_tests/runtime.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -79,7 +78,7 @@ Runtime::Runtime(const Device& device)
   give_back(take());  // what is made once is made now
 }
 
-Runtime* Runtime::of_this_process(const Device& device) {
+Runtime* Runtime::of_this_process(const Device& device, DriverWords* words) {
   static Runtime* only = nullptr;  // never deleted: the process is killed
   static pid_t owner = 0;
   if (owner != 0) {
@@ -91,9 +90,9 @@ Runtime* Runtime::of_this_process(const Device& device) {
   try {
     return only = new Runtime(device);
   } catch (const cl::Error& error) {
-    fprintf(stderr, "%s: %s\n", device.target().c_str(), text_of(error).c_str());
+    if (words) words->failed(text_of(error));
   } catch (const std::exception& error) {
-    fprintf(stderr, "%s: %s\n", device.target().c_str(), error.what());
+    if (words) words->failed(error.what());
   }
   errno = EIO;
   return nullptr;

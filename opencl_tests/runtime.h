@@ -38,8 +38,8 @@ class Runtime {
   explicit Runtime(const Device& device);
 
   // The calling process's own; made at the first call. Null, with errno ENOTSUP, in a process that was forked
-  // from one that has it; with errno EIO when the device cannot be used, which is said on stderr.
-  static Runtime* of_this_process(const Device& device);
+  // from one that has it; with errno EIO when the device cannot be used, and why to `words`.
+  static Runtime* of_this_process(const Device& device, DriverWords* words);
 
   std::uint64_t load(std::uintptr_t address);
   void store(std::uintptr_t address, std::uint64_t value);

@@ -10,21 +10,9 @@
 namespace faultline::opencl {
 namespace {
 
-// Any failure of the driver is an EIO, with its name on stderr; a healthy one has none.
-template <typename Request>
-int tried(const Request& request) {
-  try {
-    request();
-    return 0;
-  } catch (const cl::Error& error) {
-    fprintf(stderr, "opencl: %s\n", text_of(error).c_str());
-    return EIO;
-  }
-}
-
 class OpenClHandle : public DeviceHandle, public Svm {
  public:
-  explicit OpenClHandle(Runtime& runtime) : runtime_(runtime) {}
+  OpenClHandle(Runtime& runtime, DriverWords* words) : runtime_(runtime), words_(words) {}
 
   DeviceAccess load(std::uintptr_t address) override {
     DeviceAccess access;
@@ -43,7 +31,10 @@ class OpenClHandle : public DeviceHandle, public Svm {
   Svm* svm() override { return this; }
   void* allocate(std::size_t bytes, bool fine) override {
     void* const buffer = runtime_.allocate(bytes, fine);
-    if (!buffer) errno = ENOMEM;
+    if (!buffer) {
+      if (words_) words_->failed("clSVMAlloc gave nothing for " + std::to_string(bytes) + " bytes");
+      errno = ENOMEM;
+    }
     return buffer;
   }
   void free(void* buffer) override { runtime_.free(buffer); }
@@ -64,7 +55,20 @@ class OpenClHandle : public DeviceHandle, public Svm {
   }
 
  private:
+  // Any failure of the driver is an EIO, but that of a device that is gone; a healthy one has none.
+  template <typename Request>
+  int tried(const Request& request) {
+    try {
+      request();
+      return 0;
+    } catch (const cl::Error& error) {
+      if (words_) words_->failed(text_of(error));
+      return error.err() == CL_DEVICE_NOT_AVAILABLE ? ENODEV : EIO;
+    }
+  }
+
   Runtime& runtime_;
+  DriverWords* const words_;
 };
 
 // What is wrong with the drivers of a machine without a device.
@@ -105,8 +109,8 @@ Capabilities OpenClTarget::capabilities() const {
 }
 
 std::unique_ptr<DeviceHandle> OpenClTarget::open(int) {
-  Runtime* const runtime = Runtime::of_this_process(device_);
-  return runtime ? std::make_unique<OpenClHandle>(*runtime) : nullptr;
+  Runtime* const runtime = Runtime::of_this_process(device_, words_);
+  return runtime ? std::make_unique<OpenClHandle>(*runtime, words_) : nullptr;
 }
 
 std::vector<std::unique_ptr<Target>> opencl_targets() {

@@ -16,10 +16,12 @@ class OpenClTarget : public Target {
   std::string about() const override { return device_.name + ", " + device_.version + ", driver " + device_.driver; }
   std::string unavailable() const override;
   Capabilities capabilities() const override;
+  void speak_to(DriverWords* words) override { words_ = words; }
   std::unique_ptr<DeviceHandle> open(int device) override;
 
  private:
   Device device_;
+  DriverWords* words_ = nullptr;
 };
 
 // One for each device of this machine; one that says why, where there is none.

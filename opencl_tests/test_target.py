@@ -73,6 +73,31 @@ def test_a_broken_driver_is_caught(tmp_path, pocl, fault):
     assert verdicts(result) == {FAULTS[fault]: "forbidden"}
 
 
+# A device that goes wrong, as a whole: one verdict with the driver's words, and the next scenario is tried.
+TROUBLES = {
+    "no-compiler": (4, "error", "a kernel does not build", "this compiler is out of order"),
+    "no-memory": (4, "error", "cannot allocate an SVM buffer", "clSVMAlloc gave nothing for 8192 bytes"),
+    "lost-device": (4, "error", "the device is gone", "CL_DEVICE_NOT_AVAILABLE (the device is gone or taken"),
+}
+
+
+@pytest.mark.parametrize("fault", TROUBLES)
+def test_a_device_that_goes_wrong_is_told(tmp_path, pocl, fault):
+    result = run(tmp_path, pocl, SVM / "coarse-map.scn", SVM / "fine-turns.scn",
+                 OPENCL_LAYERS=str(ROOT / "build/opencl/broken-driver.so"), FAULTLINE_OPENCL_FAULT=fault)
+    code, verdict, *words = TROUBLES[fault]
+    assert result.returncode == code, result.stdout + result.stderr
+    assert verdicts(result) == dict.fromkeys(["svm-coarse-map", "svm-fine-turns"], verdict)
+    assert all(each in result.stdout for each in words), result.stdout
+
+
+def test_a_hung_kernel_is_ended(tmp_path, pocl):
+    result = run(tmp_path, pocl, SVM / "fine-turns.scn", SVM / "coarse-copy-fill.scn", "--deadline", 1,
+                 OPENCL_LAYERS=str(ROOT / "build/opencl/broken-driver.so"), FAULTLINE_OPENCL_FAULT="hung-kernel")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert verdicts(result) == {"svm-fine-turns": "hang", "svm-coarse-copy-fill": "agree"}  # which stores by fills
+
+
 def test_without_a_driver_that_is_said(tmp_path):
     empty = tmp_path / "vendors"
     empty.mkdir()

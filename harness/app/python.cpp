@@ -168,7 +168,7 @@ py::dict to_dict(const Trial& trial) {
                   "iterations"_a = trial.iterations, "seconds"_a = trial.seconds, "seed"_a = trial.seed,
                   "target"_a = trial.target, "kernel"_a = trial.kernel, "health"_a = trial.health,
                   "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost,
-                  "words"_a = trial.words, "error"_a = trial.error, "skipped"_a = trial.skipped);
+                  "words"_a = trial.words, "driver"_a = trial.driver, "error"_a = trial.error, "skipped"_a = trial.skipped);
 }
 
 py::dict run_source(const Source& source, const std::string& target, std::uint64_t iterations,

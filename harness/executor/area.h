@@ -90,6 +90,12 @@ struct Reading {
   Result result;
 };
 
+// What a driver said (driver_words.h).
+struct Utterance {
+  std::atomic<std::uint32_t> state;  // 0, 1 being written, 2 there
+  std::array<char, 4096> text;
+};
+
 enum class Command : std::uint32_t { none, iterate, observe, leave };
 
 struct Area {
@@ -118,6 +124,9 @@ struct Area {
 
   std::atomic<std::uint32_t> bench_error;  // 0, 1 being written, 2 there
   std::array<char, 256> bench_error_text;
+
+  Utterance driver_failed;
+  Utterance driver_waits;
 };
 
 // Unmapped with its owner. Throws std::system_error.

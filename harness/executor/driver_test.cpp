@@ -17,13 +17,14 @@ namespace {
 // device, which map and unmap bring together.
 class DriverHandle : public DeviceHandle, public Svm {
  public:
-  explicit DriverHandle(bool blocks_signals) : blocks_signals_(blocks_signals) {}
+  explicit DriverHandle(bool blocks_signals, bool is_gone) : blocks_signals_(blocks_signals), is_gone_(is_gone) {}
   ~DriverHandle() override {
     if (!buffers_.empty()) abort();  // the executor frees what it has allocated
   }
 
   DeviceAccess load(std::uintptr_t address) override {
     DeviceAccess access;
+    if (is_gone_) return {ENODEV};
     elsewhere([&] { access.value = cpu_load(on_device(address)); });
     return access;
   }
@@ -84,6 +85,7 @@ class DriverHandle : public DeviceHandle, public Svm {
   }
 
   const bool blocks_signals_;
+  const bool is_gone_;
   std::map<std::uintptr_t, std::vector<char>> buffers_;
   std::map<std::uintptr_t, std::size_t> mapped_;
 };
@@ -99,9 +101,18 @@ class DriverTarget : public Target {
     can.svm_coarse = can.svm_fine = can.atomics = true;
     return can;
   }
-  std::unique_ptr<DeviceHandle> open(int) override { return std::make_unique<DriverHandle>(blocks_signals); }
+  void speak_to(DriverWords* words) override { words_ = words; }
+  std::unique_ptr<DeviceHandle> open(int) override {
+    if (words_ && fails_to_open) words_->failed(fails_to_open);
+    return fails_to_open ? nullptr : std::make_unique<DriverHandle>(blocks_signals, is_gone);
+  }
 
   bool blocks_signals = false;
+  bool is_gone = false;
+  const char* fails_to_open = nullptr;
+
+ private:
+  DriverWords* words_ = nullptr;
 };
 
 Seen run(const std::string& body, int iterations, DriverTarget target = {}) {
@@ -142,6 +153,24 @@ TEST(FatalFaults, AreTheDevicesOnly) {
   const Seen seen = run("  a: 1 page none\nthread P.t\n  r = load a[0]\nthread P.gpu on d\n  delay 1us\n", 3);
   expect_clean(seen, 3);
   EXPECT_EQ(seen.only("P.t:r"), "SIGSEGV");
+}
+
+TEST(DriverWords, AreToldWithTheIteration) {
+  DriverTarget target;
+  target.fails_to_open = "no such driver";
+  const Seen seen = run("  a: 1 page anon rw\nthread P.gpu on d\n  load a[0]\n", 20, target);
+  EXPECT_EQ(seen.iterations, 0u);
+  EXPECT_EQ(seen.errors.size(), 5u);
+  EXPECT_EQ(seen.driver_words, std::vector<std::string>{"no such driver"});  // the others say the same
+}
+
+TEST(Driver, ThatLosesItsDeviceGivesNoOutcomes) {
+  DriverTarget target;
+  target.is_gone = true;
+  const Seen seen = run("  a: 1 page anon rw = 0\nthread P.gpu on d\n  load a[0]\n", 20, target);
+  EXPECT_EQ(seen.iterations, 0u);
+  ASSERT_EQ(seen.errors.size(), 5u);
+  EXPECT_EQ(seen.errors[0], "iteration 0: the device is gone (process 0, thread 0, code 19)");
 }
 
 TEST(SvmBuffers, AreHandedOverByMapAndUnmap) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "harness/executor/direct_file.h"
+#include "harness/executor/driver_words.h"
 #include "harness/executor/hang.h"
 #include "harness/executor/iteration.h"
 
@@ -63,6 +64,7 @@ class Run {
   // One iteration's end, other than an outcome.
   Next failed(Iterations::End end, std::uint64_t iteration);
   Hang investigate(std::uint64_t iteration);
+  void tell_driver(Iterations::End end, std::uint64_t iteration);
   void count(Batch& batch, std::uint64_t iteration);
 
   const Program& program_;
@@ -78,6 +80,9 @@ class Run {
   std::uint64_t batches_ = 0;
   std::uint64_t done_ = 0;
   int errors_in_a_row_ = 0;
+  int hangs_in_a_row_ = 0;
+  int driver_told_ = 0;
+  std::string driver_last_;
 };
 
 void Run::count(Batch& batch, std::uint64_t iteration) {
@@ -99,12 +104,25 @@ Hang Run::investigate(std::uint64_t iteration) {
   return hang;
 }
 
+// A driver that fails in every iteration has little to add to what it said first.
+void Run::tell_driver(Iterations::End end, std::uint64_t iteration) {
+  constexpr int often_enough = 3;
+  const Area& area = iterations_.area();
+  std::optional<std::string> words = words_of(area.driver_failed);
+  if (!words && end == Iterations::End::late) words = words_of(area.driver_waits);
+  if (!words || *words == driver_last_ || driver_told_++ >= often_enough) return;
+  driver_last_ = *words;
+  listener_.driver(iteration, *words);
+}
+
 Run::Next Run::failed(Iterations::End end, std::uint64_t iteration) {
   constexpr int most_errors_in_a_row = 5;
+  constexpr int most_hangs_in_a_row = 3;
   if (end == Iterations::End::late) {
     const Hang hang = investigate(iteration);
     listener_.hang(hang);
-    return hang.stuck ? Next::end : Next::go_on;
+    // Each costs its deadline, and a device that hangs every time tells nothing new.
+    return hang.stuck || ++hangs_in_a_row_ == most_hangs_in_a_row ? Next::end : Next::go_on;
   }
   listener_.error("iteration " + std::to_string(iteration) + ": " + iterations_.error());
   if (!iterations_.clear(deadline_ms_)) {
@@ -132,11 +150,12 @@ Run::Next Run::one_batch(std::uint64_t size) {
     const std::uint64_t iteration = next_++;
     const auto& offsets = batch.parameters.offsets[i % batch.parameters.offsets.size()];
     const Iterations::End end = iterations_.run(offsets, deadline_ms_);
+    tell_driver(end, iteration);
     if (end != Iterations::End::outcome) {
       next = failed(end, iteration);
       break;  // with a batch message first: what was seen so far is worth having
     }
-    errors_in_a_row_ = 0;
+    errors_in_a_row_ = hangs_in_a_row_ = 0;
     count(batch, iteration);
     if (!iterations_.finish()) {
       Hang hang;

@@ -70,6 +70,8 @@ class RunListener {
   virtual void batch(const Batch& batch) = 0;
   virtual void hang(const Hang& hang) = 0;
   virtual void error(const std::string& message) = 0;  // of the bench itself
+  // What the device's driver said of a request that failed, or that did not return.
+  virtual void driver(std::uint64_t iteration, const std::string& words) = 0;
   virtual bool stop_requested() = 0;
 };
 

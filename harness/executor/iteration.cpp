@@ -30,12 +30,16 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
                  target.capabilities().device_class == DeviceClass::fatal_faults, -1, {}},
       identities_(program.observes.size(), Sameness::unknown) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  target.speak_to(&driver_words_);
   area_->runner_pid.store(getpid());
   // Pages of an earlier run must not decode: start at a number that no other run is likely to be near.
   area_->iteration.store(static_cast<std::uint64_t>(now_ns()) / 1000);
 }
 
-Iterations::~Iterations() { clear(1000); }
+Iterations::~Iterations() {
+  clear(1000);
+  prototype_.target.speak_to(nullptr);
+}
 
 void Iterations::place(const std::vector<int>& cpus) {
   for (std::size_t thread = 0; thread < cpus.size(); ++thread) area_->cpus[thread].store(cpus[thread]);
@@ -70,6 +74,8 @@ void Iterations::reset() {
   area.suspects.store(0);
   area.ready.store(0);
   area.bench_error.store(0);
+  area.driver_failed.state.store(0);
+  area.driver_waits.state.store(0);
   int live = 0;
   for (int thread = 0; thread < static_cast<int>(program_.threads.size()); ++thread) {
     ThreadRecord& record = area.threads[thread];
@@ -176,8 +182,9 @@ Iterations::End Iterations::wait_for_quiet(std::int64_t deadline_ns) {
     const std::uint32_t seen = area_->finished.get();
     const bool suspects = area_->suspects.load() != 0;
     if (suspects) note_deaths();
-    if (quiet()) return End::outcome;
+    const bool over = quiet();
     if (area_->bench_error.load() != 0) return End::error;
+    if (over) return End::outcome;
     const std::int64_t start = now_ns();
     if (start > deadline_ns) return End::late;
     if (!prototype_.crowded)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/executor/area.h"
+#include "harness/executor/driver_words.h"
 #include "harness/executor/executor.h"
 #include "harness/executor/layout.h"
 #include "harness/executor/operation.h"
@@ -64,6 +65,7 @@ class Iterations {
   const Program& program_;
   const Layout layout_;
   SharedArea area_;
+  AreaWords driver_words_{*area_};
   Frames* frames_;
   const std::vector<int> cpus_;
   ProcessContext prototype_;

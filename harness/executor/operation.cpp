@@ -72,9 +72,9 @@ void spin_until(std::int64_t when, bool oversubscribed) {
   }
 }
 
-Result device_result(int signal, const DeviceAccess& access) {
+Result device_result(const ThreadRun& run, int signal, const DeviceAccess& access) {
   if (signal != 0) return signal_result(signal);
-  Result result = errno_result(access.error);
+  Result result = device_errno(run, access.error);
   result.faults_known = access.error == 0;
   result.faulted = access.faulted;
   return result;
@@ -101,7 +101,7 @@ struct Perform {
     if (!device) return errno_result(EBADF);
     DeviceAccess access;
     const int signal = device_access(context(), [&] { access = device->load(address); });
-    Result result = device_result(signal, access);
+    Result result = device_result(run, signal, access);
     if (signal == 0 && access.error == 0) {
       result.kind = Result::Kind::word;
       result.word = access.value;
@@ -120,7 +120,7 @@ struct Perform {
     if (!device) return errno_result(EBADF);
     DeviceAccess access;
     const int signal = device_access(context(), [&] { access = device->store(address, word); });
-    return device_result(signal, access);
+    return device_result(run, signal, access);
   }
 
   Result operator()(const op::Update&) const { throw std::logic_error("an access with an order is run_ordered()'s"); }
@@ -131,7 +131,7 @@ struct Perform {
     const Handles::Use device(context().handles, via.opener, via.device);
     if (!device) return errno_result(EBADF);
     Svm* const svm = device->svm();
-    return errno_result(svm ? request(*svm) : ENOTSUP);
+    return device_errno(run, svm ? request(*svm) : ENOTSUP);
   }
 
   Result operator()(const op::SvmMap& map) const {
@@ -332,6 +332,11 @@ struct Perform {
 };
 
 }  // namespace
+
+Result device_errno(const ThreadRun& run, int error) {
+  if (error == ENODEV) report_bench_error(run.context.area, "the device is gone", run.context.process, run.thread, error);
+  return errno_result(error);
+}
 
 bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file) {
   const int flags = MAP_FIXED | context.layout.map_flags(backing);

@@ -42,6 +42,8 @@ struct ThreadRun {
 };
 
 Result errno_result(int error);  // 0: it worked
+// Of a request to a device. That it is gone, ENODEV, is no outcome but ends the run.
+Result device_errno(const ThreadRun& run, int error);
 void record(Slot& slot, const Result& result);
 
 // Runs all statements of the thread, from its offset after `origin_ns` on, and marks it done. Returns

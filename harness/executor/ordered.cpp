@@ -66,7 +66,7 @@ int run_ordered(const ThreadRun& run, std::span<const Statement> statements) {
     error = device ? device->ordered(std::span(accesses).first(count)) : EBADF;
   }
   for (std::size_t i = 0; i < count; ++i) {
-    Result result = errno_result(error);
+    Result result = device_errno(run, error);
     if (error == 0 && accesses[i].kind != OrderedAccess::Kind::store) {
       result.kind = Result::Kind::word;
       result.word = accesses[i].value;

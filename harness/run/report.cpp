@@ -150,10 +150,11 @@ std::string trouble_text(const Trial& trial, const ReportStyle& style) {
                                     : "Machines lost: 1; the run went on with a new one\n";
   }
   if (!trial.error.empty()) text += "Error: " + printable(trial.error) + "\n";
-  if (text.empty()) return text;
+  const std::string driver = lines("Driver:", trial.driver, 60);
+  if (text.empty()) return driver;
   Tally start;
   start.seed = trial.seed;
-  return text + "Again: " + again_command(trial, start, style) + "\n";
+  return driver + text + "Again: " + again_command(trial, start, style) + "\n";
 }
 
 }  // namespace

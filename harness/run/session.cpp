@@ -176,6 +176,8 @@ std::optional<Session::Ended> Session::take(const agent::Event& event, const std
       return finish(Kind::stuck, "iteration " + std::to_string(hang->hang.iteration) + " is stuck");
   } else if (const auto* error = std::get_if<agent::ErrorEvent>(&event)) {
     if (handlers.error) handlers.error(error->message);
+  } else if (const auto* driver = std::get_if<agent::DriverEvent>(&event)) {
+    if (handlers.driver) handlers.driver(driver->iteration, driver->words);
   } else if (const auto* skipped = std::get_if<agent::SkippedEvent>(&event)) {
     return finish(Kind::skipped, skipped->why);
   } else if (std::holds_alternative<agent::DoneEvent>(event)) {

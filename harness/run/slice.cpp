@@ -1,6 +1,7 @@
 #include "harness/run/slice.h"
 
 #include <algorithm>
+#include <sstream>
 
 namespace faultline {
 namespace {
@@ -76,6 +77,10 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
   handlers.hang = [&](const Hang& hang) { add(hang, seed, trial); };
   handlers.error = [&](const std::string& message) {
     if (trial.error.empty()) trial.error = message;
+  };
+  handlers.driver = [&](std::uint64_t iteration, const std::string& words) {
+    std::istringstream in("iteration " + std::to_string(iteration) + ": " + words);
+    for (std::string line; std::getline(in, line);) trial.driver.push_back(line);
   };
   const Session::Ended ended = session.run(slice, handlers, events.stop);
   trial.seconds += std::chrono::duration<double>(steady_clock::now() - start).count();

@@ -48,6 +48,7 @@ struct Trial {
   std::string undecided;     // why nothing can be said
   std::string error;         // of the bench
   std::vector<std::string> health;   // lines of the kernel log
+  std::vector<std::string> driver;   // what the device's driver said
   std::string hang;                  // "iteration 17: ..."
   std::vector<std::string> threads;  // where they were
   std::uint64_t slow = 0;            // iterations past their deadline on a machine too slow to tell a hang

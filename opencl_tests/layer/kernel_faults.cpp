@@ -177,7 +177,7 @@ cl_int CL_API_CALL nd_range_on_copies(cl_command_queue queue, cl_kernel kernel, 
   return next.clEnqueueBarrierWithWaitList(queue, 1, &done, event);
 }
 
-// What the macros below stand before: PoCL 3.1 has macros of these names itself.
+// Faults of atomics are put into the kernels' source, in front of it. What their macros stand for: PoCL 3.1 has macros of these names itself.
 constexpr char real_names[] = R"(
 #ifdef atomic_load_explicit
 #define REAL_(name) _cl_##name
@@ -185,16 +185,6 @@ constexpr char real_names[] = R"(
 #define REAL_(name) name
 #endif
 )";
-
-// Faults of atomics are put into the kernels' source, in front of it.
-cl_program with_source(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths,
-                       cl_int* code, const char* prefix) {
-  std::string all = std::string(real_names) + prefix;
-  for (cl_uint i = 0; i < count; ++i)
-    all += lengths && lengths[i] ? std::string(texts[i], lengths[i]) : std::string(texts[i]);
-  const char* text = all.c_str();
-  return next.clCreateProgramWithSource(context, 1, &text, nullptr, code);
-}
 
 // lost-updates: an atomic of one work-item in eight, or of the only one, changes nothing, though it says so.
 constexpr char lost_updates[] = R"(
@@ -224,12 +214,12 @@ constexpr char early_acquire[] = R"(
 
 cl_program CL_API_CALL losing_updates(cl_context context, cl_uint count, const char** texts,
                                       const std::size_t* lengths, cl_int* code) {
-  return with_source(context, count, texts, lengths, code, lost_updates);
+  return with_source(context, count, texts, lengths, code, (std::string(real_names) + lost_updates).c_str());
 }
 
 cl_program CL_API_CALL acquiring_early(cl_context context, cl_uint count, const char** texts,
                                        const std::size_t* lengths, cl_int* code) {
-  return with_source(context, count, texts, lengths, code, early_acquire);
+  return with_source(context, count, texts, lengths, code, (std::string(real_names) + early_acquire).c_str());
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ const Fault* chosen() {
   const char* name = std::getenv("FAULTLINE_OPENCL_FAULT");
   if (!name || !*name) return nullptr;
   std::string all;
-  for (const auto* faults : {&memory_faults, &order_faults, &kernel_faults, &answer_faults}) {
+  for (const auto* faults : {&memory_faults, &order_faults, &kernel_faults, &answer_faults, &device_faults}) {
     for (const Fault& fault : *faults) {
       if (std::strcmp(fault.name, name) == 0) return &fault;
       all += std::string(" ") + fault.name;
@@ -42,6 +42,15 @@ cl_context context_of(cl_command_queue queue) {
   cl_context context = nullptr;
   next.clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof context, &context, nullptr);
   return context;
+}
+
+cl_program with_source(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths, cl_int* code,
+                       const char* prefix) {
+  std::string all = prefix;
+  for (cl_uint i = 0; i < count; ++i)
+    all += lengths && lengths[i] ? std::string(texts[i], lengths[i]) : std::string(texts[i]);
+  const char* text = all.c_str();
+  return next.clCreateProgramWithSource(context, 1, &text, nullptr, code);
 }
 
 }  // namespace faultline::layer

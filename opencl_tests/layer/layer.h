@@ -22,6 +22,7 @@ extern const std::vector<Fault> memory_faults;
 extern const std::vector<Fault> order_faults;
 extern const std::vector<Fault> kernel_faults;
 extern const std::vector<Fault> answer_faults;
+extern const std::vector<Fault> device_faults;
 
 // What a command waits for, with more of the layer's own.
 class Waits {
@@ -39,5 +40,9 @@ class Waits {
 };
 
 cl_context context_of(cl_command_queue queue);
+
+// clCreateProgramWithSource() with something in front of the source.
+cl_program with_source(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths, cl_int* code,
+                       const char* prefix);
 
 }  // namespace faultline::layer
