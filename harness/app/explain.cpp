@@ -79,13 +79,13 @@ Search search(const Program& program, const Facets& facets, const std::function<
   if (!is_about_memory_model(program)) {
     const Explained explained = explain(program, facets, wanted);
     if (!explained.found) return {std::nullopt, explained.complete};
-    return {Way{"schedule:\n" + trace_text(program, *explained.found), explained.found->schedule.size()}};
+    return {Way{"shortest schedule:\n" + trace_text(program, *explained.found), explained.found->schedule.size()}};
   }
   const auto execution = ref::find_execution(program, facets.dropped, wanted);
   if (!execution) return {};
   std::size_t width = 0;
   for (const ref::Read& each : *execution) width = std::max(width, each.read.size());
-  std::string text = "execution:\n";
+  std::string text = "possible execution:\n";
   for (const ref::Read& each : *execution) text += "  " + padded(each.read, width) + "  reads from  " + each.from + "\n";
   return {Way{text, execution->size()}};
 }
@@ -97,7 +97,7 @@ bool explain_condition(const Program& program, const Facets& facets, const Condi
   std::cout << "\nCondition " << text_of(condition) << "\n";
   const Search own = search(program, facets, wanted);
   if (own.way) {
-    std::cout << "Allowed. A shortest " << own.way->text;
+    std::cout << "Allowed. A " << own.way->text;
     return true;
   }
   if (!own.complete) {
@@ -124,7 +124,7 @@ bool explain_condition(const Program& program, const Facets& facets, const Condi
   }
   std::cout << "Forbidden by";
   for (std::size_t i = 0; i < guards.size(); ++i) std::cout << (i ? ", " : " ") << guards[i];
-  std::cout << "\nWithout " << guards.front() << ", a shortest " << best->text;
+  std::cout << "\nWithout " << guards.front() << ", a " << best->text;
   return true;
 }
 

@@ -80,6 +80,7 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
   TargetRow row;
   row.word = target.word();
   row.why = greeting.hello ? "the agent does not know it" : greeting.failure;
+  row.known = false;
   bool found = false;
   if (greeting.hello)
     for (const agent::TargetInfo& info : greeting.hello->targets) {
@@ -88,7 +89,7 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
       const bool nameless = info.about.empty() && target.place == "debian13";
       const std::string about = nameless ? "this machine's kernel under Debian 13" : info.about;
       row = {own.word(), info.available, info.available ? about : info.why,
-             info.available ? greeting.hello->files : "", info.capabilities, 0, {}};
+             info.available ? greeting.hello->files : "", info.capabilities, 0, {}, info.available || !own.is_opencl()};
       rows.push_back(row);
       found = true;
     }
@@ -115,7 +116,7 @@ std::vector<TargetRow> rows_of(const std::string& root) {
       row.capabilities.direct = true;          // an ext4 on a RAM disk
       rows.push_back(row);
     } else if (target.place == "debian13" && debian13.status != 0) {
-      rows.push_back({word, false, last_line(debian13.words), "", {}, 0, {}});
+      rows.push_back({word, false, last_line(debian13.words), "", {}, 0, {}, false});
     } else {
       add_rows(rows, target, greeting(target.machine()));
     }
@@ -125,7 +126,7 @@ std::vector<TargetRow> rows_of(const std::string& root) {
 
 void add_scenarios(TargetRow& row, const std::vector<Scenario>& scenarios) {
   for (const Scenario& scenario : scenarios) {
-    const std::string why = cannot_run(scenario.program, row.capabilities);
+    const std::string why = row.known ? cannot_run(scenario.program, row.capabilities) : row.why;
     if (why.empty()) row.runs++;
     else row.does_not_run.emplace_back(scenario.program.name, why);
   }

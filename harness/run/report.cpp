@@ -337,6 +337,7 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     const Capabilities& can = row.capabilities;
     text += padded(row.word, width) + "  " + (row.available ? "available" : "not here") +
             (row.why.empty() ? "" : ": " + printable(row.why)) + "\n";
+    if (!row.known) continue;
     const std::string indent(width + 2, ' ');
     text += indent + "class " + words::text(words::device_classes, can.device_class) + "; sees values and errors";
     if (can.sight.faults) text += ", device faults";

@@ -51,6 +51,7 @@ struct TargetRow {
   Capabilities capabilities;
   std::size_t runs = 0;  // scenarios
   std::vector<std::pair<std::string, std::string>> does_not_run;  // scenario, why
+  bool known = true;  // its capabilities are, whether it is here or not
 };
 std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios);
 
