@@ -46,9 +46,9 @@ struct Place {
   friend bool operator==(const Place&, const Place&) { return true; }
 };
 
-// What a mapping is backed by. The last two are no mappings but SVM buffers, which the device's driver
-// allocates (clSVMAlloc).
-enum class Backing { none, anon_private, anon_shared, file_private, file_shared, svm_coarse, svm_fine };
+// What a mapping is backed by; a stack is anonymous and private, and grows down (VM_GROWSDOWN). The last two are no
+// mappings but SVM buffers, which the device's driver allocates (clSVMAlloc).
+enum class Backing { none, anon_private, anon_shared, stack, file_private, file_shared, svm_coarse, svm_fine };
 
 inline bool is_svm(Backing backing) { return backing == Backing::svm_coarse || backing == Backing::svm_fine; }
 

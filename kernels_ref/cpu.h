@@ -35,10 +35,11 @@ struct Shape {
   // The next span of the same region, or -1: regions do not touch.
   Slot after(Slot s) const { return s + 1 < slots() && region(s + 1) == region(s) ? s + 1 : -1; }
   Slot before(Slot s) const { return s > 0 && region(s - 1) == region(s) ? s - 1 : -1; }
-  // vm_pgoff of anonymous memory that is first mapped there.
-  std::uint8_t pgoff(Slot s) const { return static_cast<std::uint8_t>(s + region(s)); }
-
- private:
+  // The pages of its region that a span is.
+  int page(Slot s) const { return spans.first(s).page; }
+  int page_behind(Slot s) const { return after(s) >= 0 ? page(s + 1) : program->regions[region(s)].pages; }
+  // vm_pgoff of anonymous memory that is first mapped there; what grows down from where it was moved to has less.
+  std::uint8_t pgoff(Slot s) const { return static_cast<std::uint8_t>(max_slots + s + region(s)); }
   int region(Slot s) const { return spans.first(s).region; }
 };
 

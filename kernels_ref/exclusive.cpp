@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/gup.h"
 #include "kernels_ref/mmap.h"
 #include "kernels_ref/process.h"
 
@@ -41,6 +42,7 @@ Task<int> get_user_pages(Cpu cpu, MmId mm, Slot from, Slot to, Pages* pages) {
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
     Pte& pte = w.mm[mm].pte[s];
+    if (!vma.mapped()) co_await gup_expand_stack(cpu, mm, s);
     if (!vma.mapped() || !vma.write) co_return s - from;  // check_vma_flags
     while (!serves(pte, true)) {
       if (co_await handle_mm_fault(cpu, mm, s, true, true) == Fault::sigbus) co_return s - from;

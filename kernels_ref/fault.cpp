@@ -4,6 +4,7 @@
 
 #include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
+#include "kernels_ref/stack.h"
 
 namespace faultline::ref {
 
@@ -195,18 +196,26 @@ bool can_lock_vma(Cpu cpu, MmId mm, Slot slot, bool write) {
   return !(write && vma.is_private() && !vma.anon_vma && m.writer);
 }
 
+// lock_mm_and_find_vma, which keeps mmap_lock for read. It takes it for write to extend a stack, since 6.5; before
+// that for read, and munmap() did not downgrade next to a stack.
+bool can_lock_to_find(Cpu cpu, MmId mm, Slot slot) {
+  const World& w = cpu.world();
+  return stack_above(*cpu.shape, w, mm, slot) < 0 ? can_read_lock(w, mm) : can_write_lock(w, mm);
+}
+
 // do_user_addr_fault. 0, or the signal that the thread gets.
 Task<int> user_fault(Cpu cpu, Slot slot, bool write) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
   co_await cpu.until("do_user_addr_fault: lock", [cpu, mm, slot, write] {
-    return can_lock_vma(cpu, mm, slot, write) || can_read_lock(cpu.world(), mm);
+    return can_lock_vma(cpu, mm, slot, write) || can_lock_to_find(cpu, mm, slot);
   });
   VmaPage& vma = w.mm[mm].vma[slot];
+  const bool extended = !vma.mapped() && expand_stack(cpu, mm, slot);
   if (!vma.mapped()) co_return SIGSEGV;
   if (write && !vma.write && cpu.on(Rule::fault_checks_write)) co_return SIGSEGV;
   if (!write && !vma.accessible() && cpu.on(Rule::fault_checks_access)) co_return SIGSEGV;
-  const bool by_vma = can_lock_vma(cpu, mm, slot, write);
+  const bool by_vma = !extended && can_lock_vma(cpu, mm, slot, write);
   ++(by_vma ? vma.faulting : w.mm[mm].readers);
   const Fault fault = co_await handle_mm_fault(cpu, mm, slot, write, !by_vma);
   --(by_vma ? vma.faulting : w.mm[mm].readers);

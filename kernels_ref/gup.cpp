@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include "kernels_ref/stack.h"
+
 namespace faultline::ref {
 
 void unpin_page(World& w, std::uint8_t& page) {
@@ -52,6 +54,13 @@ Task<std::uint8_t> gup_fast(Cpu cpu, MmId mm, Slot slot, GupFlags flags) {
 
 }  // namespace
 
+Task<void> gup_expand_stack(Cpu cpu, MmId mm, Slot slot) {
+  World& w = cpu.world();
+  if (stack_above(*cpu.shape, w, mm, slot) < 0) co_return;
+  if (w.gup_grows == none) w.gup_grows = static_cast<std::uint8_t>(co_await cpu.choose("find_extend_vma", 2));
+  if (w.gup_grows) expand_stack(cpu, mm, slot);
+}
+
 Task<int> gup(Cpu cpu, MmId mm, Slot slot, GupFlags flags, std::uint8_t* page) {
   World& w = cpu.world();
   *page = co_await gup_fast(cpu, mm, slot, flags);
@@ -63,6 +72,7 @@ Task<int> gup(Cpu cpu, MmId mm, Slot slot, GupFlags flags, std::uint8_t* page) {
   while (true) {
     const VmaPage& vma = w.mm[mm].vma[slot];
     const Pte& pte = w.mm[mm].pte[slot];
+    if (!vma.mapped()) co_await gup_expand_stack(cpu, mm, slot);
     const bool allowed = flags.write ? vma.write || !cpu.on(Rule::pin_checks_write) : vma.read;
     if (!vma.mapped() || !allowed) {  // check_vma_flags
       error = EFAULT;

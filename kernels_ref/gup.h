@@ -14,6 +14,10 @@ struct GupFlags {
 // frame that is held, or zero_page (not where it is for writing), which nobody needs to hold.
 Task<int> gup(Cpu cpu, MmId mm, Slot slot, GupFlags flags, std::uint8_t* page);
 
+// In a hole, under mmap_lock: whether find_extend_vma, with which GUP looked up the VMA before Linux 6.5 (and 6.1.37),
+// extends a stack; gup_vma_lookup does not. A kernel does the one or the other.
+Task<void> gup_expand_stack(Cpu cpu, MmId mm, Slot slot);
+
 // unpin_user_page, of a frame; `page` is none then.
 void unpin_page(World& world, std::uint8_t& page);
 

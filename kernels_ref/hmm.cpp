@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "kernels_ref/hmm_walk.h"
+#include "kernels_ref/stack.h"
 
 namespace faultline::ref {
 
@@ -30,6 +31,7 @@ Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write, int devic
     // mmu_interval_check_retry at the top of every walk.
     if (cpu.self().collided && cpu.on(Rule::hmm_checks_sequence)) co_return HmmPage{EBUSY};
     const VmaPage& vma = w.mm[mm].vma[slot];
+    if (!vma.mapped() && !cpu.on(Rule::hmm_extends_nothing)) expand_stack(cpu, mm, slot);
     if (!vma.mapped()) co_return HmmPage{EFAULT};
     if (!vma.read && cpu.on(Rule::hmm_checks_read)) co_return HmmPage{EFAULT};
     const Pte& pte = w.mm[mm].pte[slot];

@@ -17,10 +17,7 @@ struct PageSpan {
 };
 
 PageSpan pages_of(Cpu cpu, Slot from, Slot to) {
-  const Spans& spans = cpu.shape->spans;
-  const Slot next = cpu.shape->after(to);
-  const Cell first = spans.first(from);
-  return {first.page, next >= 0 ? spans.first(next).page : cpu.shape->program->regions[first.region].pages};
+  return {cpu.shape->page(from), cpu.shape->page_behind(to)};
 }
 
 // transhuge_vma_suitable, for the last place in the VMA where a huge page could be.

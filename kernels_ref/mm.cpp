@@ -87,7 +87,7 @@ enum class Joint { never, perhaps, surely };
 // can_vma_merge_before/after for the pages on both sides of a boundary.
 Joint joint(const VmaPage& a, const VmaPage& b) {
   if (!a.mapped() || a.backing != b.backing || a.read != b.read || a.write != b.write || a.dontfork != b.dontfork ||
-      a.wipeonfork != b.wipeonfork || a.hugepage != b.hugepage)
+      a.wipeonfork != b.wipeonfork || a.hugepage != b.hugepage || a.growsdown != b.growsdown)
     return Joint::never;
   if (a.object != b.object || a.pgoff + 1 != b.pgoff) return Joint::never;
   using Account = VmaPage::Account;
@@ -187,7 +187,7 @@ void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   const auto reusable = [](const VmaPage& other, const VmaPage& a, const VmaPage& b) {  // anon_vma_compatible
     return other.anon_vma && !other.inherited && a.backing == b.backing && a.object == b.object &&
            a.dontfork == b.dontfork && a.wipeonfork == b.wipeonfork && a.hugepage == b.hugepage &&
-           a.account == b.account && a.pgoff + 1 == b.pgoff;
+           a.growsdown == b.growsdown && a.account == b.account && a.pgoff + 1 == b.pgoff;
   };
   const Slot left = cpu.shape->before(first), right = cpu.shape->after(last);
   std::uint8_t identity = 0;

@@ -86,7 +86,11 @@ void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection
   const int object = backing == Backing::anon_shared ? new_object(cpu, to - from + 1) : file;
   for (Slot s = from; s <= to; ++s) {
     VmaPage& vma = w.mm[mm].vma[s];
-    vma = {.backing = backing, .read = protection.read, .write = protection.write};
+    const bool grows = backing == Backing::stack;
+    vma = {.backing = grows ? Backing::anon_private : backing,
+           .read = protection.read,
+           .write = protection.write,
+           .growsdown = grows};
     if (cpu.shape->accounts && vma.is_private() && protection.write)  // accountable_mapping
       vma.account = VmaPage::Account::yes;
     const Spans& spans = cpu.shape->spans;
@@ -232,6 +236,7 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
     if (moved.backing == Backing::anon_private && !moved.anon_vma) moved.pgoff = cpu.shape->pgoff(target + i);
     if (moved.object != none) ++w.object[moved.object].mappings;
     moved.locked = 0;
+    moved.growsdown = moved.growsdown && cpu.on(Rule::copied_vma_grows);
   }
   split(cpu, mm, target, target_last);
   start_write(w, mm, target, target_last);

@@ -6,6 +6,7 @@
 #include "kernels_ref/explorer.h"
 #include "kernels_ref/memory_model/prediction.h"
 #include "kernels_ref/program_subject.h"
+#include "kernels_ref/stack.h"
 
 namespace faultline {
 
@@ -100,7 +101,12 @@ class Texts {
     const Slot s = shape_.spans.of(o.cell);
     const VmaPage& vma = w_.mm[o.process].vma[s];
     const Pte& pte = w_.mm[o.process].pte[s];
-    if (!vma.mapped() || !vma.accessible()) return "SIGSEGV";
+    if (!vma.mapped()) {
+      const Slot stack = stack_above(shape_, w_, o.process, s);
+      const bool grows = stack >= 0 && fits_stack(shape_, w_, o.process, stack, s);
+      return grows && w_.mm[o.process].vma[stack].accessible() ? text_zero : "SIGSEGV";
+    }
+    if (!vma.accessible()) return "SIGSEGV";
     int frame = pte.frame;
     if (pte.kind == Pte::Kind::none && vma.object != none) {
       if (vma.pgoff >= w_.object[vma.object].size) return "SIGBUS";

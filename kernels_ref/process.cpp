@@ -88,6 +88,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
       VmaPage& vma = w.mm[child].vma[p];
       vma = w.mm[parent].vma[p];
       vma.dontfork = vma.locked = vma.faulting = 0;
+      vma.growsdown = vma.growsdown && cpu.on(Rule::copied_vma_grows);
       // anon_vma_fork: one of the child's own for each VMA.
       if (wiped) vma.anon_vma = vma.inherited = 0;
       if (vma.anon_vma) {

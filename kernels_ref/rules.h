@@ -34,6 +34,9 @@ enum class Rule {
   fork_blocks_faults,          // dup_mmap: mmap_write_lock, vma_start_write
   fork_keeps_shared,           // a shared mapping is shared with the child
   // mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/madvise.c
+  stack_grows,                 // expand_downwards: an access below a VM_GROWSDOWN mapping extends it
+  stack_keeps_gap,             // ... unless something accessible is less than stack_guard_gap below
+  copied_vma_grows,            // vm_area_dup: fork() and mremap() keep VM_GROWSDOWN
   munmap_notifies,
   munmap_flushes,
   munmap_zaps_last_page,
@@ -70,6 +73,7 @@ enum class Rule {
   hmm_faults_for_write,        // hmm_pte_need_fault: a read-only page is faulted for a write
   hmm_checks_write,            // -EPERM without VM_WRITE
   hmm_checks_read,             // -EFAULT without VM_READ
+  hmm_extends_nothing,         // find_vma, not find_extend_vma: -EFAULT below a stack
   hmm_checks_sequence,         // -EBUSY when the sequence changed
   // mm/rmap.c: make_device_exclusive_range; mm/memory.c: remove_device_exclusive_entry
   exclusive_notifies,          // MMU_NOTIFY_EXCLUSIVE, when the device gets the page and when it loses it

@@ -75,9 +75,10 @@ struct Stale {
 // The VMA around one page. Adjacent pages are of one VMA unless `head` says that one starts.
 struct VmaPage {
   enum class Account : std::uint8_t { no, yes, maybe };  // VM_ACCOUNT; maybe: depends on the kernel's version
-  Backing backing = Backing::none;
+  Backing backing = Backing::none;  // of a stack: anon_private
   std::uint8_t read = 0, write = 0;
   std::uint8_t dontfork = 0, wipeonfork = 0, hugepage = 0;
+  std::uint8_t growsdown = 0;  // VM_GROWSDOWN
   std::uint8_t head = 0;
   Account account = Account::no;
   std::uint8_t pgoff = none;     // which page of the object; anonymous: the slot it was first mapped at
@@ -177,6 +178,7 @@ struct World {
   std::array<Mm, max_mms> mm{};
   std::array<Result, max_statements> result{};  // of all threads, thread by thread
   std::uint8_t direct_io = none;                // how O_DIRECT takes pages in this kernel, once it has (direct_io.cpp)
+  std::uint8_t gup_grows = none;                // whether it lets GUP extend a stack, once it has (gup.cpp)
   std::uint32_t known_bugs = 0;                 // bit per KnownBug that this execution ran into
   std::uint32_t broken = 0;                     // bit per Broken: the execution ends here
 };

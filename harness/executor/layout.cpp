@@ -56,7 +56,8 @@ void add_once(std::vector<int>& numbers, int number) {
 int Layout::map_flags(Backing backing) const {
   const bool shared = backing == Backing::anon_shared || backing == Backing::file_shared;
   const bool file = backing == Backing::file_private || backing == Backing::file_shared;
-  return (file ? 0 : MAP_ANONYMOUS) | (shared ? MAP_SHARED : MAP_PRIVATE) | (reserves ? 0 : MAP_NORESERVE);
+  return (file ? 0 : MAP_ANONYMOUS) | (shared ? MAP_SHARED : MAP_PRIVATE) | (reserves ? 0 : MAP_NORESERVE) |
+         (backing == Backing::stack ? MAP_GROWSDOWN : 0);
 }
 
 Layout::Layout(const Program& program)
@@ -69,7 +70,7 @@ Layout::Layout(const Program& program)
   constexpr std::size_t apart = std::size_t{16} << 20;
   region_address.push_back(regions_base);
   for (const Region& region : program.regions)
-    region_address.push_back(region_address.back() + (region.pages * page_bytes / apart + 1) * apart);
+    region_address.push_back(region_address.back() + ((region.pages * page_bytes + stack_limit) / apart + 1) * apart);
   int slot = 0;
   int offset = 0;
   for (int thread = 0; thread < static_cast<int>(program.threads.size()); ++thread) {

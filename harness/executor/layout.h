@@ -13,13 +13,15 @@ namespace faultline {
 inline constexpr std::size_t page_bytes = 4096;
 
 // Regions lie at the same fixed addresses in every process, each at a 2 MiB boundary, with nothing mapped
-// between one and the next.
+// between one and the next, and further apart than a stack may grow.
 #if defined(__SANITIZE_ADDRESS__)
 // The address below is inside AddressSanitizer's shadow gap.
 inline constexpr std::uintptr_t regions_base = 0x2000'0000'0000;
 #else
 inline constexpr std::uintptr_t regions_base = 0x10'0000'0000;
 #endif
+
+inline constexpr std::size_t stack_limit = std::size_t{8} << 20;  // RLIMIT_STACK, as it mostly is
 
 inline std::size_t bytes_of(const PageRange& range) { return static_cast<std::size_t>(range.count) * page_bytes; }
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -213,6 +214,15 @@ void obeyed(ProcessContext& context, std::uint32_t seen) {
   context.area.finished.bump();
 }
 
+// How large what grows down may become.
+void limit_stack(ProcessContext& context) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_STACK, &limit) != 0) give_up(context, "no RLIMIT_STACK", errno);
+  if (limit.rlim_max < stack_limit) give_up(context, "RLIMIT_STACK is below 8 MiB", 0);
+  limit.rlim_cur = stack_limit;
+  if (setrlimit(RLIMIT_STACK, &limit) != 0) give_up(context, "cannot set RLIMIT_STACK", errno);
+}
+
 // The addresses of the regions must be free: a mapping of our own there would be torn down.
 void check_addresses(ProcessContext& context) {
   void* const where = reinterpret_cast<void*>(regions_base);
@@ -237,6 +247,7 @@ void check_addresses(ProcessContext& context) {
   const int thread = threads.empty() ? -1 : threads.front();
   enter_guarded_thread(process, thread);
   check_addresses(context);
+  limit_stack(context);
   std::array<ThreadStart, limits::threads> starts{};
   start_workers(context, starts, worker_of_root);
   std::uint32_t placed = 0;

@@ -94,7 +94,7 @@ struct device_class : word {
 };
 struct backing : word {
   static constexpr auto& table = words::backings;
-  static constexpr auto expected = "what backs the pages (anon, shared, private, svm-coarse, svm-fine or none)";
+  static constexpr auto expected = "what backs the pages (anon, shared, stack, private, svm-coarse, svm-fine or none)";
   static constexpr auto unknown = "backing";
 };
 struct svm_backing : word {
@@ -107,7 +107,7 @@ struct order : word {
 };
 struct mapped_backing : word {
   static constexpr auto& table = words::mapped_backings;
-  static constexpr auto expected = "what backs the pages (anon, shared or private)";
+  static constexpr auto expected = "what backs the pages (anon, shared, stack or private)";
 };
 struct advice : word {
   static constexpr auto& table = words::advices;

@@ -52,7 +52,8 @@ std::pair<Backing, int> Names::backed(const Node& construct, Backing word) const
       fail(kind ? *kind : get<grammar::mapped_backing>(construct), "a private mapping is of a file: 'private f rw'");
     return {word, -1};
   }
-  if (word == Backing::anon_private) fail(*name, "anonymous memory is of no file: 'private' or 'shared' is");
+  if (word == Backing::anon_private || word == Backing::stack)
+    fail(*name, "anonymous memory is of no file: 'private' or 'shared' is");
   return {word == Backing::anon_shared ? Backing::file_shared : word, file(*name)};
 }
 

@@ -75,7 +75,7 @@ class Generator {
       if (program_.files[i].owner == root && chance(2))
         return {chance(2) ? Backing::file_private : Backing::file_shared, i};
     }
-    return {static_cast<Backing>(below(3)), -1};
+    return {static_cast<Backing>(below(4)), -1};
   }
 
   Operation mmap(const Thread& thread) {

@@ -23,9 +23,10 @@ inline constexpr Table<DeviceClass, 4> device_classes{{
     {"fatal-faults", DeviceClass::fatal_faults},
 }};
 
-inline constexpr Table<Backing, 6> backings{{
+inline constexpr Table<Backing, 7> backings{{
     {"anon", Backing::anon_private},
     {"shared", Backing::anon_shared},
+    {"stack", Backing::stack},
     {"none", Backing::none},
     {"private", Backing::file_private},
     {"svm-coarse", Backing::svm_coarse},
@@ -33,10 +34,10 @@ inline constexpr Table<Backing, 6> backings{{
 }};
 
 // What mmap maps.
-inline constexpr Table<Backing, 3> mapped_backings{{backings[0], backings[1], backings[3]}};
+inline constexpr Table<Backing, 4> mapped_backings{{backings[0], backings[1], backings[2], backings[4]}};
 
 // What clSVMAlloc allocates.
-inline constexpr Table<Backing, 2> svm_backings{{backings[4], backings[5]}};
+inline constexpr Table<Backing, 2> svm_backings{{backings[5], backings[6]}};
 
 // Behind an access; nothing: plain.
 inline constexpr Table<Order, 5> orders{{

@@ -28,7 +28,7 @@ PROTECTIONS = ("rw", "r", "-", "w")
 
 @dataclass(frozen=True)
 class Region:
-    backing: str  # "anon", "shared", "none", "private f" or "shared f"
+    backing: str  # "anon", "shared", "stack", "none", "private f" or "shared f"
     pages: int
     protection: str = "rw"
     populated: bool = False
@@ -61,7 +61,7 @@ class Draft:
 
 
 # What `kind` can be: those of every target, those of every device, and those that only some device has.
-MAPPINGS = ("mmap anon", "mmap shared", "mmap private f", "mmap shared f")
+MAPPINGS = ("mmap anon", "mmap shared", "mmap stack", "mmap private f", "mmap shared f")
 PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprotect", "mremap", "dontneed",
                "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
                "remove", "collapse", "fork", "exit", "kill")
@@ -348,7 +348,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 
 
 # How often each kind is drawn. Accesses show what the others did.
-_weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap private f": 2, "mmap shared f": 2,
+_weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap stack": 2, "mmap private f": 2, "mmap shared f": 2,
             "msync": 1, "truncate": 3, "remove": 2, "collapse": 1, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
             "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1,
@@ -363,7 +363,7 @@ def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
     return st.sampled_from(kinds).flatmap(by_kind.__getitem__)
 
 
-_backings = st.sampled_from(("anon", "anon", "anon", "shared", "none", "private f", "shared f"))
+_backings = st.sampled_from(("anon", "anon", "anon", "shared", "stack", "none", "private f", "shared f"))
 _regions = st.builds(Region, backing=_backings, pages=st.integers(2, 5),
                      protection=st.sampled_from(("rw", "rw", "rw", "r", "-", "w")), populated=st.booleans())
 
