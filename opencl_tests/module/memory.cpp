@@ -1,5 +1,7 @@
 #include "opencl_tests/module/memory.h"
 
+#include <alloca.h>
+
 #include <cstdlib>
 #include <new>
 
@@ -41,6 +43,33 @@ SystemMemory::SystemMemory(std::size_t size, std::size_t alignment) {
 }
 
 SystemMemory::~SystemMemory() { std::free(data_); }
+
+namespace {
+
+constexpr std::size_t page = 4096;
+alignas(page) std::byte static_pages[25 * page];
+
+class StackMemory : public Memory {
+ public:
+  StackMemory(std::byte* data, std::size_t size) {
+    data_ = data;
+    size_ = size;
+  }
+  void leave() { data_ = nullptr; }
+};
+
+}  // namespace
+
+StaticMemory::StaticMemory() {
+  data_ = static_pages;
+  size_ = sizeof static_pages;
+}
+
+void on_stack(std::size_t size, const std::function<void(std::shared_ptr<Memory>)>& use) {
+  const auto memory = std::make_shared<StackMemory>(static_cast<std::byte*>(alloca(size)), size);
+  const std::unique_ptr<StackMemory, void (*)(StackMemory*)> end(memory.get(), [](StackMemory* m) { m->leave(); });
+  use(memory);
+}
 
 Buffer::Buffer(std::shared_ptr<Context> context, cl_mem_flags flags, std::size_t size, void* host,
                std::shared_ptr<void> keep)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -47,6 +48,15 @@ class SystemMemory : public Memory {
   SystemMemory(const SystemMemory&) = delete;
   SystemMemory& operator=(const SystemMemory&) = delete;
 };
+
+// The module's own static data: a few pages, one and the same each time.
+class StaticMemory : public Memory {
+ public:
+  StaticMemory();
+};
+
+// Memory on the stack of the calling thread, while `use` runs.
+void on_stack(std::size_t size, const std::function<void(std::shared_ptr<Memory>)>& use);
 
 class Buffer {
  public:

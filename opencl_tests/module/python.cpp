@@ -126,6 +126,10 @@ void bind_memory(py::module_& module) {
       .def("forget", &SvmMemory::forget, "clEnqueueSVMFree frees it");
   py::class_<SystemMemory, Memory, std::shared_ptr<SystemMemory>>(module, "SystemMemory")
       .def(py::init<std::size_t, std::size_t>(), "size"_a, "alignment"_a = 128);
+  py::class_<StaticMemory, Memory, std::shared_ptr<StaticMemory>>(module, "StaticMemory").def(py::init<>());
+  module.def("on_stack", [](std::size_t size, const py::function& use) {
+    on_stack(size, [&use](const std::shared_ptr<Memory>& memory) { use(memory); });
+  }, "size"_a, "use"_a, "Calls `use` with memory on this thread's stack");
 
   py::class_<Buffer, std::shared_ptr<Buffer>>(module, "Buffer")
       .def(py::init([](std::shared_ptr<Context> context, cl_mem_flags flags, std::size_t size,

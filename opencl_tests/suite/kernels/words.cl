@@ -8,6 +8,8 @@ __kernel void stir(__global uint* a, uint seed) {
   a[i] = a[i] * 31u + seed + i;
 }
 
+__kernel void copy(__global const uint* from, __global uint* to) { to[get_global_id(0)] = from[get_global_id(0)]; }
+
 // The bytes whose number leaves `agent` when divided by `agents`, so many times over, so that others store
 // into the bytes between them meanwhile.
 __kernel void store_own_bytes(volatile __global uchar* a, uint agents, uint agent, uint rounds) {
