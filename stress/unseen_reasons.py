@@ -16,6 +16,7 @@ WEATHER = ("what {} does follows the state of memory (free memory, the LRU lists
            "run finds the same each time")
 BEFORE_PINS = "is what a kernel before 6.5 does, whose O_DIRECT takes references instead of pins"
 SINCE_PINS = "is what a kernel since 6.5 does, whose O_DIRECT takes pins instead of references"
+GROWING_PINS = "is what a kernel before 6.5 (6.1.37) does, whose pins extend a stack"
 IN_A_KERNEL = ("needs {} between two neighbouring accesses of a kernel, some nanoseconds, while launching it takes "
                "microseconds")
 NOT_X86 = "needs a CPU, or a compiler, that {}; x86 does not"
@@ -97,4 +98,13 @@ REASONS = [
     ("direct-read-fork", ["dmirror"], {"P.cpu:r1": "5", "C:a[0]": "7"},
      "needs all of fork() and a write fault during a transfer, which is a copy by this CPU on a RAM disk "
      "(stress/direct_io shows it on a slow one)"),
+    ("stack-pin", ["pinned", "dmirror"], {"P:p0": "ok"}, GROWING_PINS),
+    ("stack-munmap-race", ["host"], {"P.cpu:r0": "zero", "P.cpu:r1": "6"},
+     BETWEEN_ACCESSES.format("a store of another CPU")),
+    ("stack-munmap-race", ["dmirror"], {"P.cpu:r0": "zero", "P.cpu:r1": "6"},
+     IN_THE_LAB.format("a store of the device")),
+    ("stack-munmap-race", ["dmirror"], {"P.gpu:e0": "ok", "P.gpu:g0": "zero"},
+     IN_THE_LAB.format("munmap() and the load behind it")),
+    ("stack-two-extend", ["dmirror"], {"P.gpu:r1": "zero"},
+     "needs a request of the device between the page fault of a CPU and the store that took it"),
 ]

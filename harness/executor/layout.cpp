@@ -95,6 +95,8 @@ Layout::Layout(const Program& program)
     const int parent = program.processes[process].parent;
     root_of.push_back(parent < 0 ? process : root_of[parent]);
   }
+  has_stacks = std::ranges::any_of(program.regions, [](const Region& r) { return r.backing == Backing::stack; });
+  each<op::Mmap>(program, [&](int, const op::Mmap& map) { has_stacks = has_stacks || map.backing == Backing::stack; });
   each<op::Fork>(program, [&](int thread, const op::Fork& fork) { forker[fork.process] = thread; });
   for (const Thread& thread : program.threads)
     for (const Statement& statement : thread.statements) {

@@ -53,6 +53,7 @@ struct Layout {
   std::vector<std::vector<int>> opens;       // by process: devices that are open when its threads start
   std::vector<int> root_of;                  // by process: the root of its tree
   bool has_barriers = false;
+  bool has_stacks = false;
 };
 
 }  // namespace faultline

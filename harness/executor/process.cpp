@@ -247,7 +247,7 @@ void check_addresses(ProcessContext& context) {
   const int thread = threads.empty() ? -1 : threads.front();
   enter_guarded_thread(process, thread);
   check_addresses(context);
-  limit_stack(context);
+  if (context.layout.has_stacks) limit_stack(context);
   std::array<ThreadStart, limits::threads> starts{};
   start_workers(context, starts, worker_of_root);
   std::uint32_t placed = 0;

@@ -18,7 +18,7 @@ PAGE = 4096
 BLOCK, FIRST, LAST = 24, 8, 16  # pages: of a block, and those within it that kernels use
 START = FIRST * PAGE + 16  # not where malloc() or a page would begin
 WORDS = ((LAST - FIRST) * PAGE - 64) // 4
-WHOLE = slice((PAGE - 16) // 4, (PAGE - 16) // 4 + 4 * PAGE // 4)  # words that are four whole pages
+WHOLE = slice((PAGE - 16) // 4, (PAGE - 16) // 4 + PAGE)  # words that are four whole pages
 
 KINDS = ["malloc", "static", "stack", "thread-stack", "anonymous", "shared", "private-file", "shared-file"]
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
@@ -179,7 +179,7 @@ def test_what_is_around_it_changes(bench, kind):
     """Kernels and the host in turn, while another thread protects, moves and empties the pages around, and forks."""
     def use(place):
         stirring = Stirring(bench, place)
-        until, least, turns = time.monotonic() + 15, 20, 0
+        until, least, turns = time.monotonic() + 30, 10, 0
         with Changes(place) as changes:
             while (turns < least or changes.rounds < least) and not changes.error and time.monotonic() < until:
                 stirring.stir()
