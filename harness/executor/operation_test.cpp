@@ -81,6 +81,29 @@ thread P.t
   EXPECT_EQ(seen.only("P.t:e3"), "ok");
 }
 
+TEST(Operations, Stacks) {
+  const Seen seen = run_text(R"(scenario s
+process P
+  a: 3 pages stack rw = 7
+  b: 2100 pages stack rw
+  n: 2 pages none
+thread P.t
+  munmap a[0..1]
+  r0 = store a[0] 8
+  r1 = load a[1]
+  mmap n[1] stack rw
+  r2 = load n[0]
+  r3 = load a[0]
+  munmap b[0..2098]
+  r4 = load b[0]
+  r5 = load b[52]
+)",
+                             some);
+  expect_clean(seen, some);
+  const std::vector<std::string> expected = {"ok", "zero", "zero", "8", "SIGSEGV", "zero"};
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(seen.only("P.t:r" + std::to_string(i)), expected[i]) << i;
+}
+
 TEST(Operations, Advice) {
   const Seen seen = run_text(R"(scenario s
 process P

@@ -148,14 +148,17 @@ def test_lab_dmirror(lab):
 # program that a person reads at a glance.
 HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protects", "fork-skips-dontfork",
               "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache",
-              "fault-checks-size", "cow-fault-copies", "truncate-unmaps", "hole-keeps-copies"]
+              "fault-checks-size", "cow-fault-copies", "truncate-unmaps", "hole-keeps-copies",
+              "stack-grows", "stack-keeps-gap", "copied-vma-grows"]
 PIN_RULES = ["pin-breaks-cow", "pin-checks-write", "fork-copies-pinned", "unpin-lets-go"]
 DIRECT_RULES = ["pin-breaks-cow", "pin-checks-write"]
-DEVICE_RULES = ["hmm-checks-write", "migrate-copies", "callback-erases", "migrate-respects-pins"]
+DEVICE_RULES = ["hmm-checks-write", "hmm-extends-nothing", "migrate-copies", "callback-erases", "migrate-respects-pins"]
 
 
-# Seldom met by chance: a store hides what the page that it goes to was made of.
-AROUND = {"cow-fault-copies": ("populate-write", "load")}
+# Seldom met by chance: a store hides what the page that it goes to was made of, a hole is made in another mapping of
+# the file than the copy is in, and a stack has to have lost pages between itself and what is below.
+AROUND = {"cow-fault-copies": ("populate-write", "load"), "hole-keeps-copies": ("populate-write", "remove"),
+          "stack-keeps-gap": ("mmap anon", "munmap")}
 
 
 def found_out(checker: Checker, rule: str) -> None:
