@@ -128,6 +128,7 @@ TEST(ParserErrors, Files) {
       {"  b: 1 page private f rw", "5:21+1 unknown file 'f'"},
       {"  file f: 1 page\n  b: 1 page shared ff rw", "6:20+2 unknown file 'ff' (known here: f)"},
       {"  file f: 1 page\n  b: 1 page anon f rw", "6:18+1 anonymous memory is of no file: 'private' or 'shared' is"},
+      {"  file f: 1 page\n  b: 1 page stack f rw", "6:19+1 anonymous memory is of no file: 'private' or 'shared' is"},
       {"  file f: 1 page\n  b: 2 pages shared f rw = 1",
        "6:3+1 region 'b' has a value in 2 pages, and its file 'f' has 1"},
       {"  file f: 1 page\n  mmap a private f", "6:18+1 expected a protection (rw, r, w or -), found 'f'"},
