@@ -12,13 +12,15 @@ namespace {
 // The one outcome of the statements, as "key=text" of the results that have names.
 std::string outcome(const std::string& regions, const std::string& statements, DeviceClass device_class) {
   const std::string head = "scenario t\n  \"test\"\ndevice d: recoverable\nprocess P\n";
-  const Allowed allowed = predict(parse(head + regions + statements, "test"), {.device_class = device_class, .dropped = {}});
+  const Allowed allowed =
+      predict(parse(head + regions + statements, "test"), {.device_class = device_class, .dropped = {}});
   EXPECT_TRUE(allowed.complete && allowed.findings.empty());
   EXPECT_EQ(allowed.outcomes.size(), 1u);
   std::string text;
   for (std::size_t i = 0; i < allowed.schema.size(); ++i) {
     const std::string& key = allowed.schema[i].key;
-    if (key.find('#') == std::string::npos) text += (text.empty() ? "" : " ") + key.substr(2) + "=" + allowed.outcomes.at(0)[i];
+    if (key.find('#') != std::string::npos) continue;
+    text += (text.empty() ? "" : " ") + key.substr(2) + "=" + allowed.outcomes.at(0)[i];
   }
   return text;
 }
@@ -57,14 +59,15 @@ TEST(Stack, WhereItMayNotGrowItHasAnAnonVma) {
 }
 
 TEST(Stack, IsNotReachedFromTheNextRegion) {
-  EXPECT_EQ(outcome("a: 2 pages none\nb: 2 pages stack rw = 5\n", "r0 = load a[1]\nr1 = load b[0]\n"), "r0=SIGSEGV r1=5");
+  EXPECT_EQ(outcome("a: 2 pages none\nb: 2 pages stack rw = 5\n", "r0 = load a[1]\nr1 = load b[0]\n"),
+            "r0=SIGSEGV r1=5");
 }
 
 // An access that the protection refuses extends it all the same.
 TEST(Stack, APageThatItGrewByIsLikeItsLowest) {
   EXPECT_EQ(outcome("a: 3 pages stack rw = 5\n",
-                    "munmap a[0]\nmprotect a[1] r\ne0 = store a[0] 6\ne1 = store a[2] 7\nr = load a[0]\nmprotect a[0..1] rw\n"
-                    "e2 = store a[0] 8\n"),
+                    "munmap a[0]\nmprotect a[1] r\ne0 = store a[0] 6\ne1 = store a[2] 7\nr = load a[0]\n"
+                    "mprotect a[0..1] rw\ne2 = store a[0] 8\n"),
             "e0=SIGSEGV e1=ok r=zero e2=ok");
 }
 
