@@ -348,7 +348,8 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 
 
 # How often each kind is drawn. Accesses show what the others did.
-_weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap stack": 2, "mmap private f": 2, "mmap shared f": 2,
+_weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap stack": 2, "mmap private f": 2,
+            "mmap shared f": 2,
             "msync": 1, "truncate": 3, "remove": 2, "collapse": 1, "munmap": 2, "mprotect": 3, "mremap": 3,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
             "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1,

@@ -152,7 +152,8 @@ HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protect
               "stack-grows", "stack-keeps-gap", "copied-vma-grows"]
 PIN_RULES = ["pin-breaks-cow", "pin-checks-write", "fork-copies-pinned", "unpin-lets-go"]
 DIRECT_RULES = ["pin-breaks-cow", "pin-checks-write"]
-DEVICE_RULES = ["hmm-checks-write", "hmm-extends-nothing", "migrate-copies", "callback-erases", "migrate-respects-pins"]
+DEVICE_RULES = ["hmm-checks-write", "hmm-extends-nothing", "migrate-copies", "callback-erases",
+                "migrate-respects-pins"]
 
 
 # Seldom met by chance: a store hides what the page that it goes to was made of, a hole is made in another mapping of
