@@ -64,6 +64,16 @@ DeviceClass parse_class(const std::string& name) {
   throw ProtocolError("unknown device class \"" + name + "\"");
 }
 
+json to_json(const UsmAccess& usm) {
+  return {{"access", usm.access}, {"atomics", usm.atomics}, {"concurrent", usm.concurrent},
+          {"concurrent_atomics", usm.concurrent_atomics}};
+}
+
+UsmAccess parse_usm(const json& object) {
+  return {get<bool>(object, "access"), get<bool>(object, "atomics"), get<bool>(object, "concurrent"),
+          get<bool>(object, "concurrent_atomics")};
+}
+
 json to_json(const Capabilities& can) {
   return {{"class", class_name(can.device_class)},
           {"faults", can.sight.faults},
@@ -79,6 +89,10 @@ json to_json(const Capabilities& can) {
           {"svm_coarse", can.svm_coarse},
           {"svm_fine", can.svm_fine},
           {"atomics", can.atomics},
+          {"usm_host", to_json(can.usm_host)},
+          {"usm_shared", to_json(can.usm_shared)},
+          {"usm_device", to_json(can.usm_device)},
+          {"device_address", can.device_address},
           {"swap", can.swap}};
 }
 
@@ -97,6 +111,10 @@ Capabilities parse_capabilities(const json& object) {
   can.svm_coarse = get<bool>(object, "svm_coarse");
   can.svm_fine = get<bool>(object, "svm_fine");
   can.atomics = get<bool>(object, "atomics");
+  can.usm_host = parse_usm(part(object, "usm_host"));
+  can.usm_shared = parse_usm(part(object, "usm_shared"));
+  can.usm_device = parse_usm(part(object, "usm_device"));
+  can.device_address = get<bool>(object, "device_address");
   can.swap = get<bool>(object, "swap");
   return can;
 }

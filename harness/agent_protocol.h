@@ -16,7 +16,9 @@
 //    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","about","capabilities":{"class":"recoverable",
 //    "faults":true,"identity":true,"migrate":true,"snapshot":true,"pin":false,"exclusive":true,
 //    "inherited":true,"forked":true,"system":true,
-//    "svm_coarse":false,"svm_fine":false,"atomics":false,"swap":false}}]}
+//    "svm_coarse":false,"svm_fine":false,"atomics":false,"usm_host":{"access":false,"atomics":false,
+//    "concurrent":false,"concurrent_atomics":false},"usm_shared":{...},"usm_device":{...},
+//    "device_address":false,"swap":false}}]}
 //       class: "recoverable", "shares_cpu_tables", "pinned" or "fatal_faults".
 //   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
 //    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003}

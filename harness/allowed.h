@@ -9,6 +9,13 @@
 
 namespace faultline {
 
+// Two accesses to one region, by the host and by a device, that may happen at once in some execution.
+struct AtOnce {
+  int region = -1;
+  bool ordered = false;  // both are atomic accesses
+  std::string accesses;  // "'P.cpu: store a[0] 1' and 'P.gpu: r0 = load a[1]'"
+};
+
 struct Allowed {
   std::vector<Observable> schema;
   std::vector<Outcome> outcomes;  // sorted, each once
@@ -18,6 +25,7 @@ struct Allowed {
   double seconds = 0;
   std::vector<std::string> known_bugs;  // names of test_hmm's own bugs (known_bugs.h) that some execution runs into
   std::string undefined;  // why nothing is said about the Program: it does what its programming interface leaves undefined
+  std::vector<AtOnce> at_once;  // of USM regions, at most one of each kind of pair
   std::vector<std::string> findings;    // invariants broken on some path: a bug of the reference, or a variant's
 };
 

@@ -46,11 +46,35 @@ struct Place {
   friend bool operator==(const Place&, const Place&) { return true; }
 };
 
-// What a mapping is backed by; a stack is anonymous and private, and grows down (VM_GROWSDOWN). The last two are no
-// mappings but SVM buffers, which the device's driver allocates (clSVMAlloc).
-enum class Backing { none, anon_private, anon_shared, stack, file_private, file_shared, svm_coarse, svm_fine };
+// What a mapping is backed by; a stack is anonymous and private, and grows down (VM_GROWSDOWN). Those from svm_coarse on are no mappings but
+// buffers, which the device's driver allocates.
+enum class Backing {
+  none,
+  anon_private,
+  anon_shared,
+  stack,
+  file_private,
+  file_shared,
+  svm_coarse,      // clSVMAlloc
+  svm_fine,
+  usm_host,        // clHostMemAllocINTEL and its siblings
+  usm_shared,
+  usm_device,
+  device_address,  // a cl_mem over memory of the host, whose address a kernel is given (cl_ext_buffer_device_address)
+};
 
-inline bool is_svm(Backing backing) { return backing == Backing::svm_coarse || backing == Backing::svm_fine; }
+inline bool is_usm(Backing backing) {
+  return backing == Backing::usm_host || backing == Backing::usm_shared || backing == Backing::usm_device;
+}
+
+// The host reaches it between a map and an unmap only.
+inline bool is_handed_over(Backing backing) {
+  return backing == Backing::svm_coarse || backing == Backing::device_address;
+}
+
+inline bool is_buffer(Backing backing) {
+  return is_handed_over(backing) || backing == Backing::svm_fine || is_usm(backing);
+}
 
 // How an access takes part in the memory model of C++ and OpenCL. A plain one of the CPU is fenced on both
 // sides, except that in an SVM buffer it is not atomic.
@@ -191,7 +215,7 @@ struct DirectWrite { Cell cell; friend bool operator==(const DirectWrite&, const
 // The pages are for the device alone from now on; or, `check`, is any of them?
 struct Exclusive { PageRange range; bool check = false; Via via; friend bool operator==(const Exclusive&, const Exclusive&) = default; };
 // clEnqueueSVMMap for reading, writing or both, clEnqueueSVMUnmap, clEnqueueSVMMemcpy of one cell and
-// clEnqueueSVMMemFill of one; each is waited for.
+// clEnqueueSVMMemFill of one, and what does the same to other buffers; each is waited for.
 struct SvmMap { PageRange range; Protection access; Via via; friend bool operator==(const SvmMap&, const SvmMap&) = default; };
 struct SvmUnmap { PageRange range; Via via; friend bool operator==(const SvmUnmap&, const SvmUnmap&) = default; };
 struct SvmCopy { Cell from; Cell to; Via via; friend bool operator==(const SvmCopy&, const SvmCopy&) = default; };
@@ -295,11 +319,11 @@ inline const Cell* cell_of_result(const Operation& operation) {
   return nullptr;
 }
 
-// Whether the Program is about the memory model of SVM: it has SVM buffers, or accesses with an order.
+// Whether the Program is about the memory model of OpenCL: it has a driver's buffers, or accesses with an order.
 // Nothing in it changes mappings then (check.cpp).
 inline bool is_about_memory_model(const Program& program) {
   for (const Region& region : program.regions)
-    if (is_svm(region.backing)) return true;
+    if (is_buffer(region.backing)) return true;
   for (const Thread& thread : program.threads)
     for (const Statement& statement : thread.statements)
       if (order_of(statement.operation) != Order::plain) return true;

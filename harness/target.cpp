@@ -2,6 +2,8 @@
 
 #include <atomic>
 
+#include "harness/language/words.h"
+
 namespace faultline {
 namespace {
 
@@ -57,16 +59,34 @@ struct RequestOf {
   }
 };
 
+const UsmAccess& usm_access(const Capabilities& can, Backing backing) {
+  return backing == Backing::usm_host ? can.usm_host : backing == Backing::usm_shared ? can.usm_shared : can.usm_device;
+}
+
+std::string missing_buffer(Backing backing, const Capabilities& can) {
+  if (backing == Backing::svm_coarse && !can.svm_coarse) return "no SVM buffers";
+  if (backing == Backing::svm_fine && !can.svm_fine) return "no fine-grained SVM buffers";
+  if (backing == Backing::device_address && !can.device_address)
+    return "the device has no buffer device addresses (cl_ext_buffer_device_address)";
+  if (!is_usm(backing) || usm_access(can, backing).access) return {};
+  const bool some = can.usm_host.access || can.usm_shared.access || can.usm_device.access;
+  return some ? "the device has no " + words::text(words::buffers, backing) + " (cl_intel_unified_shared_memory without it)"
+              : "the device has no unified shared memory (cl_intel_unified_shared_memory)";
+}
+
 std::string missing(const Request& request, const Program& program, const Capabilities& can) {
   const Backing backing = request.region < 0 ? Backing::none : program.regions[request.region].backing;
-  if (request.migrate && !can.migrate && !is_svm(backing)) return "no migration between device and system memory";
+  if (request.migrate && !can.migrate && !is_buffer(backing)) return "no migration between device and system memory";
   if (request.snapshot && !can.snapshot) return "no snapshots of page tables";
   if (request.pin && !can.pin) return "no long-term pins";
   if (request.exclusive && !can.exclusive) return "no exclusive access of a device";
   if (request.direct && !can.direct) return "no file system here with O_DIRECT: ext4 or xfs in /var/tmp or /tmp";
   if (request.via.cpu()) return {};
-  if (request.order != Order::plain && !can.atomics) return "no atomics that CPU and device share";
-  if (!is_svm(backing) && !can.system) return "the device reaches SVM buffers only, no other memory";
+  if (request.order != Order::plain && !(is_usm(backing) ? usm_access(can, backing).atomics : can.atomics))
+    return is_usm(backing) ? "the device has no atomics in " + words::text(words::buffers, backing) +
+                                 " (CL_UNIFIED_SHARED_MEMORY_ATOMIC_ACCESS_INTEL)"
+                           : "no atomics that CPU and device share";
+  if (!is_buffer(backing) && !can.system) return "the device reaches SVM buffers only, no other memory";
   return {};
 }
 
@@ -99,10 +119,8 @@ void do_on_cpu(OrderedAccess& access) {
 }
 
 std::string cannot_run(const Program& program, const Capabilities& capabilities) {
-  for (const Region& region : program.regions) {
-    if (region.backing == Backing::svm_coarse && !capabilities.svm_coarse) return "no SVM buffers";
-    if (region.backing == Backing::svm_fine && !capabilities.svm_fine) return "no fine-grained SVM buffers";
-  }
+  for (const Region& region : program.regions)
+    if (const std::string why = missing_buffer(region.backing, capabilities); !why.empty()) return why;
   for (const Thread& thread : program.threads) {
     for (const Statement& statement : thread.statements) {
       const auto* advise = std::get_if<op::Madvise>(&statement.operation);
@@ -116,6 +134,17 @@ std::string cannot_run(const Program& program, const Capabilities& capabilities)
       const bool inherited = request.via.opener != thread.process;
       if (inherited && (request.pin || !capabilities.inherited)) return "a child cannot use the device that its parent opened";
     }
+  }
+  return {};
+}
+
+std::string cannot_run(const Program& program, const Allowed& allowed, const Capabilities& capabilities) {
+  for (const AtOnce& pair : allowed.at_once) {
+    const Backing backing = program.regions[pair.region].backing;
+    const UsmAccess& usm = usm_access(capabilities, backing);
+    if (usm.concurrent && (!pair.ordered || usm.concurrent_atomics)) continue;
+    return "host and device cannot use the device's " + words::text(words::buffers, backing) + " at once (CL_UNIFIED_SHARED_MEMORY_CONCURRENT_" +
+           (usm.concurrent ? "ATOMIC_" : "") + "ACCESS_INTEL), as " + pair.accesses + " may";
   }
   return {};
 }

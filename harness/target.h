@@ -8,10 +8,20 @@
 #include <string>
 #include <string_view>
 
+#include "harness/allowed.h"
 #include "harness/outcome.h"
 #include "harness/program.h"
 
 namespace faultline {
+
+// What cl_intel_unified_shared_memory says of one kind of allocation (CL_UNIFIED_SHARED_MEMORY_..._INTEL).
+struct UsmAccess {
+  bool access = false;
+  bool atomics = false;
+  bool concurrent = false;  // while the host uses it
+  bool concurrent_atomics = false;
+  friend bool operator==(const UsmAccess&, const UsmAccess&) = default;
+};
 
 struct Capabilities {
   DeviceClass device_class = DeviceClass::shares_cpu_tables;
@@ -27,6 +37,8 @@ struct Capabilities {
   bool svm_coarse = false;   // SVM buffers: Svm below, handed over by map and unmap
   bool svm_fine = false;     // ... that CPU and device use at once
   bool atomics = false;      // accesses with an order, in memory that both use at once
+  UsmAccess usm_host, usm_shared, usm_device;
+  bool device_address = false;  // buffers whose address a kernel is given
   bool swap = false;      // the machine has swap: the reference does not know what MADV_PAGEOUT does there
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
@@ -52,11 +64,12 @@ struct OrderedAccess {
 // By the calling thread, with the fences of its order and no other.
 void do_on_cpu(OrderedAccess& access);
 
-// SVM buffers of a device of OpenCL. Requests are waited for and give an errno.
+// Buffers of a device of OpenCL. Requests are waited for and give an errno; each buffer has those that the language
+// allows for it, and copies may have one end in memory of the host.
 class Svm {
  public:
   virtual ~Svm() = default;
-  virtual void* allocate(std::size_t bytes, bool fine) = 0;  // null with errno
+  virtual void* allocate(std::size_t bytes, Backing backing) = 0;  // null with errno
   virtual void free(void* buffer) = 0;
   virtual int map(std::uintptr_t address, std::size_t bytes, Protection access) = 0;
   virtual int unmap(std::uintptr_t address) = 0;
@@ -107,5 +120,8 @@ class Target {
 
 // Empty when `target` can run `program`; else the reason for skipping it ("no migration", ...).
 std::string cannot_run(const Program& program, const Capabilities& capabilities);
+
+// The same of what only a prediction knows: USM that host and device may reach at once.
+std::string cannot_run(const Program& program, const Allowed& allowed, const Capabilities& capabilities);
 
 }  // namespace faultline

@@ -53,6 +53,41 @@ TEST(Target, SaysWhatItCannotDo) {
   EXPECT_EQ(cannot_run(program("madvise a free"), some), "");
 }
 
+TEST(Target, SaysWhichBuffersItLacks) {
+  const auto with = [](const std::string& backing, const std::string& statement = "store a[0] 1") {
+    return parse("scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page " + backing + " = 0\nthread P.t on d\n  " + statement + "\n", "x.scn");
+  };
+  Capabilities can;
+  EXPECT_EQ(cannot_run(with("svm-coarse"), can), "no SVM buffers");
+  EXPECT_EQ(cannot_run(with("device-address"), can), "the device has no buffer device addresses (cl_ext_buffer_device_address)");
+  can.device_address = true;
+  EXPECT_EQ(cannot_run(with("device-address"), can), "");
+  EXPECT_EQ(cannot_run(with("usm-host"), can), "the device has no unified shared memory (cl_intel_unified_shared_memory)");
+  can.usm_device.access = true;
+  EXPECT_EQ(cannot_run(with("usm-host"), can), "the device has no usm-host (cl_intel_unified_shared_memory without it)");
+  EXPECT_EQ(cannot_run(with("usm-device"), can), "");
+  EXPECT_EQ(cannot_run(with("usm-device", "store a[0] 1 release"), can),
+            "the device has no atomics in usm-device (CL_UNIFIED_SHARED_MEMORY_ATOMIC_ACCESS_INTEL)");
+  can.usm_device.atomics = true;
+  EXPECT_EQ(cannot_run(with("usm-device", "store a[0] 1 release"), can), "");
+}
+
+TEST(Target, SaysWhatItCannotDoAtOnce) {
+  const Program program = parse("scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page usm-host = 0\nthread P.t on d\n  load a[0]\n", "x.scn");
+  Allowed allowed;
+  Capabilities can;
+  EXPECT_EQ(cannot_run(program, allowed, can), "");
+  allowed.at_once = {{0, false, "A and B"}};
+  EXPECT_EQ(cannot_run(program, allowed, can),
+            "host and device cannot use the device's usm-host at once (CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ACCESS_INTEL), as A and B may");
+  can.usm_host.concurrent = true;
+  EXPECT_EQ(cannot_run(program, allowed, can), "");
+  allowed.at_once[0].ordered = true;
+  EXPECT_NE(cannot_run(program, allowed, can).find("CONCURRENT_ATOMIC_ACCESS_INTEL"), std::string::npos);
+  can.usm_host.concurrent_atomics = true;
+  EXPECT_EQ(cannot_run(program, allowed, can), "");
+}
+
 TEST(Target, AnotherClassIsNoReason) {
   Capabilities other = everything;
   other.device_class = DeviceClass::shares_cpu_tables;

@@ -16,12 +16,17 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "opencl_tests/cl.h"
+#include "opencl_tests/commands.h"
+
+namespace faultline {
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(UsmAccess, access, atomics, concurrent, concurrent_atomics)
+}
 
 namespace faultline::opencl {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SvmLevels, coarse, fine, system, atomics)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Device, platform, platform_name, platform_index, index, name, version, driver, cpu, svm)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Device, platform, platform_name, platform_index, index, name, version, driver, cpu, svm,
+                                   usm_host, usm_shared, usm_device, addresses, out_of_order)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceList, devices, troubles)
 
 namespace {
@@ -65,6 +70,33 @@ std::vector<std::string> broken_drivers() {
   return troubles;
 }
 
+UsmAccess usm_access(const cl::Device& device, cl_device_info kind) {
+  cl_device_unified_shared_memory_capabilities_intel can = 0;
+  must(clGetDeviceInfo(device(), kind, sizeof can, &can, nullptr), "clGetDeviceInfo of unified shared memory");
+  return {(can & CL_UNIFIED_SHARED_MEMORY_ACCESS_INTEL) != 0, (can & CL_UNIFIED_SHARED_MEMORY_ATOMIC_ACCESS_INTEL) != 0,
+          (can & CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ACCESS_INTEL) != 0,
+          (can & CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ATOMIC_ACCESS_INTEL) != 0};
+}
+
+// A device that does not tell versions has an older OpenCL, or neither extension.
+void describe_extensions(const cl::Device& device, Device& result) {
+  std::size_t bytes = 0;
+  if (clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, 0, nullptr, &bytes) != CL_SUCCESS) return;
+  std::vector<cl_name_version> extensions(bytes / sizeof(cl_name_version));
+  must(clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, bytes, extensions.data(), nullptr), "clGetDeviceInfo");
+  for (const cl_name_version& extension : extensions) {
+    const std::string name = extension.name;
+    if (name == "cl_intel_unified_shared_memory") {
+      result.usm_host = usm_access(device, CL_DEVICE_HOST_MEM_CAPABILITIES_INTEL);
+      result.usm_shared = usm_access(device, CL_DEVICE_SINGLE_DEVICE_SHARED_MEM_CAPABILITIES_INTEL);
+      result.usm_device = usm_access(device, CL_DEVICE_DEVICE_MEM_CAPABILITIES_INTEL);
+    } else if (name == "cl_ext_buffer_device_address") {
+      if (extension.version == draft_addresses) result.addresses = Addresses::draft;
+      if (extension.version >= final_addresses) result.addresses = Addresses::final;
+    }
+  }
+}
+
 Device describe(const cl::Platform& platform, int platform_index, const cl::Device& device, int index) {
   Device result;
   result.platform_name = platform.getInfo<CL_PLATFORM_NAME>();
@@ -81,6 +113,8 @@ Device describe(const cl::Platform& platform, int platform_index, const cl::Devi
   if (clGetDeviceInfo(device(), CL_DEVICE_SVM_CAPABILITIES, sizeof svm, &svm, nullptr) != CL_SUCCESS) svm = 0;
   result.svm = {(svm & CL_DEVICE_SVM_COARSE_GRAIN_BUFFER) != 0, (svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0,
                 (svm & CL_DEVICE_SVM_FINE_GRAIN_SYSTEM) != 0, (svm & CL_DEVICE_SVM_ATOMICS) != 0};
+  describe_extensions(device, result);
+  result.out_of_order = (device.getInfo<CL_DEVICE_QUEUE_PROPERTIES>() & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
   return result;
 }
 

@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "harness/target.h"
+#include "opencl_tests/extensions.h"
+
 namespace faultline::opencl {
 
 // CL_DEVICE_SVM_CAPABILITIES.
@@ -25,8 +28,12 @@ struct Device {
   std::string driver;         // CL_DRIVER_VERSION
   bool cpu = false;           // CL_DEVICE_TYPE_CPU: it walks the CPU's page tables
   SvmLevels svm;
+  UsmAccess usm_host, usm_shared, usm_device;  // cl_intel_unified_shared_memory
+  Addresses addresses = Addresses::none;
+  bool out_of_order = false;  // has queues that are
   friend bool operator==(const Device&, const Device&) = default;
 
+  bool has_usm() const { return usm_host.access || usm_shared.access || usm_device.access; }
   std::string target() const { return "opencl:" + platform + "/" + std::to_string(index); }
 };
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace faultline::opencl {
@@ -33,11 +32,15 @@ cl::Program build(const cl::Context& context, const cl::Device& device, const ch
 // The scope of all devices is a feature of OpenCL C 3.0 that PoCL 3.1 has and does not name.
 constexpr const char* with_all_devices_scope = "-cl-std=CL3.0 -D__opencl_c_atomic_scope_all_devices=1";
 
-void must(cl_int error, const char* call) {
-  if (error != CL_SUCCESS) throw cl::Error(error, call);
-}
-
 void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
+
+// A kernel of one work-item.
+auto one_of(const cl::Kernel& kernel) {
+  return [&kernel](cl_command_queue queue, auto... events) {
+    constexpr std::size_t one = 1;
+    return clEnqueueNDRangeKernel(queue, kernel(), 1, nullptr, &one, nullptr, events...);
+  };
+}
 
 // As kernels/ordered.cl reads it.
 cl_ulong code_of(const OrderedAccess& access) {
@@ -46,8 +49,8 @@ cl_ulong code_of(const OrderedAccess& access) {
 
 }  // namespace
 
-Lane::Lane(const cl::Context& context, const cl::Device& device, const cl::Program& cells, const cl::Program* orders)
-    : queue(context, device),
+Lane::Lane(const cl::Context& context, const Queue& in, const cl::Program& cells, const cl::Program* orders)
+    : queue(in),
       load(cells, "load_cell"),
       store(cells, "store_cell"),
       accesses(context, CL_MEM_READ_ONLY, limits::operations * words_of_an_access * sizeof(cl_ulong)),
@@ -73,9 +76,12 @@ class Runtime::Use {
 };
 
 Runtime::Runtime(const Device& device)
-    : svm_(device.svm), device_(find(device)), context_(device_), cells_(build(context_, device_, cell_source, "")) {
-  if (svm_.atomics) orders_ = build(context_, device_, ordered_source, with_all_devices_scope);
-  give_back(take());  // what is made once is made now
+    : device_(device), on_(find(device)), context_(on_), buffers_(device, context_, on_),
+      cells_(build(context_, on_, cell_source, "")) {
+  if (device.svm.atomics) orders_ = build(context_, on_, ordered_source, with_all_devices_scope);
+  if (device.out_of_order) shared_.emplace(context_, on_, true);
+  give_back(make());  // what is made once is made now
+  if (shared_) give_back(make());
 }
 
 Runtime* Runtime::of_this_process(const Device& device, DriverWords* words) {
@@ -98,16 +104,22 @@ Runtime* Runtime::of_this_process(const Device& device, DriverWords* words) {
   return nullptr;
 }
 
+std::unique_ptr<Lane> Runtime::make() {
+  const std::lock_guard lock(mutex_);
+  const Queue& queue = lanes_++ % 2 == 1 && shared_ ? *shared_ : Queue(context_, on_, false);
+  return std::make_unique<Lane>(context_, queue, cells_, orders_ ? &*orders_ : nullptr);
+}
+
 std::unique_ptr<Lane> Runtime::take() {
   {
     const std::lock_guard lock(mutex_);
     if (!idle_.empty()) {
-      std::unique_ptr<Lane> lane = std::move(idle_.back());
-      idle_.pop_back();
+      std::unique_ptr<Lane> lane = std::move(idle_.front());
+      idle_.pop_front();
       return lane;
     }
   }
-  return std::make_unique<Lane>(context_, device_, cells_, orders_ ? &*orders_ : nullptr);
+  return make();
 }
 
 void Runtime::give_back(std::unique_ptr<Lane> lane) {
@@ -115,26 +127,58 @@ void Runtime::give_back(std::unique_ptr<Lane> lane) {
   idle_.push_back(std::move(lane));
 }
 
-std::vector<void*> Runtime::buffers() {
+CommandTimes Runtime::take_times() {
   const std::lock_guard lock(mutex_);
-  return {buffers_.begin(), buffers_.end()};
+  CommandTimes all;
+  for (const std::unique_ptr<Lane>& lane : idle_) all.add(std::exchange(lane->times, {}));
+  return all;
+}
+
+// As the first argument of a kernel.
+void Runtime::point_to(cl::Kernel& kernel, std::uintptr_t address) {
+  const Buffer buffer = buffers_.at(address);
+  if (is_usm(buffer.backing))
+    must(buffers_.usm().set_argument(kernel(), 0, pointer(address)), "clSetKernelArgMemPointerINTEL");
+  else if (buffer.backing == Backing::device_address)
+    must(buffers_.addresses().set_argument(kernel(), 0, buffer.device_start + buffer.offset(address)), "clSetKernelArgDevicePointerEXT");
+  else
+    must(clSetKernelArgSVMPointer(kernel(), 0, pointer(address)), "clSetKernelArgSVMPointer");
+}
+
+// The addresses are not among the arguments: the driver must be told what they may be in.
+void Runtime::name_what_is_reached(cl::Kernel& kernel) {
+  for (const auto& [usm, what] : {std::pair(false, CL_KERNEL_EXEC_INFO_SVM_PTRS), std::pair(true, CL_KERNEL_EXEC_INFO_USM_PTRS_INTEL)}) {
+    const std::vector<void*> reached = buffers_.starts(usm);
+    if (!reached.empty())
+      must(clSetKernelExecInfo(kernel(), static_cast<cl_kernel_exec_info>(what), reached.size() * sizeof(void*), reached.data()),
+           usm ? "clSetKernelExecInfo USM_PTRS_INTEL" : "clSetKernelExecInfo SVM_PTRS");
+  }
+  if (!device_.svm.system) return;
+  const cl_bool any = CL_TRUE;
+  must(clSetKernelExecInfo(kernel(), CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM, sizeof any, &any),
+       "clSetKernelExecInfo SVM_FINE_GRAIN_SYSTEM");
 }
 
 std::uint64_t Runtime::load(std::uintptr_t address) {
   const Use lane(*this);
-  must(clSetKernelArgSVMPointer(lane->load(), 0, pointer(address)), "clSetKernelArgSVMPointer");
-  lane->queue.enqueueNDRangeKernel(lane->load, cl::NullRange, cl::NDRange(1));
+  point_to(lane->load, address);
+  Commands commands(lane->queue);
+  commands.add("clEnqueueNDRangeKernel", one_of(lane->load));
   cl_ulong value = 0;
-  lane->queue.enqueueReadBuffer(lane->results, CL_TRUE, 0, sizeof value, &value);
+  commands.add("clEnqueueReadBuffer", [&](cl_command_queue queue, auto... events) {
+    return clEnqueueReadBuffer(queue, lane->results(), CL_FALSE, 0, sizeof value, &value, events...);
+  });
+  commands.wait(lane->times);
   return value;
 }
 
 void Runtime::store(std::uintptr_t address, std::uint64_t value) {
   const Use lane(*this);
-  must(clSetKernelArgSVMPointer(lane->store(), 0, pointer(address)), "clSetKernelArgSVMPointer");
+  point_to(lane->store, address);
   lane->store.setArg(1, static_cast<cl_ulong>(value));
-  lane->queue.enqueueNDRangeKernel(lane->store, cl::NullRange, cl::NDRange(1));
-  lane->queue.finish();
+  Commands commands(lane->queue);
+  commands.add("clEnqueueNDRangeKernel", one_of(lane->store));
+  commands.wait(lane->times);
 }
 
 void Runtime::ordered(std::span<OrderedAccess> accesses) {
@@ -142,72 +186,109 @@ void Runtime::ordered(std::span<OrderedAccess> accesses) {
   std::vector<cl_ulong> words;
   for (const OrderedAccess& access : accesses)
     words.insert(words.end(), {access.address, access.value, code_of(access), access.expected});
-  lane->queue.enqueueWriteBuffer(lane->accesses, CL_FALSE, 0, words.size() * sizeof(cl_ulong), words.data());
-  lane->ordered.setArg(1, static_cast<cl_uint>(accesses.size()));
-  // The addresses are not among the arguments: the driver must be told what they may be in.
-  std::vector<void*> reached = buffers();
-  if (!reached.empty())
-    must(clSetKernelExecInfo(lane->ordered(), CL_KERNEL_EXEC_INFO_SVM_PTRS, reached.size() * sizeof(void*), reached.data()),
-         "clSetKernelExecInfo SVM_PTRS");
-  if (svm_.system) {
-    const cl_bool any = CL_TRUE;
-    must(clSetKernelExecInfo(lane->ordered(), CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM, sizeof any, &any),
-         "clSetKernelExecInfo SVM_FINE_GRAIN_SYSTEM");
-  }
-  lane->queue.enqueueNDRangeKernel(lane->ordered, cl::NullRange, cl::NDRange(1));
   std::vector<cl_ulong> results(accesses.size());
-  lane->queue.enqueueReadBuffer(lane->results, CL_TRUE, 0, results.size() * sizeof(cl_ulong), results.data());
+  lane->ordered.setArg(1, static_cast<cl_uint>(accesses.size()));
+  name_what_is_reached(lane->ordered);
+  Commands commands(lane->queue);
+  commands.add("clEnqueueWriteBuffer", [&](cl_command_queue queue, auto... events) {
+    return clEnqueueWriteBuffer(queue, lane->accesses(), CL_FALSE, 0, words.size() * sizeof(cl_ulong), words.data(), events...);
+  });
+  commands.add("clEnqueueNDRangeKernel", one_of(lane->ordered));
+  commands.add("clEnqueueReadBuffer", [&](cl_command_queue queue, auto... events) {
+    return clEnqueueReadBuffer(queue, lane->results(), CL_FALSE, 0, results.size() * sizeof(cl_ulong), results.data(), events...);
+  });
+  commands.wait(lane->times);
   for (std::size_t i = 0; i < accesses.size(); ++i)
     if (accesses[i].kind != OrderedAccess::Kind::store) accesses[i].value = results[i];
 }
 
-void* Runtime::allocate(std::size_t bytes, bool fine) {
-  const cl_svm_mem_flags shared = CL_MEM_SVM_FINE_GRAIN_BUFFER | (svm_.atomics ? CL_MEM_SVM_ATOMICS : 0);
-  void* const buffer = clSVMAlloc(context_(), CL_MEM_READ_WRITE | (fine ? shared : 0), bytes, 0);
-  const std::lock_guard lock(mutex_);
-  if (buffer) buffers_.insert(buffer);
-  return buffer;
-}
-
-void Runtime::free(void* buffer) {
-  {
-    const std::lock_guard lock(mutex_);
-    buffers_.erase(buffer);
-  }
-  clSVMFree(context_(), buffer);
+// A single command.
+template <typename Enqueue>
+void Runtime::command(const char* call, const Enqueue& enqueue) {
+  const Use lane(*this);
+  Commands commands(lane->queue);
+  commands.add(call, enqueue);
+  commands.wait(lane->times);
 }
 
 void Runtime::map(std::uintptr_t address, std::size_t bytes, Protection access) {
-  const Use lane(*this);
   const cl_map_flags flags = (access.read ? CL_MAP_READ : 0) | (access.write ? CL_MAP_WRITE : 0);
-  must(clEnqueueSVMMap(lane->queue(), CL_TRUE, flags, pointer(address), bytes, 0, nullptr, nullptr), "clEnqueueSVMMap");
+  const Buffer buffer = buffers_.at(address);
+  if (buffer.backing != Backing::device_address)
+    return command("clEnqueueSVMMap", [&](cl_command_queue queue, auto... events) {
+      return clEnqueueSVMMap(queue, CL_FALSE, flags, pointer(address), bytes, events...);
+    });
+  const void* where = nullptr;
+  command("clEnqueueMapBuffer", [&](cl_command_queue queue, auto... events) {
+    cl_int error = CL_SUCCESS;
+    where = clEnqueueMapBuffer(queue, buffer.memory(), CL_FALSE, flags, buffer.offset(address), bytes, events..., &error);
+    return error;
+  });
+  // CL_MEM_USE_HOST_PTR: it is derived from the host's pointer.
+  if (where != pointer(address)) throw cl::Error(CL_MAP_FAILURE, "clEnqueueMapBuffer: not where the memory of the host is");
 }
 
 void Runtime::unmap(std::uintptr_t address) {
-  const Use lane(*this);
-  must(clEnqueueSVMUnmap(lane->queue(), pointer(address), 0, nullptr, nullptr), "clEnqueueSVMUnmap");
-  lane->queue.finish();
+  const Buffer buffer = buffers_.at(address);
+  if (buffer.backing != Backing::device_address)
+    return command("clEnqueueSVMUnmap", [&](cl_command_queue queue, auto... events) {
+      return clEnqueueSVMUnmap(queue, pointer(address), events...);
+    });
+  command("clEnqueueUnmapMemObject", [&](cl_command_queue queue, auto... events) {
+    return clEnqueueUnmapMemObject(queue, buffer.memory(), pointer(address), events...);
+  });
 }
 
 void Runtime::copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
-  const Use lane(*this);
-  must(clEnqueueSVMMemcpy(lane->queue(), CL_TRUE, pointer(to), pointer(from), bytes, 0, nullptr, nullptr),
-       "clEnqueueSVMMemcpy");
+  const Buffer target = buffers_.at(to), source = buffers_.at(from);
+  if (is_usm(target.backing) || is_usm(source.backing))
+    return command("clEnqueueMemcpyINTEL", [&](cl_command_queue queue, auto... events) {
+      return buffers_.usm().copy(queue, CL_FALSE, pointer(to), pointer(from), bytes, events...);
+    });
+  if (target.backing == Backing::device_address)
+    return command("clEnqueueCopyBuffer", [&](cl_command_queue queue, auto... events) {
+      return clEnqueueCopyBuffer(queue, source.memory(), target.memory(), source.offset(from), target.offset(to), bytes, events...);
+    });
+  command("clEnqueueSVMMemcpy", [&](cl_command_queue queue, auto... events) {
+    return clEnqueueSVMMemcpy(queue, CL_FALSE, pointer(to), pointer(from), bytes, events...);
+  });
 }
 
 void Runtime::fill(std::uintptr_t address, std::uint64_t word) {
-  const Use lane(*this);
-  must(clEnqueueSVMMemFill(lane->queue(), pointer(address), &word, sizeof word, sizeof word, 0, nullptr, nullptr),
-       "clEnqueueSVMMemFill");
-  lane->queue.finish();
+  const Buffer buffer = buffers_.at(address);
+  if (is_usm(buffer.backing))
+    return command("clEnqueueMemFillINTEL", [&](cl_command_queue queue, auto... events) {
+      return buffers_.usm().fill(queue, pointer(address), &word, sizeof word, sizeof word, events...);
+    });
+  if (buffer.backing == Backing::device_address)
+    return command("clEnqueueFillBuffer", [&](cl_command_queue queue, auto... events) {
+      return clEnqueueFillBuffer(queue, buffer.memory(), &word, sizeof word, buffer.offset(address), sizeof word, events...);
+    });
+  command("clEnqueueSVMMemFill", [&](cl_command_queue queue, auto... events) {
+    return clEnqueueSVMMemFill(queue, pointer(address), &word, sizeof word, sizeof word, events...);
+  });
 }
 
 void Runtime::migrate(std::uintptr_t address, std::size_t bytes, bool to_device) {
-  const Use lane(*this);
+  const cl_mem_migration_flags flags = to_device ? 0 : CL_MIGRATE_MEM_OBJECT_HOST;
+  const Buffer buffer = buffers_.at(address);
+  if (is_usm(buffer.backing)) try {
+      return command("clEnqueueMigrateMemINTEL", [&](cl_command_queue queue, auto... events) {
+        return buffers_.usm().migrate(queue, pointer(address), bytes, flags, events...);
+      });
+    } catch (const cl::Error& error) {
+      // A hint, and one to the device has no flags, which the extension took as an error before its version 1.2.0.
+      if (error.err() != CL_INVALID_VALUE || !to_device) throw;
+      return;
+    }
+  if (buffer.backing == Backing::device_address)
+    return command("clEnqueueMigrateMemObjects", [&](cl_command_queue queue, auto... events) {
+      return clEnqueueMigrateMemObjects(queue, 1, &buffer.memory(), flags, events...);
+    });
   const void* start = pointer(address);
-  must(clEnqueueSVMMigrateMem(lane->queue(), 1, &start, &bytes, to_device ? 0 : CL_MIGRATE_MEM_OBJECT_HOST, 0, nullptr,
-                              nullptr), "clEnqueueSVMMigrateMem");
-  lane->queue.finish();
+  command("clEnqueueSVMMigrateMem", [&](cl_command_queue queue, auto... events) {
+    return clEnqueueSVMMigrateMem(queue, 1, &start, &bytes, flags, events...);
+  });
 }
 
 }  // namespace faultline::opencl

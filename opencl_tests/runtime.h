@@ -1,4 +1,8 @@
-// One process's use of one OpenCL device: a context, the kernels of kernels/, lanes and SVM buffers.
+// One process's use of one OpenCL device: a context, the kernels of kernels/, lanes and buffers.
+//
+// Every second lane has an in-order queue of its own, and the others share one that is out-of-order, where the
+// device has that; requests take the lanes in turn. So every scenario goes through both, and through several
+// queues at once.
 //
 // A driver's threads do not survive fork(), so a Runtime serves the process that made it only. Any number of
 // threads may use it. Failures are cl::Error; a kernel that does not build is a BuildError with the compiler's
@@ -6,16 +10,16 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <span>
 #include <stdexcept>
-#include <vector>
 
 #include "harness/target.h"
-#include "opencl_tests/cl.h"
+#include "opencl_tests/buffers.h"
+#include "opencl_tests/commands.h"
 #include "opencl_tests/device_list.h"
 
 namespace faultline::opencl {
@@ -24,13 +28,14 @@ struct BuildError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What one thread needs for one request at a time: an in-order queue of its own, kernel objects (whose
-// arguments are the last ones that any thread set) and buffers.
+// What one thread needs for one request at a time: a queue, kernel objects (whose arguments are the last ones that
+// any thread set) and buffers.
 struct Lane {
-  Lane(const cl::Context& context, const cl::Device& device, const cl::Program& cells, const cl::Program* orders);
-  cl::CommandQueue queue;
+  Lane(const cl::Context& context, const Queue& in, const cl::Program& cells, const cl::Program* orders);
+  Queue queue;
   cl::Kernel load, store, ordered;
   cl::Buffer accesses, results;
+  CommandTimes times;
 };
 
 class Runtime {
@@ -45,28 +50,37 @@ class Runtime {
   void store(std::uintptr_t address, std::uint64_t value);
   void ordered(std::span<OrderedAccess> accesses);
 
-  void* allocate(std::size_t bytes, bool fine);  // null when the device has no memory for it
-  void free(void* buffer);
+  void* allocate(std::size_t bytes, Backing backing) { return buffers_.allocate(bytes, backing); }
+  void free(void* buffer) { buffers_.free(buffer); }
   void map(std::uintptr_t address, std::size_t bytes, Protection access);
   void unmap(std::uintptr_t address);
   void copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes);
   void fill(std::uintptr_t address, std::uint64_t word);
   void migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
 
+  // Of all commands since the last call.
+  CommandTimes take_times();
+
  private:
   class Use;  // a lane while it is used
   std::unique_ptr<Lane> take();
+  std::unique_ptr<Lane> make();
   void give_back(std::unique_ptr<Lane> lane);
-  std::vector<void*> buffers();
+  void point_to(cl::Kernel& kernel, std::uintptr_t address);
+  void name_what_is_reached(cl::Kernel& kernel);
+  template <typename Enqueue>
+  void command(const char* call, const Enqueue& enqueue);
 
-  SvmLevels svm_;
-  cl::Device device_;
-  cl::Context context_;
-  cl::Program cells_;
+  const Device device_;
+  const cl::Device on_;
+  const cl::Context context_;
+  Buffers buffers_;
+  const cl::Program cells_;
   std::optional<cl::Program> orders_;
+  std::optional<Queue> shared_;  // the out-of-order queue of every second lane
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Lane>> idle_;
-  std::set<void*> buffers_;
+  std::deque<std::unique_ptr<Lane>> idle_;
+  int lanes_ = 0;
 };
 
 }  // namespace faultline::opencl

@@ -29,10 +29,11 @@ class OpenClHandle : public DeviceHandle, public Svm {
   }
 
   Svm* svm() override { return this; }
-  void* allocate(std::size_t bytes, bool fine) override {
-    void* const buffer = runtime_.allocate(bytes, fine);
-    if (!buffer) {
-      if (words_) words_->failed("clSVMAlloc gave nothing for " + std::to_string(bytes) + " bytes");
+  void* allocate(std::size_t bytes, Backing backing) override {
+    void* buffer = nullptr;
+    errno = tried([&] { buffer = runtime_.allocate(bytes, backing); });
+    if (!buffer && errno == 0) {
+      if (words_) words_->failed("no memory for a buffer of " + std::to_string(bytes) + " bytes");
       errno = ENOMEM;
     }
     return buffer;
@@ -89,7 +90,7 @@ class NoOpenCl : public Target {
 }  // namespace
 
 std::string OpenClTarget::unavailable() const {
-  return device_.svm.coarse ? "" : device_.name + " has no shared virtual memory (CL_DEVICE_SVM_CAPABILITIES is 0)";
+  return device_.svm.coarse || device_.has_usm() || device_.addresses != Addresses::none ? "" : device_.name + " has no shared virtual memory (CL_DEVICE_SVM_CAPABILITIES is 0)";
 }
 
 Capabilities OpenClTarget::capabilities() const {
@@ -104,6 +105,10 @@ Capabilities OpenClTarget::capabilities() const {
   can.svm_coarse = device_.svm.coarse;
   can.svm_fine = device_.svm.fine;
   can.atomics = device_.svm.atomics && device_.svm.fine;
+  can.usm_host = device_.usm_host;
+  can.usm_shared = device_.usm_shared;
+  can.usm_device = device_.usm_device;
+  can.device_address = device_.addresses != Addresses::none;
   can.swap = has_swap(real_kernel());
   return can;
 }

@@ -205,6 +205,8 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
   } else if (prediction->device_class != info->capabilities.device_class) {
     throw py::value_error("the prediction is for another device class than the target's");
   }
+  trial.skipped = cannot_run(*program, prediction->allowed, info->capabilities);
+  if (!trial.skipped.empty()) return to_dict(trial);
   trial.allowed = project(prediction->allowed, *program, info->capabilities.sight);
   trial.skipped = known_bug_in_the_way(trial.allowed.known_bugs, word.name, trial.kernel);
   if (!trial.allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + trial.allowed.undefined;

@@ -1,4 +1,5 @@
 // faultline targets
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -124,12 +125,28 @@ std::vector<TargetRow> rows_of(const std::string& root) {
   return rows;
 }
 
+Allowed predicted(const Program& program, const Capabilities& can) {
+  return reference()(program, can.device_class, [](std::uint64_t) { return stop_asked() == Stop::none; });
+}
+
 void add_scenarios(TargetRow& row, const std::vector<Scenario>& scenarios) {
   for (const Scenario& scenario : scenarios) {
-    const std::string why = row.known ? cannot_run(scenario.program, row.capabilities) : row.why;
+    std::string why = row.known ? cannot_run(scenario.program, row.capabilities) : row.why;
+    const bool usm = std::ranges::any_of(scenario.program.regions, [](const Region& region) { return is_usm(region.backing); });
+    if (why.empty() && usm) why = cannot_run(scenario.program, predicted(scenario.program, row.capabilities), row.capabilities);
     if (why.empty()) row.runs++;
     else row.does_not_run.emplace_back(scenario.program.name, why);
   }
+}
+
+// What of a kind of USM there is, in words.
+json usm_words(const UsmAccess& usm) {
+  json words = json::array();
+  if (usm.access) words.push_back("access");
+  if (usm.atomics) words.push_back("atomics");
+  if (usm.concurrent) words.push_back("concurrent");
+  if (usm.concurrent_atomics) words.push_back("concurrent_atomics");
+  return words;
 }
 
 json to_json(const TargetRow& row, std::size_t scenarios) {
@@ -142,6 +159,8 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
           {"pin", can.pin}, {"exclusive", can.exclusive}, {"direct", can.direct}, {"files", row.files},
           {"svm", {{"coarse", can.svm_coarse}, {"fine", can.svm_fine}, {"system", can.svm_coarse && can.system},
                    {"atomics", can.atomics}}},
+          {"usm", {{"host", usm_words(can.usm_host)}, {"shared", usm_words(can.usm_shared)}, {"device", usm_words(can.usm_device)}}},
+          {"device_address", can.device_address},
           {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
 }
 

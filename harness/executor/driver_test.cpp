@@ -13,8 +13,8 @@
 namespace faultline {
 namespace {
 
-// Every request is done by a thread of its own. Coarse-grained buffers are two memories, of the host and of the
-// device, which map and unmap bring together.
+// Every request is done by a thread of its own. Buffers that are handed over, and USM of the device, are two
+// memories, of the host and of the device, which map and unmap bring together.
 class DriverHandle : public DeviceHandle, public Svm {
  public:
   explicit DriverHandle(bool blocks_signals, bool is_gone) : blocks_signals_(blocks_signals), is_gone_(is_gone) {}
@@ -40,9 +40,9 @@ class DriverHandle : public DeviceHandle, public Svm {
   }
 
   Svm* svm() override { return this; }
-  void* allocate(std::size_t bytes, bool fine) override {
+  void* allocate(std::size_t bytes, Backing backing) override {
     void* const buffer = aligned_alloc(4096, bytes);
-    buffers_[reinterpret_cast<std::uintptr_t>(buffer)] = std::vector<char>(fine ? 0 : bytes);
+    buffers_[reinterpret_cast<std::uintptr_t>(buffer)] = std::vector<char>(is_handed_over(backing) || backing == Backing::usm_device ? bytes : 0);
     return buffer;
   }
   void free(void* buffer) override {
@@ -98,7 +98,8 @@ class DriverTarget : public Target {
     Capabilities can;
     can.device_class = DeviceClass::fatal_faults;
     can.inherited = can.forked = false;
-    can.svm_coarse = can.svm_fine = can.atomics = true;
+    can.svm_coarse = can.svm_fine = can.atomics = can.device_address = true;
+    can.usm_host = can.usm_shared = can.usm_device = {true, true, true, true};
     return can;
   }
   void speak_to(DriverWords* words) override { words_ = words; }
@@ -195,6 +196,36 @@ observe P:a[0] P:b[0]
   EXPECT_EQ(seen.only("P.gpu:r2"), "6");
   EXPECT_EQ(seen.only("P:a[0]"), "9");
   EXPECT_EQ(seen.only("P:b[0]"), "5@a[0]");
+}
+
+TEST(DeviceAddresses, AreHandedOverToo) {
+  const Seen seen = run(R"(  a: 2 pages device-address = 3
+thread P.gpu on d
+  r0 = load a[1]
+  store a[0] 5
+observe P:a[0]
+)", 5);
+  expect_clean(seen, 5);
+  EXPECT_EQ(seen.only("P.gpu:r0"), "3");
+  EXPECT_EQ(seen.only("P:a[0]"), "5");
+}
+
+// What the host finds at its address is never what the device has.
+TEST(UsmBuffers, OfTheDeviceGetAndShowTheirValuesByCopies) {
+  const Seen seen = run(R"(  a: 2 pages usm-device = 3
+  b: 1 page usm-shared = 4
+thread P.gpu on d
+  r0 = load a[1]
+  store a[0] 5
+  svm-copy b[0] -> a[1]
+  r1 = load b[0] via cpu
+observe P:a[0] P:a[1]
+)", 5);
+  expect_clean(seen, 5);
+  EXPECT_EQ(seen.only("P.gpu:r0"), "3");
+  EXPECT_EQ(seen.only("P.gpu:r1"), "4");
+  EXPECT_EQ(seen.only("P:a[0]"), "5");
+  EXPECT_EQ(seen.only("P:a[1]"), "4@b[0]");
 }
 
 // The host's memory is another one until it is mapped.

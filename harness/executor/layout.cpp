@@ -104,7 +104,7 @@ Layout::Layout(const Program& program)
       if (!via.cpu()) add_once(opens[via.opener], via.device);
     }
   for (const Region& region : program.regions)
-    if (is_svm(region.backing)) add_once(opens[region.owner], 0);
+    if (is_buffer(region.backing)) add_once(opens[region.owner], 0);
   // A process that opens a device by a statement has it closed until then.
   each<op::Open>(program, [&](int thread, const op::Open& open) {
     std::erase(opens[program.threads[thread].process], open.device);

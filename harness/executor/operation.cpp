@@ -125,7 +125,7 @@ struct Perform {
 
   Result operator()(const op::Update&) const { throw std::logic_error("an access with an order is run_ordered()'s"); }
 
-  // Requests about SVM buffers.
+  // Requests about buffers.
   template <typename Request>
   Result svm_result(const Via& via, Request request) const {
     const Handles::Use device(context().handles, via.opener, via.device);
@@ -290,7 +290,7 @@ struct Perform {
   }
 
   Result operator()(const op::Migrate& migrate) const {
-    if (is_svm(context().program.regions[migrate.range.region].backing))
+    if (is_buffer(context().program.regions[migrate.range.region].backing))
       return svm_result(migrate.via, [&](Svm& svm) {
         return svm.migrate(context().layout.address_of(migrate.range), bytes_of(migrate.range), migrate.to_device);
       });

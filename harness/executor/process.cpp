@@ -116,28 +116,34 @@ void map_region(ProcessContext& context, int index) {
     give_up(context, "cannot protect a region", errno);
 }
 
-// Where the driver put it, and with its value: an SVM buffer lives for one iteration.
+// Where the driver put it, and with its value: a buffer lives for one iteration. USM of the device gets its value by
+// copies.
 void allocate_buffer(ProcessContext& context, Layout& layout, int index) {
   const Region& region = context.program.regions[index];
   const Handles::Use device(context.handles, context.process, 0);
   Svm& svm = *device->svm();
   const std::size_t bytes = region.pages * page_bytes;
-  void* const buffer = svm.allocate(bytes, region.backing == Backing::svm_fine);
-  if (!buffer) give_up(context, "cannot allocate an SVM buffer", errno);
+  void* const buffer = svm.allocate(bytes, region.backing);
+  if (!buffer) give_up(context, "cannot allocate a buffer", errno);
   layout.region_address[index] = reinterpret_cast<std::uintptr_t>(buffer);
-  const bool coarse = region.backing == Backing::svm_coarse;
-  if (coarse && svm.map(layout.region_address[index], bytes, {false, true}) != 0)
-    give_up(context, "cannot map an SVM buffer", errno);
-  for (int page = 0; page < region.pages; ++page)
-    cpu_store(layout.address_of(Cell{index, page}),
-              encode_word(context.area.iteration.load(), layout.spans.of(Cell{index, page}), *region.initial));
-  if (coarse && svm.unmap(layout.region_address[index]) != 0) give_up(context, "cannot unmap an SVM buffer", errno);
+  const bool handed_over = is_handed_over(region.backing);
+  if (handed_over && svm.map(layout.region_address[index], bytes, {false, true}) != 0)
+    give_up(context, "cannot map a buffer", errno);
+  for (int page = 0; page < region.pages; ++page) {
+    const std::uintptr_t address = layout.address_of(Cell{index, page});
+    const std::uint64_t word = encode_word(context.area.iteration.load(), layout.spans.of(Cell{index, page}), *region.initial);
+    if (region.backing != Backing::usm_device)
+      cpu_store(address, word);
+    else if (const int error = svm.copy(address, reinterpret_cast<std::uintptr_t>(&word), sizeof word))
+      give_up(context, "cannot copy to a buffer", error);
+  }
+  if (handed_over && svm.unmap(layout.region_address[index]) != 0) give_up(context, "cannot unmap a buffer", errno);
 }
 
 template <typename Visit>
 void each_buffer(const ProcessContext& context, Visit visit) {
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
-    if (context.program.regions[region].owner == context.process && is_svm(context.program.regions[region].backing))
+    if (context.program.regions[region].owner == context.process && is_buffer(context.program.regions[region].backing))
       visit(region);
 }
 
@@ -160,7 +166,7 @@ void set_up(ProcessContext& context, Layout& layout) {
     give_up(context, failure, errno);
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
     if (context.program.regions[region].owner == context.process &&
-        context.program.regions[region].backing != Backing::none && !is_svm(context.program.regions[region].backing))
+        context.program.regions[region].backing != Backing::none && !is_buffer(context.program.regions[region].backing))
       map_region(context, region);
   open_devices(context);
   each_buffer(context, [&](int region) { allocate_buffer(context, layout, region); });
@@ -179,14 +185,20 @@ void say_ready(ProcessContext& context, std::uint32_t round) {
 
 Result observed(ProcessContext& context, Cell cell) {
   const std::uintptr_t address = context.layout.address_of(cell);
-  if (context.program.regions[cell.region].backing != Backing::svm_coarse) return load_result(address);
+  const Backing backing = context.program.regions[cell.region].backing;
+  if (!is_handed_over(backing) && backing != Backing::usm_device) return load_result(address);
   const Handles::Use device(context.handles, context.process, 0);
   Result result;
+  if (backing == Backing::usm_device) {
+    result.code = device ? device->svm()->copy(reinterpret_cast<std::uintptr_t>(&result.word), address, sizeof result.word) : EBADF;
+    if (result.code == 0) result.kind = Result::Kind::word;
+    return result;
+  }
   result.code = device ? device->svm()->map(address, sizeof(std::uint64_t), {true, false}) : EBADF;
   if (result.code != 0) return result;
   result = load_result(address);
   if (const int error = device->svm()->unmap(address))
-    report_bench_error(context.area, "cannot unmap an SVM buffer", context.process, -1, error);
+    report_bench_error(context.area, "cannot unmap a buffer", context.process, -1, error);
   return result;
 }
 

@@ -133,12 +133,12 @@ class Checker {
     for (const Region& region : program_.regions)
       if (!region.initial || !region.protection.read || !region.protection.write || region.file >= 0)
         source_.fail_at(region.place, region.name,
-                        "beside SVM buffers and accesses with an order, a region is memory that is there: 'anon rw = 0'");
+                        "beside buffers and accesses with an order, a region is memory that is there: 'anon rw = 0'");
     for (const Region& region : program_.regions)
-      if (is_svm(region.backing) && program_.devices.empty())
-        source_.fail_at(region.place, region.name, "an SVM buffer is a device's: 'device d: fatal-faults' above the processes");
+      if (is_buffer(region.backing) && program_.devices.empty())
+        source_.fail_at(region.place, region.name, "a buffer is a device's: 'device d: fatal-faults' above the processes");
     if (program_.devices.size() > 1)
-      source_.fail_at(program_.devices[1].place, program_.devices[1].name, "SVM buffers belong to one device");
+      source_.fail_at(program_.devices[1].place, program_.devices[1].name, "buffers belong to one device");
     check_sum();
     for (const Thread& thread : program_.threads)
       for (const Statement& statement : thread.statements)
@@ -163,30 +163,57 @@ class Checker {
   void check_in_memory_model(const Statement&, const op::Barrier&) const {}
   void check_in_memory_model(const Statement&, const op::Delay&) const {}
   void check_in_memory_model(const Statement& statement, const op::SvmMap& map) const {
-    check_buffer(statement, map.range.region);
+    check_mappable(statement, map.range.region);
   }
   void check_in_memory_model(const Statement& statement, const op::SvmUnmap& unmap) const {
-    check_buffer(statement, unmap.range.region);
+    check_mappable(statement, unmap.range.region);
   }
   void check_in_memory_model(const Statement& statement, const op::Migrate& migrate) const {
-    check_buffer(statement, migrate.range.region);
+    const Region& region = check_buffer(statement, migrate.range.region);
+    if (region.backing == Backing::usm_host || region.backing == Backing::usm_device)
+      source_.fail_at(statement.place, region.name, "'" + region.name + "' stays where it is: of USM, only usm-shared migrates");
   }
-  void check_in_memory_model(const Statement&, const op::SvmCopy&) const {}
+  void check_in_memory_model(const Statement& statement, const op::SvmCopy& copy) const {
+    const Region &from = program_.regions[copy.from.region], &to = program_.regions[copy.to.region];
+    if (!one_command_reaches(from.backing, to.backing))
+      source_.fail_at(statement.place, to.name,
+                      "no command copies between '" + from.name + "' and '" + to.name + "', which are of different kinds");
+  }
   void check_in_memory_model(const Statement&, const op::SvmFill&) const {}
   template <typename Other>
   void check_in_memory_model(const Statement& statement, const Other&) const {
-    source_.fail(statement.place, 1, "beside SVM buffers and accesses with an order, nothing changes mappings or processes");
+    source_.fail(statement.place, 1, "beside buffers and accesses with an order, nothing changes mappings or processes");
   }
 
   template <typename Access>
   void check_order(const Statement& statement, const Access& access) const {
-    if (access.order == Order::plain || program_.regions[access.cell.region].backing != Backing::svm_coarse) return;
-    source_.fail(statement.place, 1, "atomic accesses need memory that both sides use at once: svm-fine, or any pages");
+    const Region& region = program_.regions[access.cell.region];
+    if (region.backing == Backing::usm_device && access.via.cpu())
+      source_.fail_at(statement.place, region.name,
+                      "'" + region.name + "' is for the device alone: the host reaches it by svm-copy and svm-fill");
+    if (access.order == Order::plain || !is_handed_over(region.backing)) return;
+    source_.fail(statement.place, 1,
+                 "atomic accesses need memory that both sides use at once: svm-fine, usm-host, usm-shared, or any pages");
   }
 
-  void check_buffer(const Statement& statement, int region) const {
-    const std::string& name = program_.regions[region].name;
-    if (!is_svm(program_.regions[region].backing)) source_.fail_at(statement.place, name, "'" + name + "' is no SVM buffer");
+  const Region& check_buffer(const Statement& statement, int index) const {
+    const Region& region = program_.regions[index];
+    if (!is_buffer(region.backing)) source_.fail_at(statement.place, region.name, "'" + region.name + "' is no buffer");
+    return region;
+  }
+
+  void check_mappable(const Statement& statement, int index) const {
+    const Region& region = check_buffer(statement, index);
+    if (is_usm(region.backing))
+      source_.fail_at(statement.place, region.name, "'" + region.name + "' is USM, which is never mapped: " +
+                          (region.backing == Backing::usm_device ? "it is for the device alone" : "the host reaches it as it is"));
+  }
+
+  // clEnqueueSVMMemcpy and clEnqueueMemcpyINTEL take memory of the host too; clEnqueueCopyBuffer does not.
+  static bool one_command_reaches(Backing from, Backing to) {
+    const auto addressed = [](Backing b) { return b == Backing::device_address; };
+    if (addressed(from) || addressed(to)) return addressed(from) && addressed(to);
+    return !is_buffer(from) || !is_buffer(to) || is_usm(from) == is_usm(to);
   }
 
   void check_spans() const {

@@ -41,7 +41,7 @@ class Reader : Names {
       read_seen(node, result.process, result.cell);
     } else {
       if (is_about_memory_model(program_))
-        fail_start(source_, node, "beside SVM buffers and accesses with an order, page frames mean nothing");
+        fail_start(source_, node, "beside buffers and accesses with an order, page frames mean nothing");
       result.kind = Observe::Kind::same;
       read_seen(*node.children.front(), result.process, result.cell);
       read_seen(*node.children.back(), result.process2, result.cell2);

@@ -117,8 +117,8 @@ class Reader : Names {
       std::tie(region.backing, region.file) = backed(line, closed<grammar::backing>(line));
       region.protection = closed<grammar::protection>(line);
     }
-    if (find<grammar::svm_backing>(line)) region.backing = closed<grammar::svm_backing>(line);
-    if (is_svm(region.backing)) region.protection = {true, true};
+    if (find<grammar::buffer>(line)) region.backing = closed<grammar::buffer>(line);
+    if (is_buffer(region.backing)) region.protection = {true, true};
     if (const Node* initial = find<grammar::value>(line)) {
       region.initial = value(*initial);
       if (region.pages > limits::populated_pages) {

@@ -94,11 +94,11 @@ struct device_class : word {
 };
 struct backing : word {
   static constexpr auto& table = words::backings;
-  static constexpr auto expected = "what backs the pages (anon, shared, stack, private, svm-coarse, svm-fine or none)";
+  static constexpr auto expected = "what backs the pages (anon, shared, stack, private, none, or a buffer: svm-coarse, svm-fine, ...)";
   static constexpr auto unknown = "backing";
 };
-struct svm_backing : word {
-  static constexpr auto& table = words::svm_backings;
+struct buffer : word {
+  static constexpr auto& table = words::buffers;
 };
 struct order : word {
   static constexpr auto& table = words::orders;
@@ -142,7 +142,7 @@ struct file : seq<token<file_kind>, expect<new_file>, expect<symbol<":">>, expec
 struct end_of_none : at<line_end> {};
 struct region : seq<token<new_region>, token<symbol<":">>, expect<page_count>, expect<pages>,
                     sor<if_must<token<keyword<"none">>, end_of_none>,
-                        seq<token<svm_backing>, expect<symbol<"=">>, expect<value>>,
+                        seq<token<buffer>, expect<symbol<"=">>, expect<value>>,
                         seq<expect<backing>, file_of, expect<protection>, opt<token<symbol<"=">>, expect<value>>>>> {};
 
 // Statements

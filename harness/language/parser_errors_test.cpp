@@ -82,14 +82,16 @@ TEST(ParserErrors, WholeTexts) {
 }
 
 TEST(ParserErrors, BelowAProcess) {
+  const std::string backings =
+      "anon, shared, stack, none, private, svm-coarse, svm-fine, usm-host, usm-shared, usm-device or device-address";
   expect_all(below_process, {
       {"  a: 1 page none", "5:3+1 a second region 'a'"},
       {"  b: 0 pages none", "5:6+1 a region has at least one page"},
       {"  b: 268435457 pages none", "5:6+9 page count '268435457' is over the limit of 268435456"},
       {"  b: 65537 pages anon rw = 1",
        "5:6+5 every page of a region with a value is written before the threads start: the limit is 65536 pages"},
-      {"  b: 1 page disk rw", "5:13+4 unknown backing 'disk': anon, shared, stack, none, private, svm-coarse or svm-fine"},
-      {"  b: 1 page anonn rw", "5:13+5 unknown backing 'anonn': anon, shared, stack, none, private, svm-coarse or svm-fine (did you mean 'anon'?)"},
+      {"  b: 1 page disk rw", "5:13+4 unknown backing 'disk': " + backings},
+      {"  b: 1 page anonn rw", "5:13+5 unknown backing 'anonn': " + backings + " (did you mean 'anon'?)"},
       {"  b: 1 page anon", "5:17+1 expected a protection (rw, r, w or -), found the end of the line"},
       {"  b: 1 page anon rx", "5:18+2 expected a protection (rw, r, w or -), found 'rx'"},
       {"  b: 1 page none rw",
@@ -332,28 +334,45 @@ TEST(ParserErrors, TheMemoryModel) {
       {" a: 1 page svm-fine\n", "4:20+1 expected '=', found the end of the line"},
       {" a: 1 page svm-fine rw = 0\n", "4:21+2 expected '=', found 'rw'"},
       {" a: 1 page anon rw\nthread P.t\n load a[0] relaxed\n",
-       "4:2+1 beside SVM buffers and accesses with an order, a region is memory that is there: 'anon rw = 0'"},
+       "4:2+1 beside buffers and accesses with an order, a region is memory that is there: 'anon rw = 0'"},
   });
   expect_all(head + " a: 1 page svm-coarse = 0\n b: 1 page anon rw = 0\nthread P.t\n", {
       {" load a[0] release\n", "7:12+7 a load releases nothing: relaxed, acquire or seq-cst"},
       {" store b[0] 1 acquire\n", "7:15+7 a store acquires nothing: relaxed, release or seq-cst"},
-      {" load a[0] acquire\n", "7:2+1 atomic accesses need memory that both sides use at once: svm-fine, or any pages"},
+      {" load a[0] acquire\n", "7:2+1 atomic accesses need memory that both sides use at once: svm-fine, usm-host, usm-shared, or any pages"},
       {" store b[0] 1 acq-rel\n", "7:15+7 a store acquires nothing: relaxed, release or seq-cst"},
       {" add b[0] 1\n", "7:12+1 expected an order (relaxed, acquire, release, acq-rel or seq-cst), found the end of the line"},
       {" exchange b[0] 1 aquire\n", "7:18+6 unknown order 'aquire': relaxed, acquire, release, acq-rel or seq-cst (did you mean 'acquire'?)"},
       {" compare-exchange b[0] 1 2 acquire\n", "7:26+1 expected '->', found '2'"},
-      {" exchange a[0] 1 relaxed\n", "7:2+1 atomic accesses need memory that both sides use at once: svm-fine, or any pages"},
+      {" exchange a[0] 1 relaxed\n", "7:2+1 atomic accesses need memory that both sides use at once: svm-fine, usm-host, usm-shared, or any pages"},
       {" add b[0] 51 relaxed\n", "7:11+2 amount '51' is over the limit of 50"},
       {" add b[0] 40 relaxed\n add b[0] 11 relaxed\n", "8:2+1 too much is added: at most 50 by all threads together"},
       {" r = add b[0] 1 relaxed\nnever P.t:r = 2\n", "8:15+1 P.t:r is never '2' (it is one of: zero, alien, 0@a[0], 1@a[0], 0, 1, unknown, -, the name of a signal)"},
-      {" munmap b\n", "7:2+1 beside SVM buffers and accesses with an order, nothing changes mappings or processes"},
+      {" munmap b\n", "7:2+1 beside buffers and accesses with an order, nothing changes mappings or processes"},
       {" svm-map a - via d\n", "7:12+1 a map is for reading, writing or both: r, w or rw"},
-      {" svm-map b r via d\n", "7:10+1 'b' is no SVM buffer"},
+      {" svm-map b r via d\n", "7:10+1 'b' is no buffer"},
       {" svm-map a r\n", "7:13+1 svm-map needs a device: a thread of the CPU says which with 'via'"},
-      {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 beside SVM buffers and accesses with an order, page frames mean nothing"},
+      {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 beside buffers and accesses with an order, page frames mean nothing"},
   });
   expect_all(nothing, {{"scenario x\nprocess P\n a: 1 page svm-fine = 0\nthread P.t\n load a[0]\n",
-                        "3:2+1 an SVM buffer is a device's: 'device d: fatal-faults' above the processes"}});
+                        "3:2+1 a buffer is a device's: 'device d: fatal-faults' above the processes"}});
+}
+
+TEST(ParserErrors, BuffersOfEachKind) {
+  const std::string head = "scenario x\ndevice d: fatal-faults\nprocess P\n h: 1 page usm-host = 0\n u: 1 page usm-device = 0\n"
+                           " b: 1 page device-address = 0\n s: 1 page svm-fine = 0\nthread P.t on d\n";
+  expect_all(head, {
+      {" load u[0] via cpu\n", "9:7+1 'u' is for the device alone: the host reaches it by svm-copy and svm-fill"},
+      {" store u[0] 1 release via cpu\n", "9:8+1 'u' is for the device alone: the host reaches it by svm-copy and svm-fill"},
+      {" svm-map u r\n", "9:10+1 'u' is USM, which is never mapped: it is for the device alone"},
+      {" svm-unmap h\n", "9:12+1 'h' is USM, which is never mapped: the host reaches it as it is"},
+      {" migrate h to d\n", "9:10+1 'h' stays where it is: of USM, only usm-shared migrates"},
+      {" svm-copy h[0] -> s[0]\n", "9:19+1 no command copies between 'h' and 's', which are of different kinds"},
+      {" svm-copy b[0] -> u[0]\n", "9:19+1 no command copies between 'b' and 'u', which are of different kinds"},
+      {" load b[0] relaxed\n",
+       "9:2+1 atomic accesses need memory that both sides use at once: svm-fine, usm-host, usm-shared, or any pages"},
+      {" load u[0]\nobserve same(P:u[0], P:h[0])\n", "10:9+4 beside buffers and accesses with an order, page frames mean nothing"},
+  });
 }
 
 TEST(ParserErrors, ANulByteIsNoText) {

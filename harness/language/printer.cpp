@@ -196,7 +196,7 @@ class ProgramText {
   void add_region(const Region& region) {
     text_ += "  " + region.name + ": " + std::to_string(region.pages) + (region.pages == 1 ? " page " : " pages ") +
              backing_text(program_, region.backing, region.file);
-    if (region.backing != Backing::none && !is_svm(region.backing)) text_ += " " + protection_text(region.protection);
+    if (region.backing != Backing::none && !is_buffer(region.backing)) text_ += " " + protection_text(region.protection);
     if (region.initial) text_ += " = " + std::to_string(*region.initial);
     text_ += "\n";
   }

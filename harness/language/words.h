@@ -23,7 +23,7 @@ inline constexpr Table<DeviceClass, 4> device_classes{{
     {"fatal-faults", DeviceClass::fatal_faults},
 }};
 
-inline constexpr Table<Backing, 7> backings{{
+inline constexpr Table<Backing, 11> backings{{
     {"anon", Backing::anon_private},
     {"shared", Backing::anon_shared},
     {"stack", Backing::stack},
@@ -31,13 +31,18 @@ inline constexpr Table<Backing, 7> backings{{
     {"private", Backing::file_private},
     {"svm-coarse", Backing::svm_coarse},
     {"svm-fine", Backing::svm_fine},
+    {"usm-host", Backing::usm_host},
+    {"usm-shared", Backing::usm_shared},
+    {"usm-device", Backing::usm_device},
+    {"device-address", Backing::device_address},
 }};
 
 // What mmap maps.
 inline constexpr Table<Backing, 4> mapped_backings{{backings[0], backings[1], backings[2], backings[4]}};
 
-// What clSVMAlloc allocates.
-inline constexpr Table<Backing, 2> svm_backings{{backings[5], backings[6]}};
+// What the device's driver allocates.
+inline constexpr Table<Backing, 6> buffers{{backings[5], backings[6], backings[7], backings[8], backings[9],
+                                                  backings[10]}};
 
 // Behind an access; nothing: plain.
 inline constexpr Table<Order, 5> orders{{

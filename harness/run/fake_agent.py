@@ -12,13 +12,16 @@ import re
 import sys
 import time
 
+NO_USM = {"access": False, "atomics": False, "concurrent": False, "concurrent_atomics": False}
+BUFFERS = {"svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM, "usm_shared": NO_USM,
+           "usm_device": NO_USM, "device_address": False}
 TARGETS = {
     "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "migrate": False,
              "snapshot": False, "pin": False, "exclusive": False, "direct": False, "inherited": True, "swap": False,
-             "forked": True, "system": True, "svm_coarse": False, "svm_fine": False, "atomics": False},
+             "forked": True, "system": True, **BUFFERS},
     "dmirror": {"class": "recoverable", "faults": True, "identity": True, "migrate": True,
                 "snapshot": True, "pin": False, "exclusive": True, "direct": False, "inherited": True, "swap": False,
-             "forked": True, "system": True, "svm_coarse": False, "svm_fine": False, "atomics": False},
+                "forked": True, "system": True, **BUFFERS},
 }
 FAULTS = ("die", "panic", "splat", "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty")

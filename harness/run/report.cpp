@@ -329,6 +329,17 @@ std::string wrapped(const std::vector<std::string>& words, const std::string& in
 
 }  // namespace
 
+static std::string usm_line(const std::string& indent, const Capabilities& can) {
+  std::string text;
+  for (const auto& [kind, usm] : {std::pair("host", can.usm_host), std::pair("shared", can.usm_shared), std::pair("device", can.usm_device)}) {
+    if (!usm.access) continue;
+    text += (text.empty() ? indent + "USM: " : "; ") + std::string(kind) + (usm.concurrent ? ", beside the host" : "") +
+            (usm.concurrent_atomics ? " with atomics" : usm.atomics ? ", atomics of the device" : "");
+  }
+  if (can.device_address) text += (text.empty() ? indent : "; ") + std::string("buffer device addresses");
+  return text.empty() ? text : text + "\n";
+}
+
 std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios) {
   std::size_t width = 0;
   for (const TargetRow& row : rows) width = std::max(width, row.word.size());
@@ -349,6 +360,7 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     text += can.migrate ? "; migrates\n" : "\n";
     if (can.svm_coarse) text += indent + "SVM: coarse-grained buffers" + (can.svm_fine ? ", fine-grained buffers" : "") +
                                 (can.system ? ", any memory" : "") + (can.atomics ? ", atomics" : "") + "\n";
+    text += usm_line(indent, can);
     if (!row.files.empty()) text += indent + "files on " + row.files + "\n";
     if (scenarios == 0) continue;
     text += indent + "runs " + std::to_string(row.runs) + " of " + plural(scenarios, "scenario") + "\n";

@@ -205,6 +205,8 @@ bool Runner::prepare(Pair& pair) {
     trial.started = false;
     return false;
   }
+  trial.skipped = cannot_run(trial.program, allowed, target->capabilities);
+  if (!trial.skipped.empty()) return false;
   trial.allowed = project(allowed, trial.program, target->capabilities.sight);
   trial.skipped = known_bug_in_the_way(allowed.known_bugs, pair.target.name, trial.kernel);
   if (!allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + allowed.undefined;

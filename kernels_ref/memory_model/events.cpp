@@ -29,7 +29,7 @@ class Maker {
   }
 
  private:
-  bool coarse(int span) const { return program_.regions[spans_.first(span).region].backing == Backing::svm_coarse; }
+  bool coarse(int span) const { return is_handed_over(program_.regions[spans_.first(span).region].backing); }
 
   void add(Event event) {
     event.thread = thread_;
@@ -63,12 +63,15 @@ class Maker {
   }
   void add(const op::SvmMap& o) { add(Event{.kind = Kind::map, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .access = o.access}); }
   void add(const op::SvmUnmap& o) { add(Event{.kind = Kind::unmap, .cell = spans_.of(o.range), .last = spans_.last_of(o.range)}); }
+  void add(const op::Migrate& o) {
+    add(Event{.kind = Kind::migrate, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .device = true});
+  }
   void add(const op::Barrier&) {
     add(Event{.kind = Kind::arrive});
     add(Event{.kind = Kind::depart});
   }
   template <typename Other>
-  void add(const Other&) {}  // time, and hints
+  void add(const Other&) {}  // time
 
   const Program& program_;
   const Spans& spans_;
@@ -113,6 +116,24 @@ Events::Events(const Program& p) : program(p), spans(p) {
       if (initial(all[a]) ? !initial(all[b]) : all[b].observe >= 0 && all[a].observe < 0) before[a].set(b);
   meet(program, all, before);
   close(before);
+}
+
+std::vector<AtOnce> at_once(const Events& events) {
+  std::vector<AtOnce> found;
+  const auto reaches = [](const Event& e) { return e.kind == Kind::read || e.kind == Kind::write || e.kind == Kind::migrate; };
+  const auto region = [&](const Event& e) { return events.spans.first(e.cell).region; };
+  const int count = static_cast<int>(events.all.size());
+  for (int a = 0; a < count; ++a)
+    for (int b = 0; b < count; ++b) {
+      const Event &host = events.all[a], &device = events.all[b];
+      if (!reaches(host) || !reaches(device) || host.device || !device.device || region(host) != region(device)) continue;
+      if (!is_usm(events.program.regions[region(host)].backing) || events.before[a][b] || events.before[b][a]) continue;
+      const AtOnce pair{region(host), host.order != Order::plain && device.order != Order::plain,
+                        "'" + events.name(a) + "' and '" + events.name(b) + "'"};
+      const auto same = [&](const AtOnce& other) { return other.region == pair.region && other.ordered == pair.ordered; };
+      if (std::ranges::none_of(found, same)) found.push_back(pair);
+    }
+  return found;
 }
 
 std::string Events::name(int event) const {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/allowed.h"
 #include "harness/program.h"
 #include "harness/spans.h"
 
@@ -25,6 +26,7 @@ struct Event {
     read,    // a load, the first half of a copy, an observe (thread -1)
     map,     // of a coarse-grained buffer's cells to the host
     unmap,
+    migrate, // of a buffer's cells; changes nothing
     arrive,  // at a barrier
     depart,
   };
@@ -32,8 +34,8 @@ struct Event {
   int thread = -1;
   int statement = -1;
   int observe = -1;
-  int cell = -1;             // index of a span; of map and unmap the first one
-  int last = -1;             // of map and unmap: the last span
+  int cell = -1;             // index of a span; of map, unmap and migrate the first one
+  int last = -1;             // of map, unmap and migrate: the last span
   Order order = Order::plain;
   bool device = false;
   bool coarse = false;       // the cell is in a coarse-grained buffer
@@ -55,6 +57,9 @@ struct Events {
 
   std::string name(int event) const;  // "P.gpu: store a[0] 1"
 };
+
+// Accesses to USM by the host and by the device that nothing orders, whatever the values are.
+std::vector<AtOnce> at_once(const Events& events);
 
 // Adds what follows from two steps; `order` is acyclic afterwards if no event is behind itself.
 void close(Relation& order);

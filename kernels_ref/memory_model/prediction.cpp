@@ -76,6 +76,7 @@ Allowed predict_by_memory_model(const Program& program, const Rules& dropped,
   allowed.states = found.candidates;
   allowed.executions = found.consistent;
   allowed.undefined = found.undefined;
+  allowed.at_once = at_once(events);
   return allowed;
 }
 

@@ -171,6 +171,36 @@ TEST(MemoryModel, CoarseBuffersAreHandedOver) {
   EXPECT_EQ(undefined("svm-map a r\nr0 = load a[0]\nsvm-unmap a\n"), "");  // both only read
 }
 
+TEST(MemoryModel, ADeviceAddressBufferIsHandedOver) {
+  const auto undefined = [](const std::string& gpu) {
+    return allowed("  a: 2 pages device-address = 0\nthread P.gpu on d\n" + gpu).undefined;
+  };
+  EXPECT_EQ(undefined("store a[0] 1\nsvm-map a r\nr0 = load a[0] via cpu\nsvm-unmap a\n"), "");
+  EXPECT_NE(undefined("store a[0] 1\nr0 = load a[0] via cpu\n"), "");
+}
+
+TEST(MemoryModel, UsmIsAFineGrainedBuffer) {
+  const Allowed turns = allowed(two("store a[0] 1\nbarrier x\n", "barrier x\nr0 = load a[0]\n", "usm-shared = 0"));
+  EXPECT_EQ(loads(turns), "1");
+  EXPECT_TRUE(turns.at_once.empty());
+  EXPECT_NE(allowed(two("store a[0] 1\n", "r0 = load a[0]\n", "usm-host = 0")).undefined, "");
+}
+
+// Of one allocation, whichever its cells are: the extension leaves open how close two accesses may be.
+TEST(MemoryModel, WhatHostAndDeviceMayDoAtOnce) {
+  const auto pairs = [](const std::string& cpu, const std::string& gpu, const std::string& memory = "usm-shared = 0") {
+    std::string text;
+    for (const AtOnce& pair : allowed(two(cpu, gpu, memory)).at_once) text += (pair.ordered ? "ordered " : "plain ") + pair.accesses + "; ";
+    return text;
+  };
+  EXPECT_EQ(pairs("store a[0] 1\n", "store a[1] 1\n"), "plain 'P.cpu: store a[0] 1' and 'P.gpu: store a[1] 1'; ");
+  EXPECT_EQ(pairs("r = load a[0]\n", "migrate a to d\n"), "plain 'P.cpu: r = load a[0]' and 'P.gpu: migrate a to d'; ");
+  EXPECT_EQ(pairs("store a[0] 1 release\nstore a[0] 2 release\n", "r = load a[0] acquire\n"),
+            "ordered 'P.cpu: store a[0] 1 release' and 'P.gpu: r = load a[0] acquire'; ");
+  EXPECT_EQ(pairs("store a[0] 1\nbarrier x\n", "barrier x\nstore a[1] 1\n"), "");
+  EXPECT_EQ(pairs("store a[0] 1\n", "store a[1] 1\n", "svm-fine = 0"), "");
+}
+
 TEST(MemoryModel, CopiesCarryTheirHome) {
   EXPECT_EQ(loads(allowed("  a: 3 pages svm-coarse = 5\nthread P.gpu on d\nsvm-fill a[0] 7\nsvm-copy a[0] -> a[1]\nsvm-copy a[1] -> a[2]\n"
                           "r0 = load a[2]\n")), "7@a[0]");

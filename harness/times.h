@@ -1,0 +1,76 @@
+// How long the commands of a device waited and ran, as its driver says: a few words for any number of them, which
+// processes can share.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+
+namespace faultline {
+
+// Durations in classes of a quarter of a power of two, so that a quantile is known to 19 %.
+struct Durations {
+  static constexpr int classes = 160;
+  std::array<std::uint32_t, classes> counts{};
+  std::uint64_t longest_ns = 0;
+
+  void note(std::uint64_t ns) {
+    counts[static_cast<std::size_t>(class_of(ns))]++;
+    longest_ns = std::max(longest_ns, ns);
+  }
+
+  void add(const Durations& other) {
+    for (int i = 0; i < classes; ++i) counts[static_cast<std::size_t>(i)] += other.counts[static_cast<std::size_t>(i)];
+    longest_ns = std::max(longest_ns, other.longest_ns);
+  }
+
+  // What this part of them (0 to 1) was not longer than; 0 where there are none.
+  std::uint64_t quantile(double part) const {
+    std::uint64_t all = 0, seen = 0;
+    for (const std::uint32_t count : counts) all += count;
+    for (int i = 0; i < classes && all > 0; ++i) {
+      seen += counts[static_cast<std::size_t>(i)];
+      if (static_cast<double>(seen) >= part * static_cast<double>(all)) return std::min(end_of(i), longest_ns);
+    }
+    return longest_ns;
+  }
+
+  // Classes 0 to 3 are the durations of 0 to 3 ns; then each power of two has four.
+  static int class_of(std::uint64_t ns) {
+    if (ns < 4) return static_cast<int>(ns);
+    const int power = std::bit_width(ns) - 1;
+    return std::min(classes - 1, 4 * (power - 1) + static_cast<int>((ns >> (power - 2)) & 3));
+  }
+  static std::uint64_t end_of(int index) {  // the longest duration of the class
+    if (index < 4) return static_cast<std::uint64_t>(index);
+    const int power = index / 4 + 1;
+    return (std::uint64_t{5} + static_cast<std::uint64_t>(index % 4)) * (std::uint64_t{1} << (power - 2)) - 1;
+  }
+};
+
+struct CommandTimes {
+  Durations waited;  // from submission to start
+  Durations ran;     // from start to end
+  std::uint64_t commands = 0;
+  std::uint64_t disordered = 0;  // queued, submitted, started and ended in another order than this
+
+  void note(std::uint64_t queued, std::uint64_t submitted, std::uint64_t started, std::uint64_t ended) {
+    commands++;
+    if (queued > submitted || submitted > started || started > ended) {
+      disordered++;
+      return;
+    }
+    waited.note(started - submitted);
+    ran.note(ended - started);
+  }
+
+  void add(const CommandTimes& other) {
+    waited.add(other.waited);
+    ran.add(other.ran);
+    commands += other.commands;
+    disordered += other.disordered;
+  }
+};
+
+}  // namespace faultline

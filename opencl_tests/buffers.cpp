@@ -1,0 +1,83 @@
+#include "opencl_tests/buffers.h"
+
+#include <cstdlib>
+
+namespace faultline::opencl {
+
+namespace {
+constexpr std::size_t page_bytes = 4096;
+}
+
+Buffers::Buffers(const Device& device, const cl::Context& context, const cl::Device& on)
+    : atomics_(device.svm.atomics), context_(context), device_(on) {
+  const cl_platform_id platform = on.getInfo<CL_DEVICE_PLATFORM>();
+  if (device.has_usm()) usm_.emplace(platform);
+  if (device.addresses != Addresses::none) addresses_.emplace(platform, device.addresses);
+}
+
+void* Buffers::allocate(std::size_t bytes, Backing backing) {
+  Buffer buffer;
+  void* start = nullptr;
+  if (is_usm(backing)) {
+    start = allocate_usm(bytes, backing);
+  } else if (backing == Backing::device_address) {
+    start = std::aligned_alloc(page_bytes, bytes);
+    if (!start) return nullptr;
+    buffer.memory = addresses_->create(context_, bytes, start);
+    buffer.device_start = addresses_->address_of(buffer.memory);
+  } else {
+    const cl_svm_mem_flags shared = CL_MEM_SVM_FINE_GRAIN_BUFFER | (atomics_ ? CL_MEM_SVM_ATOMICS : 0);
+    start = clSVMAlloc(context_(), CL_MEM_READ_WRITE | (backing == Backing::svm_fine ? shared : 0), bytes, 0);
+  }
+  if (!start) return nullptr;
+  buffer.start = reinterpret_cast<std::uintptr_t>(start);
+  buffer.bytes = bytes;
+  buffer.backing = backing;
+  const std::lock_guard lock(mutex_);
+  buffers_[buffer.start] = buffer;
+  return start;
+}
+
+void* Buffers::allocate_usm(std::size_t bytes, Backing backing) {
+  cl_int error = CL_SUCCESS;
+  if (backing == Backing::usm_host) return usm_->host_alloc(context_(), nullptr, bytes, 0, &error);
+  return (backing == Backing::usm_shared ? usm_->shared_alloc : usm_->device_alloc)(context_(), device_(), nullptr, bytes, 0, &error);
+}
+
+// Every command that used it has been waited for.
+void Buffers::free(void* start) {
+  Buffer buffer;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = buffers_.find(reinterpret_cast<std::uintptr_t>(start));
+    buffer = found->second;
+    buffers_.erase(found);
+  }
+  if (is_usm(buffer.backing)) {
+    usm_->free(context_(), start);
+  } else if (buffer.backing == Backing::device_address) {
+    buffer.memory = cl::Buffer();
+    std::free(start);
+  } else {
+    clSVMFree(context_(), start);
+  }
+}
+
+Buffer Buffers::at(std::uintptr_t address) const {
+  const std::lock_guard lock(mutex_);
+  auto after = buffers_.upper_bound(address);
+  if (after == buffers_.begin()) return {};
+  const Buffer& found = std::prev(after)->second;
+  return found.offset(address) < found.bytes ? found : Buffer{};
+}
+
+std::vector<void*> Buffers::starts(bool usm) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<void*> starts;
+  for (const auto& [start, buffer] : buffers_)
+    if (is_usm(buffer.backing) == usm && buffer.backing != Backing::device_address)
+      starts.push_back(reinterpret_cast<void*>(start));
+  return starts;
+}
+
+}  // namespace faultline::opencl

@@ -1,0 +1,45 @@
+// The commands of one request: each behind the one before, waited for at the end.
+#pragma once
+
+#include <vector>
+
+#include "harness/times.h"
+#include "opencl_tests/cl.h"
+
+namespace faultline::opencl {
+
+// What a driver's call has returned; throws where that is an error.
+void must(cl_int error, const char* call);
+
+// A queue with profiling. In an out-of-order one only events order the commands.
+struct Queue {
+  Queue(const cl::Context& context, const cl::Device& device, bool out_of_order);
+  cl::CommandQueue queue;
+  bool out_of_order;
+};
+
+class Commands {
+ public:
+  explicit Commands(const Queue& queue) : queue_(queue) {}
+  ~Commands();  // waits for what a failure has left behind
+  Commands(const Commands&) = delete;
+  Commands& operator=(const Commands&) = delete;
+
+  // `enqueue` takes what all enqueues end in: the number of events to wait for, they, and where the new one goes.
+  template <typename Enqueue>
+  void add(const char* call, const Enqueue& enqueue) {
+    const bool behind = queue_.out_of_order && !events_.empty();
+    cl_event event = nullptr;
+    must(enqueue(queue_.queue(), behind ? 1u : 0u, behind ? &events_.back()() : nullptr, &event), call);
+    events_.emplace_back(event);
+  }
+
+  // For the last one, and so for all. Notes the times of each.
+  void wait(CommandTimes& times);
+
+ private:
+  const Queue& queue_;
+  std::vector<cl::Event> events_;
+};
+
+}  // namespace faultline::opencl
