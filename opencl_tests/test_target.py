@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -54,6 +56,7 @@ def test_the_first_device_that_the_name_begins(tmp_path, pocl, name):
 
 
 # A driver with one fault in it (layer/), as a negative control of the scenarios.
+LAYER = ROOT / "build/opencl/broken-driver.so"
 FAULTS = {
     "lost-unmap": "svm-coarse-map",
     "stale-map": "svm-coarse-map",
@@ -61,13 +64,14 @@ FAULTS = {
     "early-wait": "svm-fine-turns",
     "exec-info-ignored": "svm-message-passing",
     "lost-updates": "svm-counter",
+    "events-ignored": "svm-coarse-map",  # in the out-of-order queue
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_driver_is_caught(tmp_path, pocl, fault):
     scenario = SVM / (FAULTS[fault].removeprefix("svm-") + ".scn")
-    result = run(tmp_path, pocl, scenario, OPENCL_LAYERS=str(ROOT / "build/opencl/broken-driver.so"),
+    result = run(tmp_path, pocl, scenario, OPENCL_LAYERS=str(LAYER),
                  FAULTLINE_OPENCL_FAULT=fault)
     assert result.returncode == 1, result.stdout + result.stderr
     assert verdicts(result) == {FAULTS[fault]: "forbidden"}
@@ -136,12 +140,49 @@ def test_what_a_device_lacks_is_said(tmp_path, pocl):
     assert lacks.get("svm-iriw") in (None, "the device reaches SVM buffers only, no other memory")
 
 
-def test_under_debian_13(tmp_path):
-    """PoCL 6 and rusticl, which reach any memory: scenarios about mappings too."""
-    there = {name: row for name, row in rows(tmp_path).items() if name.startswith("debian13:opencl:")}
+@pytest.fixture(scope="module")
+def debian13(tmp_path_factory):
+    there = {name: row for name, row in rows(tmp_path_factory.mktemp("targets")).items() if name.startswith("debian13:opencl:")}
     if not there or not all(row["available"] for row in there.values()):
         pytest.skip("; ".join(row["why"] for row in there.values()) or "no Debian 13 root: ci/lab root")
-    for name in there:
+    return there
+
+
+def those_with(there, what):
+    return [name for name, row in there.items() if what(row)]
+
+
+def test_unified_shared_memory_and_device_addresses(tmp_path, debian13):
+    usm = those_with(debian13, lambda row: "access" in row["usm"]["device"])
+    addresses = those_with(debian13, lambda row: row["device_address"])
+    assert usm and addresses  # PoCL 6 has both
+    for name in usm:
+        result = run(tmp_path, name, *SVM.glob("usm-*.scn"), iterations=100)
+        assert result.returncode == 0, result.stdout + result.stderr
+        told = verdicts(result)
+        assert told["usm-turns"] == told["usm-copies"] == told["usm-device-message"] == "agree"
+        if "concurrent_atomics" not in debian13[name]["usm"]["shared"]:
+            assert told["usm-message"] == "skipped"
+            assert "host and device cannot use the device's usm-shared at once" in result.stdout
+    for name in addresses:
+        result = run(tmp_path, name, SVM / "device-address.scn", iterations=100)
+        assert verdicts(result) == {"device-address": "agree"}, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("fault, scenario", [("lost-usm", "usm-copies"), ("lost-usm", "usm-turns"),
+                                             ("lost-unmap", "device-address")])
+def test_a_broken_driver_of_debian_13_is_caught(tmp_path, debian13, fault, scenario):
+    name = those_with(debian13, lambda row: "access" in row["usm"]["device"] and row["device_address"])[0]
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as shared:  # the root sees this folder of the machine
+        layer = shutil.copy(LAYER, shared)
+        result = run(tmp_path, name, SVM / (scenario + ".scn"), OPENCL_LAYERS=layer, FAULTLINE_OPENCL_FAULT=fault)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert verdicts(result) == {scenario: "forbidden"}
+
+
+def test_under_debian_13(tmp_path, debian13):
+    """PoCL 6 and rusticl, which reach any memory: scenarios about mappings too."""
+    for name in debian13:
         result = run(tmp_path, name, SVM / "coarse-map.scn", ROOT / "stress/scenarios/races/unmap-and-map-again.scn", iterations=5)
         assert result.returncode == 0, result.stdout + result.stderr
         assert set(verdicts(result).values()) == {"agree"}

@@ -23,6 +23,7 @@ extern const std::vector<Fault> order_faults;
 extern const std::vector<Fault> kernel_faults;
 extern const std::vector<Fault> answer_faults;
 extern const std::vector<Fault> device_faults;
+extern const std::vector<Fault> extension_faults;
 
 // What a command waits for, with more of the layer's own.
 class Waits {
