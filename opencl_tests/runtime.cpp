@@ -114,8 +114,9 @@ std::unique_ptr<Lane> Runtime::take() {
   {
     const std::lock_guard lock(mutex_);
     if (!idle_.empty()) {
-      std::unique_ptr<Lane> lane = std::move(idle_.front());
-      idle_.pop_front();
+      std::swap(idle_[random_() % idle_.size()], idle_.back());
+      std::unique_ptr<Lane> lane = std::move(idle_.back());
+      idle_.pop_back();
       return lane;
     }
   }

@@ -1,7 +1,7 @@
 // One process's use of one OpenCL device: a context, the kernels of kernels/, lanes and buffers.
 //
 // Every second lane has an in-order queue of its own, and the others share one that is out-of-order, where the
-// device has that; requests take the lanes in turn. So every scenario goes through both, and through several
+// device has that; each request takes any idle one. So every scenario goes through both kinds, and through several
 // queues at once.
 //
 // A driver's threads do not survive fork(), so a Runtime serves the process that made it only. Any number of
@@ -10,12 +10,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <random>
 #include <span>
 #include <stdexcept>
+#include <vector>
 
 #include "harness/target.h"
 #include "opencl_tests/buffers.h"
@@ -79,7 +80,8 @@ class Runtime {
   std::optional<cl::Program> orders_;
   std::optional<Queue> shared_;  // the out-of-order queue of every second lane
   std::mutex mutex_;
-  std::deque<std::unique_ptr<Lane>> idle_;
+  std::vector<std::unique_ptr<Lane>> idle_;
+  std::minstd_rand random_;
   int lanes_ = 0;
 };
 

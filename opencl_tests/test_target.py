@@ -64,7 +64,7 @@ FAULTS = {
     "early-wait": "svm-fine-turns",
     "exec-info-ignored": "svm-message-passing",
     "lost-updates": "svm-counter",
-    "events-ignored": "svm-coarse-map",  # in the out-of-order queue
+    "early-read": "svm-coarse-map",  # in the out-of-order queue
 }
 
 

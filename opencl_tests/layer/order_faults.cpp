@@ -1,10 +1,12 @@
 // Faults of when commands happen: waits that are too short, writes that change places, events that order nothing.
 #include <chrono>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "opencl_tests/layer/layer.h"
 
@@ -185,6 +187,23 @@ cl_int CL_API_CALL free_at_once(cl_command_queue queue, cl_uint count, void* poi
   return next.clEnqueueSVMFree(queue, count, pointers, callback, data, 0, nullptr, event);
 }
 
+// early-read: a read that is given events to wait for gives what its buffer held at the read before it. An in-order
+// queue needs no events.
+std::map<cl_mem, std::vector<char>> last_reads;
+
+cl_int CL_API_CALL read_early(cl_command_queue queue, cl_mem buffer, cl_bool blocking, std::size_t offset,
+                              std::size_t size, void* to, cl_uint count, const cl_event* list, cl_event* event) {
+  if (!count) return next.clEnqueueReadBuffer(queue, buffer, blocking, offset, size, to, count, list, event);
+  std::vector<char> now(size);
+  const cl_int code = next.clEnqueueReadBuffer(queue, buffer, CL_TRUE, offset, size, now.data(), count, list, event);
+  const std::lock_guard lock(mutex);
+  std::vector<char>& last = last_reads[buffer];
+  last.resize(size);
+  std::memcpy(to, last.data(), size);
+  last = now;
+  return code;
+}
+
 // barrier-ignored: a barrier lets what comes after it overtake what is slow before it.
 cl_int CL_API_CALL barrier_ignored(cl_command_queue queue, cl_uint, const cl_event*, cl_event* event) {
   cl_event nothing = next.clCreateUserEvent(context_of(queue), nullptr);
@@ -233,6 +252,8 @@ const std::vector<Fault> order_faults = {
        table.clEnqueueSVMMigrateMem = migrate_at_once;
        table.clEnqueueSVMFree = free_at_once;
      }},
+    {"early-read", "a read does not wait for the events that it is given",
+     [](cl_icd_dispatch& table) { table.clEnqueueReadBuffer = read_early; }},
     {"barrier-ignored", "a barrier orders nothing",
      [](cl_icd_dispatch& table) {
        table.clEnqueueSVMMemFill = fill_slow;
