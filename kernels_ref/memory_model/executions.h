@@ -1,5 +1,6 @@
 // The memory model of SVM: which executions of a Program the OpenCL 3.0 specification allows (section 3.3.6, and
-// 5.6 for the buffers), or why it says nothing about the Program.
+// 5.6 for the buffers), or why it says nothing about the Program. Unified shared memory is taken as a fine-grained
+// buffer, what has a device address as a coarse-grained one: their extensions leave that open.
 //
 // Axiomatic: an execution says which write each read reads from and in which order the writes of a cell lie.
 // It is consistent when happens-before is no circle and agrees with both (coherence), and when the accesses
