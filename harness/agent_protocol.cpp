@@ -119,6 +119,28 @@ Capabilities parse_capabilities(const json& object) {
   return can;
 }
 
+json to_json(const Durations& durations) {
+  json counts = json::array();
+  for (std::size_t i = 0; i < durations.counts.size(); ++i)
+    if (durations.counts[i] > 0) counts.push_back({i, durations.counts[i]});
+  return {{"longest_ns", durations.longest_ns}, {"counts", counts}};
+}
+
+Durations parse_durations(const json& object) {
+  Durations durations;
+  durations.longest_ns = get<std::uint64_t>(object, "longest_ns");
+  for (const auto& [index, count] : get<std::vector<std::pair<std::size_t, std::uint32_t>>>(object, "counts")) {
+    if (index >= durations.counts.size()) throw ProtocolError("\"counts\" has a class " + std::to_string(index));
+    durations.counts[index] = count;
+  }
+  return durations;
+}
+
+CommandTimes parse_times(const json& object) {
+  return {parse_durations(part(object, "waited")), parse_durations(part(object, "ran")), get<std::uint64_t>(object, "commands"),
+          get<std::uint64_t>(object, "disordered")};
+}
+
 // The kernel log and device answers may hold any bytes; a line of JSON may not.
 std::string dump(const json& object) { return object.dump(-1, ' ', false, json::error_handler_t::replace); }
 
@@ -166,13 +188,18 @@ struct EventWriter {
     json outcomes = json::array();
     for (const SeenOutcome& seen : event.batch.outcomes)
       outcomes.push_back({{"texts", seen.texts}, {"count", seen.count}, {"first", seen.first}});
-    return {{"ev", "batch"},
+    json object = {{"ev", "batch"},
             {"id", event.id},
             {"first", event.batch.first},
             {"count", event.batch.count},
             {"parameters", to_json(event.batch.parameters)},
             {"outcomes", outcomes},
             {"ns", event.batch.ns}};
+    const CommandTimes& times = event.batch.times;
+    if (times.commands > 0)
+      object["times"] = {{"commands", times.commands}, {"disordered", times.disordered}, {"waited", to_json(times.waited)},
+                         {"ran", to_json(times.ran)}};
+    return object;
   }
   json operator()(const HealthEvent& event) const {
     return {{"ev", "health"}, {"id", event.id}, {"lines", event.lines}};
@@ -224,6 +251,7 @@ BatchEvent parse_batch(const json& object) {
   event.batch.count = get<std::uint64_t>(object, "count");
   event.batch.parameters = parse_parameters(part(object, "parameters"));
   event.batch.ns = get<std::uint64_t>(object, "ns");
+  if (object.contains("times")) event.batch.times = parse_times(part(object, "times"));
   for (const json& seen : list(object, "outcomes"))
     event.batch.outcomes.push_back({get<std::vector<std::string>>(seen, "texts"), get<std::uint64_t>(seen, "count"),
                                     get<std::uint64_t>(seen, "first")});

@@ -21,9 +21,11 @@
 //    "device_address":false,"swap":false}}]}
 //       class: "recoverable", "shares_cpu_tables", "pinned" or "fatal_faults".
 //   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
-//    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003}
+//    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003,
+//    "times":{"commands":500,"disordered":0,"waited":{"longest_ns":900,"counts":[[31,499],[35,1]]},"ran":{...}}}
 //       texts: by schema(program, capabilities.sight); first: the iteration that showed it first. Iterations
-//       that gave no outcome (hang, error) are in no batch.
+//       that gave no outcome (hang, error) are in no batch. times: of a device's commands, by class (times.h);
+//       left out where there are none.
 //   {"ev":"health","id":7,"lines":[...]}   the kernel log spoke up; id 0: between runs
 //   {"ev":"driver","id":7,"iteration":3,"words":"..."}   what the device's driver said as it failed or hung
 //   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"threads":[{"thread":"P.gpu","tid":91,

@@ -43,6 +43,8 @@ TEST(AgentProtocol, EventsComeBack) {
   can.device_class = DeviceClass::recoverable;
   can.sight = {true, false};
   can.migrate = true;
+  can.usm_shared = {true, true, false, true};
+  can.device_address = true;
   Capabilities pins;
   pins.device_class = DeviceClass::pinned;
   pins.pin = true;
@@ -73,6 +75,17 @@ TEST(AgentProtocol, RefusalsNameTheKey) {
   EXPECT_EQ(refusal(R"({"op":"run","id":1,"target":7})"), "\"target\" has the wrong type");
   EXPECT_EQ(refusal(R"({"op":"run","id":1,"target":"h","text":"t","seed":1,"iterations":2,"parameters":{"seed":1}})"),
             "no \"cpus\" in the message");
+}
+
+TEST(AgentProtocol, TimesOfCommands) {
+  BatchEvent event{3, {}};
+  event.batch.times.note(1, 2, 5, 1000);
+  event.batch.times.note(1, 0, 5, 9);
+  round_trip(Event{event});
+  std::string line = to_line(Event{event});
+  EXPECT_EQ(to_line(Event{BatchEvent{3, {}}}).find("times"), std::string::npos);
+  line.replace(line.find("[[3,1]]"), 7, "[[999,1]]");
+  EXPECT_THROW((void)parse_event(line), ProtocolError);
 }
 
 TEST(AgentProtocol, OptionalKeysHaveDefaults) {

@@ -85,6 +85,8 @@ class DriverWords {
   virtual ~DriverWords() = default;
   virtual void failed(std::string_view words) = 0;  // a request, or what must be there before any
   virtual void waits(std::string_view words) = 0;   // what a request that takes long is waiting for
+  // A command of the device, with its times in nanoseconds.
+  virtual void ran(std::uint64_t /*queued*/, std::uint64_t /*submitted*/, std::uint64_t /*started*/, std::uint64_t /*ended*/) {}
 };
 
 // One open descriptor. It mirrors the mm of the process that opened it; after a fork the child's copy

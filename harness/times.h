@@ -1,9 +1,10 @@
 // How long the commands of a device waited and ran, as its driver says: a few words for any number of them, which
-// processes can share.
+// processes can share: any thread of any of them may note() at once.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 
@@ -16,8 +17,10 @@ struct Durations {
   std::uint64_t longest_ns = 0;
 
   void note(std::uint64_t ns) {
-    counts[static_cast<std::size_t>(class_of(ns))]++;
-    longest_ns = std::max(longest_ns, ns);
+    std::atomic_ref(counts[static_cast<std::size_t>(class_of(ns))]).fetch_add(1, std::memory_order_relaxed);
+    const std::atomic_ref longest(longest_ns);
+    for (std::uint64_t seen = longest.load(); seen < ns && !longest.compare_exchange_weak(seen, ns);) {
+    }
   }
 
   void add(const Durations& other) {
@@ -47,18 +50,19 @@ struct Durations {
     const int power = index / 4 + 1;
     return (std::uint64_t{5} + static_cast<std::uint64_t>(index % 4)) * (std::uint64_t{1} << (power - 2)) - 1;
   }
+  friend bool operator==(const Durations&, const Durations&) = default;
 };
 
 struct CommandTimes {
   Durations waited;  // from submission to start
   Durations ran;     // from start to end
   std::uint64_t commands = 0;
-  std::uint64_t disordered = 0;  // queued, submitted, started and ended in another order than this
+  std::uint64_t disordered = 0;  // not queued, submitted, started and ended in this order
 
   void note(std::uint64_t queued, std::uint64_t submitted, std::uint64_t started, std::uint64_t ended) {
-    commands++;
+    std::atomic_ref(commands).fetch_add(1, std::memory_order_relaxed);
     if (queued > submitted || submitted > started || started > ended) {
-      disordered++;
+      std::atomic_ref(disordered).fetch_add(1, std::memory_order_relaxed);
       return;
     }
     waited.note(started - submitted);
@@ -71,6 +75,7 @@ struct CommandTimes {
     commands += other.commands;
     disordered += other.disordered;
   }
+  friend bool operator==(const CommandTimes&, const CommandTimes&) = default;
 };
 
 }  // namespace faultline

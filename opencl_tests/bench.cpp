@@ -2,6 +2,7 @@
 //
 //   launches: single stores through the target's handle, as the executor makes them, beside a bare loop that
 //             makes the same OpenCL calls and checks nothing
+//   waited, ran: those stores, from submission to start and from start to end, as the driver says
 //   storm:    kernels whose work-items touch cold pages in random order, beside a loop of the CPU over as many
 //             cold pages in the same order; memory is the process's own where the device reaches any memory,
 //             else a fine-grained buffer
@@ -18,6 +19,7 @@
 #include <random>
 #include <vector>
 
+#include "harness/times.h"
 #include "opencl_tests/cl.h"
 #include "opencl_tests/device_list.h"
 #include "opencl_tests/target.h"
@@ -51,8 +53,25 @@ cl::Program built(const cl::Context& context, const char* source) {
   return program;
 }
 
+// What the driver says of the bench's commands.
+struct Times : DriverWords {
+  void failed(std::string_view words) override { printf("  failed: %.*s\n", static_cast<int>(words.size()), words.data()); }
+  void waits(std::string_view) override {}
+  void ran(std::uint64_t queued, std::uint64_t submitted, std::uint64_t started, std::uint64_t ended) override {
+    all.note(queued, submitted, started, ended);
+  }
+  void print(const char* what, const Durations& durations) const {
+    printf("  %-13s median %.1f us, 99 %% below %.1f, longest %.1f\n", what, us(durations.quantile(0.5)), us(durations.quantile(0.99)),
+           us(durations.longest_ns));
+  }
+  static double us(std::uint64_t ns) { return static_cast<double>(ns) / 1e3; }
+  CommandTimes all;
+};
+
 void measure_launches(const Device& device, const cl::Context& context) {
+  Times times;
   OpenClTarget target(device);
+  target.speak_to(&times);
   const std::unique_ptr<DeviceHandle> handle = target.open(0);
   const cl::CommandQueue queue(context);
   const cl::Program program = built(context, cell_source);
@@ -75,6 +94,10 @@ void measure_launches(const Device& device, const cl::Context& context) {
     }));
   }
   handle->svm()->free(cell_of_handle);
+  times.print("waited", times.all.waited);
+  times.print("ran", times.all.ran);
+  if (times.all.disordered > 0)
+    printf("  out of order  the times of %llu commands\n", static_cast<unsigned long long>(times.all.disordered));
   clSVMFree(context(), cell);
   printf("  launches      bench %8.0f a second, bare loop %8.0f: ratio %.2f\n", launches / bench, launches / bare, bare / bench);
 }

@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "opencl_tests/commands.h"
+
 namespace faultline::opencl {
 
 namespace {
@@ -22,7 +24,7 @@ void* Buffers::allocate(std::size_t bytes, Backing backing) {
     start = allocate_usm(bytes, backing);
   } else if (backing == Backing::device_address) {
     start = std::aligned_alloc(page_bytes, bytes);
-    if (!start) return nullptr;
+    if (!start) throw cl::Error(CL_OUT_OF_HOST_MEMORY, "aligned_alloc");
     buffer.memory = addresses_->create(context_, bytes, start);
     buffer.device_start = addresses_->address_of(buffer.memory);
   } else {
@@ -40,8 +42,13 @@ void* Buffers::allocate(std::size_t bytes, Backing backing) {
 
 void* Buffers::allocate_usm(std::size_t bytes, Backing backing) {
   cl_int error = CL_SUCCESS;
-  if (backing == Backing::usm_host) return usm_->host_alloc(context_(), nullptr, bytes, 0, &error);
-  return (backing == Backing::usm_shared ? usm_->shared_alloc : usm_->device_alloc)(context_(), device_(), nullptr, bytes, 0, &error);
+  const auto of_device = backing == Backing::usm_shared ? usm_->shared_alloc : usm_->device_alloc;
+  void* const start = backing == Backing::usm_host ? usm_->host_alloc(context_(), nullptr, bytes, 0, &error)
+                                                   : of_device(context_(), device_(), nullptr, bytes, 0, &error);
+  must(error, backing == Backing::usm_host     ? "clHostMemAllocINTEL"
+              : backing == Backing::usm_shared ? "clSharedMemAllocINTEL"
+                                               : "clDeviceMemAllocINTEL");
+  return start;
 }
 
 // Every command that used it has been waited for.

@@ -26,7 +26,7 @@ class Buffers {
  public:
   Buffers(const Device& device, const cl::Context& context, const cl::Device& on);
 
-  void* allocate(std::size_t bytes, Backing backing);  // null when the device has no memory for it
+  void* allocate(std::size_t bytes, Backing backing);  // null where clSVMAlloc gives nothing, which tells no error
   void free(void* start);
   Buffer at(std::uintptr_t address) const;
   std::vector<void*> starts(bool usm) const;  // of all USM, or of all SVM

@@ -15,16 +15,17 @@ Commands::~Commands() {
   if (!events_.empty()) clFinish(queue_.queue());
 }
 
-void Commands::wait(CommandTimes& times) {
+void Commands::wait(DriverWords* words) {
   must(clWaitForEvents(1, &events_.back()()), "clWaitForEvents");
   const auto time = [](const cl::Event& event, cl_profiling_info what) {
     cl_ulong ns = 0;
     must(clGetEventProfilingInfo(event(), what, sizeof ns, &ns, nullptr), "clGetEventProfilingInfo");
     return ns;
   };
-  for (const cl::Event& event : events_)
-    times.note(time(event, CL_PROFILING_COMMAND_QUEUED), time(event, CL_PROFILING_COMMAND_SUBMIT),
-               time(event, CL_PROFILING_COMMAND_START), time(event, CL_PROFILING_COMMAND_END));
+  if (words)
+    for (const cl::Event& event : events_)
+      words->ran(time(event, CL_PROFILING_COMMAND_QUEUED), time(event, CL_PROFILING_COMMAND_SUBMIT),
+                 time(event, CL_PROFILING_COMMAND_START), time(event, CL_PROFILING_COMMAND_END));
   events_.clear();
 }
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "harness/times.h"
+#include "harness/target.h"
 #include "opencl_tests/cl.h"
 
 namespace faultline::opencl {
@@ -34,8 +34,8 @@ class Commands {
     events_.emplace_back(event);
   }
 
-  // For the last one, and so for all. Notes the times of each.
-  void wait(CommandTimes& times);
+  // For the last one, and so for all. Tells the times of each.
+  void wait(DriverWords* words);
 
  private:
   const Queue& queue_;

@@ -75,8 +75,8 @@ class Runtime::Use {
   std::unique_ptr<Lane> lane_;
 };
 
-Runtime::Runtime(const Device& device)
-    : device_(device), on_(find(device)), context_(on_), buffers_(device, context_, on_),
+Runtime::Runtime(const Device& device, DriverWords* words)
+    : words_(words), device_(device), on_(find(device)), context_(on_), buffers_(device, context_, on_),
       cells_(build(context_, on_, cell_source, "")) {
   if (device.svm.atomics) orders_ = build(context_, on_, ordered_source, with_all_devices_scope);
   if (device.out_of_order) shared_.emplace(context_, on_, true);
@@ -94,7 +94,7 @@ Runtime* Runtime::of_this_process(const Device& device, DriverWords* words) {
   }
   owner = getpid();
   try {
-    return only = new Runtime(device);
+    return only = new Runtime(device, words);
   } catch (const cl::Error& error) {
     if (words) words->failed(text_of(error));
   } catch (const std::exception& error) {
@@ -126,13 +126,6 @@ std::unique_ptr<Lane> Runtime::take() {
 void Runtime::give_back(std::unique_ptr<Lane> lane) {
   const std::lock_guard lock(mutex_);
   idle_.push_back(std::move(lane));
-}
-
-CommandTimes Runtime::take_times() {
-  const std::lock_guard lock(mutex_);
-  CommandTimes all;
-  for (const std::unique_ptr<Lane>& lane : idle_) all.add(std::exchange(lane->times, {}));
-  return all;
 }
 
 // As the first argument of a kernel.
@@ -169,7 +162,7 @@ std::uint64_t Runtime::load(std::uintptr_t address) {
   commands.add("clEnqueueReadBuffer", [&](cl_command_queue queue, auto... events) {
     return clEnqueueReadBuffer(queue, lane->results(), CL_FALSE, 0, sizeof value, &value, events...);
   });
-  commands.wait(lane->times);
+  commands.wait(words_);
   return value;
 }
 
@@ -179,7 +172,7 @@ void Runtime::store(std::uintptr_t address, std::uint64_t value) {
   lane->store.setArg(1, static_cast<cl_ulong>(value));
   Commands commands(lane->queue);
   commands.add("clEnqueueNDRangeKernel", one_of(lane->store));
-  commands.wait(lane->times);
+  commands.wait(words_);
 }
 
 void Runtime::ordered(std::span<OrderedAccess> accesses) {
@@ -198,7 +191,7 @@ void Runtime::ordered(std::span<OrderedAccess> accesses) {
   commands.add("clEnqueueReadBuffer", [&](cl_command_queue queue, auto... events) {
     return clEnqueueReadBuffer(queue, lane->results(), CL_FALSE, 0, results.size() * sizeof(cl_ulong), results.data(), events...);
   });
-  commands.wait(lane->times);
+  commands.wait(words_);
   for (std::size_t i = 0; i < accesses.size(); ++i)
     if (accesses[i].kind != OrderedAccess::Kind::store) accesses[i].value = results[i];
 }
@@ -209,7 +202,7 @@ void Runtime::command(const char* call, const Enqueue& enqueue) {
   const Use lane(*this);
   Commands commands(lane->queue);
   commands.add(call, enqueue);
-  commands.wait(lane->times);
+  commands.wait(words_);
 }
 
 void Runtime::map(std::uintptr_t address, std::size_t bytes, Protection access) {

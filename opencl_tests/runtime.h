@@ -36,12 +36,11 @@ struct Lane {
   Queue queue;
   cl::Kernel load, store, ordered;
   cl::Buffer accesses, results;
-  CommandTimes times;
 };
 
 class Runtime {
  public:
-  explicit Runtime(const Device& device);
+  Runtime(const Device& device, DriverWords* words);
 
   // The calling process's own; made at the first call. Null, with errno ENOTSUP, in a process that was forked
   // from one that has it; with errno EIO when the device cannot be used, and why to `words`.
@@ -59,9 +58,6 @@ class Runtime {
   void fill(std::uintptr_t address, std::uint64_t word);
   void migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
 
-  // Of all commands since the last call.
-  CommandTimes take_times();
-
  private:
   class Use;  // a lane while it is used
   std::unique_ptr<Lane> take();
@@ -72,6 +68,7 @@ class Runtime {
   template <typename Enqueue>
   void command(const char* call, const Enqueue& enqueue);
 
+  DriverWords* const words_;
   const Device device_;
   const cl::Device on_;
   const cl::Context context_;

@@ -33,7 +33,7 @@ class OpenClHandle : public DeviceHandle, public Svm {
     void* buffer = nullptr;
     errno = tried([&] { buffer = runtime_.allocate(bytes, backing); });
     if (!buffer && errno == 0) {
-      if (words_) words_->failed("no memory for a buffer of " + std::to_string(bytes) + " bytes");
+      if (words_) words_->failed("clSVMAlloc gave nothing for " + std::to_string(bytes) + " bytes");
       errno = ENOMEM;
     }
     return buffer;

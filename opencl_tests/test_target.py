@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,23 @@ def debian13(tmp_path_factory):
     if not there or not all(row["available"] for row in there.values()):
         pytest.skip("; ".join(row["why"] for row in there.values()) or "no Debian 13 root: ci/lab root")
     return there
+
+
+def test_times_of_commands(tmp_path, pocl):
+    result = run(tmp_path, pocl, SVM / "coarse-map.scn")
+    told = re.search(r"^Commands svm-coarse-map (\d+): waited [\d.]+ us \(longest [\d.]+\), ran [\d.]+ us", result.stdout, re.M)
+    assert told and int(told.group(1)) >= 40 * 10, result.stdout
+    assert "Out of order" not in result.stdout
+    ended = [json.loads(line) for line in (tmp_path / "j.jsonl").read_text().splitlines()]
+    commands = next(record["commands"] for record in ended if record["ev"] == "verdict")
+    assert commands["count"] == int(told.group(1)) and commands["disordered"] == 0
+    assert 0 < commands["ran"]["median_ns"] <= commands["ran"]["longest_ns"]
+
+
+def test_times_out_of_order_are_told(tmp_path, pocl):
+    result = run(tmp_path, pocl, SVM / "coarse-map.scn", OPENCL_LAYERS=str(LAYER), FAULTLINE_OPENCL_FAULT="false-answers")
+    assert verdicts(result) == {"svm-coarse-map": "agree"}
+    assert "Out of order, the driver says (queued, submitted, started, ended): " in result.stdout, result.stdout
 
 
 def those_with(there, what):

@@ -13,6 +13,7 @@
 #include <functional>
 
 #include "harness/program.h"
+#include "harness/times.h"
 
 namespace faultline {
 
@@ -127,6 +128,7 @@ struct Area {
 
   Utterance driver_failed;
   Utterance driver_waits;
+  CommandTimes times;
 };
 
 // Unmapped with its owner. Throws std::system_error.

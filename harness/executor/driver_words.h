@@ -9,12 +9,15 @@
 
 namespace faultline {
 
-// The first words of each kind in an iteration are kept. Any thread may speak.
+// The first words of each kind in an iteration are kept, and all times of a batch. Any thread may speak.
 class AreaWords : public DriverWords {
  public:
   explicit AreaWords(Area& area) : area_(area) {}
   void failed(std::string_view words) override;
   void waits(std::string_view words) override;
+  void ran(std::uint64_t queued, std::uint64_t submitted, std::uint64_t started, std::uint64_t ended) override {
+    area_.times.note(queued, submitted, started, ended);
+  }
 
  private:
   Area& area_;

@@ -167,6 +167,7 @@ Run::Next Run::one_batch(std::uint64_t size) {
     }
     if (now_ns() - start > batch_longest_ns || listener_.stop_requested()) break;
   }
+  batch.times = iterations_.take_times();
   batch.ns = static_cast<std::uint64_t>(now_ns() - start);
   done_ += batch.count;
   if (batch.count > 0) listener_.batch(batch);

@@ -15,6 +15,7 @@
 #include "harness/executor/parameters.h"
 #include "harness/outcome.h"
 #include "harness/target.h"
+#include "harness/times.h"
 
 namespace faultline {
 
@@ -40,6 +41,7 @@ struct Batch {
   Parameters parameters;
   std::vector<SeenOutcome> outcomes;
   std::uint64_t ns = 0;
+  CommandTimes times;  // of its devices, where their drivers tell them; with what set_up and observes need
   friend bool operator==(const Batch&, const Batch&) = default;
 };
 

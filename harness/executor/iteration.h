@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ class Iterations {
   bool clear(int longest_ms);
 
   const Area& area() const { return *area_; }
+  CommandTimes take_times() { return std::exchange(area_->times, {}); }  // between iterations
   const Layout& layout() const { return layout_; }
 
  private:

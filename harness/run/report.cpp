@@ -97,6 +97,20 @@ std::string observations(const Trial& trial) {
   return text;
 }
 
+std::string commands_text(const Trial& trial) {
+  const CommandTimes& times = trial.times;
+  if (times.commands == 0) return {};
+  const auto of = [](const Durations& all) {
+    const auto us = [](std::uint64_t ns) { return fixed(static_cast<double>(ns) / 1e3, 1); };
+    return us(all.quantile(0.5)) + " us (longest " + us(all.longest_ns) + ")";
+  };
+  std::string text = "Commands " + trial.program.name + " " + std::to_string(times.commands) + ": waited " + of(times.waited) +
+                     ", ran " + of(times.ran) + "\n";
+  if (times.disordered > 0)
+    text += "  Out of order, the driver says (queued, submitted, started, ended): " + std::to_string(times.disordered) + "\n";
+  return text;
+}
+
 std::string differences(const Trial& trial, const Outcome& outcome) {
   const std::optional<Nearest> near = nearest_allowed(trial.allowed, outcome);
   if (!near) return "Nothing is allowed at all\n";
@@ -203,6 +217,7 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
   if (trial.slow)
     text += "Slow: " + plural(trial.slow, "iteration") + " past the deadline on a machine too slow to tell a hang; not counted\n";
   text += trouble_text(trial, style);
+  text += commands_text(trial);
   if (trial.iterations > 0) text += "Time " + name + " " + fixed(trial.seconds, 2) + "\n";
   text += "Verdict " + name + " " + verdict_text(found) + " (" + trial.target;
   if (!trial.kernel.empty()) text += ", Linux " + kernel_release(trial.kernel) + device_text(trial);

@@ -62,6 +62,17 @@ TEST(TrialText, Agree) {
             "Verdict order agree (lab:dmirror, Linux 6.1.158, 1000 iterations, seed 42)\n");
 }
 
+TEST(TrialText, TimesOfADevicesCommands) {
+  Trial timed = agreeing();
+  for (int i = 0; i < 3; ++i) timed.times.note(0, 1'000, 2'000, 2'001);
+  timed.times.note(0, 1'000, 11'000, 51'000);
+  EXPECT_NE(trial_text(timed, {}).find("Commands order 4: waited 1.0 us (longest 10.0), ran 0.0 us (longest 40.0)\nTime order"),
+            std::string::npos) << trial_text(timed, {});
+  timed.times.note(5, 4, 6, 7);
+  EXPECT_NE(trial_text(timed, {}).find("  Out of order, the driver says (queued, submitted, started, ended): 1\n"),
+            std::string::npos) << trial_text(timed, {});
+}
+
 TEST(TrialText, VerboseTellsWhatTheScenarioIs) {
   ReportStyle style;
   style.verbose = true;

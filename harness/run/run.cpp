@@ -286,6 +286,11 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   if (!trial.skipped.empty() || !trial.error.empty()) close(pair);
 }
 
+json commands_json(const CommandTimes& times) {
+  const auto of = [](const Durations& all) { return json{{"median_ns", all.quantile(0.5)}, {"longest_ns", all.longest_ns}}; };
+  return {{"count", times.commands}, {"disordered", times.disordered}, {"waited", of(times.waited)}, {"ran", of(times.ran)}};
+}
+
 void Runner::close(Pair& pair) {
   if (pair.closed) return;
   pair.closed = true;
@@ -295,11 +300,13 @@ void Runner::close(Pair& pair) {
     const Tally& tally = trial.seen.at(outcome);
     stray.push_back({{"texts", outcome}, {"count", tally.count}, {"seed", tally.seed}, {"iteration", tally.iteration}});
   }
-  write("verdict", {{"scenario", trial.program.name}, {"file", trial.file}, {"target", trial.target},
-                    {"kernel", trial.kernel}, {"verdict", verdict_text(verdict(trial))}, {"reason", reason(trial)},
-                    {"iterations", trial.iterations}, {"seconds", trial.seconds}, {"seed", trial.seed},
-                    {"allowed", trial.allowed.outcomes.size()}, {"allowed_seen", allowed_seen(trial)},
-                    {"not_allowed", stray}, {"slow", trial.slow}, {"machines_lost", trial.machines_lost}});
+  json record = {{"scenario", trial.program.name}, {"file", trial.file}, {"target", trial.target},
+                 {"kernel", trial.kernel}, {"verdict", verdict_text(verdict(trial))}, {"reason", reason(trial)},
+                 {"iterations", trial.iterations}, {"seconds", trial.seconds}, {"seed", trial.seed},
+                 {"allowed", trial.allowed.outcomes.size()}, {"allowed_seen", allowed_seen(trial)},
+                 {"not_allowed", stray}, {"slow", trial.slow}, {"machines_lost", trial.machines_lost}};
+  if (trial.times.commands > 0) record["commands"] = commands_json(trial.times);
+  write("verdict", record);
   if (events_.trial) events_.trial(trial);
 }
 

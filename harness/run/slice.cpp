@@ -26,6 +26,7 @@ void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& tria
     tally.count += seen.count;
   }
   trial.iterations += batch.count;
+  trial.times.add(batch.times);
 }
 
 std::string thread_line(const ThreadPlace& place) {

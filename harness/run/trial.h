@@ -11,6 +11,7 @@
 #include "harness/outcome.h"
 #include "harness/program.h"
 #include "harness/run/verdict.h"
+#include "harness/times.h"
 
 namespace faultline {
 
@@ -39,6 +40,7 @@ struct Trial {
   Allowed allowed;  // as the target can see it
   std::map<Outcome, Tally> seen;
   std::uint64_t iterations = 0;
+  CommandTimes times;  // of the device's commands
   double seconds = 0;
   std::uint64_t seed = 0;
   bool started = false;  // false: it never ran (the run was interrupted first)
