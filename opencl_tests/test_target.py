@@ -81,7 +81,7 @@ def test_a_broken_driver_is_caught(tmp_path, pocl, fault):
 # A device that goes wrong, as a whole: one verdict with the driver's words, and the next scenario is tried.
 TROUBLES = {
     "no-compiler": (4, "error", "a kernel does not build", "this compiler is out of order"),
-    "no-memory": (4, "error", "cannot allocate an SVM buffer", "clSVMAlloc gave nothing for 8192 bytes"),
+    "no-memory": (4, "error", "cannot allocate a buffer", "clSVMAlloc gave nothing for 8192 bytes"),
     "lost-device": (4, "error", "the device is gone", "CL_DEVICE_NOT_AVAILABLE (the device is gone or taken"),
 }
 

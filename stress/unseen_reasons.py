@@ -90,6 +90,8 @@ REASONS = [
     ("svm-load-buffering-acquire", ["opencl"], {"P.cpu:r0": "0", "P.gpu:r1": "0"}, IN_A_KERNEL.format("the CPU's load")),
     ("svm-message-passing-relaxed", ["opencl"], {"P.gpu:r0": "0", "P.gpu:r1": "1"}, IN_A_KERNEL.format("the CPU's stores")),
     ("svm-message-passing", ["opencl"], {"P.gpu:r0": "0", "P.gpu:r1": "1"}, IN_A_KERNEL.format("the CPU's stores")),
+    ("usm-device-message", ["opencl"], {"P.reader:r0": "0", "P.reader:r1": "1"},
+     IN_A_KERNEL.format("the other kernel's first store")),
     ("svm-iriw-seq-cst", ["opencl"], {"P.r0:x": "0", "P.r0:y": "1", "P.r1:y": "0", "P.r1:x": "1"},
      IN_A_KERNEL.format("both stores")),
     ("direct-write-shared", ["host", "pinned"], {"same(P:a[0],C:a[0])": "same"}, BEFORE_PINS),
