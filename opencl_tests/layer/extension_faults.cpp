@@ -1,5 +1,6 @@
-// Faults of extensions, whose functions an application asks for by name.
+// Faults of extensions, whose functions an application asks for by name; and, no fault, a newer version of one.
 #include <cstring>
+#include <string>
 
 #include "opencl_tests/layer/layer.h"
 
@@ -25,11 +26,61 @@ void* CL_API_CALL function_of_usm_lost(cl_platform_id platform, const char* name
   return next.clGetExtensionFunctionAddressForPlatform(platform, name);
 }
 
+// final-addresses: version 1.0.2 of cl_ext_buffer_device_address in front of the draft of PoCL 6 (opencl_tests/extensions.*),
+// with addresses of the device that are not the host's.
+constexpr cl_ulong apart = cl_ulong{1} << 44;
+cl_int (CL_API_CALL* set_address)(cl_kernel, cl_uint, cl_ulong);
+
+cl_int CL_API_CALL device_info_final(cl_device_id device, cl_device_info what, std::size_t size, void* value,
+                                     std::size_t* needed) {
+  const cl_int code = next.clGetDeviceInfo(device, what, size, value, needed);
+  if (code != CL_SUCCESS || what != CL_DEVICE_EXTENSIONS_WITH_VERSION || !value) return code;
+  auto* extensions = static_cast<cl_name_version*>(value);
+  for (std::size_t i = 0; i < size / sizeof *extensions; ++i)
+    if (std::string(extensions[i].name) == "cl_ext_buffer_device_address") extensions[i].version = CL_MAKE_VERSION(1, 0, 2);
+  return code;
+}
+
+cl_mem CL_API_CALL buffer_with_address(cl_context context, const cl_mem_properties* properties, cl_mem_flags flags,
+                                       std::size_t size, void* host, cl_int* code) {
+  if (!properties || properties[0] != 0x5000 || properties[1] != CL_TRUE || properties[2] != 0) {
+    *code = CL_INVALID_PROPERTY;
+    return nullptr;
+  }
+  return next.clCreateBuffer(context, flags | cl_mem_flags{1} << 31, size, host, code);
+}
+
+cl_int CL_API_CALL memory_info_with_address(cl_mem memory, cl_mem_info what, std::size_t size, void* value,
+                                            std::size_t* needed) {
+  if (what != 0x5001) return what == 0xff01 ? CL_INVALID_VALUE : next.clGetMemObjectInfo(memory, what, size, value, needed);
+  const cl_int code = next.clGetMemObjectInfo(memory, 0xff01, size, value, needed);
+  if (code == CL_SUCCESS) *static_cast<cl_ulong*>(value) += apart;
+  return code;
+}
+
+cl_int CL_API_CALL set_address_apart(cl_kernel kernel, cl_uint index, cl_ulong address) {
+  return set_address(kernel, index, address - apart);
+}
+
+void* CL_API_CALL function_with_address(cl_platform_id platform, const char* name) {
+  void* const function = next.clGetExtensionFunctionAddressForPlatform(platform, name);
+  if (std::strcmp(name, "clSetKernelArgDevicePointerEXT") != 0 || !function) return function;
+  set_address = reinterpret_cast<decltype(set_address)>(function);
+  return reinterpret_cast<void*>(set_address_apart);
+}
+
 }  // namespace
 
 const std::vector<Fault> extension_faults = {
     {"lost-usm", "copies and fills of unified shared memory do nothing",
      [](cl_icd_dispatch& table) { table.clGetExtensionFunctionAddressForPlatform = function_of_usm_lost; }},
+    {"final-addresses", "no fault: a newer version of buffer device addresses",
+     [](cl_icd_dispatch& table) {
+       table.clGetDeviceInfo = device_info_final;
+       table.clCreateBufferWithProperties = buffer_with_address;
+       table.clGetMemObjectInfo = memory_info_with_address;
+       table.clGetExtensionFunctionAddressForPlatform = function_with_address;
+     }},
 };
 
 }  // namespace faultline::layer
