@@ -143,8 +143,9 @@ std::string cannot_run(const Program& program, const Allowed& allowed, const Cap
     const Backing backing = program.regions[pair.region].backing;
     const UsmAccess& usm = usm_access(capabilities, backing);
     if (usm.concurrent && (!pair.ordered || usm.concurrent_atomics)) continue;
-    return "host and device cannot use the device's " + words::text(words::buffers, backing) + " at once (CL_UNIFIED_SHARED_MEMORY_CONCURRENT_" +
-           (usm.concurrent ? "ATOMIC_" : "") + "ACCESS_INTEL), as " + pair.accesses + " may";
+    return "host and device cannot use the device's " + words::text(words::buffers, backing) +
+           " at once (CL_UNIFIED_SHARED_MEMORY_CONCURRENT_" + (usm.concurrent ? "ATOMIC_" : "") + "ACCESS_INTEL), as " +
+           pair.accesses + " may";
   }
   return {};
 }

@@ -49,6 +49,7 @@ TEST(DeviceList, TellsWhatPoclHas) {
     if (device.platform != "pocl") continue;
     EXPECT_TRUE(device.cpu);
     EXPECT_TRUE(device.svm.coarse && device.svm.fine && device.svm.atomics);
+    EXPECT_TRUE(device.out_of_order);
     EXPECT_EQ(device.target(), "opencl:pocl/0");
     return;
   }

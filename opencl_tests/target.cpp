@@ -90,7 +90,8 @@ class NoOpenCl : public Target {
 }  // namespace
 
 std::string OpenClTarget::unavailable() const {
-  return device_.svm.coarse || device_.has_usm() || device_.addresses != Addresses::none ? "" : device_.name + " has no shared virtual memory (CL_DEVICE_SVM_CAPABILITIES is 0)";
+  if (device_.svm.coarse || device_.has_usm() || device_.addresses != Addresses::none) return {};
+  return device_.name + " has no shared virtual memory (CL_DEVICE_SVM_CAPABILITIES is 0)";
 }
 
 Capabilities OpenClTarget::capabilities() const {

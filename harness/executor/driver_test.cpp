@@ -42,7 +42,8 @@ class DriverHandle : public DeviceHandle, public Svm {
   Svm* svm() override { return this; }
   void* allocate(std::size_t bytes, Backing backing) override {
     void* const buffer = aligned_alloc(4096, bytes);
-    buffers_[reinterpret_cast<std::uintptr_t>(buffer)] = std::vector<char>(is_handed_over(backing) || backing == Backing::usm_device ? bytes : 0);
+    const bool two_memories = is_handed_over(backing) || backing == Backing::usm_device;
+    buffers_[reinterpret_cast<std::uintptr_t>(buffer)] = std::vector<char>(two_memories ? bytes : 0);
     return buffer;
   }
   void free(void* buffer) override {
