@@ -76,4 +76,11 @@ std::string run_folder_name() {
   return std::string(text) + "-" + std::to_string(::getpid());
 }
 
+nlohmann::json summary(const CommandTimes& times) {
+  const auto of = [](const Durations& all) {
+    return nlohmann::json{{"median_ns", all.quantile(0.5)}, {"longest_ns", all.longest_ns}};
+  };
+  return {{"count", times.commands}, {"disordered", times.disordered}, {"waited", of(times.waited)}, {"ran", of(times.ran)}};
+}
+
 }  // namespace faultline

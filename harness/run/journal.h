@@ -9,6 +9,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "harness/times.h"
+
 namespace faultline {
 
 class Journal {
@@ -41,6 +43,9 @@ class Journal {
   std::uint64_t line_ = 0;
   int fd_ = -1;
 };
+
+// Of a device's commands.
+nlohmann::json summary(const CommandTimes& times);
 
 // "2024-03-01T12-30-05Z-4711": the name of a run's folder.
 std::string run_folder_name();

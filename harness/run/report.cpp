@@ -297,6 +297,8 @@ std::string prediction_text(const Program& program, DeviceClass device_class, co
     const KnownBug* bug = find_known_bug(name);
     text += "Some execution runs into " + known_bug_text(name) + (bug ? std::string(" (") + bug->kernels + ")" : "") + "\n";
   }
+  for (const AtOnce& pair : allowed.at_once)
+    text += "At once, for devices with concurrent access to USM: " + pair.accesses + "\n";
   if (!allowed.undefined.empty()) text += "Undefined: nothing is said about this program: " + allowed.undefined + "\n";
   for (const std::string& finding : allowed.findings) text += "Finding: " + finding + "\n";
   return text;

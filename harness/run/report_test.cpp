@@ -62,6 +62,13 @@ TEST(TrialText, Agree) {
             "Verdict order agree (lab:dmirror, Linux 6.1.158, 1000 iterations, seed 42)\n");
 }
 
+TEST(PredictionText, WhatOnlySomeDevicesDoAtOnce) {
+  Trial t = agreeing();
+  t.allowed.at_once = {{0, false, "A and B"}};
+  EXPECT_NE(prediction_text(t.program, DeviceClass::fatal_faults, t.allowed, {}, false)
+                .find("At once, for devices with concurrent access to USM: A and B\n"), std::string::npos);
+}
+
 TEST(TrialText, TimesOfADevicesCommands) {
   Trial timed = agreeing();
   for (int i = 0; i < 3; ++i) timed.times.note(0, 1'000, 2'000, 2'001);

@@ -286,11 +286,6 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   if (!trial.skipped.empty() || !trial.error.empty()) close(pair);
 }
 
-json commands_json(const CommandTimes& times) {
-  const auto of = [](const Durations& all) { return json{{"median_ns", all.quantile(0.5)}, {"longest_ns", all.longest_ns}}; };
-  return {{"count", times.commands}, {"disordered", times.disordered}, {"waited", of(times.waited)}, {"ran", of(times.ran)}};
-}
-
 void Runner::close(Pair& pair) {
   if (pair.closed) return;
   pair.closed = true;
@@ -305,7 +300,7 @@ void Runner::close(Pair& pair) {
                  {"iterations", trial.iterations}, {"seconds", trial.seconds}, {"seed", trial.seed},
                  {"allowed", trial.allowed.outcomes.size()}, {"allowed_seen", allowed_seen(trial)},
                  {"not_allowed", stray}, {"slow", trial.slow}, {"machines_lost", trial.machines_lost}};
-  if (trial.times.commands > 0) record["commands"] = commands_json(trial.times);
+  if (trial.times.commands > 0) record["commands"] = summary(trial.times);
   write("verdict", record);
   if (events_.trial) events_.trial(trial);
 }
