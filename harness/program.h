@@ -46,8 +46,8 @@ struct Place {
   friend bool operator==(const Place&, const Place&) { return true; }
 };
 
-// What a mapping is backed by; a stack is anonymous and private, and grows down (VM_GROWSDOWN). Those from svm_coarse on are no mappings but
-// buffers, which the device's driver allocates.
+// What a mapping is backed by; a stack is anonymous and private, and grows down (VM_GROWSDOWN). Those from
+// svm_coarse on are no mappings but buffers, which the device's driver allocates.
 enum class Backing {
   none,
   anon_private,
