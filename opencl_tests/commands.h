@@ -1,6 +1,9 @@
 // The commands of one request: each behind the one before, waited for at the end.
 #pragma once
 
+#include <chrono>
+#include <mutex>
+#include <set>
 #include <vector>
 
 #include "harness/target.h"
@@ -18,9 +21,27 @@ struct Queue {
   bool out_of_order;
 };
 
+class Commands;
+
+// Says what the commands of a request are doing that are waited for longer than a second: in a thread of its own,
+// which ends with the process.
+class Watch {
+ public:
+  explicit Watch(DriverWords* words);
+  void begin(Commands& commands);
+  void end(Commands& commands);
+
+ private:
+  void look_on();
+
+  DriverWords* const words_;
+  std::mutex mutex_;
+  std::set<Commands*> waited_for_;
+};
+
 class Commands {
  public:
-  explicit Commands(const Queue& queue) : queue_(queue) {}
+  Commands(const Queue& queue, Watch& watch) : queue_(queue), watch_(watch) {}
   ~Commands();  // waits for what a failure has left behind
   Commands(const Commands&) = delete;
   Commands& operator=(const Commands&) = delete;
@@ -32,14 +53,20 @@ class Commands {
     cl_event event = nullptr;
     must(enqueue(queue_.queue(), behind ? 1u : 0u, behind ? &events_.back()() : nullptr, &event), call);
     events_.emplace_back(event);
+    calls_.push_back(call);
   }
 
   // For the last one, and so for all. Tells the times of each.
   void wait(DriverWords* words);
+  // "clEnqueueNDRangeKernel running, clEnqueueReadBuffer queued", of those that are not complete.
+  std::string state() const;
+  std::chrono::steady_clock::time_point since;  // when the wait began
 
  private:
   const Queue& queue_;
+  Watch& watch_;
   std::vector<cl::Event> events_;
+  std::vector<const char*> calls_;
 };
 
 }  // namespace faultline::opencl

@@ -89,4 +89,14 @@ void check(const char* call, cl_int code) {
   if (code != CL_SUCCESS) throw Error(call, code);
 }
 
+std::string status_name(cl_int status) {
+  switch (status) {
+    case CL_QUEUED: return "queued";
+    case CL_SUBMITTED: return "submitted";
+    case CL_RUNNING: return "running";
+    case CL_COMPLETE: return "complete";
+  }
+  return status < 0 ? "failed: " + error_name(status) : "status " + std::to_string(status);
+}
+
 }  // namespace faultline::svm

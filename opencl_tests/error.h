@@ -10,6 +10,7 @@
 namespace faultline::svm {
 
 std::string error_name(cl_int code);
+std::string status_name(cl_int status);  // of a command: "queued", "submitted", "running", ...
 
 class Error : public std::runtime_error {
  public:

@@ -76,7 +76,7 @@ class Runtime::Use {
 };
 
 Runtime::Runtime(const Device& device, DriverWords* words)
-    : words_(words), device_(device), on_(find(device)), context_(on_), buffers_(device, context_, on_),
+    : words_(words), watch_(words), device_(device), on_(find(device)), context_(on_), buffers_(device, context_, on_),
       cells_(build(context_, on_, cell_source, "")) {
   if (device.svm.atomics) orders_ = build(context_, on_, ordered_source, with_all_devices_scope);
   if (device.out_of_order) shared_.emplace(context_, on_, true);
@@ -156,7 +156,7 @@ void Runtime::name_what_is_reached(cl::Kernel& kernel) {
 std::uint64_t Runtime::load(std::uintptr_t address) {
   const Use lane(*this);
   point_to(lane->load, address);
-  Commands commands(lane->queue);
+  Commands commands(lane->queue, watch_);
   commands.add("clEnqueueNDRangeKernel", one_of(lane->load));
   cl_ulong value = 0;
   commands.add("clEnqueueReadBuffer", [&](cl_command_queue queue, auto... events) {
@@ -170,7 +170,7 @@ void Runtime::store(std::uintptr_t address, std::uint64_t value) {
   const Use lane(*this);
   point_to(lane->store, address);
   lane->store.setArg(1, static_cast<cl_ulong>(value));
-  Commands commands(lane->queue);
+  Commands commands(lane->queue, watch_);
   commands.add("clEnqueueNDRangeKernel", one_of(lane->store));
   commands.wait(words_);
 }
@@ -183,7 +183,7 @@ void Runtime::ordered(std::span<OrderedAccess> accesses) {
   std::vector<cl_ulong> results(accesses.size());
   lane->ordered.setArg(1, static_cast<cl_uint>(accesses.size()));
   name_what_is_reached(lane->ordered);
-  Commands commands(lane->queue);
+  Commands commands(lane->queue, watch_);
   commands.add("clEnqueueWriteBuffer", [&](cl_command_queue queue, auto... events) {
     return clEnqueueWriteBuffer(queue, lane->accesses(), CL_FALSE, 0, words.size() * sizeof(cl_ulong), words.data(), events...);
   });
@@ -200,7 +200,7 @@ void Runtime::ordered(std::span<OrderedAccess> accesses) {
 template <typename Enqueue>
 void Runtime::command(const char* call, const Enqueue& enqueue) {
   const Use lane(*this);
-  Commands commands(lane->queue);
+  Commands commands(lane->queue, watch_);
   commands.add(call, enqueue);
   commands.wait(words_);
 }

@@ -69,6 +69,7 @@ class Runtime {
   void command(const char* call, const Enqueue& enqueue);
 
   DriverWords* const words_;
+  Watch watch_;
   const Device device_;
   const cl::Device on_;
   const cl::Context context_;

@@ -101,6 +101,7 @@ def test_a_hung_kernel_is_ended(tmp_path, pocl):
                  OPENCL_LAYERS=str(ROOT / "build/opencl/broken-driver.so"), FAULTLINE_OPENCL_FAULT="hung-kernel")
     assert result.returncode == 1, result.stdout + result.stderr
     assert verdicts(result) == {"svm-fine-turns": "hang", "svm-coarse-copy-fill": "agree"}  # which stores by fills
+    assert "the queue does not move on: clEnqueueNDRangeKernel running" in result.stdout
 
 
 def test_without_a_driver_that_is_said(tmp_path):

@@ -92,16 +92,6 @@ UserEvent::UserEvent(const Context& context) : Event(nullptr, [] { return "a use
 
 void UserEvent::set(cl_int status) { check("clSetUserEventStatus", clSetUserEventStatus(get(), status)); }
 
-std::string status_name(cl_int status) {
-  switch (status) {
-    case CL_QUEUED: return "queued";
-    case CL_SUBMITTED: return "submitted";
-    case CL_RUNNING: return "running";
-    case CL_COMPLETE: return "complete";
-  }
-  return status < 0 ? "failed: " + error_name(status) : "status " + std::to_string(status);
-}
-
 std::string command_name(cl_command_type command) {
   switch (command) {
     case CL_COMMAND_NDRANGE_KERNEL: return "ndrange-kernel";

@@ -47,7 +47,6 @@ class UserEvent : public Event {
   void set(cl_int status);
 };
 
-std::string status_name(cl_int status);
 std::string command_name(cl_command_type command);
 
 }  // namespace faultline::svm
