@@ -18,6 +18,17 @@ constexpr const char* ordered_source =
 
 constexpr std::size_t words_of_an_access = 4;
 
+// What another process has built, where the driver takes it; no program otherwise.
+cl::Program build_binary(const cl::Context& context, const cl::Device& device, const std::vector<unsigned char>& binary,
+                         const char* options) try {
+  if (binary.empty()) return {};
+  cl::Program program(context, {device}, {binary});
+  program.build({device}, options);
+  return program;
+} catch (const cl::Error&) {
+  return {};
+}
+
 cl::Program build(const cl::Context& context, const cl::Device& device, const char* source, const char* options) {
   cl::Program program(context, source);
   try {
@@ -26,6 +37,15 @@ cl::Program build(const cl::Context& context, const cl::Device& device, const ch
     throw BuildError("a kernel does not build: " + text_of(error) + "\n" +
                      program.getBuildInfo<CL_PROGRAM_BUILD_LOG>(device));
   }
+  return program;
+}
+
+cl::Program build_once(const cl::Context& context, const cl::Device& device, const char* source, const char* options,
+                       Source which, Binaries& binaries) {
+  if (cl::Program built = build_binary(context, device, binaries.find(which), options); built()) return built;
+  cl::Program program = build(context, device, source, options);
+  const std::vector<std::vector<unsigned char>> made = program.getInfo<CL_PROGRAM_BINARIES>();
+  if (!made.empty()) binaries.keep(which, made.front());
   return program;
 }
 
@@ -75,16 +95,16 @@ class Runtime::Use {
   std::unique_ptr<Lane> lane_;
 };
 
-Runtime::Runtime(const Device& device, DriverWords* words)
+Runtime::Runtime(const Device& device, DriverWords* words, Binaries& binaries)
     : words_(words), watch_(words), device_(device), on_(find(device)), context_(on_), buffers_(device, context_, on_),
-      cells_(build(context_, on_, cell_source, "")) {
-  if (device.svm.atomics) orders_ = build(context_, on_, ordered_source, with_all_devices_scope);
+      cells_(build_once(context_, on_, cell_source, "", Source::cell, binaries)) {
+  if (device.svm.atomics) orders_ = build_once(context_, on_, ordered_source, with_all_devices_scope, Source::ordered, binaries);
   if (device.out_of_order) shared_.emplace(context_, on_, true);
   give_back(make());  // what is made once is made now
   if (shared_) give_back(make());
 }
 
-Runtime* Runtime::of_this_process(const Device& device, DriverWords* words) {
+Runtime* Runtime::of_this_process(const Device& device, DriverWords* words, Binaries& binaries) {
   static Runtime* only = nullptr;  // never deleted: the process is killed
   static pid_t owner = 0;
   if (owner != 0) {
@@ -94,7 +114,7 @@ Runtime* Runtime::of_this_process(const Device& device, DriverWords* words) {
   }
   owner = getpid();
   try {
-    return only = new Runtime(device, words);
+    return only = new Runtime(device, words, binaries);
   } catch (const cl::Error& error) {
     if (words) words->failed(text_of(error));
   } catch (const std::exception& error) {

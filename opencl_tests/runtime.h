@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "harness/target.h"
+#include "opencl_tests/binaries.h"
 #include "opencl_tests/buffers.h"
 #include "opencl_tests/commands.h"
 #include "opencl_tests/device_list.h"
@@ -40,11 +41,11 @@ struct Lane {
 
 class Runtime {
  public:
-  Runtime(const Device& device, DriverWords* words);
+  Runtime(const Device& device, DriverWords* words, Binaries& binaries);
 
   // The calling process's own; made at the first call. Null, with errno ENOTSUP, in a process that was forked
   // from one that has it; with errno EIO when the device cannot be used, and why to `words`.
-  static Runtime* of_this_process(const Device& device, DriverWords* words);
+  static Runtime* of_this_process(const Device& device, DriverWords* words, Binaries& binaries);
 
   std::uint64_t load(std::uintptr_t address);
   void store(std::uintptr_t address, std::uint64_t value);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/target.h"
+#include "opencl_tests/binaries.h"
 #include "opencl_tests/device_list.h"
 
 namespace faultline::opencl {
@@ -22,6 +23,7 @@ class OpenClTarget : public Target {
  private:
   Device device_;
   DriverWords* words_ = nullptr;
+  Binaries binaries_;
 };
 
 // One for each device of this machine; one that says why, where there is none.

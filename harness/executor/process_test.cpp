@@ -255,7 +255,7 @@ process C
   EXPECT_EQ(hang.threads[0].state, "R");
   EXPECT_EQ(hang.threads[1].statement, "");
   EXPECT_EQ(hang.threads[2].thread, "C");
-  EXPECT_EQ(hang.threads[2].state, "S");
+  EXPECT_TRUE(hang.threads[2].state == "S" || hang.threads[2].state == "R") << hang.threads[2].state;  // awake for a look
   EXPECT_EQ(seen.hangs[1].iteration, 1u);
   EXPECT_TRUE(children_of(getpid()).empty());
 }
