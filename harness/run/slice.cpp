@@ -37,6 +37,11 @@ std::string thread_line(const ThreadPlace& place) {
   return line;
 }
 
+void add_lines(const std::string& text, std::vector<std::string>& lines) {
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+}
+
 void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
   if (hang.slow) {
     trial.slow++;
@@ -45,7 +50,7 @@ void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
   const std::string where = "iteration " + std::to_string(hang.iteration) + " (seed " + std::to_string(seed) + ")";
   if (!trial.hang.empty()) return;
   trial.hang = where + " hangs" + (hang.stuck ? ", and survives SIGKILL" : "");
-  for (const ThreadPlace& place : hang.threads) trial.threads.push_back(thread_line(place));
+  for (const ThreadPlace& place : hang.threads) add_lines(thread_line(place), trial.threads);
 }
 
 // The machine died or went silent: its last words tell why, and whether the kernel saw it coming.
@@ -80,8 +85,7 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
     if (trial.error.empty()) trial.error = message;
   };
   handlers.driver = [&](std::uint64_t iteration, const std::string& words) {
-    std::istringstream in("iteration " + std::to_string(iteration) + ": " + words);
-    for (std::string line; std::getline(in, line);) trial.driver.push_back(line);
+    add_lines("iteration " + std::to_string(iteration) + ": " + words, trial.driver);
   };
   const Session::Ended ended = session.run(slice, handlers, events.stop);
   trial.seconds += std::chrono::duration<double>(steady_clock::now() - start).count();
