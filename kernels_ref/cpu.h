@@ -47,7 +47,7 @@ struct Cpu {
   const Shape* shape;
   World* memory;
   Suspension* place;
-  int thread;
+  std::int64_t thread;  // as wide as the rest: padding is copied too, and would tell equal states apart
 
   World& world() const { return *memory; }
   const Thread& program_thread() const { return shape->program->threads[thread]; }

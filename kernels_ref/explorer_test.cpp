@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <random>
 #include <set>
+#include <thread>
 
 #include "harness/language/parser.h"
 #include "kernels_ref/program_subject.h"
@@ -73,6 +76,26 @@ TEST(Explorer, GivesTheSameAnswerWhateverTheNumberOfWorkers) {
   EXPECT_EQ(one.exploration.states, three.exploration.states);
   EXPECT_EQ(one.exploration.ends, three.exploration.ends);
   EXPECT_EQ(one.ends, three.ends);
+}
+
+// A state is the same in every worker: in a Machine that lies elsewhere, resumed by another thread.
+TEST(Explorer, StatesDoNotDependOnWhoResumes) {
+  const Program program = parse(crowd, "trial");
+  const ProgramSubject subject(make_shape(program, {}));
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    Machine here(subject);
+    std::optional<Machine> there;
+    std::thread([&] { there.emplace(subject); }).join();
+    std::mt19937 random(seed);
+    for (std::vector<Choice> choices;;) {
+      ASSERT_EQ(here.hash(), there->hash()) << "seed " << seed;
+      here.choices(choices);
+      if (choices.empty()) break;
+      const Choice choice = choices[random() % choices.size()];
+      here.resume(choice);
+      std::thread([&] { there->resume(choice); }).join();
+    }
+  }
 }
 
 TEST(Explorer, ABudgetMakesItIncomplete) {
