@@ -14,6 +14,12 @@
 extern "C" const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0:atexit_sleep_ms=0"; }
 
+#if defined(__SANITIZE_ADDRESS__)
+// A child that is forked while another thread frees something would find the allocator locked, for ever, when it
+// fills its first quarantine: libasan 12 does not look after its locks at fork().
+extern "C" const char* __asan_default_options() { return "quarantine_size_mb=0:thread_local_quarantine_size_kb=0"; }
+#endif
+
 namespace faultline {
 namespace {
 
