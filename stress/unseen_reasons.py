@@ -90,6 +90,8 @@ REASONS = [
     ("svm-load-buffering-acquire", ["opencl"], {"P.cpu:r0": "0", "P.gpu:r1": "0"}, IN_A_KERNEL.format("the CPU's load")),
     ("svm-message-passing-relaxed", ["opencl"], {"P.gpu:r0": "0", "P.gpu:r1": "1"}, IN_A_KERNEL.format("the CPU's stores")),
     ("svm-message-passing", ["opencl"], {"P.gpu:r0": "0", "P.gpu:r1": "1"}, IN_A_KERNEL.format("the CPU's stores")),
+    ("svm-counter", ["opencl"], {"P.gpu:s0": "0|1", "P.gpu:s1": "2|3"}, IN_A_KERNEL.format("an add of the CPU")),
+    ("svm-lock", ["opencl"], {"P.gpu:got": "0", "P.gpu:seen": "1"}, IN_A_KERNEL.format("the CPU's store")),
     ("usm-device-message", ["opencl"], {"P.reader:r0": "0", "P.reader:r1": "1"},
      IN_A_KERNEL.format("the other kernel's first store")),
     ("svm-iriw-seq-cst", ["opencl"], {"P.r0:x": "0", "P.r0:y": "1", "P.r1:y": "0", "P.r1:x": "1"},
