@@ -64,6 +64,7 @@ class FakeDriver : public Kernel {
     return 0;
   }
   ssize_t read(int, void*, std::size_t) override { return fail(EBADF); }
+  ssize_t write(int, const void*, std::size_t) override { return errno = EBADF, -1; }
   ssize_t pread(int, void*, std::size_t, off_t) override { return fail(EBADF); }
   off_t seek(int, off_t, int) override { return fail(EBADF); }
   void* mmap(void*, std::size_t, int, int, int, off_t) override { return nullptr; }

@@ -15,6 +15,7 @@ class RealKernel : public Kernel {
   int close(int fd) override { return ::close(fd); }
   int ioctl(int fd, unsigned long request, void* argument) override { return ::ioctl(fd, request, argument); }
   ssize_t read(int fd, void* buffer, std::size_t bytes) override { return ::read(fd, buffer, bytes); }
+  ssize_t write(int fd, const void* buffer, std::size_t bytes) override { return ::write(fd, buffer, bytes); }
   ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) override {
     return ::pread(fd, buffer, bytes, offset);
   }
@@ -53,6 +54,10 @@ int FaultyKernel::ioctl(int fd, unsigned long request, void* argument) {
 
 ssize_t FaultyKernel::read(int fd, void* buffer, std::size_t bytes) {
   return fails(Call::read) ? -1 : inner_.read(fd, buffer, bytes);
+}
+
+ssize_t FaultyKernel::write(int fd, const void* buffer, std::size_t bytes) {
+  return fails(Call::write) ? -1 : inner_.write(fd, buffer, bytes);
 }
 
 ssize_t FaultyKernel::pread(int fd, void* buffer, std::size_t bytes, off_t offset) {

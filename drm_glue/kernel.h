@@ -17,6 +17,7 @@ class Kernel {
   virtual int close(int fd) = 0;
   virtual int ioctl(int fd, unsigned long request, void* argument) = 0;
   virtual ssize_t read(int fd, void* buffer, std::size_t bytes) = 0;
+  virtual ssize_t write(int fd, const void* buffer, std::size_t bytes) = 0;
   virtual ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) = 0;
   virtual off_t seek(int fd, off_t offset, int whence) = 0;
   virtual void* mmap(void* address, std::size_t bytes, int protection, int flags, int fd, off_t offset) = 0;
@@ -29,7 +30,7 @@ Kernel& real_kernel();
 // Passes calls on to another door, but lets the next `times` calls of one kind fail with `error`.
 class FaultyKernel : public Kernel {
  public:
-  enum class Call { open, ioctl, read, pread };
+  enum class Call { open, ioctl, read, write, pread };
 
   explicit FaultyKernel(Kernel& inner) : inner_(inner) {}
   void fail(Call call, int error, int times = 1);
@@ -38,6 +39,7 @@ class FaultyKernel : public Kernel {
   int close(int fd) override { return inner_.close(fd); }
   int ioctl(int fd, unsigned long request, void* argument) override;
   ssize_t read(int fd, void* buffer, std::size_t bytes) override;
+  ssize_t write(int fd, const void* buffer, std::size_t bytes) override;
   ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) override;
   off_t seek(int fd, off_t offset, int whence) override { return inner_.seek(fd, offset, whence); }
   void* mmap(void* address, std::size_t bytes, int protection, int flags, int fd, off_t offset) override {

@@ -98,6 +98,7 @@ class FakeLog : public Kernel {
     memcpy(buffer, record.data(), record.size());
     return static_cast<ssize_t>(record.size());
   }
+  ssize_t write(int, const void*, std::size_t) override { return errno = EBADF, -1; }
   ssize_t pread(int, void*, std::size_t, off_t) override { return -1; }
   off_t seek(int, off_t, int) override { return 0; }
   void* mmap(void*, std::size_t, int, int, int, off_t) override { return nullptr; }
