@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace faultline::kfd {
@@ -42,7 +43,7 @@ int Kfd::apertures(std::vector<kfd_process_device_apertures>& apertures) {
   if (apertures.empty()) return 0;
   args.kfd_process_device_apertures_ptr = reinterpret_cast<std::uintptr_t>(apertures.data());
   const int error = request(AMDKFD_IOC_GET_PROCESS_APERTURES_NEW, &args);
-  if (args.num_of_nodes < apertures.size()) apertures.resize(args.num_of_nodes);
+  apertures.resize(error == 0 ? std::min<std::size_t>(args.num_of_nodes, apertures.size()) : 0);
   return error;
 }
 

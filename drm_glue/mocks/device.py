@@ -1,0 +1,104 @@
+"""Devices that no machine here has: nodes, sysfs and the answers to requests, under unmodified programs.
+
+The mocked program runs with umockdev's preload; every request of it to a mocked node arrives here as bytes, is
+decoded by hand from the kernel's headers (with `struct`, not with the code under test), checked as the kernel checks
+it, and noted, so that what two clients asked for can be compared.
+"""
+
+import errno
+import os
+import subprocess
+import threading
+
+import gi
+
+gi.require_version("UMockdev", "1.0")
+from gi.repository import GLib, UMockdev  # noqa: E402
+
+WRITES, READS = 1, 2  # _IOC_WRITE, _IOC_READ
+
+
+class Refused(Exception):
+    """The errno that the kernel gives."""
+
+    def __init__(self, code):
+        super().__init__(errno.errorcode[code])
+        self.code = code
+
+
+class Request:
+    """One ioctl: its number, and its argument as bytes that can be read and written."""
+
+    def __init__(self, client):
+        number = client.get_request()
+        self.direction, self.size = number >> 30 & 3, number >> 16 & 0x3FFF
+        self.type, self.number = chr(number >> 8 & 0xFF), number & 0xFF
+        self._argument = client.get_arg().resolve(0, self.size)
+        if self._argument is None:
+            raise Refused(errno.EFAULT)
+        self.bytes = bytes(self._argument.retrieve())
+
+    def answer(self, data, offset=0):
+        self._argument.update(offset, data)
+
+    def memory(self, offset, size):
+        """What the pointer at `offset` of the argument points to."""
+        data = self._argument.resolve(offset, size)
+        if data is None:
+            raise Refused(errno.EFAULT)
+        return data
+
+
+class Device(UMockdev.IoctlBase):
+    """A node. Subclasses have a method for each request: handle_NUMBER(request), which returns or raises Refused."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []      # what was asked for, decoded: tuples that begin with a name
+        self.injected = {}   # by how many requests came before: the errno that the kernel gives instead
+        self.count = 0
+
+    def note(self, *what):
+        self.asked.append(what)
+
+    def do_handle_ioctl(self, client):
+        try:
+            count, self.count = self.count, self.count + 1
+            if count in self.injected:
+                raise Refused(self.injected[count])
+            request = Request(client)
+            handler = getattr(self, f"handle_{request.type}{request.number:02x}", None)
+            if handler is None:
+                raise Refused(errno.ENOTTY)
+            handler(request)
+            client.complete(0, 0)
+        except Refused as refused:
+            client.complete(-1, refused.code)
+        except Exception as bug:  # of the mock: the client must not wait for ever, and the test must see it
+            self.asked.append(("bug of the mock", repr(bug)))
+            client.complete(-1, errno.EPROTO)
+        return True
+
+
+def run(testbed, command, stdin="", timeout=60, keep=(), **environment):
+    """A program on the testbed's devices, while those answer here. `keep`: descriptors that it inherits."""
+    context = os.environ | {"UMOCKDEV_DIR": testbed.get_root_dir()} | environment
+    child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env=context, pass_fds=keep)
+    result = {}
+    loop = GLib.MainLoop()
+
+    def wait():
+        try:
+            result["out"], result["err"] = child.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            result["out"], result["err"] = child.communicate()
+            result["err"] += f"\nkilled after {timeout} s"
+        GLib.idle_add(loop.quit)
+
+    watcher = threading.Thread(target=wait)
+    watcher.start()
+    loop.run()
+    watcher.join()
+    return subprocess.CompletedProcess(command, child.returncode, result["out"], result["err"])

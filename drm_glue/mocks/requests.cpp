@@ -1,0 +1,131 @@
+// What drm_glue asks of a kernel, one request for each line of the standard input; each answers with a line: an errno's
+// name or "ok", and what was given. For the tests, which run it on mocked devices.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <functional>
+#include <iostream>
+#include <map>
+#include <sstream>
+
+#include "drm_glue/kfd/kfd.h"
+#include "drm_glue/kfd/smi_event.h"
+#include "harness/outcome.h"
+
+namespace faultline {
+namespace {
+
+using Words = std::istringstream;
+
+std::uint64_t number(Words& words) {
+  std::string word;
+  if (!(words >> word)) throw std::invalid_argument("a number is missing");
+  return std::stoull(word, nullptr, 0);
+}
+
+std::vector<kfd_ioctl_svm_attribute> attributes(Words& words) {
+  std::vector<kfd_ioctl_svm_attribute> result;
+  while (words >> std::ws && !words.eof()) {
+    const auto type = static_cast<std::uint32_t>(number(words));
+    result.push_back({type, static_cast<std::uint32_t>(number(words))});
+  }
+  return result;
+}
+
+class Requests {
+ public:
+  // The errno, with what was given in `answer_`.
+  std::string run(const std::string& line) {
+    Words words(line);
+    std::string name;
+    words >> name;
+    const auto found = table_.find(name);
+    if (found == table_.end()) throw std::invalid_argument("unknown request '" + name + "'");
+    answer_.str("");
+    const int error = found->second(words);
+    return errno_text(error) + answer_.str();
+  }
+
+ private:
+  int version() {
+    kfd::Version version;
+    const int error = kfd_.version(version);
+    if (error == 0) answer_ << " " << version.major << "." << version.minor;
+    return error;
+  }
+
+  int apertures() {
+    std::vector<kfd_process_device_apertures> all;
+    const int error = kfd_.apertures(all);
+    for (const auto& each : all)
+      answer_ << " " << std::hex << each.gpu_id << ":" << each.gpuvm_base << "-" << each.gpuvm_limit << std::dec;
+    return error;
+  }
+
+  int xnack(Words& words) {
+    std::string wanted;
+    if (words >> wanted) return kfd_.set_xnack(wanted == "on" ? kfd::Xnack::on : kfd::Xnack::off);
+    kfd::Xnack mode{};
+    const int error = kfd_.xnack(mode);
+    if (error == 0) answer_ << (mode == kfd::Xnack::on ? " on" : " off");
+    return error;
+  }
+
+  int svm_get(Words& words) {
+    const std::uint64_t address = number(words), bytes = number(words);
+    std::vector<kfd_ioctl_svm_attribute> wanted = attributes(words);
+    const int error = kfd_.get_attributes(address, bytes, wanted);
+    if (error == 0)
+      for (const auto& each : wanted) answer_ << " " << each.type << "=" << std::hex << each.value << std::dec;
+    return error;
+  }
+
+  // Of the descriptor that open_events gave: kinds and gap, until there are no more.
+  int events() {
+    char buffer[kfd::SmiStream::kernel_buffer];
+    ssize_t got;
+    while ((got = read(events_, buffer, sizeof buffer)) > 0) stream_.feed({buffer, static_cast<std::size_t>(got)});
+    for (const kfd::SmiEvent& each : stream_.take()) answer_ << " " << static_cast<unsigned>(each.kind);
+    if (!stream_.gap().empty()) answer_ << " gap: " << stream_.gap();
+    return 0;
+  }
+
+  kfd::Kfd kfd_;
+  kfd::SmiStream stream_;
+  int events_ = -1;
+  std::ostringstream answer_;
+  const std::map<std::string, std::function<int(Words&)>> table_{
+      {"open", [this](Words&) { return kfd_.open(); }},
+      {"version", [this](Words&) { return version(); }},
+      {"apertures", [this](Words&) { return apertures(); }},
+      {"acquire-vm", [this](Words& w) {
+         const auto gpu = static_cast<std::uint32_t>(number(w));
+         return kfd_.acquire_vm(gpu, static_cast<int>(number(w)));
+       }},
+      {"xnack", [this](Words& w) { return xnack(w); }},
+      {"svm-set", [this](Words& w) {
+         const std::uint64_t address = number(w), bytes = number(w);
+         return kfd_.set_attributes(address, bytes, attributes(w));
+       }},
+      {"svm-get", [this](Words& w) { return svm_get(w); }},
+      {"open-events", [this](Words& w) {
+         const auto gpu = static_cast<std::uint32_t>(number(w));
+         return kfd_.open_events(gpu, number(w), events_);
+       }},
+      {"events", [this](Words&) { return events(); }},
+  };
+};
+
+}  // namespace
+}  // namespace faultline
+
+int main() {
+  faultline::Requests requests;
+  std::string line;
+  try {
+    while (std::getline(std::cin, line)) std::cout << requests.run(line) << std::endl;
+  } catch (const std::exception& error) {
+    std::cerr << "drm-requests: " << error.what() << "\n";
+    return 2;
+  }
+}
