@@ -56,6 +56,17 @@ class Kfd(Device):
         if self.acquired.setdefault(gpu, node) != node:
             raise Refused(errno.EBUSY)
 
+    # AMDKFD_IOC_SET_MEMORY_POLICY, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, AMDKFD_IOC_FREE_MEMORY_OF_GPU: libhsakmt does
+    # these by itself when it opens the device.
+    def handle_K04(self, request):
+        self.fits(request, 32)
+
+    def handle_K16(self, request):
+        self.fits(request, 40)
+
+    def handle_K17(self, request):
+        self.fits(request, 8)
+
     # AMDKFD_IOC_SMI_EVENTS
     def handle_K1f(self, request):
         self.fits(request, 8)

@@ -14,22 +14,25 @@ if "umockdev" not in os.environ.get("LD_PRELOAD", ""):
 
 import device  # noqa: E402
 from kfd import Kfd  # noqa: E402
-from gi.repository import UMockdev  # noqa: E402
+from machine import Machine  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 GPU = 0x1F2E
 
 
 class Bench:
-    def __init__(self, **options):
-        self.testbed = UMockdev.Testbed.new()
-        self.testbed.add_from_string("P: /devices/virtual/kfd/kfd\nN: kfd\nE: DEVNAME=/dev/kfd\nE: SUBSYSTEM=kfd\n")
-        self.kfd = Kfd(**options)
-        self.testbed.attach_ioctl("/dev/kfd", self.kfd)
+    machines = {}  # by GPUs: they take a while to make
 
-    def ask(self, *lines, keep=()):
-        done = device.run(self.testbed, [str(BUILD / "drm-requests")], "\n".join(lines) + "\n", keep=keep)
-        assert (done.returncode, done.stderr) == (0, ""), done
+    def __init__(self, gpus=(GPU,), **options):
+        if gpus not in self.machines:
+            self.machines[gpus] = Machine(gpus)
+        self.machine = self.machines[gpus]
+        self.kfd = Kfd(gpus=gpus, **options)
+        self.machine.boot(self.kfd)
+
+    def ask(self, *lines, keep=(), by="drm-requests"):
+        done = device.run(self.machine.testbed, [str(BUILD / by)], "\n".join(lines) + "\n", keep=keep)
+        assert done.returncode == 0 and (by != "drm-requests" or done.stderr == ""), done
         assert not [each for each in self.kfd.asked if each[0] == "bug of the mock"], self.kfd.asked
         return done.stdout.splitlines()
 
@@ -89,6 +92,20 @@ def test_events_and_what_is_lost():
     answers = bench.ask("open", f"open-events {GPU} 0x7f0", "events", "open-events 99 1", keep=[theirs.fileno()])
     assert answers == ["ok", "ok", "ok 7 8 8 gap: an end without its start", "EINVAL"]
     assert ours.recv(8) == (0x7F0).to_bytes(8, "little")
+
+
+def test_libhsakmt_asks_the_same():
+    """An unmodified client that everybody uses: what it asks the kernel for is, byte for byte, what drm_glue does."""
+    script = ["open", "xnack", "xnack on", f"svm-set 0x10000 0x2000 0 {GPU} 1 {GPU} 2 {GPU} 5 0x7c 6 3 7 4",
+              f"svm-set 0x20000 0x1000 0 0 3 {GPU}", f"svm-get 0x10000 0x2000 0 0 1 0 2 {GPU} 5 0 6 0 7 0",
+              f"svm-set 0x30000 0x1000 4 {GPU} 0 0xffffffff"]
+    asked = {}
+    for client in ("drm-requests", "kfd-peer"):
+        bench = Bench()
+        assert bench.ask(*script, by=client)[-1] == "ok"
+        asked[client] = [each for each in bench.kfd.asked if each[0] in ("svm", "xnack")]
+    assert asked["drm-requests"] == asked["kfd-peer"]
+    assert len(asked["kfd-peer"]) == len(script) - 1
 
 
 ALL = ("version", "apertures", f"acquire-vm {GPU} 7", "xnack", "xnack on", f"svm-set 0x10000 0x1000 0 {GPU}",
