@@ -1,7 +1,18 @@
 """A machine with mocked GPUs: what its /sys and /dev hold (Documentation/ABI, drivers/gpu/drm/amd/amdkfd/kfd_topology.c)."""
 
-from gi.repository import UMockdev
+import os
+import pathlib
 
+import pytest
+
+pytest.importorskip("gi", reason="python3-gi and gir1.2-umockdev-1.0 are not installed: ci/setup")
+if "umockdev" not in os.environ.get("LD_PRELOAD", ""):
+    pytest.skip("not under umockdev: umockdev-wrapper python3 -m pytest drm_glue/mocks", allow_module_level=True)
+
+import device  # noqa: E402
+from gi.repository import UMockdev  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 KFD = "/sys/devices/virtual/kfd/kfd"
 
 
@@ -10,12 +21,37 @@ def lines(properties):
 
 
 class Machine:
+    """One without a GPU."""
+
+    def __init__(self):
+        self.testbed = UMockdev.Testbed.new()
+        self.devices = {}  # by node
+
+    def add(self, path, node, subsystem):
+        self.testbed.add_from_string(f"P: /{path}\nN: {node}\nE: DEVNAME=/dev/{node}\nE: SUBSYSTEM={subsystem}\n")
+
+    def boot(self, node, driver):
+        """Gives the node a driver that knows nothing of the clients before."""
+        if node in self.devices:
+            self.testbed.detach_ioctl(node)
+        self.devices[node] = driver
+        self.testbed.attach_ioctl(node, driver)
+
+    def ask(self, *script, by="drm-requests", keep=()):
+        """The answers of a program of ours, which end well whatever the kernel says."""
+        done = device.run(self.testbed, [str(BUILD / by)], "\n".join(script) + "\n", keep=keep)
+        assert done.returncode == 0 and (by != "drm-requests" or done.stderr == ""), done
+        for each in self.devices.values():
+            assert not [asked for asked in each.asked if asked[0] == "bug of the mock"], each.asked
+        return done.stdout.splitlines()
+
+
+class KfdMachine(Machine):
     """One with amdgpu and KFD: node 0 of the topology is the CPU, each GPU one behind it."""
 
     def __init__(self, gpus):
-        self.testbed = UMockdev.Testbed.new()
+        super().__init__()
         self.add("devices/virtual/kfd/kfd", "kfd", "kfd")
-        self.kfd = None
         self.add_processors(2)
         self.put("topology/generation_id", "2\n")
         self.put("topology/system_properties", lines({"platform_oem": 0, "platform_id": 0, "platform_rev": 0}))
@@ -23,16 +59,6 @@ class Machine:
                           {"heap_type": 0, "size_in_bytes": 8 << 30, "flags": 0, "width": 64, "mem_clk_max": 1600})
         for i, gpu in enumerate(gpus):
             self.add_amdgpu(i, gpu)
-
-    def boot(self, kfd):
-        """With a driver that knows nothing of the clients before."""
-        if self.kfd:
-            self.testbed.detach_ioctl("/dev/kfd")
-        self.kfd = kfd
-        self.testbed.attach_ioctl("/dev/kfd", kfd)
-
-    def add(self, path, node, subsystem, attributes=""):
-        self.testbed.add_from_string(f"P: /{path}\nN: {node}\nE: DEVNAME=/dev/{node}\nE: SUBSYSTEM={subsystem}\n{attributes}")
 
     def put(self, name, text):
         self.testbed.set_attribute(KFD, name, text)

@@ -2,14 +2,17 @@
 // name or "ok", and what was given. For the tests, which run it on mocked devices.
 #include <fcntl.h>
 #include <unistd.h>
+#include <xf86drm.h>
 
 #include <functional>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <sstream>
 
 #include "drm_glue/kfd/kfd.h"
 #include "drm_glue/kfd/smi_event.h"
+#include "drm_glue/nouveau/svm.h"
 #include "harness/outcome.h"
 
 namespace faultline {
@@ -90,6 +93,19 @@ class Requests {
     return 0;
   }
 
+  int render_node(Words& words) {
+    std::string path;
+    words >> path;
+    node_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (node_ < 0) return errno;
+    const std::unique_ptr<drmVersion, void (*)(drmVersion*)> version(drmGetVersion(node_), drmFreeVersion);
+    if (!version) return errno;
+    answer_ << " " << version->name << " " << version->version_major << "." << version->version_minor << "."
+            << version->version_patchlevel;
+    return 0;
+  }
+
+  int node_ = -1;
   kfd::Kfd kfd_;
   kfd::SmiStream stream_;
   int events_ = -1;
@@ -113,6 +129,15 @@ class Requests {
          return kfd_.open_events(gpu, number(w), events_);
        }},
       {"events", [this](Words&) { return events(); }},
+      {"render-node", [this](Words& w) { return render_node(w); }},
+      {"init-svm", [this](Words& w) {
+         const std::uint64_t address = number(w);
+         return nouveau::init_svm(node_, address, number(w));
+       }},
+      {"migrate-to-vram", [this](Words& w) {
+         const std::uint64_t address = number(w);
+         return nouveau::migrate_to_vram(node_, address, number(w));
+       }},
   };
 };
 

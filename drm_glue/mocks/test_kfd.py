@@ -3,20 +3,13 @@ every request in turn."""
 
 import errno
 import os
-import pathlib
 import socket
 
 import pytest
 
-gi = pytest.importorskip("gi", reason="python3-gi and gir1.2-umockdev-1.0 are not installed: ci/setup")
-if "umockdev" not in os.environ.get("LD_PRELOAD", ""):
-    pytest.skip("not under umockdev: umockdev-wrapper python3 -m pytest drm_glue/mocks", allow_module_level=True)
+from machine import KfdMachine
+from kfd import Kfd
 
-import device  # noqa: E402
-from kfd import Kfd  # noqa: E402
-from machine import Machine  # noqa: E402
-
-BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 GPU = 0x1F2E
 
 
@@ -25,16 +18,11 @@ class Bench:
 
     def __init__(self, gpus=(GPU,), **options):
         if gpus not in self.machines:
-            self.machines[gpus] = Machine(gpus)
+            self.machines[gpus] = KfdMachine(gpus)
         self.machine = self.machines[gpus]
         self.kfd = Kfd(gpus=gpus, **options)
-        self.machine.boot(self.kfd)
-
-    def ask(self, *lines, keep=(), by="drm-requests"):
-        done = device.run(self.machine.testbed, [str(BUILD / by)], "\n".join(lines) + "\n", keep=keep)
-        assert done.returncode == 0 and (by != "drm-requests" or done.stderr == ""), done
-        assert not [each for each in self.kfd.asked if each[0] == "bug of the mock"], self.kfd.asked
-        return done.stdout.splitlines()
+        self.machine.boot("/dev/kfd", self.kfd)
+        self.ask = self.machine.ask
 
 
 def test_who_is_there():

@@ -1,0 +1,62 @@
+"""Render nodes as the DRM core answers them (drivers/gpu/drm/drm_ioctl.c): what every driver has."""
+
+import errno
+import struct
+
+from device import Device, Refused
+
+
+class Drm(Device):
+    """Subclasses add handle_dNN of their driver: 0x40 and on are DRM_COMMAND_BASE."""
+
+    def __init__(self, driver, version, date, description, bus):
+        super().__init__()
+        self.driver, self.driver_version, self.date, self.description, self.bus = driver, version, date, description, bus
+
+    # DRM_IOCTL_VERSION
+    def handle_d00(self, request):
+        self.note("drm version")
+        major, minor, patch, _, name_room, name_at, date_room, date_at, text_room, text_at = struct.unpack(
+            "<iiiiQQQQQQ", request.bytes)
+        lengths = []
+        for text, room, pointer, offset in ((self.driver, name_room, name_at, 24), (self.date, date_room, date_at, 40),
+                                            (self.description, text_room, text_at, 56)):
+            data = text.encode()
+            if pointer and room:
+                part = data[:room]
+                request.memory(offset, len(part)).update(0, part)
+            lengths.append(len(data))
+        request.answer(struct.pack("<iii", *self.driver_version))
+        for length, offset in zip(lengths, (16, 32, 48)):
+            request.answer(struct.pack("<Q", length), offset)
+
+
+class Nouveau(Drm):
+    """DRM_NOUVEAU_SVM_INIT and _BIND (drivers/gpu/drm/nouveau/nouveau_svm.c)."""
+
+    def __init__(self, svm=True, bus="0000:01:00.0"):
+        super().__init__("nouveau", (1, 3, 1), "20120801", "nVidia Riva/TNT/GeForce/Quadro/Tesla/Tegra K1+", bus)
+        self.svm, self.unmanaged, self.vram = svm, None, set()
+
+    def handle_d48(self, request):
+        if request.size != 16:
+            raise Refused(errno.EINVAL)
+        address, size = struct.unpack("<QQ", request.bytes)
+        self.note("svm_init", address, size)
+        if not self.svm:
+            raise Refused(errno.ENOSYS)
+        if self.unmanaged is not None:
+            raise Refused(errno.EBUSY)
+        self.unmanaged = range(address, address + size)
+
+    def handle_d49(self, request):
+        if request.size != 64:
+            raise Refused(errno.EINVAL)
+        header, start, end, pages, stride, result, zero, nought = struct.unpack("<8Q", request.bytes)
+        command, priority, target = header & 0xFF, header >> 8 & 0xFF, header >> 16 & 0xFFFFFFFF
+        self.note("svm_bind", command, priority, target, start, end, pages, stride)
+        start, end = start & ~4095, (end + 4095) & ~4095
+        if (zero or nought or header >> 48 or start >= end or command != 0 or target != 1 << 31 or stride
+                or self.unmanaged is None):
+            raise Refused(errno.EINVAL)
+        self.vram.update(range(start, end, 4096))
