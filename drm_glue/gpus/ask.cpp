@@ -1,0 +1,92 @@
+#include "drm_glue/gpus/ask.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "harness/outcome.h"
+
+namespace faultline {
+namespace {
+
+std::string user_name() {
+  const passwd* entry = getpwuid(geteuid());
+  return entry ? entry->pw_name : "USER";
+}
+
+}  // namespace
+
+GpuSvm cannot_open(const std::string& node, int error) {
+  GpuSvm svm{.why_not = node + ": " + errno_text(error)};
+  struct stat status{};
+  if (error != EACCES || stat(node.c_str(), &status) != 0) return svm;
+  svm.why_not = "no permission on " + node;
+  if ((status.st_mode & 0060) == 0060 && status.st_gid != 0) {
+    const group* entry = getgrgid(status.st_gid);
+    const std::string name = entry ? entry->gr_name : std::to_string(status.st_gid);
+    svm.why_not += ", which is for the group " + name;
+    svm.help = "usermod -aG " + name + " " + user_name() + ", and a new login";
+  } else {
+    svm.why_not += ", which is for root";
+    svm.help = "run as root, or a udev rule that gives the node to a group";
+  }
+  return svm;
+}
+
+int in_child(const std::function<void(void* answer)>& ask, void* answer, std::size_t bytes) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+  const pid_t child = fork();
+  if (child == 0) {
+    ask(answer);
+    _exit(write(ends[1], answer, bytes) == static_cast<ssize_t>(bytes) ? 0 : 1);
+  }
+  const int failed = child < 0 ? errno : 0;
+  close(ends[1]);
+  constexpr int patience = 10'000;  // ms; a driver that hangs does so for ever
+  pollfd readable{ends[0], POLLIN, 0};
+  int result = failed;
+  if (child > 0) {
+    int ready;
+    do ready = poll(&readable, 1, patience);
+    while (ready < 0 && errno == EINTR);
+    result = ready == 0 ? ETIMEDOUT : read(ends[0], answer, bytes) == static_cast<ssize_t>(bytes) ? 0 : EIO;
+    kill(child, SIGKILL);
+    // One that hangs in the kernel is left to init.
+    while (result != ETIMEDOUT && waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+  }
+  close(ends[0]);
+  return result;
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+Settings module_parameters(const std::string& module, const std::vector<std::string>& names) {
+  Settings result;
+  for (const std::string& name : names)
+    if (const std::string value = first_line("/sys/module/" + module + "/parameters/" + name); !value.empty())
+      result.emplace_back(module + "." + name, value);
+  return result;
+}
+
+Settings options(const KernelConfig& config, const std::vector<std::string>& names) {
+  Settings result;
+  for (const std::string& name : names)
+    if (config.known()) result.emplace_back(name, config.value(name));
+  return result;
+}
+
+}  // namespace faultline

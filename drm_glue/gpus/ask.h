@@ -1,0 +1,41 @@
+// What the drivers' parts of list_gpus() share.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <type_traits>
+
+#include "drm_glue/gpus/gpu.h"
+#include "drm_glue/gpus/kernel_config.h"
+
+namespace faultline {
+
+// amdgpu.cpp, amdgpu_svm.cpp, nouveau.cpp: all that there is to ask of an open render node.
+void ask_amdgpu(Gpu& gpu, int render_node, const KernelConfig& config);
+GpuSvm ask_amdgpu_svm(Gpu& gpu, unsigned render_minor, const KernelConfig& config);
+void ask_nouveau(Gpu& gpu, int render_node, const KernelConfig& config);
+
+// Why a node cannot be opened; EACCES: for whom it is, and the command that lets this user in.
+GpuSvm cannot_open(const std::string& node, int error);
+
+// The answer of a child, which has nothing but what `ask` opens; none where it does not answer within seconds.
+int in_child(const std::function<void(void* answer)>& ask, void* answer, std::size_t bytes);
+template <class Answer>
+std::optional<Answer> in_child(const std::function<Answer()>& ask) {
+  static_assert(std::is_trivially_copyable_v<Answer>);
+  Answer answer{};
+  const auto write = [&](void* to) { *static_cast<Answer*>(to) = ask(); };
+  if (in_child(write, &answer, sizeof answer) != 0) return std::nullopt;
+  return answer;
+}
+
+// Those parameters of the module that can be read.
+Settings module_parameters(const std::string& module, const std::vector<std::string>& names);
+// Those options, where the kernel's configuration is known.
+Settings options(const KernelConfig& config, const std::vector<std::string>& names);
+
+// The first line of a small file of /sys; empty where there is none.
+std::string first_line(const std::string& path);
+
+}  // namespace faultline
