@@ -7,6 +7,7 @@ it, and noted, so that what two clients asked for can be compared.
 
 import errno
 import os
+import pathlib
 import subprocess
 import threading
 
@@ -30,6 +31,7 @@ class Request:
     """One ioctl: its number, and its argument as bytes that can be read and written."""
 
     def __init__(self, client):
+        self.client = client  # one open() of the node
         number = client.get_request()
         self.direction, self.size = number >> 30 & 3, number >> 16 & 0x3FFF
         self.type, self.number = chr(number >> 8 & 0xFF), number & 0xFF
@@ -80,11 +82,15 @@ class Device(UMockdev.IoctlBase):
         return True
 
 
-def run(testbed, command, stdin="", timeout=60, keep=(), **environment):
+BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
+PRELOADED = f"{BUILD}/mock-descriptors.so:" + os.environ.get("LD_PRELOAD", "")
+
+
+def run(testbed, command, stdin="", timeout=60, keep=(), environment={}, **as_whom):
     """A program on the testbed's devices, while those answer here. `keep`: descriptors that it inherits."""
-    context = os.environ | {"UMOCKDEV_DIR": testbed.get_root_dir()} | environment
+    context = os.environ | {"UMOCKDEV_DIR": testbed.get_root_dir(), "LD_PRELOAD": PRELOADED} | environment
     child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             env=context, pass_fds=keep)
+                             env=context, pass_fds=keep, **as_whom)
     result = {}
     loop = GLib.MainLoop()
 

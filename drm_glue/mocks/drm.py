@@ -9,9 +9,9 @@ from device import Device, Refused
 class Drm(Device):
     """Subclasses add handle_dNN of their driver: 0x40 and on are DRM_COMMAND_BASE."""
 
-    def __init__(self, driver, version, date, description, bus):
+    def __init__(self, driver, version, date, description):
         super().__init__()
-        self.driver, self.driver_version, self.date, self.description, self.bus = driver, version, date, description, bus
+        self.driver, self.driver_version, self.date, self.description = driver, version, date, description
 
     # DRM_IOCTL_VERSION
     def handle_d00(self, request):
@@ -32,11 +32,22 @@ class Drm(Device):
 
 
 class Nouveau(Drm):
-    """DRM_NOUVEAU_SVM_INIT and _BIND (drivers/gpu/drm/nouveau/nouveau_svm.c)."""
+    """DRM_NOUVEAU_GETPARAM, _SVM_INIT and _BIND (drivers/gpu/drm/nouveau/nouveau_abi16.c, nouveau_svm.c)."""
 
-    def __init__(self, svm=True, bus="0000:01:00.0"):
-        super().__init__("nouveau", (1, 3, 1), "20120801", "nVidia Riva/TNT/GeForce/Quadro/Tesla/Tegra K1+", bus)
-        self.svm, self.unmanaged, self.vram = svm, None, set()
+    def __init__(self, svm=True, chipset=0x134, vram=8 << 30):
+        super().__init__("nouveau", (1, 3, 1), "20120801", "nVidia Riva/TNT/GeForce/Quadro/Tesla/Tegra K1+")
+        self.svm, self.vram = svm, set()
+        self.unmanaged = {}  # by client
+        self.parameters = {8: vram, 11: chipset}
+
+    def handle_d40(self, request):
+        if request.size != 16:
+            raise Refused(errno.EINVAL)
+        parameter, _ = struct.unpack("<QQ", request.bytes)
+        self.note("getparam", parameter)
+        if parameter not in self.parameters:
+            raise Refused(errno.EINVAL)
+        request.answer(struct.pack("<Q", self.parameters[parameter]), 8)
 
     def handle_d48(self, request):
         if request.size != 16:
@@ -45,9 +56,9 @@ class Nouveau(Drm):
         self.note("svm_init", address, size)
         if not self.svm:
             raise Refused(errno.ENOSYS)
-        if self.unmanaged is not None:
+        if request.client in self.unmanaged:
             raise Refused(errno.EBUSY)
-        self.unmanaged = range(address, address + size)
+        self.unmanaged[request.client] = range(address, address + size)
 
     def handle_d49(self, request):
         if request.size != 64:
@@ -57,6 +68,6 @@ class Nouveau(Drm):
         self.note("svm_bind", command, priority, target, start, end, pages, stride)
         start, end = start & ~4095, (end + 4095) & ~4095
         if (zero or nought or header >> 48 or start >= end or command != 0 or target != 1 << 31 or stride
-                or self.unmanaged is None):
+                or request.client not in self.unmanaged):
             raise Refused(errno.EINVAL)
         self.vram.update(range(start, end, 4096))

@@ -10,9 +10,9 @@ if "umockdev" not in os.environ.get("LD_PRELOAD", ""):
     pytest.skip("not under umockdev: umockdev-wrapper python3 -m pytest drm_glue/mocks", allow_module_level=True)
 
 import device  # noqa: E402
+from amdgpu import Amdgpu  # noqa: E402
 from gi.repository import UMockdev  # noqa: E402
 
-BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 KFD = "/sys/devices/virtual/kfd/kfd"
 
 
@@ -27,8 +27,29 @@ class Machine:
         self.testbed = UMockdev.Testbed.new()
         self.devices = {}  # by node
 
-    def add(self, path, node, subsystem):
-        self.testbed.add_from_string(f"P: /{path}\nN: {node}\nE: DEVNAME=/dev/{node}\nE: SUBSYSTEM={subsystem}\n")
+    def add(self, path, node, subsystem, more=""):
+        self.testbed.add_from_string(f"P: /{path}\nN: {node}\nE: DEVNAME=/dev/{node}\nE: SUBSYSTEM={subsystem}\n{more}")
+
+    def add_pci(self, slot, ids, driver, minors):
+        """A GPU with its nodes of DRM: card0, renderD128 ... by their minors."""
+        path = f"devices/pci0000:00/{slot}"
+        attributes = dict(zip(("vendor", "device", "revision"), ids)) | {"subsystem_vendor": ids[0], "subsystem_device": 1}
+        self.testbed.add_from_string(
+            f"P: /{path}\nE: SUBSYSTEM=pci\nE: PCI_SLOT_NAME={slot}\nL: driver=../../../bus/pci/drivers/{driver}\n"
+            + "".join(f"A: {name}={value:#x}\n" for name, value in attributes.items()))
+        self.add_nodes(path, minors)
+
+    def add_nodes(self, path, minors):
+        for minor in minors:
+            name = f"renderD{minor}" if minor >= 128 else f"card{minor}"
+            self.add(f"{path}/drm/{name}", f"dri/{name}", "drm",
+                     f"E: MAJOR=226\nE: MINOR={minor}\nA: dev=226:{minor}\nL: device=../../../{path.split('/')[-1]}\n")
+
+    def file(self, path):
+        """One of the machine, such as "/proc/config.gz"; its folder is made."""
+        at = pathlib.Path(self.testbed.get_root_dir() + path)
+        at.parent.mkdir(parents=True, exist_ok=True)
+        return at
 
     def boot(self, node, driver):
         """Gives the node a driver that knows nothing of the clients before."""
@@ -37,13 +58,21 @@ class Machine:
         self.devices[node] = driver
         self.testbed.attach_ioctl(node, driver)
 
+    def injected(self):
+        return any(each.injected for each in self.devices.values())
+
     def ask(self, *script, by="drm-requests", keep=()):
         """The answers of a program of ours, which end well whatever the kernel says."""
-        done = device.run(self.testbed, [str(BUILD / by)], "\n".join(script) + "\n", keep=keep)
-        assert done.returncode == 0 and (by != "drm-requests" or done.stderr == ""), done
+        done = self.run([str(device.BUILD / by)], "\n".join(script) + "\n", keep=keep)
+        assert by != "drm-requests" or done.stderr == "", done
+        return done.stdout.splitlines()
+
+    def run(self, command, stdin="", **options):
+        done = device.run(self.testbed, command, stdin, **options)
+        assert done.returncode == 0, done
         for each in self.devices.values():
             assert not [asked for asked in each.asked if asked[0] == "bug of the mock"], each.asked
-        return done.stdout.splitlines()
+        return done
 
 
 class KfdMachine(Machine):
@@ -76,16 +105,17 @@ class KfdMachine(Machine):
         self.put(f"topology/nodes/{node}/properties", lines(properties))
         self.put(f"topology/nodes/{node}/mem_banks/0/properties", lines(memory))
 
-    def add_amdgpu(self, index, gpu):
-        """An MI200 (gfx90a), which recovers from page faults."""
+    def add_amdgpu(self, index, gpu, device=0x7408, target=90010, capability=746107520):
+        """An MI200 (gfx90a), which recovers from page faults; or another."""
         minor = 128 + index
-        self.add(f"devices/pci0000:00/0000:{3 + index:02x}:00.0/drm/renderD{minor}", f"dri/renderD{minor}", "drm")
+        self.add_pci(f"0000:{3 + index:02x}:00.0", (0x1002, device, 0), "amdgpu", (index, minor))
+        self.boot(f"/dev/dri/renderD{minor}", Amdgpu(device=device))
         self.add_topology(1 + index, gpu, "aldebaran", {
             "cpu_cores_count": 0, "simd_count": 416, "mem_banks_count": 1, "simd_id_base": 2147487744,
             "max_waves_per_simd": 8, "lds_size_in_kb": 64, "num_gws": 64, "wave_front_size": 64, "array_count": 32,
             "simd_arrays_per_engine": 1, "cu_per_simd_array": 16, "simd_per_cu": 4, "max_slots_scratch_cu": 32,
-            "gfx_target_version": 90010, "vendor_id": 0x1002, "device_id": 0x7408, "location_id": (3 + index) << 8,
+            "gfx_target_version": target, "vendor_id": 0x1002, "device_id": device, "location_id": (3 + index) << 8,
             "domain": 0, "drm_render_minor": minor, "num_sdma_engines": 2, "num_sdma_queues_per_engine": 8,
-            "num_cp_queues": 24, "max_engine_clk_fcompute": 1700, "fw_version": 68, "capability": 746107520,
+            "num_cp_queues": 24, "max_engine_clk_fcompute": 1700, "fw_version": 68, "capability": capability,
             "sdma_fw_version": 8, "unique_id": 1 + index, "max_engine_clk_ccompute": 2000},
             {"heap_type": 1, "size_in_bytes": 64 << 30, "flags": 0, "width": 4096, "mem_clk_max": 1600})

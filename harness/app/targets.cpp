@@ -16,6 +16,7 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
+#include "harness/app/gpus_text.h"
 #include "harness/language/words.h"
 #include "harness/run/report.h"
 
@@ -28,7 +29,7 @@ constexpr const char* examples =
     "Examples:\n"
     "  faultline targets                         and how many of the project's scenarios run there\n"
     "  faultline targets my.scn                  where my.scn runs, and why not elsewhere\n"
-    "  faultline targets --json";
+    "  faultline targets --json                  an array of targets; this machine's GPUs are in the one named host";
 
 struct Arguments {
   std::vector<std::string> paths;
@@ -171,20 +172,23 @@ int targets_command(const Arguments& arguments) {
   const std::vector<Scenario> scenarios = load_scenarios(paths);
   watch_signals();
   std::vector<TargetRow> rows = rows_of(root);
+  const GpuList gpus = list_gpus();
   json all = json::array();
   for (TargetRow& row : rows) {
     add_scenarios(row, scenarios);
     all.push_back(to_json(row, scenarios.size()));
+    // They are the machine's, and this row is its own.
+    if (row.word == "host") all.back()["gpus"] = json::parse(gpus_json(gpus));
   }
   if (arguments.as_json) std::cout << all.dump() << "\n";
-  else std::cout << targets_text(rows, scenarios.size());
+  else std::cout << targets_text(rows, scenarios.size()) << gpus_text(gpus);
   return exits::agree;
 }
 
 }  // namespace
 
 void add_targets(CLI::App& app, int& status) {
-  CLI::App* command = app.add_subcommand("targets", "What can be tested here, and what would help where it cannot");
+  CLI::App* command = app.add_subcommand("targets", "What can be tested here, on which GPUs, and what would help where it cannot");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("PATH", arguments->paths, "Scenarios and folders of them [stress/scenarios]");
   command->add_flag("--json", arguments->as_json, "For programs");
