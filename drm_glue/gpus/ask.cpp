@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,8 @@ int in_child(const std::function<void(void* answer)>& ask, void* answer, std::si
   if (pipe2(ends, O_CLOEXEC) != 0) return errno;
   const pid_t child = fork();
   if (child == 0) {
+    const rlimit none{};
+    setrlimit(RLIMIT_CORE, &none);  // a library may die of what a driver says
     ask(answer);
     _exit(write(ends[1], answer, bytes) == static_cast<ssize_t>(bytes) ? 0 : 1);
   }

@@ -58,6 +58,7 @@ class Device(UMockdev.IoctlBase):
         super().__init__()
         self.asked = []      # what was asked for, decoded: tuples that begin with a name
         self.injected = {}   # by how many requests came before: the errno that the kernel gives instead
+        self.hangs_at = None  # by how many requests came before: the one that is never answered
         self.count = 0
 
     def note(self, *what):
@@ -66,6 +67,9 @@ class Device(UMockdev.IoctlBase):
     def do_handle_ioctl(self, client):
         try:
             count, self.count = self.count, self.count + 1
+            if count == self.hangs_at:
+                self.waiting = client  # without a reference to it, its end would be an answer
+                return True
             if count in self.injected:
                 raise Refused(self.injected[count])
             request = Request(client)

@@ -191,6 +191,14 @@ def test_an_error_at_every_request(make, node, at, asked, error):
     assert found["svm"] == healthy["svm"] or found["unknown"][-1].split(":")[0] in ("SVM", "XNACK")
 
 
+def test_a_driver_that_hangs():
+    """The one that is asked does; the rest is told."""
+    machine = machines.amdgpu()
+    machine.devices["/dev/kfd"].hangs_at = 1
+    found, = json.loads(machine.ask("gpus")[0].removeprefix("ok "))
+    assert found["unknown"] == ["SVM: KFD does not answer"] and found["chip"] == "AMD Instinct MI250X, gfx90a"
+
+
 KFD = "/sys/devices/virtual/kfd/kfd/topology/nodes"
 
 
