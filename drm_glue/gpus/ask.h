@@ -16,6 +16,12 @@ void ask_amdgpu(Gpu& gpu, int render_node, const KernelConfig& config);
 GpuSvm ask_amdgpu_svm(Gpu& gpu, unsigned render_minor, const KernelConfig& config);
 void ask_nouveau(Gpu& gpu, int render_node, const KernelConfig& config);
 
+// pci.cpp
+std::string pci_driver(const std::string& bus);  // its name; empty: none
+std::string driver_with_svm(unsigned vendor);    // the one of the vendor's GPUs that has SVM; empty: none is known
+// Those of such vendors that are not on the buses of `known`.
+std::vector<Gpu> gpus_without_drm(const std::vector<std::string>& known);
+
 // Why a node cannot be opened; EACCES: for whom it is, and the command that lets this user in.
 GpuSvm cannot_open(const std::string& node, int error);
 

@@ -22,7 +22,7 @@ struct GpuSvm {
 };
 
 struct Gpu {
-  std::string render_node;  // "/dev/dri/renderD128"
+  std::string render_node;  // "/dev/dri/renderD128"; empty: no driver of DRM has it
   std::string card_node;    // empty: none
   std::string bus;          // "0000:03:00.0"
   std::uint16_t vendor = 0, device = 0;  // of PCI; 0: not on PCI
@@ -39,7 +39,7 @@ struct Gpu {
 };
 
 struct GpuList {
-  std::vector<Gpu> gpus;  // that have a render node
+  std::vector<Gpu> gpus;
   std::string why_none;   // where there is none
 };
 

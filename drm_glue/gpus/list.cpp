@@ -56,8 +56,7 @@ void identify(Gpu& gpu, const drmDevice& device) {
   gpu.vendor = device.deviceinfo.pci->vendor_id;
   gpu.device = device.deviceinfo.pci->device_id;
   gpu.revision = device.deviceinfo.pci->revision_id;
-  std::error_code none;
-  gpu.driver = std::filesystem::read_symlink("/sys/bus/pci/devices/" + gpu.bus + "/driver", none).filename();
+  gpu.driver = pci_driver(gpu.bus);
 }
 
 void ask_version(Gpu& gpu, int fd) {
@@ -89,7 +88,8 @@ Gpu ask(const drmDevice& device, const KernelConfig& config) {
     ask_amdgpu(gpu, fd, config);
     if (fstat(fd, &status) == 0) gpu.svm = ask_amdgpu_svm(gpu, minor(status.st_rdev), config);
   } else {
-    gpu.svm.why_not = "SVM is known of amdgpu and nouveau only";
+    const std::string other = driver_with_svm(gpu.vendor);
+    gpu.svm = {.why_not = "SVM is known of amdgpu and nouveau only", .help = other.empty() ? "" : "the driver " + other};
   }
   close(fd);
   return gpu;
@@ -113,8 +113,11 @@ GpuList list_gpus() {
       else others += (others.empty() ? "" : ", ") + node(*device, DRM_NODE_PRIMARY);
     }
     std::ranges::sort(list.gpus, {}, &Gpu::render_node);
-    if (list.gpus.empty()) list.why_none = "no render node in /dev/dri, only " + others + ", for pictures";
+    if (list.gpus.empty() && !others.empty()) list.why_none = "no render node in /dev/dri, only " + others + ", for pictures";
   }
+  std::vector<std::string> known;
+  for (const Gpu& gpu : list.gpus) known.push_back(gpu.bus);
+  std::ranges::copy(gpus_without_drm(known), std::back_inserter(list.gpus));
   return list;
 }
 

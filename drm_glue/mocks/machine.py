@@ -30,12 +30,14 @@ class Machine:
     def add(self, path, node, subsystem, more=""):
         self.testbed.add_from_string(f"P: /{path}\nN: {node}\nE: DEVNAME=/dev/{node}\nE: SUBSYSTEM={subsystem}\n{more}")
 
-    def add_pci(self, slot, ids, driver, minors):
+    def add_pci(self, slot, ids, driver, minors, pci_class=0x030000):
         """A GPU with its nodes of DRM: card0, renderD128 ... by their minors."""
         path = f"devices/pci0000:00/{slot}"
-        attributes = dict(zip(("vendor", "device", "revision"), ids)) | {"subsystem_vendor": ids[0], "subsystem_device": 1}
+        attributes = dict(zip(("vendor", "device", "revision"), ids)) | {"subsystem_vendor": ids[0], "subsystem_device": 1,
+                                                                               "class": pci_class}
+        link = f"L: driver=../../../bus/pci/drivers/{driver}\n" if driver else ""
         self.testbed.add_from_string(
-            f"P: /{path}\nE: SUBSYSTEM=pci\nE: PCI_SLOT_NAME={slot}\nL: driver=../../../bus/pci/drivers/{driver}\n"
+            f"P: /{path}\nE: SUBSYSTEM=pci\nE: PCI_SLOT_NAME={slot}\n{link}"
             + "".join(f"A: {name}={value:#x}\n" for name, value in attributes.items()))
         self.add_nodes(path, minors)
 

@@ -12,6 +12,7 @@ import pytest
 import device
 import machines
 from amdgpu import RESET_IN_PROGRESS
+from drm import Drm
 from kfd import Kfd
 from machine import Machine
 from machines import CAPABILITY, GPU, NODE, SVMAPI
@@ -123,6 +124,23 @@ def test_several():
         "gfx1030 has no XNACK: KFD refuses it from gfx10 on", "the kernel is built without CONFIG_DRM_NOUVEAU_SVM"]
 
 
+def test_other_drivers():
+    machine = machines.nouveau()
+    machine.add_pci("0000:02:00.0", (0x10DE, 0x1B80, 0xA1), "vfio-pci", ())
+    machine.add_pci("0000:03:00.0", (0x1002, 0x74A1, 0), "", (), pci_class=0x120000)
+    machine.add_pci("0000:04:00.0", (0x1002, 0x7408, 0), "amdgpu", (), pci_class=0x038000)
+    machine.add_pci("0000:05:00.0", (0x10DE, 0x10F0, 0xA1), "snd_hda_intel", (), pci_class=0x040300)
+    machine.add_pci("0000:06:00.0", (0x1234, 0x1111, 2), "", ())
+    machine.add_pci("0000:08:00.0", (0x10DE, 0x2330, 0xA1), "nvidia", (1, 129))
+    machine.boot("/dev/dri/renderD129", Drm("nvidia-drm", (0, 0, 0), "20160202", "NVIDIA DRM driver"))
+    assert [(each["bus"], each["driver"], each["why_not"], each["help"]) for each in gpus(machine)] == [
+        ("0000:01:00.0", "nouveau", "", ""),
+        ("0000:08:00.0", "nvidia-drm", "SVM is known of amdgpu and nouveau only", "the driver nouveau"),
+        ("0000:02:00.0", "vfio-pci", "libdrm knows no node of it in /dev/dri", "the driver nouveau"),
+        ("0000:03:00.0", "", "it has no driver", "the driver amdgpu"),
+        ("0000:04:00.0", "amdgpu", "libdrm knows no node of it in /dev/dri", "the kernel log tells more")]
+
+
 def test_none():
     assert gpus(machines.simple_framebuffer()) == []
     assert gpus(Machine()) == []
@@ -213,5 +231,6 @@ KFD = "/sys/devices/virtual/kfd/kfd/topology/nodes"
 def test_odd_content(path, content):
     machine = machines.amdgpu()
     machine.file(path).write_bytes(content)
-    found = gpus(machine)
-    assert [each["render_node"] for each in found] == ([NODE] if "pci" not in path else [])
+    found = gpu(machine)
+    assert found["bus"] == "0000:03:00.0" and found["driver"] == "amdgpu"
+    assert found["render_node"] == ("" if "pci" in path else NODE)

@@ -56,6 +56,22 @@ def test_what_is_not_known():
         "  not known: chip, VRAM, firmware, resets: EBADF", "  not known: XNACK: ENOMEM"]
 
 
+def test_a_gpu_without_a_node():
+    machine = Machine()
+    machine.add_pci("0000:02:00.0", (0x10DE, 0x1B80, 0xA1), "vfio-pci", ())
+    machine.add_pci("0000:03:00.0", (0x1002, 0x7408, 0), "", ())
+    assert about_gpus(machine) == """\
+GPU 0000:02:00.0  NVIDIA 10de:1b80 rev a1
+  vfio-pci
+  SVM: none; libdrm knows no node of it in /dev/dri
+    would help: the driver nouveau
+GPU 0000:03:00.0  AMD 1002:7408 rev 00
+  no driver
+  SVM: none; it has no driver
+    would help: the driver amdgpu
+"""
+
+
 def test_no_gpu():
     assert about_gpus(Machine()) == "no GPU here: no render node in /dev/dri\n"
     assert about_gpus(machines.simple_framebuffer()) == (
@@ -63,7 +79,9 @@ def test_no_gpu():
 
 
 def test_a_render_node_without_its_sysfs():
-    machine = machines.nouveau()
+    machine = Machine()
+    machine.add_pci("0000:01:00.0", (0x1AF4, 0x1050, 1), "virtio-pci", (0, 128))
+    assert about_gpus(machine).startswith("GPU 0000:01:00.0  1af4:1050 rev 01\n")
     machine.file("/sys/devices/pci0000:00/0000:01:00.0/uevent").write_text("odd\n")
     assert about_gpus(machine) == "no GPU here: there is /dev/dri/renderD128, but /sys does not tell libdrm of what\n"
 

@@ -47,8 +47,9 @@ std::string block(const Gpu& gpu) {
   const auto line = [&text](const char* what, const std::string& words) {
     if (!words.empty()) text += std::string("  ") + what + words + "\n";
   };
-  line("", (gpu.driver.empty() ? "driver not known" : printable(gpu.driver)) +
-               (gpu.driver_version.empty() ? "" : " " + gpu.driver_version) + " on " + gpu.render_node +
+  line("", (gpu.driver.empty() ? "no driver" : printable(gpu.driver)) +
+               (gpu.driver_version.empty() ? "" : " " + gpu.driver_version) +
+               (gpu.render_node.empty() ? "" : " on " + gpu.render_node) +
                (gpu.card_node.empty() ? "" : " and " + gpu.card_node));
   const std::string svm = svm_text(gpu);
   line("SVM: ", svm.substr(0, svm.size() - 2));
