@@ -39,7 +39,7 @@ std::vector<Gpu> gpus_without_drm(const std::vector<std::string>& known) {
     gpu.device = static_cast<std::uint16_t>(number(path + "/device"));
     gpu.revision = static_cast<std::uint8_t>(number(path + "/revision"));
     gpu.driver = pci_driver(gpu.bus);
-    gpu.svm.why_not = gpu.driver.empty() ? "it has no driver" : "libdrm knows no node of it in /dev/dri";
+    gpu.svm.why_not = gpu.driver.empty() ? "it has no driver" : "libdrm knows no render node of it in /dev/dri";
     gpu.svm.help = gpu.driver == wanted ? "the kernel log tells more" : "the driver " + wanted;
     gpus.push_back(gpu);
   }

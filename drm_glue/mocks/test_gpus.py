@@ -136,9 +136,9 @@ def test_other_drivers():
     assert [(each["bus"], each["driver"], each["why_not"], each["help"]) for each in gpus(machine)] == [
         ("0000:01:00.0", "nouveau", "", ""),
         ("0000:08:00.0", "nvidia-drm", "SVM is known of amdgpu and nouveau only", "the driver nouveau"),
-        ("0000:02:00.0", "vfio-pci", "libdrm knows no node of it in /dev/dri", "the driver nouveau"),
+        ("0000:02:00.0", "vfio-pci", "libdrm knows no render node of it in /dev/dri", "the driver nouveau"),
         ("0000:03:00.0", "", "it has no driver", "the driver amdgpu"),
-        ("0000:04:00.0", "amdgpu", "libdrm knows no node of it in /dev/dri", "the kernel log tells more")]
+        ("0000:04:00.0", "amdgpu", "libdrm knows no render node of it in /dev/dri", "the kernel log tells more")]
 
 
 def test_none():

@@ -63,7 +63,7 @@ def test_a_gpu_without_a_node():
     assert about_gpus(machine) == """\
 GPU 0000:02:00.0  NVIDIA 10de:1b80 rev a1
   vfio-pci
-  SVM: none; libdrm knows no node of it in /dev/dri
+  SVM: none; libdrm knows no render node of it in /dev/dri
     would help: the driver nouveau
 GPU 0000:03:00.0  AMD 1002:7408 rev 00
   no driver
