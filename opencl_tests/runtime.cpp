@@ -44,8 +44,12 @@ cl::Program build_once(const cl::Context& context, const cl::Device& device, con
                        Source which, Binaries& binaries) {
   if (cl::Program built = build_binary(context, device, binaries.find(which), options); built()) return built;
   cl::Program program = build(context, device, source, options);
-  const std::vector<std::vector<unsigned char>> made = program.getInfo<CL_PROGRAM_BINARIES>();
-  if (!made.empty()) binaries.keep(which, made.front());
+  try {
+    const std::vector<std::vector<unsigned char>> made = program.getInfo<CL_PROGRAM_BINARIES>();
+    if (!made.empty()) binaries.keep(which, made.front());
+  } catch (const cl::Error&) {
+    // A driver that gives none: the next process builds too.
+  }
   return program;
 }
 
@@ -176,9 +180,9 @@ void Runtime::name_what_is_reached(cl::Kernel& kernel) {
 std::uint64_t Runtime::load(std::uintptr_t address) {
   const Use lane(*this);
   point_to(lane->load, address);
+  cl_ulong value = 0;  // outlives the commands, whatever fails
   Commands commands(lane->queue, watch_);
   commands.add("clEnqueueNDRangeKernel", one_of(lane->load));
-  cl_ulong value = 0;
   commands.add("clEnqueueReadBuffer", [&](cl_command_queue queue, auto... events) {
     return clEnqueueReadBuffer(queue, lane->results(), CL_FALSE, 0, sizeof value, &value, events...);
   });
