@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -45,7 +46,7 @@ struct GpuList {
 
 GpuList list_gpus();
 
-// For a program: an array with an object for each.
-std::string gpus_json(const GpuList& list);
+// For a program: an array with an object for each. A device's words may be no UTF-8: dump() them with replacements.
+nlohmann::json gpus_json(const GpuList& list);
 
 }  // namespace faultline

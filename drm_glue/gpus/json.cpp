@@ -27,11 +27,10 @@ json to_json(const Gpu& gpu) {
 
 }  // namespace
 
-std::string gpus_json(const GpuList& list) {
+json gpus_json(const GpuList& list) {
   json all = json::array();
   for (const Gpu& gpu : list.gpus) all.push_back(to_json(gpu));
-  // A device's words may be no UTF-8.
-  return all.dump(-1, ' ', false, json::error_handler_t::replace);
+  return all;
 }
 
 }  // namespace faultline

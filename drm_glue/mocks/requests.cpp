@@ -9,6 +9,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "drm_glue/gpus/gpu.h"
@@ -142,7 +143,7 @@ class Requests {
        }},
       {"events", [this](Words&) { return events(); }},
       {"gpus", [this](Words&) {
-         answer_ << " " << gpus_json(list_gpus());
+         answer_ << " " << gpus_json(list_gpus()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
          return 0;
        }},
       {"descriptors", [this](Words&) {

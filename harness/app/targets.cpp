@@ -178,9 +178,9 @@ int targets_command(const Arguments& arguments) {
     add_scenarios(row, scenarios);
     all.push_back(to_json(row, scenarios.size()));
     // They are the machine's, and this row is its own.
-    if (row.word == "host") all.back()["gpus"] = json::parse(gpus_json(gpus));
+    if (row.word == "host") all.back()["gpus"] = gpus_json(gpus);
   }
-  if (arguments.as_json) std::cout << all.dump() << "\n";
+  if (arguments.as_json) std::cout << all.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
   else std::cout << targets_text(rows, scenarios.size()) << gpus_text(gpus);
   return exits::agree;
 }
