@@ -78,6 +78,20 @@ class Svm {
   virtual int migrate(std::uintptr_t address, std::size_t bytes, bool to_device) = 0;
 };
 
+enum class Location {
+  none,    // no page is there
+  system,
+  device,  // in the device's own memory
+};
+
+// What the driver has told of one page since the descriptor was opened, in its order: 'D' migrated to the device, 'S'
+// migrated to system memory, 'F' a fault of the device on it was resolved, 'U' unmapped from the device, 'E' the
+// process's queues were stopped, 'R' they run again.
+struct PageHistory {
+  std::string events;
+  std::string gap;  // why some may be missing; empty: none is
+};
+
 // Where a device's driver says, in the process under test, what an errno does not tell. For the person who reads
 // the report.
 class DriverWords {
@@ -104,6 +118,8 @@ class DeviceHandle {
   virtual int pin(std::uintptr_t /*address*/, int /*pages*/, bool /*read*/) { return ENOTSUP; }
   virtual int unpin(std::uintptr_t /*address*/, int /*pages*/) { return ENOTSUP; }
   virtual int exclusive(std::uintptr_t /*address*/, int /*pages*/, bool /*check*/) { return ENOTSUP; }
+  virtual int location(std::uintptr_t /*address*/, Location& /*location*/) { return ENOTSUP; }
+  virtual int history(std::uintptr_t /*address*/, PageHistory& /*history*/) { return ENOTSUP; }
 };
 
 class Target {
