@@ -154,6 +154,7 @@ json parse_object(std::string_view line) {
 struct RequestWriter {
   json operator()(const HelloRequest&) const { return {{"op", "hello"}}; }
   json operator()(const StopRequest&) const { return {{"op", "stop"}}; }
+  json operator()(const GpusRequest&) const { return {{"op", "gpus"}}; }
   json operator()(const QuitRequest&) const { return {{"op", "quit"}}; }
   json operator()(const CrashRequest&) const { return {{"op", "crash"}}; }
   json operator()(const RunRequest& run) const {
@@ -183,6 +184,9 @@ struct EventWriter {
     return {{"ev", "hello"},       {"agent", hello.agent}, {"kernel", hello.kernel}, {"arch", hello.arch},
             {"cpus", hello.cpus},  {"root", hello.root},   {"log", hello.log},       {"log_why", hello.log_why},
             {"files", hello.files}, {"targets", targets}};
+  }
+  json operator()(const GpusEvent& event) const {
+    return {{"ev", "gpus"}, {"gpus", gpus_json(event.list)}, {"why_none", event.list.why_none}};
   }
   json operator()(const BatchEvent& event) const {
     json outcomes = json::array();
@@ -245,6 +249,14 @@ HelloEvent parse_hello(const json& object) {
   return hello;
 }
 
+GpusEvent parse_gpus_event(const json& object) {
+  try {
+    return {{parse_gpus(list(object, "gpus")), get<std::string>(object, "why_none")}};
+  } catch (const json::exception& error) {
+    throw ProtocolError(std::string("\"gpus\": ") + error.what());
+  }
+}
+
 BatchEvent parse_batch(const json& object) {
   BatchEvent event{get<std::uint64_t>(object, "id"), {}};
   event.batch.first = get<std::uint64_t>(object, "first");
@@ -296,6 +308,7 @@ Request parse_request(std::string_view line) {
   if (op == "hello") return HelloRequest{};
   if (op == "run") return parse_run(object);
   if (op == "stop") return StopRequest{};
+  if (op == "gpus") return GpusRequest{};
   if (op == "quit") return QuitRequest{};
   if (op == "crash") return CrashRequest{};
   throw ProtocolError("unknown op \"" + op + "\"");
@@ -305,6 +318,7 @@ Event parse_event(std::string_view line) {
   const json object = parse_object(line);
   const auto ev = get<std::string>(object, "ev");
   if (ev == "hello") return parse_hello(object);
+  if (ev == "gpus") return parse_gpus_event(object);
   if (ev == "batch") return parse_batch(object);
   if (ev == "health")
     return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};

@@ -8,6 +8,7 @@
 //       the agent finds right for its machine. With "parameters" (as a batch reported them) every batch
 //       uses those and nothing is drawn.
 //   {"op":"stop"}   ends the run in progress after its iteration; its "done" follows.
+//   {"op":"gpus"}   asks for the GPUs of the machine.
 //   {"op":"quit"}   ends the agent; so does the end of the stream.
 //   {"op":"crash"}  panics the kernel; refused unless the agent was started for it.
 //
@@ -20,6 +21,7 @@
 //    "concurrent":false,"concurrent_atomics":false},"usm_shared":{...},"usm_device":{...},
 //    "device_address":false,"swap":false}}]}
 //       class: "recoverable", "shares_cpu_tables", "pinned" or "fatal_faults".
+//   {"ev":"gpus","gpus":[...],"why_none":""}   the GPUs, as gpus_json() has them (gpu.h)
 //   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
 //    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003,
 //    "times":{"commands":500,"disordered":0,"waited":{"longest_ns":900,"counts":[[31,499],[35,1]]},"ran":{...}}}
@@ -48,6 +50,7 @@
 #include <vector>
 
 #include "harness/executor/executor.h"
+#include "harness/gpu.h"
 #include "harness/target.h"
 
 namespace faultline::agent {
@@ -64,9 +67,10 @@ struct RunRequest {
   friend bool operator==(const RunRequest&, const RunRequest&) = default;
 };
 struct StopRequest { friend bool operator==(const StopRequest&, const StopRequest&) = default; };
+struct GpusRequest { friend bool operator==(const GpusRequest&, const GpusRequest&) = default; };
 struct QuitRequest { friend bool operator==(const QuitRequest&, const QuitRequest&) = default; };
 struct CrashRequest { friend bool operator==(const CrashRequest&, const CrashRequest&) = default; };
-using Request = std::variant<HelloRequest, RunRequest, StopRequest, QuitRequest, CrashRequest>;
+using Request = std::variant<HelloRequest, RunRequest, StopRequest, GpusRequest, QuitRequest, CrashRequest>;
 
 struct TargetInfo {
   std::string name;
@@ -89,6 +93,7 @@ struct HelloEvent {
   std::string files;  // what a scenario's files are on ("ext4 (/var/tmp)")
   friend bool operator==(const HelloEvent&, const HelloEvent&) = default;
 };
+struct GpusEvent { GpuList list; friend bool operator==(const GpusEvent&, const GpusEvent&) = default; };
 struct BatchEvent { std::uint64_t id = 0; Batch batch; friend bool operator==(const BatchEvent&, const BatchEvent&) = default; };
 struct HealthEvent { std::uint64_t id = 0; std::vector<std::string> lines; friend bool operator==(const HealthEvent&, const HealthEvent&) = default; };
 struct HangEvent { std::uint64_t id = 0; Hang hang; friend bool operator==(const HangEvent&, const HangEvent&) = default; };
@@ -96,8 +101,8 @@ struct ErrorEvent { std::uint64_t id = 0; std::string message; friend bool opera
 struct DriverEvent { std::uint64_t id = 0; std::uint64_t iteration = 0; std::string words; friend bool operator==(const DriverEvent&, const DriverEvent&) = default; };
 struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
 struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
-using Event = std::variant<HelloEvent, BatchEvent, HealthEvent, HangEvent, DriverEvent, ErrorEvent, SkippedEvent,
-                           DoneEvent>;
+using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, DriverEvent, ErrorEvent,
+                           SkippedEvent, DoneEvent>;
 
 // A line that is no message; what() says which key is wrong.
 struct ProtocolError : std::runtime_error {

@@ -29,6 +29,7 @@ std::string refusal(const std::string& line) {
 TEST(AgentProtocol, RequestsComeBack) {
   round_trip(Request{HelloRequest{}});
   round_trip(Request{StopRequest{}});
+  round_trip(Request{GpusRequest{}});
   round_trip(Request{QuitRequest{}});
   round_trip(Request{CrashRequest{}});
   RunRequest run{7, "dmirror", "scenario s\n  \"a doc\"\n", "a.scn", {}};
@@ -50,6 +51,13 @@ TEST(AgentProtocol, EventsComeBack) {
   pins.pin = true;
   round_trip(Event{HelloEvent{"1", "6.1 #1", "x86_64", 2, true, false, "why",
                               {{"a", true, "", "PoCL 3.1", can}, {"b", false, "no", "", {}}, {"c", true, "", "", pins}}}});
+  const Gpu mi200{.render_node = "/dev/dri/renderD128", .card_node = "/dev/dri/card0", .bus = "0000:03:00.0",
+                  .vendor = 0x1002, .device = 0x7408, .revision = 1, .driver = "amdgpu", .driver_version = "3.49.0",
+                  .chip = "gfx90a", .vram = std::uint64_t{1} << 36, .firmware = {{"MEC", "0x44"}, {"SDMA", "0x8"}},
+                  .parameters = {{"amdgpu.noretry", "-1"}}, .configuration = {{"CONFIG_HSA_AMD", "y"}},
+                  .resets = "VRAM lost 0 times", .svm = {true, true, "why", "help"}, .unknown = {"a", "b"}};
+  round_trip(Event{GpusEvent{{{mi200, Gpu{.bus = "vgem"}}, ""}}});
+  round_trip(Event{GpusEvent{{{}, "no render node in /dev/dri"}}});
   Batch batch{100, 3, {9, {-1}, {{5}}}, {{{"ok", "7@b[1]"}, 2, 100}, {{"-", "zero"}, 1, 101}}, 12'345};
   round_trip(Event{BatchEvent{7, batch}});
   round_trip(Event{HealthEvent{7, {"WARNING: x", "Call Trace:"}}});
@@ -75,6 +83,8 @@ TEST(AgentProtocol, RefusalsNameTheKey) {
   EXPECT_EQ(refusal(R"({"op":"run","id":1,"target":7})"), "\"target\" has the wrong type");
   EXPECT_EQ(refusal(R"({"op":"run","id":1,"target":"h","text":"t","seed":1,"iterations":2,"parameters":{"seed":1}})"),
             "no \"cpus\" in the message");
+  EXPECT_THROW((void)parse_event(R"({"ev":"gpus","why_none":"","gpus":[{"bus":"0000:03:00.0"}]})"), ProtocolError);
+  EXPECT_THROW((void)parse_event(R"({"ev":"gpus","why_none":"","gpus":7})"), ProtocolError);
 }
 
 TEST(AgentProtocol, TimesOfCommands) {

@@ -25,7 +25,9 @@ STOP_LIMIT_S = 5  # then, for the agent to notice and the machine to power off
 TICK_S = 0.1
 LAST_WORDS = 40
 
-APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=off "
+# acpi=noirq: under TCG, ACPI takes a second to route the interrupt of each virtio device, which
+# uses message-signalled ones.
+APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=off acpi=noirq "
           "rcupdate.rcu_cpu_stall_timeout=60 tsc=reliable rdinit=/init")
 
 STARTED = re.compile(rb"lab: (agent|command) starts")
@@ -78,6 +80,7 @@ def command_line(options, initrd_fd, agent_fd, console):
         "-device", "virtio-serial-pci,max_ports=2",  # each port costs boot time
         "-chardev", f"socket,id=agent,fd={agent_fd}",
         "-device", "virtserialport,chardev=agent,name=faultline.agent",
+        "-device", "virtio-gpu-pci",  # /dev/dri has a device of PCI beside vgem
         *shlex.split(options.qemu or ""),
     ]
 

@@ -21,6 +21,7 @@ A person does not start it: `faultline run` does, here, in the virtual lab, or o
 from stdin and writes events to stdout, one JSON object a line, until stdin ends. To talk to it by hand:
 
   echo '{"op":"hello"}' | faultline-agent --stdio      what this machine is, and which targets work on it
+  echo '{"op":"gpus"}' | faultline-agent --stdio       which GPUs it has
 
 options:
   --stdio         speak the protocol on stdin and stdout

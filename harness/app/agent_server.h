@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "drm_glue/gpus/gpu.h"
 #include "drm_glue/kernel_log.h"
 #include "drm_glue/pagemap.h"
 #include "harness/agent_protocol.h"
@@ -26,6 +27,7 @@ class Agent {
   void obey(const HelloRequest&);
   void obey(const RunRequest& request);
   void obey(const StopRequest&);
+  void obey(const GpusRequest&) { send(GpusEvent{list_gpus()}); }
   void obey(const QuitRequest&) { open_ = false; }
   void obey(const CrashRequest&);
   void refuse(const RunRequest& request, const std::string& why);

@@ -38,16 +38,19 @@ std::string svm_text(const Gpu& gpu) {
   return text + (svm.why_not.empty() ? "" : svm.why_not + "; ");
 }
 
-std::string block(const Gpu& gpu) {
-  std::string text = "GPU " + (gpu.bus.empty() ? gpu.render_node : printable(gpu.bus)) + "  ";
-  if (gpu.vendor != 0) text += vendor_name(gpu) + hex(gpu.vendor, 4) + ":" + hex(gpu.device, 4) + " rev " + hex(gpu.revision, 2);
-  if (!gpu.chip.empty()) text += ", " + printable(gpu.chip);
-  if (gpu.vram) text += ", " + std::to_string(*gpu.vram >> 20) + " MiB";
-  text += "\n";
+std::string block(const std::string& place, const Gpu& gpu) {
+  std::string known;
+  const auto add = [&known](const std::string& words) { known += (known.empty() ? "" : ", ") + words; };
+  if (gpu.vendor != 0) add(vendor_name(gpu) + hex(gpu.vendor, 4) + ":" + hex(gpu.device, 4) + " rev " + hex(gpu.revision, 2));
+  if (!gpu.chip.empty()) add(printable(gpu.chip));
+  if (gpu.vram) add(std::to_string(*gpu.vram >> 20) + " MiB");
+  std::string text = "GPU " + (place.empty() ? "" : place + ":") + (gpu.bus.empty() ? gpu.render_node : printable(gpu.bus)) +
+                     (known.empty() ? "" : "  " + known) + "\n";
   const auto line = [&text](const char* what, const std::string& words) {
     if (!words.empty()) text += std::string("  ") + what + words + "\n";
   };
-  line("", (gpu.driver.empty() ? "no driver" : printable(gpu.driver)) +
+  const std::string nameless = gpu.render_node.empty() ? "no driver" : "a driver";
+  line("", (gpu.driver.empty() ? nameless : printable(gpu.driver)) +
                (gpu.driver_version.empty() ? "" : " " + gpu.driver_version) +
                (gpu.render_node.empty() ? "" : " on " + gpu.render_node) +
                (gpu.card_node.empty() ? "" : " and " + gpu.card_node));
@@ -64,10 +67,10 @@ std::string block(const Gpu& gpu) {
 
 }  // namespace
 
-std::string gpus_text(const GpuList& list) {
-  if (list.gpus.empty()) return "no GPU here: " + list.why_none + "\n";
+std::string gpus_text(const std::string& place, const GpuList& list) {
+  if (list.gpus.empty()) return "no GPU " + (place.empty() ? "here" : "in " + place) + ": " + printable(list.why_none) + "\n";
   std::string text;
-  for (const Gpu& gpu : list.gpus) text += block(gpu);
+  for (const Gpu& gpu : list.gpus) text += block(place, gpu);
   return text;
 }
 

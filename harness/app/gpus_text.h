@@ -1,12 +1,12 @@
-// The GPUs of a machine, for a person: a block for each, or why there is none.
+// The GPUs of a machine, for a person: a block for each, or why there is none. The place is empty for this machine.
 #pragma once
 
 #include <string>
 
-#include "drm_glue/gpus/gpu.h"
+#include "harness/gpu.h"
 
 namespace faultline::app {
 
-std::string gpus_text(const GpuList& list);
+std::string gpus_text(const std::string& place, const GpuList& list);
 
 }  // namespace faultline::app

@@ -1,6 +1,7 @@
 // faultline targets
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -8,12 +9,15 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
+#include "drm_glue/gpus/gpu.h"
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/app/gpus_text.h"
@@ -29,9 +33,14 @@ constexpr const char* examples =
     "Examples:\n"
     "  faultline targets                         and how many of the project's scenarios run there\n"
     "  faultline targets my.scn                  where my.scn runs, and why not elsewhere\n"
-    "  faultline targets --json                  an array of targets; this machine's GPUs are in the one named host";
+    "  faultline targets -t lab                  the virtual lab, started and asked: its targets and GPUs\n"
+    "  faultline targets --json                  an array of targets; the GPUs of a machine are in its first one\n"
+    "\n"
+    "Without -t nothing is booted, and the GPUs are this machine's.\n"
+    "Exit codes: 0, or 3 when a target of -t is not available; 2 bad usage or input.";
 
 struct Arguments {
+  std::vector<std::string> targets;
   std::vector<std::string> paths;
   bool as_json = false;
 };
@@ -62,22 +71,44 @@ std::string last_line(const std::string& text) {
   return end == std::string::npos ? text : text.substr(end + 1);
 }
 
-// What the agent of a machine says of itself.
+// What the agent of a machine says of itself, and of its GPUs where those were asked for.
 struct Greeting {
   std::optional<agent::HelloEvent> hello;
   std::string failure;
+  std::optional<GpuList> gpus;
 };
 
-Greeting greet(const std::string& root, const std::string& machine) {
+// A folder for the words of a machine, gone with it.
+struct Scratch {
+  std::string path = (std::filesystem::temp_directory_path() / "faultline-XXXXXX").string();
+  Scratch() {
+    if (!::mkdtemp(path.data())) throw std::system_error(errno, std::generic_category(), path);
+  }
+  ~Scratch() {
+    std::error_code error;
+    std::filesystem::remove_all(path, error);
+  }
+};
+
+Greeting greet(const std::string& root, const std::string& machine, bool with_gpus) {
+  const Scratch scratch;
   try {
-    Session session(machines(root, {}, "")(machine, 1), {}, stop_asked, {});
-    return {session.hello(), ""};
+    Session session(machines(root, {}, scratch.path + "/")(machine, 1), {}, stop_asked, {});
+    return {session.hello(), "", with_gpus ? std::optional(session.gpus(stop_asked)) : std::nullopt};
   } catch (const StartFailure& error) {
-    return {std::nullopt, std::string("the agent does not start: ") + error.what()};
+    const std::string words = error.words.empty() ? "" : ": " + error.words.back();
+    return {std::nullopt, std::string("the agent does not start: ") + error.what() + words, std::nullopt};
   }
 }
 
-// The rows of a machine's targets: of the one that `target` names, or of all its OpenCL devices.
+// "opencl" is every OpenCL device, "opencl:pocl" those of a driver.
+bool names(const TargetWord& target, const std::string& name) {
+  if (!name.starts_with(target.name)) return false;
+  const std::size_t end = target.name.size();
+  return name.size() == end || name[end] == ':' || name[end] == '/';
+}
+
+// The rows of a machine's targets that `target` names.
 void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Greeting& greeting) {
   TargetRow row;
   row.word = target.word();
@@ -87,7 +118,7 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
   if (greeting.hello)
     for (const agent::TargetInfo& info : greeting.hello->targets) {
       const TargetWord own{target.place, info.name};
-      if (target.is_opencl() ? !own.is_opencl() : info.name != target.name) continue;
+      if (!names(target, info.name)) continue;
       const bool nameless = info.about.empty() && target.place == "debian13";
       const std::string about = nameless ? "this machine's kernel under Debian 13" : info.about;
       row = {own.word(), info.available, info.available ? about : info.why,
@@ -98,29 +129,62 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
   if (!found) rows.push_back(row);
 }
 
-std::vector<TargetRow> rows_of(const std::string& root) {
-  std::vector<TargetRow> rows;
+// The targets of a word of -t: a place is all that is there.
+std::vector<TargetWord> targets_of(const std::vector<std::string>& words) {
+  std::vector<TargetWord> targets;
+  const auto add = [&targets](const TargetWord& target) {
+    if (std::ranges::find(targets, target) == targets.end()) targets.push_back(target);
+  };
+  for (const std::string& word : words) {
+    if (std::ranges::find(places(), word) == places().end()) {
+      add(parse_target(word));
+      continue;
+    }
+    for (const std::string& each : target_words())
+      if (const TargetWord target = parse_target(each); target.place == word) add(target);
+  }
+  return targets;
+}
+
+struct Rows {
+  std::vector<TargetRow> targets;
+  std::map<std::string, GpuList> gpus;  // by place
+};
+
+// `asked`: by the person, word by word; else nothing is booted.
+Rows rows_of(const std::string& root, const std::vector<TargetWord>& targets, bool asked) {
+  Rows rows;
   std::map<std::string, Greeting> greetings;
   const auto greeting = [&](const std::string& machine) -> const Greeting& {
-    const auto found = greetings.find(machine);
-    return found != greetings.end() ? found->second : greetings.emplace(machine, greet(root, machine)).first->second;
+    const bool elsewhere = std::ranges::find(places(), machine) != places().end();
+    const auto [found, fresh] = greetings.try_emplace(machine);
+    if (fresh) found->second = greet(root, machine, asked && elsewhere);
+    if (found->second.gpus) rows.gpus.emplace(machine, *found->second.gpus);
+    return found->second;
   };
-  const Answer lab = ask_lab(root, "path");
-  const Answer debian13 = ask_lab(root, "root --path");
-  for (const std::string& word : target_words()) {
-    const TargetWord target = parse_target(word);
-    if (target.place == "lab") {
+  std::map<std::string, Answer> built;
+  const auto is_built = [&](const std::string& place) -> const Answer& {
+    const auto [found, fresh] = built.try_emplace(place);
+    if (fresh) found->second = ask_lab(root, place == "lab" ? "path" : "root --path");
+    return found->second;
+  };
+  for (const TargetWord& target : targets) {
+    if (target.place.empty()) {
+      if (!rows.gpus.contains("")) rows.gpus.emplace("", list_gpus());
+      add_rows(rows.targets, target, greeting(target.machine()));
+    } else if (const Answer& answer = is_built(target.place); answer.status != 0 && (asked || target.place != "lab")) {
+      rows.targets.push_back({target.word(), false, last_line(answer.words), "", {}, 0, {}, false});
+    } else if (target.place == "lab" && !asked) {
       const std::optional<agent::HelloEvent>& here = greeting("").hello;
       const agent::TargetInfo* info = here ? find_target(*here, target.name) : nullptr;
-      TargetRow row{word, lab.status == 0, lab.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(lab.words),
+      TargetRow row{target.word(), answer.status == 0,
+                    answer.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(answer.words),
                     "", info ? info->capabilities : Capabilities{}, 0, {}};
       row.capabilities.sight.identity = true;  // the agent is root there
       row.capabilities.direct = true;          // an ext4 on a RAM disk
-      rows.push_back(row);
-    } else if (target.place == "debian13" && debian13.status != 0) {
-      rows.push_back({word, false, last_line(debian13.words), "", {}, 0, {}, false});
+      rows.targets.push_back(row);
     } else {
-      add_rows(rows, target, greeting(target.machine()));
+      add_rows(rows.targets, target, greeting(target.machine()));
     }
   }
   return rows;
@@ -171,18 +235,23 @@ int targets_command(const Arguments& arguments) {
   if (paths.empty() && std::filesystem::is_directory(root + "/stress/scenarios")) paths = {root + "/stress/scenarios"};
   const std::vector<Scenario> scenarios = load_scenarios(paths);
   watch_signals();
-  std::vector<TargetRow> rows = rows_of(root);
-  const GpuList gpus = list_gpus();
+  const bool asked = !arguments.targets.empty();
+  Rows rows = rows_of(root, targets_of(asked ? arguments.targets : target_words()), asked);
+  std::map<std::string, GpuList> gpus = rows.gpus;
   json all = json::array();
-  for (TargetRow& row : rows) {
+  for (TargetRow& row : rows.targets) {
     add_scenarios(row, scenarios);
     all.push_back(to_json(row, scenarios.size()));
-    // They are the machine's, and this row is its own.
-    if (row.word == "host") all.back()["gpus"] = gpus_json(gpus);
+    // They are the machine's, and this row is its first.
+    if (const auto node = gpus.extract(parse_target(row.word).place)) all.back()["gpus"] = gpus_json(node.mapped());
   }
-  if (arguments.as_json) std::cout << all.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
-  else std::cout << targets_text(rows, scenarios.size()) << gpus_text(gpus);
-  return exits::agree;
+  if (arguments.as_json) {
+    std::cout << all.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
+  } else {
+    std::cout << targets_text(rows.targets, scenarios.size());
+    for (const auto& [place, list] : rows.gpus) std::cout << gpus_text(place, list);
+  }
+  return asked && !std::ranges::all_of(rows.targets, &TargetRow::available) ? exits::undecided : exits::agree;
 }
 
 }  // namespace
@@ -190,6 +259,10 @@ int targets_command(const Arguments& arguments) {
 void add_targets(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("targets", "What can be tested here, on which GPUs, and what would help where it cannot");
   auto arguments = std::make_shared<Arguments>();
+  command->add_option("-t,--target", arguments->targets,
+                      "Only this target, or all of a place (lab, debian13), started and asked")
+      ->allow_extra_args(false)
+      ->type_name("TARGET");
   command->add_option("PATH", arguments->paths, "Scenarios and folders of them [stress/scenarios]");
   command->add_flag("--json", arguments->as_json, "For programs");
   command->footer(examples);

@@ -15,6 +15,7 @@ constexpr int agents_own_deadline_ms = 20'000;  // no less than what the agent t
 
 struct IdOf {
   std::uint64_t operator()(const agent::HelloEvent&) const { return 0; }
+  std::uint64_t operator()(const agent::GpusEvent&) const { return 0; }
   std::uint64_t operator()(const auto& event) const { return event.id; }
 };
 
@@ -107,6 +108,30 @@ agent::HelloEvent Session::wait_for_hello(const Patience& patience, const StopAs
     if (steady_clock::now() - alive > patience.start)
       throw failure("it did not say hello, and nothing else for " + std::to_string(patience.start.count()) + " s");
   }
+}
+
+GpuList Session::gpus(const StopAsked& stop) {
+  constexpr std::chrono::seconds patience{60};  // a driver that hangs costs the agent ten
+  const auto nothing = [&](const std::string& why) {
+    usable_ = false;
+    return GpuList{{}, "its GPUs are not known: " + why};
+  };
+  if (!machine_.send(agent::to_line(agent::GpusRequest{}))) return nothing(death(machine_));
+  for (const auto start = steady_clock::now(); steady_clock::now() - start < patience;) {
+    if (stop && stop() != Stop::none) return nothing("interrupted");
+    const Machine::Received received = machine_.receive(tick);
+    if (received.kind == Machine::Received::Kind::gone) return nothing(death(machine_));
+    if (received.kind == Machine::Received::Kind::nothing) continue;
+    try {
+      const agent::Event event = agent::parse_event(received.line);
+      if (const auto* told = std::get_if<agent::GpusEvent>(&event)) return told->list;
+      // An older agent.
+      if (const auto* error = std::get_if<agent::ErrorEvent>(&event)) return {{}, "its GPUs are not known: " + error->message};
+    } catch (const agent::ProtocolError& error) {
+      return nothing(std::string(error.what()) + ": " + shortened(received.line));
+    }
+  }
+  return nothing("it said nothing for " + std::to_string(patience.count()) + " s");
 }
 
 Session::Ended Session::finish(Ended::Kind kind, const std::string& message) {

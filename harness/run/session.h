@@ -47,6 +47,8 @@ class Session {
   ~Session();
 
   const agent::HelloEvent& hello() const { return hello_; }
+  // The GPUs of the machine, between slices; none, with the reason, where it does not tell.
+  GpuList gpus(const StopAsked& stop);
   Machine& machine() { return machine_; }
 
   struct Slice {
