@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -18,6 +19,7 @@ constexpr std::uint32_t svmapi_supported = 0x08000000;  // HSA_CAP_SVMAPI_SUPPOR
 const char* const topology = "/sys/devices/virtual/kfd/kfd/topology/nodes";
 
 struct Node {
+  std::uint32_t gpu = 0;  // gpu_id
   std::uint32_t capability = 0;
   unsigned target = 0;  // gfx_target_version: 90010 is 9.0.10
 };
@@ -36,7 +38,9 @@ std::optional<Node> find_node(unsigned render_minor) {
       else if (name == "gfx_target_version") node.target = static_cast<unsigned>(value);
       else if (name == "drm_render_minor") minor = static_cast<unsigned>(value);
     }
-    if (minor == render_minor) return node;
+    if (minor != render_minor) continue;
+    node.gpu = static_cast<std::uint32_t>(std::strtoul(first_line(at->path() / "gpu_id").c_str(), nullptr, 10));
+    return node;
   }
   return std::nullopt;
 }
@@ -110,6 +114,7 @@ GpuSvm ask_amdgpu_svm(Gpu& gpu, unsigned render_minor, const KernelConfig& confi
   if (!node)
     return {.why_not = "KFD does not drive this GPU, or does not show it to this process",
             .help = "the kernel log tells more (\"kfd: ... skipped device\"), or the container's rules for devices"};
+  gpu.kfd_id = node->gpu;
   if (node->target != 0) gpu.chip += (gpu.chip.empty() ? "" : ", ") + gfx(*node);
   if (!(node->capability & svmapi_supported)) return without_api(*node, config);
 

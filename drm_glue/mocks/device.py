@@ -8,6 +8,7 @@ it, and noted, so that what two clients asked for can be compared.
 import errno
 import os
 import pathlib
+import struct
 import subprocess
 import threading
 
@@ -60,12 +61,26 @@ class Device(UMockdev.IoctlBase):
         self.injected = {}   # by how many requests came before: the errno that the kernel gives instead
         self.hangs_at = None  # by how many requests came before: the one that is never answered
         self.count = 0
+        self.processes = {}  # by client: its pid
 
     def note(self, *what):
         self.asked.append(what)
 
+    def hear(self, request):
+        if request.number == 0:
+            self.processes[request.client], = struct.unpack("<i", request.bytes)
+        else:
+            start, size, unmaps = struct.unpack("<QQQ", request.bytes)
+            self.mapping_changes(self.processes[request.client], start, size, bool(unmaps))
+
+    def mapping_changes(self, process, start, size, unmaps):
+        """What an MMU notifier tells the driver, before it happens."""
+
     def do_handle_ioctl(self, client):
         try:
+            if client.get_request() >> 8 & 0xFF == ord("F"):  # of kernel_half.cpp, no client's own
+                self.hear(Request(client))
+                return client.complete(0, 0) or True
             count, self.count = self.count, self.count + 1
             if count == self.hangs_at:
                 self.waiting = client  # without a reference to it, its end would be an answer
@@ -87,7 +102,7 @@ class Device(UMockdev.IoctlBase):
 
 
 BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
-PRELOADED = f"{BUILD}/mock-descriptors.so:" + os.environ.get("LD_PRELOAD", "")
+PRELOADED = f"{BUILD}/mock-kernel-half.so:" + os.environ.get("LD_PRELOAD", "")
 
 
 def run(testbed, command, stdin="", timeout=60, keep=(), environment={}, **as_whom):

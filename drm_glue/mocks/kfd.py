@@ -1,5 +1,6 @@
 """/dev/kfd as the kernel answers it (drivers/gpu/drm/amd/amdkfd/kfd_chardev.c, kfd_svm.c), without a GPU behind it."""
 
+import collections
 import errno
 import struct
 
@@ -20,12 +21,22 @@ class Range:
         self.access, self.in_place = set(), set()
 
 
+class Process:
+    """struct kfd_process: of one mm."""
+
+    def __init__(self):
+        self.xnack, self.acquired, self.pages = 0, {}, {}
+
+
 class Kfd(Device):
     def __init__(self, version=(1, 11), gpus=(0x1F2E,), can_xnack=True, queues=0, events=None):
         super().__init__()
         self.version, self.gpus, self.can_xnack, self.queues = version, list(gpus), can_xnack, queues
         self.events = events      # a descriptor of the client that gives what was written here
-        self.xnack, self.acquired, self.pages = 0, {}, {}
+        self.kfd_processes = collections.defaultdict(Process)  # by pid
+
+    def process(self, request):
+        return self.kfd_processes[self.processes[request.client]]
 
     # AMDKFD_IOC_GET_VERSION
     def handle_K01(self, request):
@@ -53,7 +64,7 @@ class Kfd(Device):
         self.note("acquire_vm", gpu)
         if gpu not in self.gpus:
             raise Refused(errno.EINVAL)
-        if self.acquired.setdefault(gpu, node) != node:
+        if self.process(request).acquired.setdefault(gpu, node) != node:
             raise Refused(errno.EBUSY)
 
     # AMDKFD_IOC_SET_MEMORY_POLICY, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, AMDKFD_IOC_FREE_MEMORY_OF_GPU: libhsakmt does
@@ -74,20 +85,24 @@ class Kfd(Device):
         self.note("smi_events", gpu)
         if gpu not in self.gpus:
             raise Refused(errno.EINVAL)
-        request.answer(struct.pack("<I", self.events), 4)
+        request.answer(struct.pack("<I", self.new_reader(gpu)), 4)
+
+    def new_reader(self, _):
+        return self.events
 
     # AMDKFD_IOC_SET_XNACK_MODE
     def handle_K21(self, request):
         self.fits(request, 4)
         wanted, = struct.unpack("<i", request.bytes)
         self.note("xnack", wanted)
+        process = self.process(request)
         if wanted < 0:
-            return request.answer(struct.pack("<i", self.xnack))
+            return request.answer(struct.pack("<i", process.xnack))
         if self.queues:
             raise Refused(errno.EBUSY)
-        if wanted != self.xnack and wanted and not self.can_xnack:
+        if wanted != process.xnack and wanted and not self.can_xnack:
             raise Refused(errno.EPERM)
-        self.xnack = wanted
+        process.xnack = wanted
 
     # AMDKFD_IOC_SVM
     def handle_K20(self, request):
@@ -100,17 +115,17 @@ class Kfd(Device):
             raise Refused(errno.EINVAL)
         pages = range(start // PAGE, (start + size) // PAGE)
         if op == 0:
-            return self.set_attributes(pages, attributes)
-        for i, attribute in enumerate(self.get_attributes(pages, attributes)):
+            return self.set_attributes(request, pages, attributes)
+        for i, attribute in enumerate(self.get_attributes(self.process(request), pages, attributes)):
             request.answer(struct.pack("<II", *attribute), 24 + 8 * i)
 
-    def set_attributes(self, pages, attributes):
+    def set_attributes(self, request, pages, attributes):
         for kind, value in attributes:
             location = kind in (PREFERRED, PREFETCH) and value != 0 and not (kind == PREFERRED and value == UNDEFINED)
             if kind > GRANULARITY or ((location or kind in (ACCESS, IN_PLACE, NO_ACCESS)) and value not in self.gpus):
                 raise Refused(errno.EINVAL)
         for page in pages:
-            self.apply(self.pages.setdefault(page, Range()), attributes)
+            self.apply(self.process(request).pages.setdefault(page, Range()), attributes)
 
     @staticmethod
     def apply(page, attributes):
@@ -131,10 +146,10 @@ class Kfd(Device):
             else:
                 page.granularity = min(value, 0x3F)
 
-    def get_attributes(self, pages, attributes):
-        known = [self.pages[page] for page in pages if page in self.pages]
+    def get_attributes(self, process, pages, attributes):
+        known = [process.pages[page] for page in pages if page in process.pages]
         common = Range()
-        if not known and self.xnack:
+        if not known and process.xnack:
             common.access = set(self.gpus)
         if known:
             same = lambda values: values[0] if len(set(values)) == 1 else UNDEFINED  # noqa: E731

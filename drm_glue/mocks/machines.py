@@ -5,8 +5,10 @@ import os
 import pathlib
 
 from amdgpu import Amdgpu
+from amdgpu_jobs import AmdgpuWithEngine
 from drm import Drm, Nouveau
 from kfd import Kfd
+from kfd_svm import KfdSvm
 from machine import KfdMachine, Machine
 
 NODE = "/dev/dri/renderD128"
@@ -43,6 +45,14 @@ def amdgpu(target=90010, capability=CAPABILITY, can_xnack=True, version=(1, 11),
     configure(machine, HSA_AMD="y", HSA_AMD_SVM="y", DEVICE_PRIVATE="y")
     machine.boot(NODE, Amdgpu(device=device, **options))
     machine.boot("/dev/kfd", Kfd(version=version, gpus=(GPU,), can_xnack=can_xnack))
+    return machine
+
+
+def working_amdgpu(fault="", **options):
+    """One whose SDMA engine copies, and whose KFD tells what becomes of pages."""
+    machine = amdgpu(**options)
+    machine.boot(NODE, AmdgpuWithEngine(machine.file("/gem"), NODE.rsplit("/", 1)[1], fault))
+    machine.boot("/dev/kfd", KfdSvm(machine.file("/smi").parent, fault, gpus=(GPU,), can_xnack=options.get("can_xnack", True)))
     return machine
 
 

@@ -30,7 +30,7 @@ def test_who_is_there():
     assert bench.ask("open", "version", "apertures", f"acquire-vm {GPU} 7") == [
         "ok", "ok 1.11", "ok 1f2e:10000-7fffffffffff 2b3c:10000-7fffffffffff", "ok"]
     assert bench.kfd.asked == [("version",), ("apertures", 0), ("apertures", 2), ("acquire_vm", GPU)]
-    assert bench.kfd.acquired == {GPU: 7}
+    assert [each.acquired for each in bench.kfd.kfd_processes.values()] == [{GPU: 7}]
 
 
 def test_every_attribute():

@@ -99,7 +99,7 @@ const std::vector<std::string>& places() {
 
 std::vector<std::string> target_words() {
   return {"host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror",
-          "opencl", "debian13:host", "debian13:opencl"};
+          "amdgpu", "opencl", "debian13:host", "debian13:opencl"};
 }
 
 TargetWord parse_target(const std::string& word) {
@@ -107,8 +107,7 @@ TargetWord parse_target(const std::string& word) {
   for (const std::string& place : places())
     if (word.starts_with(place + ":")) target = {place, word.substr(place.size() + 1)};
   const std::vector<std::string> words = target_words();
-  // Which devices there are is known when the machine is up.
-  const std::string family = target.is_opencl() ? TargetWord{target.place, "opencl"}.word() : word;
+  const std::string family = target.has_devices() ? TargetWord{target.place, target.family()}.word() : word;
   if (std::find(words.begin(), words.end(), family) == words.end()) {
     const std::string suggestion = did_you_mean(word, words);
     std::string known;

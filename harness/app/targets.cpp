@@ -122,7 +122,7 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
       const bool nameless = info.about.empty() && target.place == "debian13";
       const std::string about = nameless ? "this machine's kernel under Debian 13" : info.about;
       row = {own.word(), info.available, info.available ? about : info.why,
-             info.available ? greeting.hello->files : "", info.capabilities, 0, {}, info.available || !own.is_opencl()};
+             info.available ? greeting.hello->files : "", info.capabilities, 0, {}, info.available || !own.has_devices()};
       rows.push_back(row);
       found = true;
     }

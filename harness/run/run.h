@@ -29,10 +29,12 @@ struct TargetWord {
   std::string word() const { return place.empty() ? name : place + ":" + name; }
   // Its kernel may die, and is a new one when the machine is started again.
   bool own_kernel() const { return place == "lab"; }
-  // Which machine has it: that of the place; here an agent of its own for OpenCL, which loads drivers.
-  std::string machine() const { return place.empty() && is_opencl() ? "opencl" : place; }
-  // "opencl", "opencl:pocl" or "opencl:pocl/0".
-  bool is_opencl() const { return name == "opencl" || name.starts_with("opencl:"); }
+  // "opencl" of "opencl", "opencl:pocl" and "opencl:pocl/0".
+  std::string family() const { return name.substr(0, name.find(':')); }
+  // Which devices a family has is known when the machine is up. They are reached through libraries.
+  bool has_devices() const { return family() == "opencl" || family() == "amdgpu"; }
+  // Which machine has it: that of the place; here an agent of its own for what loads OpenCL's drivers.
+  std::string machine() const { return place.empty() && has_devices() ? "opencl" : place; }
   friend bool operator==(const TargetWord&, const TargetWord&) = default;
 };
 

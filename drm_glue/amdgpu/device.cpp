@@ -1,0 +1,37 @@
+#include "drm_glue/amdgpu/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "harness/outcome.h"
+
+namespace faultline::amdgpu {
+
+Failure::Failure(const std::string& request, int error)
+    : std::runtime_error(request + ": " + errno_text(error)), error_(error) {}
+
+void check(const char* request, int negative_error) {
+  if (negative_error != 0) throw Failure(request, negative_error < 0 ? -negative_error : EIO);
+}
+
+Device::Device(const std::string& render_node) {
+  int fd;
+  do fd = open(render_node.c_str(), O_RDWR | O_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
+  if (fd < 0) throw Failure("open " + render_node, errno);
+  std::uint32_t major, minor;
+  const int error = amdgpu_device_initialize(fd, &major, &minor, &handle_);
+  close(fd);  // libdrm has one of its own
+  check("amdgpu_device_initialize", error);
+  amdgpu_gpu_info info{};
+  if (const int refused = amdgpu_query_gpu_info(handle_, &info)) {
+    amdgpu_device_deinitialize(handle_);
+    check("amdgpu_query_gpu_info", refused);
+  }
+  family_ = info.family_id;
+}
+
+Device::~Device() { amdgpu_device_deinitialize(handle_); }
+
+}  // namespace faultline::amdgpu

@@ -1,0 +1,82 @@
+// What the GPU reaches: buffer objects (BOs) in GTT or VRAM, and pages of the process (userptr), each mapped into the
+// client's own GPU page tables (amdgpu_gem.c, amdgpu_vm.c).
+#pragma once
+
+#include <amdgpu_drm.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "drm_glue/amdgpu/device.h"
+
+namespace faultline::amdgpu {
+
+inline constexpr std::size_t page_bytes = 4096;
+
+static_assert(sizeof(drm_amdgpu_gem_userptr) == 24 && offsetof(drm_amdgpu_gem_userptr, flags) == 16 &&
+              offsetof(drm_amdgpu_gem_userptr, handle) == 20);
+static_assert(sizeof(drm_amdgpu_gem_va) == 40 && offsetof(drm_amdgpu_gem_va, va_address) == 16 &&
+              offsetof(drm_amdgpu_gem_va, map_size) == 32);
+static_assert(sizeof(drm_amdgpu_gem_create) == 32 && sizeof(drm_amdgpu_gem_mmap) == 8);
+
+// Addresses of the GPU.
+class VaRange {
+ public:
+  VaRange(Device& device, std::size_t bytes);
+  ~VaRange();
+  VaRange(const VaRange&) = delete;
+  VaRange& operator=(const VaRange&) = delete;
+  std::uint64_t address() const { return address_; }
+
+ private:
+  amdgpu_va_handle handle_ = nullptr;
+  std::uint64_t address_ = 0;
+};
+
+// One page that both sides reach, or the GPU alone. Failure: ENOMEM and others of GEM_CREATE, GEM_VA, mmap().
+class Buffer {
+ public:
+  enum class Where { gtt, vram };
+  Buffer(Device& device, Where where);
+  ~Buffer();
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  std::uint32_t handle() const { return handle_; }     // of GEM
+  std::uint64_t address() const { return range_.address(); }
+  void* cpu() const { return cpu_; }                   // null in VRAM, which the CPU may not reach at all
+
+ private:
+  void release();
+
+  VaRange range_;
+  amdgpu_bo_handle bo_ = nullptr;
+  std::uint32_t handle_ = 0;
+  bool mapped_ = false;
+  void* cpu_ = nullptr;
+};
+
+// A page of the process, whatever is mapped at its address by the time of a job: the kernel looks it up for each
+// (amdgpu_ttm_tt_get_user_pages: hmm_range_fault), its interval notifier waits for the job, and an invalidation in
+// between starts the job over. Made without a look at the page, so there need not be one yet. A job on pages that
+// hmm_range_fault refuses has its error: EFAULT, EPERM.
+class UserPage {
+ public:
+  enum class Access { read, write };
+  UserPage(Device& device, std::uintptr_t address, Access access);
+  ~UserPage();
+  UserPage(const UserPage&) = delete;
+  UserPage& operator=(const UserPage&) = delete;
+
+  std::uint32_t handle() const { return handle_; }
+  std::uint64_t address() const { return range_.address(); }  // of the GPU
+
+ private:
+  int change(std::uint32_t operation, std::uint32_t flags);
+
+  Device& device_;
+  VaRange range_;
+  std::uint32_t handle_ = 0;
+};
+
+}  // namespace faultline::amdgpu

@@ -1,0 +1,58 @@
+// A process's shared virtual memory with one GPU through KFD (amdkfd/kfd_svm.c): where its pages go, and what the
+// driver tells of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "drm_glue/kfd/kfd.h"
+#include "drm_glue/kfd/smi_event.h"
+#include "harness/target.h"
+
+namespace faultline::amdgpu {
+
+// What `events` say of the page at `address`, by the GPU `gpu`'s own id. Events that the kernel has for reasons that
+// are not the program's (VRAM was short, another user's buffers were evicted) are a gap.
+PageHistory history_of(std::uintptr_t address, const std::vector<kfd::SmiEvent>& events, std::uint32_t gpu);
+
+// KFD keeps one process structure and one VM a GPU for an mm, so there is one of these in a process. Any number of
+// threads may use it.
+class SvmProcess {
+ public:
+  SvmProcess(std::uint32_t gpu, std::string render_node, Kernel& kernel = real_kernel())
+      : gpu_(gpu), render_node_(std::move(render_node)), kernel_(kernel), kfd_(kernel) {}
+  ~SvmProcess();
+  SvmProcess(const SvmProcess&) = delete;
+  SvmProcess& operator=(const SvmProcess&) = delete;
+
+  // All requests give an errno. EBUSY: another part of the process has another VM (an OpenCL driver does), or has
+  // queues, which fix the XNACK mode.
+  int open(kfd::Xnack mode);
+
+  // Prefetches (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_PREFETCH_LOC), and lets the GPU reach the pages.
+  int migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
+
+  // What was told since the last forget_history().
+  int history(std::uintptr_t address, PageHistory& history);
+  // Once the queues run that the driver has stopped: its worker restores them some milliseconds later.
+  void forget_history();
+
+ private:
+  int read_events();
+  bool stopped() const;
+
+  const std::uint32_t gpu_;
+  const std::string render_node_;
+  Kernel& kernel_;
+  std::mutex mutex_;
+  kfd::Kfd kfd_;
+  int node_ = -1;
+  int events_descriptor_ = -1;
+  kfd::SmiStream stream_;
+  std::vector<kfd::SmiEvent> events_;
+};
+
+}  // namespace faultline::amdgpu

@@ -1,0 +1,248 @@
+#include "drm_glue/amdgpu/target.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <array>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "drm_glue/amdgpu/sdma.h"
+#include "drm_glue/amdgpu/svm.h"
+#include "drm_glue/gpus/gpu.h"
+#include "drm_glue/pagemap.h"
+#include "drm_glue/swap.h"
+#include "harness/outcome.h"
+
+namespace faultline::amdgpu {
+namespace {
+
+// One GPU in one mode.
+struct About {
+  std::string bus, chip, render_node;
+  std::uint32_t gpu = 0;  // KFD's id; 0: it has no SVM
+  kfd::Xnack xnack = kfd::Xnack::off;
+  std::string why_not;
+};
+
+// An engine and where its copies stop on their way: every second one goes through VRAM.
+struct Lane {
+  Lane(Device& device, bool through_vram) : sdma(device) {
+    if (through_vram) vram.emplace(device, Buffer::Where::vram);
+  }
+  Sdma sdma;
+  std::optional<Buffer> vram;
+};
+
+// What a process has of the GPU, whatever the iteration.
+class Process {
+ public:
+  explicit Process(const About& about) : device_(about.render_node) {
+    if (!has_copy_linear(device_.family())) throw Failure("SDMA of a gfx6, which has other packets", ENOTSUP);
+    if (about.gpu == 0) return;
+    svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
+    if (const int error = svm_->open(about.xnack)) throw Failure("SVM through /dev/kfd", error);
+  }
+
+  // The calling process's own; made at the first call. Null, with errno and why to `words`.
+  static Process* of_this(const About& about, DriverWords* words) {
+    static std::unique_ptr<Process> one;
+    static pid_t whose = 0;
+    if (one && whose == getpid()) return one.get();
+    errno = ENOTSUP;
+    if (one) return nullptr;  // of a process that forked this one
+    try {
+      one = std::make_unique<Process>(about);
+      whose = getpid();
+      return one.get();
+    } catch (const Failure& failure) {
+      if (words) words->failed(failure.what());
+      errno = failure.error();
+      return nullptr;
+    }
+  }
+
+  Device& device() { return device_; }
+  SvmProcess* svm() { return svm_.get(); }
+
+  std::unique_ptr<Lane> take() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<Lane>(device_, ++lanes_ % 2 == 0);
+    std::unique_ptr<Lane> lane = std::move(idle_.back());
+    idle_.pop_back();
+    return lane;
+  }
+  void give_back(std::unique_ptr<Lane> lane) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(lane));
+  }
+
+ private:
+  Device device_;
+  std::unique_ptr<SvmProcess> svm_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Lane>> idle_;
+  int lanes_ = 0;
+};
+
+class Handle : public DeviceHandle {
+ public:
+  Handle(Process& process, DriverWords* words) : process_(process), words_(words) {
+    if (SvmProcess* svm = process_.svm()) svm->forget_history();
+  }
+
+  DeviceAccess load(std::uintptr_t address) override {
+    DeviceAccess access;
+    access.error = tried([&](Lane& lane) {
+      const UserPage& page = this->page(address, UserPage::Access::read);
+      copy(lane, lane.sdma.word_address(), page.address(), page.handle());
+      access.value = lane.sdma.word();
+    });
+    return access;
+  }
+
+  DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
+    return {tried([&](Lane& lane) {
+      const UserPage& page = this->page(address, UserPage::Access::write);
+      lane.sdma.word() = value;
+      copy(lane, page.address(), lane.sdma.word_address(), page.handle());
+    })};
+  }
+
+  int migrate(std::uintptr_t address, int pages, bool to_device) override {
+    SvmProcess* const svm = process_.svm();
+    return svm ? svm->migrate(address, static_cast<std::size_t>(pages) * page_bytes, to_device) : ENOTSUP;
+  }
+
+  int history(std::uintptr_t address, PageHistory& history) override {
+    SvmProcess* const svm = process_.svm();
+    return svm ? svm->history(address, history) : ENOTSUP;
+  }
+
+ private:
+  // With a lane of its own. One that has failed for a reason that is not the page's is not used again.
+  template <typename Request>
+  int tried(const Request& request) {
+    std::unique_ptr<Lane> lane;
+    try {
+      lane = process_.take();
+      request(*lane);
+      process_.give_back(std::move(lane));
+      return 0;
+    } catch (const Failure& failure) {
+      if (lane && (failure.error() == EFAULT || failure.error() == EPERM)) {
+        process_.give_back(std::move(lane));
+        return failure.error();
+      }
+      tell(failure, lane.get());
+      return failure.error() == ENODEV ? ENODEV : EIO;
+    }
+  }
+
+  void tell(const Failure& failure, const Lane* lane) {
+    if (!words_) return;
+    const std::string resets = lane ? lane->sdma.resets() : "";
+    words_->failed(failure.what() + (resets.empty() ? "" : " (" + resets + ")"));
+  }
+
+  static void copy(Lane& lane, std::uint64_t to, std::uint64_t from, std::uint32_t buffer) {
+    constexpr std::uint32_t bytes = sizeof(std::uint64_t);
+    if (!lane.vram) return lane.sdma.copy(to, from, bytes, std::array{buffer});
+    // Two jobs: each looks at the pages of its own BOs only.
+    const std::uint64_t stop = lane.vram->address();
+    const bool from_user = to == lane.sdma.word_address();
+    const std::uint32_t own = lane.vram->handle();
+    if (from_user) {
+      lane.sdma.copy(stop, from, bytes, std::array{buffer, own});
+      lane.sdma.copy(to, stop, bytes, std::array{own});
+    } else {
+      lane.sdma.copy(stop, from, bytes, std::array{own});
+      lane.sdma.copy(to, stop, bytes, std::array{buffer, own});
+    }
+  }
+
+  // Made once, so that its notifier sees what becomes of the address.
+  const UserPage& page(std::uintptr_t address, UserPage::Access access) {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<UserPage>& page = pages_[{address, access}];
+    if (!page) page = std::make_unique<UserPage>(process_.device(), address, access);
+    return *page;
+  }
+
+  Process& process_;
+  DriverWords* const words_;
+  std::mutex mutex_;
+  std::map<std::pair<std::uintptr_t, UserPage::Access>, std::unique_ptr<UserPage>> pages_;
+};
+
+const char* word(kfd::Xnack mode) { return mode == kfd::Xnack::on ? "xnack-on" : "xnack-off"; }
+
+class AmdgpuTarget : public Target {
+ public:
+  explicit AmdgpuTarget(About about) : about_(std::move(about)) {}
+
+  std::string name() const override {
+    if (about_.bus.empty()) return "amdgpu";
+    return "amdgpu:" + about_.bus + (about_.gpu == 0 ? "" : std::string("/") + word(about_.xnack));
+  }
+
+  std::string about() const override {
+    const std::string svm = about_.gpu == 0 ? "without SVM" : std::string("SVM with ") + word(about_.xnack);
+    return about_.chip + ", " + about_.render_node + ", SDMA copies, " + svm;
+  }
+
+  std::string unavailable() const override { return about_.why_not; }
+
+  Capabilities capabilities() const override {
+    Capabilities can;
+    can.device_class = DeviceClass::recoverable;
+    can.sight.faults = false;
+    can.sight.identity = frames_unavailable(real_kernel()).empty();
+    can.migrate = about_.gpu != 0;
+    can.inherited = can.forked = false;
+    can.swap = has_swap(real_kernel());
+    return can;
+  }
+
+  void speak_to(DriverWords* words) override { words_ = words; }
+
+  std::unique_ptr<DeviceHandle> open(int) override {
+    Process* const process = Process::of_this(about_, words_);
+    return process ? std::make_unique<Handle>(*process, words_) : nullptr;
+  }
+
+ private:
+  const About about_;
+  DriverWords* words_ = nullptr;
+};
+
+void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) {
+  About about{gpu.bus, gpu.chip, gpu.render_node, gpu.kfd_id, kfd::Xnack::off, ""};
+  if (!gpu.svm.recoverable && !gpu.svm.preempt_and_restore) about.gpu = 0;
+  if (gpu.svm.recoverable) {
+    about.xnack = kfd::Xnack::on;
+    targets.push_back(std::make_unique<AmdgpuTarget>(about));
+    about.xnack = kfd::Xnack::off;
+  }
+  targets.push_back(std::make_unique<AmdgpuTarget>(about));
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<Target>> amdgpu_targets() {
+  std::vector<std::unique_ptr<Target>> targets;
+  std::string why;
+  for (const Gpu& gpu : list_gpus().gpus) {
+    if (gpu.driver != "amdgpu") continue;
+    if (access(gpu.render_node.c_str(), R_OK | W_OK) == 0) add_targets(targets, gpu);
+    else why = gpu.bus + ": " + gpu.svm.why_not;
+  }
+  if (targets.empty())
+    targets.push_back(std::make_unique<AmdgpuTarget>(About{
+        .why_not = why.empty() ? "no GPU of amdgpu here: faultline targets lists those there are" : why}));
+  return targets;
+}
+
+}  // namespace faultline::amdgpu

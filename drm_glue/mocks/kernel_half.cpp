@@ -1,0 +1,193 @@
+// Preloaded in front of umockdev, into the processes that use mocked devices: what the kernel does there and umockdev
+// leaves alone. fstat() of a node, and a descriptor of one that is duplicated (it is opened again: a client more,
+// where the kernel has one); mmap() of a buffer object; the descriptor of KFD's events; and what an MMU notifier
+// tells a driver.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/ioctl.h>
+#include <linux/types.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace {
+
+// To the mock, past its count of requests.
+struct Change {
+  std::uint64_t start, bytes, unmaps;
+};
+constexpr unsigned long this_is_process = _IOW('F', 0, int);
+constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
+// What the kernel's header gives AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
+constexpr unsigned long smi_events = _IOWR('K', 0x1f, std::uint64_t);
+
+std::string root() {
+  const char* path = std::getenv("UMOCKDEV_DIR");
+  return path ? path : "";
+}
+
+// Past umockdev's own, which knows the testbed.
+std::string link_target(const std::string& path) {
+  char target[4096];
+  const long length = syscall(SYS_readlink, path.c_str(), target, sizeof target);
+  return length < 0 ? "" : std::string(target, static_cast<std::size_t>(length));
+}
+
+// "/dev/dri/renderD128", for a descriptor of a mocked node of DRM, which is a terminal; else empty.
+std::string node(int fd) {
+  std::string terminal = link_target("/proc/self/fd/" + std::to_string(fd));
+  if (root().empty() || !terminal.starts_with("/dev/pts/")) return "";
+  std::ranges::replace(terminal, '/', '_');
+  const std::string number = link_target(root() + "/dev/.ptymap/" + terminal);
+  const std::string device = link_target(root() + "/sys/dev/char/" + number);
+  return number.starts_with("226:") && !device.empty() ? "/dev/dri" + device.substr(device.rfind('/')) : "";
+}
+
+template <class Function>
+Function next(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+int request(int fd, unsigned long number, void* argument) {
+  return next<int (*)(int, unsigned long, void*)>("ioctl")(fd, number, argument);
+}
+
+// KFD's, of the process that opened it: whose mapping changes it hears of.
+std::atomic<int> kfd = -1;
+std::atomic<int> whose = -1;
+
+int opened(const char* path, int fd) {
+  if (fd < 0 || (std::strcmp(path, "/dev/kfd") != 0 && std::strncmp(path, "/dev/dri/", 9) != 0)) return fd;
+  int process = getpid();
+  request(fd, this_is_process, &process);
+  if (path[5] == 'k') {
+    kfd = fd;
+    whose = process;
+  }
+  return fd;
+}
+
+void tell(const void* start, std::size_t bytes, bool unmaps) {
+  if (kfd < 0 || whose != getpid()) return;
+  Change change{reinterpret_cast<std::uintptr_t>(start), bytes, unmaps};
+  const int before = errno;
+  request(kfd, mapping_changes, &change);
+  errno = before;
+}
+
+int connect_to_events() {
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  std::snprintf(address.sun_path, sizeof address.sun_path, "%s/smi", root().c_str());
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+void* map(void* address, std::size_t bytes, int protection, int flags, int fd, off64_t offset) {
+  const std::string path = fd >= 0 ? node(fd) : "";
+  const std::string memory = path.empty() ? "" : root() + "/gem" + path.substr(path.rfind('/'));
+  const int file = path.empty() ? fd : static_cast<int>(syscall(SYS_openat, AT_FDCWD, memory.c_str(), O_RDWR | O_CLOEXEC));
+  void* const where = reinterpret_cast<void*>(syscall(SYS_mmap, address, bytes, protection, flags, file, offset));
+  if (file != fd) syscall(SYS_close, file);
+  return where;
+}
+
+}  // namespace
+
+extern "C" {
+
+int open(const char* path, int flags, ...) {
+  va_list list;
+  va_start(list, flags);
+  const int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, int) : 0;
+  va_end(list);
+  return opened(path, next<int (*)(const char*, int, int)>("open")(path, flags, mode));
+}
+
+int open64(const char* path, int flags, ...) {
+  va_list list;
+  va_start(list, flags);
+  const int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, int) : 0;
+  va_end(list);
+  return opened(path, next<int (*)(const char*, int, int)>("open64")(path, flags, mode));
+}
+
+int fstat(int fd, struct stat* status) noexcept {
+  const std::string path = node(fd);
+  return path.empty() ? next<int (*)(int, struct stat*)>("fstat")(fd, status) : stat(path.c_str(), status);
+}
+
+int fstat64(int fd, struct stat64* status) noexcept {
+  const std::string path = node(fd);
+  return path.empty() ? next<int (*)(int, struct stat64*)>("fstat64")(fd, status) : stat64(path.c_str(), status);
+}
+
+int fcntl64(int fd, int command, ...) {
+  va_list list;
+  va_start(list, command);
+  void* argument = va_arg(list, void*);
+  va_end(list);
+  const std::string path = command == F_DUPFD_CLOEXEC ? node(fd) : "";
+  return path.empty() ? next<int (*)(int, int, void*)>("fcntl64")(fd, command, argument)
+                      : open(path.c_str(), O_RDWR | O_CLOEXEC);
+}
+
+// The mock answers with no descriptor where it waits for a client at its socket.
+int ioctl(int fd, unsigned long number, ...) noexcept {
+  va_list list;
+  va_start(list, number);
+  void* argument = va_arg(list, void*);
+  va_end(list);
+  const int result = request(fd, number, argument);
+  if (number != smi_events || result != 0) return result;
+  __u32& descriptor = static_cast<__u32*>(argument)[1];
+  if (descriptor == ~0u) descriptor = static_cast<__u32>(connect_to_events());
+  return 0;
+}
+
+void* mmap(void* address, std::size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
+  return map(address, bytes, protection, flags, fd, offset);
+}
+
+void* mmap64(void* address, std::size_t bytes, int protection, int flags, int fd, off64_t offset) noexcept {
+  return map(address, bytes, protection, flags, fd, offset);
+}
+
+int munmap(void* address, std::size_t bytes) noexcept {
+  tell(address, bytes, true);
+  return static_cast<int>(syscall(SYS_munmap, address, bytes));
+}
+
+int mprotect(void* address, std::size_t bytes, int protection) noexcept {
+  tell(address, bytes, false);
+  return static_cast<int>(syscall(SYS_mprotect, address, bytes, protection));
+}
+
+void* mremap(void* from, std::size_t bytes, std::size_t new_bytes, int flags, ...) noexcept {
+  va_list list;
+  va_start(list, flags);
+  void* const to = flags & MREMAP_FIXED ? va_arg(list, void*) : nullptr;
+  va_end(list);
+  if (flags & MREMAP_FIXED) tell(to, new_bytes, true);
+  tell(from, bytes, true);
+  return reinterpret_cast<void*>(syscall(SYS_mremap, from, bytes, new_bytes, flags, to));
+}
+
+// MADV_DONTNEED and MADV_REMOVE take pages away at once; what the others do shows later, if ever.
+int madvise(void* address, std::size_t bytes, int advice) noexcept {
+  if (advice == MADV_DONTNEED || advice == MADV_REMOVE) tell(address, bytes, false);
+  return static_cast<int>(syscall(SYS_madvise, address, bytes, advice));
+}
+}
