@@ -68,7 +68,7 @@ class Amdgpu(Drm):
         if request.size != 16:
             raise Refused(errno.EINVAL)
         op, flags, context, priority = struct.unpack("<IIIi", request.bytes)
-        self.note("ctx", op)
+        self.note({ALLOC: "ctx alloc", FREE: "ctx free", STATE2: "ctx state"}.get(op, "ctx"), op)
         if op == ALLOC:
             context = max(self.contexts, default=0) + 1
             self.contexts.add(context)

@@ -131,14 +131,16 @@ class AmdgpuWithEngine(Amdgpu):
 
     def look_up(self, request, buffer):
         """amdgpu_ttm_tt_get_user_pages()."""
+        process = self.processes[request.client]
         for address in range(buffer.user, buffer.user + buffer.size, PAGE):
-            process_memory.look_up(self.processes[request.client], address, not buffer.flags & READONLY)
+            if (process, address) not in self.stale:
+                process_memory.look_up(process, address, not buffer.flags & READONLY)
 
     # DRM_IOCTL_AMDGPU_GEM_VA
     def handle_d48(self, request):
         self.fits(request, 40)
         handle, pad, operation, flags, address, offset, size = struct.unpack("<IIIIQQQ", request.bytes)
-        self.note("gem_va", operation, flags, size)
+        self.note(f"gem_va {'unmap' if operation == UNMAP else 'map'}", operation, flags, size)
         buffer = self.buffer(request, handle)
         mappings = self.client(request).mappings
         if address % PAGE or offset % PAGE or size % PAGE or not size or flags & ~0x3EF or operation not in (MAP, UNMAP):
@@ -156,7 +158,7 @@ class AmdgpuWithEngine(Amdgpu):
     def handle_d43(self, request):
         self.fits(request, 24)
         operation, handle, count, entry_bytes, pointer = struct.unpack("<IIIIQ", request.bytes)
-        self.note("bo_list", operation, count)
+        self.note(f"bo_list {'destroy' if operation == DESTROY else 'create'}", count)
         lists = self.client(request).lists
         if operation == DESTROY:
             lists.pop(handle, None)
@@ -171,7 +173,6 @@ class AmdgpuWithEngine(Amdgpu):
     def handle_d44(self, request):
         self.fits(request, 24)
         context, bo_list, count, flags, pointer = struct.unpack("<IIIIQ", request.bytes)
-        self.note("cs", count)
         client = self.client(request)
         if context not in self.contexts or not count or flags:
             raise Refused(errno.EINVAL)
@@ -192,6 +193,7 @@ class AmdgpuWithEngine(Amdgpu):
                 raise Refused(errno.EOPNOTSUPP)  # no client here has one
             else:
                 raise Refused(errno.EINVAL)
+        self.note("cs", flags, [(engine, instance, ring, size) for _, _, _, size, engine, instance, ring in commands])
         if self.reset_at == client.jobs:
             raise Refused(errno.ECANCELED)
         for buffer in buffers:
@@ -243,8 +245,9 @@ class AmdgpuWithEngine(Amdgpu):
             return self.memory[buffer.place + offset:buffer.place + offset + size]
         process, at = self.processes[request.client], buffer.user + offset
         if self.fault == "stale":
-            at_first = process_memory.load(process, at, size)
-            return self.stale.setdefault((process, at), at_first)
+            if (process, at) not in self.stale:
+                self.stale[process, at] = process_memory.load(process, at, size)
+            return self.stale[process, at]
         return process_memory.load(process, self.answered(at), size)
 
     def write(self, request, buffers, address, data):

@@ -41,11 +41,14 @@ def refuse(process, address, writes):
 
 
 def access(call, process, address, buffer, size, writes):
-    while transfer(call, process, address, buffer, size) != size:
+    for _ in range(10):  # a mapping may come and go meanwhile
+        if transfer(call, process, address, buffer, size) == size:
+            return
         error = ctypes.get_errno()
         if error != errno.EFAULT:
             raise Refused(error)
         refuse(process, address, writes)
+    raise Refused(errno.EFAULT)  # mapped, and no page: past the end of a file
 
 
 def load(process, address, size):

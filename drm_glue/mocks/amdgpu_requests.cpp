@@ -1,0 +1,196 @@
+// What drm_glue/amdgpu asks of a kernel, one story for each line of the standard input; each answers with a line: "ok" or
+// an errno's name with the request, and what was seen. For the tests, which run it on mocked devices.
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <sstream>
+
+#include "drm_glue/amdgpu/sdma.h"
+#include "drm_glue/amdgpu/svm.h"
+#include "harness/outcome.h"
+
+namespace faultline::amdgpu {
+namespace {
+
+using Words = std::istringstream;
+
+// Anonymous pages of this process, the value in each one's first word.
+class Pages {
+ public:
+  Pages(std::size_t count, std::uint64_t value) : bytes_(count * page_bytes) {
+    at_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (std::size_t i = 0; i < count; ++i) word(i) = value;
+  }
+  ~Pages() { munmap(at_, bytes_); }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  volatile std::uint64_t& word(std::size_t page) {
+    return *reinterpret_cast<volatile std::uint64_t*>(static_cast<std::byte*>(at_) + page * page_bytes);
+  }
+  void* at() { return at_; }
+  std::uintptr_t address(std::size_t page) { return reinterpret_cast<std::uintptr_t>(at_) + page * page_bytes; }
+
+ private:
+  void* at_;
+  std::size_t bytes_;
+};
+
+// One page to another, in a stop of VRAM where there is one.
+std::string copy(const std::string& node, bool through_vram) {
+  Pages pages(2, 41);
+  pages.word(1) = 0;
+  Device device(node);
+  Sdma sdma(device);
+  const UserPage from(device, pages.address(0), UserPage::Access::read);
+  const UserPage to(device, pages.address(1), UserPage::Access::write);
+  if (through_vram) {
+    const Buffer stop(device, Buffer::Where::vram);
+    sdma.copy(stop.address(), from.address(), 8, std::array{stop.handle(), from.handle()});
+    sdma.copy(to.address(), stop.address(), 8, std::array{stop.handle(), to.handle()});
+  } else {
+    sdma.copy(to.address(), from.address(), page_bytes, std::array{from.handle(), to.handle()});
+  }
+  return " " + std::to_string(pages.word(1));
+}
+
+// What one job is refused for, or the word that it has read.
+std::string load(Sdma& sdma, const UserPage& page) try {
+  sdma.copy(sdma.word_address(), page.address(), 8, std::array{page.handle()});
+  return std::to_string(sdma.word());
+} catch (const Failure& failure) {
+  return errno_text(failure.error());
+}
+
+std::string store(Sdma& sdma, const UserPage& page, std::uint64_t value) try {
+  sdma.word() = value;
+  sdma.copy(page.address(), sdma.word_address(), 8, std::array{page.handle()});
+  return "ok";
+} catch (const Failure& failure) {
+  return errno_text(failure.error());
+}
+
+// A child that has COW's copy of the page: what it reads there when the GPU has stored to the parent's.
+std::string fork_and_store(Sdma& sdma, const UserPage& page, Pages& pages) {
+  int go[2];
+  if (pipe(go) != 0) throw Failure("pipe", errno);
+  const pid_t child = fork();
+  if (child == 0) {
+    char byte;
+    (void)!read(go[0], &byte, 1);
+    _exit(static_cast<int>(pages.word(0)));
+  }
+  const std::string stored = store(sdma, page, 9);
+  (void)!write(go[1], "", 1);
+  int status = 0;
+  waitpid(child, &status, 0);
+  close(go[0]), close(go[1]);
+  return stored + " child=" + std::to_string(WEXITSTATUS(status)) + " parent=" + std::to_string(pages.word(0));
+}
+
+// What becomes of BOs of a page whose mapping changes.
+std::string change(const std::string& node, const std::string& what) {
+  Pages pages(1, 7);
+  Device device(node);
+  Sdma sdma(device);
+  const UserPage reads(device, pages.address(0), UserPage::Access::read);
+  const UserPage writes(device, pages.address(0), UserPage::Access::write);
+  std::string seen;
+  const auto use = [&](std::uint64_t value) {
+    seen += " " + load(sdma, reads);
+    seen += " " + store(sdma, writes, value);
+    seen += " " + load(sdma, reads);
+  };
+  use(8);
+  seen += " |";
+  if (what == "fork") return seen + " " + fork_and_store(sdma, writes, pages);
+  if (what == "munmap") munmap(pages.at(), page_bytes);
+  else if (what == "mprotect") mprotect(pages.at(), page_bytes, PROT_READ);
+  else if (what == "none") mprotect(pages.at(), page_bytes, PROT_NONE);
+  else if (what == "replace")
+    mmap(pages.at(), page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  else throw std::invalid_argument("no such change: " + what);
+  use(9);
+  return seen;
+}
+
+std::string history(SvmProcess& svm, std::uintptr_t address) {
+  PageHistory history;
+  if (const int error = svm.history(address, history)) return errno_text(error);
+  return (history.events.empty() ? "-" : history.events) + (history.gap.empty() ? "" : " (" + history.gap + ")");
+}
+
+// Two pages to the GPU and back, the second one's protection changed, both unmapped.
+std::string migrate(const std::string& node, std::uint32_t gpu, kfd::Xnack mode) {
+  std::optional<Pages> pages(std::in_place, 2, 7);
+  SvmProcess svm(gpu, node);
+  if (const int error = svm.open(mode)) throw Failure("SvmProcess::open", error);
+  svm.forget_history();
+  const std::uintptr_t first = pages->address(0), second = pages->address(1);
+  if (const int error = svm.migrate(first, 2 * page_bytes, true)) throw Failure("to the GPU", error);
+  mprotect(reinterpret_cast<void*>(second), page_bytes, PROT_READ);
+  usleep(20'000);
+  if (const int error = svm.migrate(first, page_bytes, false)) throw Failure("to system memory", error);
+  usleep(20'000);
+  pages.reset();
+  const std::string of_first = history(svm, first);
+  return " " + of_first + " " + history(svm, second);
+}
+
+std::string reset_state(const std::string& node) {
+  Device device(node);
+  const std::string words = Sdma(device).resets();
+  return words.empty() ? " none" : " " + words;
+}
+
+// VMAs that are of a GPU's memory, and descriptors, but umockdev's.
+std::string left() {
+  int mappings = 0, descriptors = 0;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) mappings += line.find("/gem/") != std::string::npos;
+  for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;  // the one of this loop may be
+    descriptors += !std::filesystem::read_symlink(each, gone).string().starts_with("socket:");
+  }
+  return " " + std::to_string(mappings) + " " + std::to_string(descriptors);
+}
+
+std::string run(Words& words) {
+  std::string name, node, what;
+  words >> name;
+  if (name == "left") return left();
+  words >> node;
+  if (name == "copy") return copy(node, false);
+  if (name == "copy-through-vram") return copy(node, true);
+  if (name == "reset-state") return reset_state(node);
+  words >> what;
+  if (name == "change") return change(node, what);
+  std::uint32_t gpu = 0;
+  if (name == "migrate" && words >> gpu) return migrate(node, gpu, what == "on" ? kfd::Xnack::on : kfd::Xnack::off);
+  throw std::invalid_argument("no such story: " + name);
+}
+
+}  // namespace
+}  // namespace faultline::amdgpu
+
+int main() {
+  try {
+    for (std::string line; std::getline(std::cin, line);) {
+      std::istringstream words(line);
+      try {
+        std::cout << "ok" + faultline::amdgpu::run(words) << std::endl;
+      } catch (const faultline::amdgpu::Failure& failure) {
+        std::cout << faultline::errno_text(failure.error()) << " " << failure.what() << std::endl;
+      }
+    }
+  } catch (const std::exception& error) {
+    std::cerr << "amdgpu-requests: " << error.what() << "\n";
+    return 2;
+  }
+}

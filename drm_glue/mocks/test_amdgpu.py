@@ -1,0 +1,130 @@
+"""drm_glue's use of amdgpu through unmodified libdrm_amdgpu, on a mocked GPU whose SDMA engine copies pages of the process:
+what is asked, what is refused, what an error at every request leaves behind."""
+
+import errno
+
+import pytest
+
+import device
+import machines
+from machines import GPU, NODE
+
+RELEASES = {"gem_close", "ctx free", "bo_list destroy", "gem_va unmap"}
+
+
+class Bench:
+    def __init__(self, **options):
+        self.machine = machines.working_amdgpu(**options)
+        self.gpu, self.kfd = self.machine.devices[NODE], self.machine.devices["/dev/kfd"]
+
+    def ask(self, *script, by="amdgpu-requests"):
+        answers = self.machine.ask(*script, by=by)
+        assert self.gpu.vm_faults == []
+        return answers
+
+
+def jobs(asked):
+    """Without how libdrm gets to know the GPU, and flags that the kernel does not look at."""
+    return [each[:2] if each[0] == "gem_va unmap" else each for each in asked if each[0] not in ("info", "drm version")]
+
+
+@pytest.mark.parametrize("story", ["copy", "copy-through-vram"])
+def test_a_copy_leaves_nothing(story):
+    bench = Bench()
+    before, copied, after = bench.ask("left", f"{story} {NODE}", "left")
+    assert copied == "ok 41" and before == after and bench.gpu.left() == {}
+
+
+def test_libdrm_asks_the_same():
+    """An unmodified client by libdrm's own calls: the same requests, but for how pages of the process become a BO."""
+    asked = {}
+    for client in ("amdgpu-requests", "amdgpu-peer"):
+        bench = Bench()
+        assert bench.ask(f"copy {NODE}", by=client) == ["ok 41"]
+        asked[client] = jobs(bench.gpu.asked)
+    ours, theirs = asked["amdgpu-requests"], asked["amdgpu-peer"]
+    userptr = [i for i, each in enumerate(ours) if each[0] == "gem_userptr"]
+    assert [ours[i] for i in userptr] == [("gem_userptr", 4096, 8 | 1), ("gem_userptr", 4096, 8)]
+    assert [theirs[i] for i in userptr] == [("gem_userptr", 4096, 8 | 4 | 2)] * 2
+    rights = [i for i, each in enumerate(ours) if each[0] == "gem_va map" and ours[i - 1][0] == "gem_userptr"]
+    different = [i for i, (mine, other) in enumerate(zip(ours, theirs)) if mine != other]
+    assert len(ours) == len(theirs) and set(different) == set(userptr) | set(rights)
+
+
+@pytest.mark.parametrize("change, seen", [
+    ("munmap", "EFAULT EFAULT EFAULT"), ("none", "EFAULT EFAULT EFAULT"), ("mprotect", "8 EPERM 8"), ("replace", "0 ok 9"),
+    ("fork", "ok child=8 parent=9")])
+def test_what_becomes_of_pages(change, seen):
+    bench = Bench()
+    assert bench.ask(f"change {NODE} {change}") == [f"ok 7 ok 8 | {seen}"]
+    assert bench.gpu.left() == {}
+
+
+@pytest.mark.parametrize("fault, seen", [("stale", "7 ok 8 | 8 ok 9"), ("wrong page", None)])
+def test_a_gpu_that_does_wrong(fault, seen):
+    """A stale mapping kept after munmap(), and a fault that was answered for the neighbour."""
+    bench = Bench(fault=fault)
+    answer, = bench.ask(f"change {NODE} munmap")
+    assert answer == f"ok {seen}" if seen else answer != "ok 7 ok 8 | EFAULT EFAULT EFAULT"
+
+
+@pytest.mark.parametrize("mode, story", [("on", "DUSU DU"), ("off", "DERESRU DERERU")])
+def test_migrations(mode, story):
+    bench = Bench()
+    assert bench.ask(f"migrate {NODE} {mode} {GPU}") == [f"ok {story}"]
+
+
+@pytest.mark.parametrize("fault, story", [("missed event", "DUS D"), ("wrong location", "SUDU SU")])
+def test_a_driver_that_tells_wrong(fault, story):
+    assert Bench(fault=fault).ask(f"migrate {NODE} on {GPU}") == [f"ok {story}"]
+
+
+@pytest.mark.parametrize("flags, words", [(0, "none"), (1 | 2, "reset, VRAM lost"), (1 | 4, "reset, by a job of this context")])
+def test_reset_state(flags, words):
+    assert Bench(gpu={"flags": flags}).ask(f"reset-state {NODE}") == [f"ok {words}"]
+
+
+def test_a_job_that_a_reset_lost():
+    bench = Bench()
+    bench.gpu.reset_at = 0
+    before, lost, after = bench.ask("left", f"copy {NODE}", "left")
+    assert lost == "ECANCELED amdgpu_cs_submit_raw2: ECANCELED" and before == after and bench.gpu.left() == {}
+
+
+def requests_of_a_copy():
+    bench = Bench()
+    bench.ask(f"copy-through-vram {NODE}")
+    return [each[0] for each in bench.gpu.asked]
+
+
+ASKED = requests_of_a_copy()
+
+
+@pytest.mark.parametrize("error", [errno.EINTR, errno.EAGAIN])
+def test_interrupted_at_every_request(error):
+    bench = Bench()
+    for at in range(len(ASKED)):
+        bench.gpu.count = 0
+        bench.gpu.injected = {at: error}
+        assert bench.ask(f"copy-through-vram {NODE}") == ["ok 41"], (at, ASKED[at])
+        assert bench.gpu.left() == {}, (at, ASKED[at])
+
+
+@pytest.mark.parametrize("error", [errno.ENOMEM, errno.ENODEV])
+def test_an_error_at_every_request(error):
+    """It is named with its request, and all that was made before is given back."""
+    bench = Bench()
+    for at in range(len(ASKED)):
+        bench.gpu.count = 0
+        bench.gpu.injected = {at: error}
+        bench.gpu.clients, bench.gpu.contexts = {}, set()
+        if ASKED[at] == "drm version":
+            continue  # libdrm (2.4.114) uses what it has not got, and dies
+        before, answer, after = bench.ask("left", f"copy-through-vram {NODE}", "left")
+        what = (at, ASKED[at], answer)
+        assert before == after, what
+        if ASKED[at] in RELEASES:
+            continue  # what the kernel does not take back is not ours to give
+        assert bench.gpu.left() == {}, what
+        assert answer.startswith(errno.errorcode[error] + " ") or answer == "ok 41", what
+    assert bench.gpu.injected
