@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
+#include <xf86drm.h>
+
+#include <memory>
 
 #include "harness/outcome.h"
 
@@ -21,7 +24,9 @@ Device::Device(const std::string& render_node) {
   while (fd < 0 && errno == EINTR);
   if (fd < 0) throw Failure("open " + render_node, errno);
   std::uint32_t major, minor;
-  const int error = amdgpu_device_initialize(fd, &major, &minor, &handle_);
+  // libdrm (2.4.114) uses the version that a device which is gone has not given, and dies.
+  const std::unique_ptr<drmVersion, void (*)(drmVersion*)> version(drmGetVersion(fd), drmFreeVersion);
+  const int error = version ? amdgpu_device_initialize(fd, &major, &minor, &handle_) : -errno;
   close(fd);  // libdrm has one of its own
   check("amdgpu_device_initialize", error);
   amdgpu_gpu_info info{};

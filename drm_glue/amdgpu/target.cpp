@@ -78,6 +78,11 @@ class Process {
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(lane));
   }
+  // A reset ends every context that there was.
+  void forget_idle() {
+    const std::lock_guard lock(mutex_);
+    idle_.clear();
+  }
 
  private:
   Device device_;
@@ -137,6 +142,7 @@ class Handle : public DeviceHandle {
         return failure.error();
       }
       tell(failure, lane.get());
+      if (failure.error() == ECANCELED) process_.forget_idle();
       return failure.error() == ENODEV ? ENODEV : EIO;
     }
   }

@@ -19,7 +19,7 @@ class Amdgpu(Drm):
         self.device, self.revision, self.family, self.vram = device, revision, family, vram
         self.vram_lost, self.working, self.flags = vram_lost, working, flags
         self.firmware = {MEC: 0x44, RLC: 0x11, SDMA: 0x8, SOS: 0x270034}
-        self.contexts = set()
+        self.contexts, self.lost = set(), set()  # lost: in a reset, with VRAM
 
     # DRM_IOCTL_AMDGPU_INFO
     def handle_d45(self, request):
@@ -77,5 +77,6 @@ class Amdgpu(Drm):
             raise Refused(errno.EINVAL)
         if op == FREE:
             self.contexts.remove(context)
+            self.lost.discard(context)
         else:
-            request.answer(struct.pack("<QII", self.flags, 0, 0))
+            request.answer(struct.pack("<QII", self.flags | (3 if context in self.lost else 0), 0, 0))

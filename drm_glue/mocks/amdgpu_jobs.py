@@ -50,7 +50,8 @@ class AmdgpuWithEngine(Amdgpu):
             self.memory = mmap.mmap(file.fileno(), FILE_BYTES)
         self.free = list(range(0, FILE_BYTES, PAGE))
         self.fault, self.stale = fault, {}
-        self.clients, self.vm_faults, self.reset_at = {}, [], None
+        self.clients, self.vm_faults, self.jobs = {}, [], 0
+        self.reset_at = self.gone_at = None  # the job, of all clients, from 1
 
     def client(self, request):
         return self.clients.setdefault(request.client, Client())
@@ -194,7 +195,13 @@ class AmdgpuWithEngine(Amdgpu):
             else:
                 raise Refused(errno.EINVAL)
         self.note("cs", flags, [(engine, instance, ring, size) for _, _, _, size, engine, instance, ring in commands])
-        if self.reset_at == client.jobs:
+        self.jobs += 1
+        if self.jobs == self.reset_at:
+            self.lost = set(self.contexts)
+        if self.jobs == self.gone_at:
+            self.gone = True
+            raise Refused(errno.ENODEV)
+        if context in self.lost:
             raise Refused(errno.ECANCELED)
         for buffer in buffers:
             if buffer.user is not None:

@@ -59,6 +59,7 @@ class Device(UMockdev.IoctlBase):
         super().__init__()
         self.asked = []      # what was asked for, decoded: tuples that begin with a name
         self.injected = {}   # by how many requests came before: the errno that the kernel gives instead
+        self.gone = False    # as after it was unplugged
         self.hangs_at = None  # by how many requests came before: the one that is never answered
         self.count = 0
         self.processes = {}  # by client: its pid
@@ -85,6 +86,8 @@ class Device(UMockdev.IoctlBase):
             if count == self.hangs_at:
                 self.waiting = client  # without a reference to it, its end would be an answer
                 return True
+            if self.gone:
+                raise Refused(errno.ENODEV)
             if count in self.injected:
                 raise Refused(self.injected[count])
             request = Request(client)

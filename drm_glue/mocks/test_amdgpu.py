@@ -86,7 +86,7 @@ def test_reset_state(flags, words):
 
 def test_a_job_that_a_reset_lost():
     bench = Bench()
-    bench.gpu.reset_at = 0
+    bench.gpu.reset_at = 1
     before, lost, after = bench.ask("left", f"copy {NODE}", "left")
     assert lost == "ECANCELED amdgpu_cs_submit_raw2: ECANCELED" and before == after and bench.gpu.left() == {}
 
@@ -118,7 +118,7 @@ def test_an_error_at_every_request(error):
         bench.gpu.count = 0
         bench.gpu.injected = {at: error}
         bench.gpu.clients, bench.gpu.contexts = {}, set()
-        if ASKED[at] == "drm version":
+        if ASKED[at] == "drm version" and at > 0:
             continue  # libdrm (2.4.114) uses what it has not got, and dies
         before, answer, after = bench.ask("left", f"copy-through-vram {NODE}", "left")
         what = (at, ASKED[at], answer)
