@@ -85,6 +85,10 @@ class DmirrorHandle : public DeviceHandle {
     return pins_ ? pins_->unpin(address, pages) : ENXIO;
   }
 
+  int location(std::uintptr_t address, Location& location) override {
+    return page_location(kernel_, address, "hmm_dmirror", location);
+  }
+
  private:
   int submit(unsigned long request, std::uintptr_t address, void* buffer, int pages, dmirror::Command& command) {
     for (;;) {
@@ -119,7 +123,7 @@ Capabilities DmirrorTarget::capabilities() const {
   Capabilities can;
   can.device_class = DeviceClass::recoverable;
   can.sight.faults = true;
-  can.sight.identity = frames_unavailable(kernel_).empty();
+  can.sight.identity = can.sight.location = frames_unavailable(kernel_).empty();
   can.migrate = true;
   can.snapshot = true;
   if (!can_pin_) can_pin_ = pins_.unavailable().empty();

@@ -78,6 +78,7 @@ json to_json(const Capabilities& can) {
   return {{"class", class_name(can.device_class)},
           {"faults", can.sight.faults},
           {"identity", can.sight.identity},
+          {"location", can.sight.location},
           {"migrate", can.migrate},
           {"snapshot", can.snapshot},
           {"pin", can.pin},
@@ -99,7 +100,7 @@ json to_json(const Capabilities& can) {
 Capabilities parse_capabilities(const json& object) {
   Capabilities can;
   can.device_class = parse_class(get<std::string>(object, "class"));
-  can.sight = {get<bool>(object, "faults"), get<bool>(object, "identity")};
+  can.sight = {get<bool>(object, "faults"), get<bool>(object, "identity"), get<bool>(object, "location")};
   can.migrate = get<bool>(object, "migrate");
   can.snapshot = get<bool>(object, "snapshot");
   can.pin = get<bool>(object, "pin");

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 
 namespace faultline {
@@ -13,6 +14,16 @@ bool has_result(const Operation& operation) {
 
 std::string place_text(const Program& program, int process, Cell cell) {
   return program.processes.at(process).name + ":" + cell_text(program, cell);
+}
+
+// What the observe is of; nothing where a target with this sight cannot tell.
+std::optional<Observable::Kind> kind_of(const Observe& observe, const Sight& sight) {
+  switch (observe.kind) {
+    case Observe::Kind::value: return Observable::Kind::value;
+    case Observe::Kind::same: return sight.identity ? std::optional(Observable::Kind::identity) : std::nullopt;
+    case Observe::Kind::where: return sight.location ? std::optional(Observable::Kind::location) : std::nullopt;
+  }
+  throw std::logic_error("an observe of no kind");
 }
 
 void add_thread(std::vector<Observable>& result, const Program& program, int index, const Sight& sight) {
@@ -50,13 +61,7 @@ std::vector<Observable> schema(const Program& program, const Sight& sight) {
   for (int i = 0; i < static_cast<int>(program.threads.size()); i++) add_thread(result, program, i, own);
   for (int i = 0; i < static_cast<int>(program.observes.size()); i++) {
     const Observe& observe = program.observes[i];
-    const std::string first = place_text(program, observe.process, observe.cell);
-    if (observe.kind == Observe::Kind::value) {
-      result.push_back({Observable::Kind::value, first, -1, -1, i});
-    } else if (sight.identity) {
-      const std::string second = place_text(program, observe.process2, observe.cell2);
-      result.push_back({Observable::Kind::identity, "same(" + first + "," + second + ")", -1, -1, i});
-    }
+    if (const auto kind = kind_of(observe, sight)) result.push_back({*kind, observe_text(program, observe), -1, -1, i});
   }
   return result;
 }
@@ -77,6 +82,16 @@ std::string describe(std::span<const Observable> schema, const Program& program,
 
 std::string cell_text(const Program& program, Cell cell) {
   return program.regions.at(cell.region).name + "[" + std::to_string(cell.page) + "]";
+}
+
+std::string observe_text(const Program& program, const Observe& observe) {
+  const std::string first = place_text(program, observe.process, observe.cell);
+  switch (observe.kind) {
+    case Observe::Kind::value: return first;
+    case Observe::Kind::same: return "same(" + first + "," + place_text(program, observe.process2, observe.cell2) + ")";
+    case Observe::Kind::where: return "where(" + first + ")";
+  }
+  throw std::logic_error("an observe of no kind");
 }
 
 std::string value_text(const Program& program, Cell cell, Cell home, int value) {

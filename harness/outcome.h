@@ -9,7 +9,8 @@
 // of another iteration, or torn: never allowed). Operations without a value give "ok". Errors are errno
 // names ("EPERM"), faults are signal names ("SIGSEGV"). "unknown": the process was killed before the
 // operation could tell; "-": not reached. A wait gives "exited" or "killed". A snapshot gives one letter
-// a page (see snapshot_text). "hit" / "fault": whether a device access found its page-table entry.
+// a page (see snapshot_text). "hit" / "fault": whether a device access found its page-table entry. "none",
+// "system", "device": where a page is.
 #pragma once
 
 #include <span>
@@ -26,10 +27,11 @@ struct Observable {
     faults,    // of one device load or store: "hit" (no call of the fault path) or "fault"
     value,     // observe: a cell at the end
     identity,  // observe: "same" or "different" page frames
+    location,  // observe: where a page is
   };
   Kind kind = Kind::result;
   std::string key;  // "P.cpu:r0", "P.cpu:#2" (second statement, unnamed), "P.gpu:r0.faults", "P:a[0]",
-                    // "same(P:a[0],C:a[0])"
+                    // "same(P:a[0],C:a[0])", "where(P:a[0])"
   int thread = -1;     // for result and faults
   int statement = -1;  // index into Thread::statements
   int observe = -1;    // index into Program::observes
@@ -39,6 +41,7 @@ struct Observable {
 struct Sight {
   bool faults = true;
   bool identity = true;
+  bool location = true;
   friend bool operator==(const Sight&, const Sight&) = default;
 };
 
@@ -60,6 +63,7 @@ std::string value_text(const Program& program, Cell cell, Cell home, int value);
 std::string errno_text(int error);    // 0 gives "ok"; "E123" for one without a name here
 std::string signal_text(int signal);  // "SIGSEGV"
 std::string cell_text(const Program& program, Cell cell);  // "a[0]"
+std::string observe_text(const Program& program, const Observe& observe);  // its key
 
 // One snapshot byte of test_hmm_uapi.h (HMM_DMIRROR_PROT_*) as a letter: '!' error, '.' not present,
 // 'r' read, 'w' write, 'z'/'Z' zero page (read/write), 'd'/'D' device-private here (read/write),
@@ -77,6 +81,9 @@ inline constexpr const char* text_hit = "hit";
 inline constexpr const char* text_fault = "fault";
 inline constexpr const char* text_same = "same";
 inline constexpr const char* text_different = "different";
+inline constexpr const char* text_none = "none";
+inline constexpr const char* text_system = "system";
+inline constexpr const char* text_device = "device";
 
 // Whether `seen` is allowed where `allowed` is: equal, or at or below it in the order that weather (what
 // a kernel may do on its own) defines for that kind of observable: a device access may always fault

@@ -65,6 +65,14 @@ TEST(Schema, LeavesOutWhatATargetCannotTell) {
   EXPECT_EQ(keys(schema(example(), {false, false})), expected);
 }
 
+TEST(Schema, WherePagesAreForThoseWhoCanTell) {
+  Program program = example();
+  program.observes = {{Observe::Kind::where, 0, {0, 1}, 0, {}, {}}};
+  EXPECT_EQ(keys(schema(program)).back(), "where(P:a[1])");
+  EXPECT_EQ(schema(program).back().kind, Observable::Kind::location);
+  EXPECT_EQ(keys(schema(program, {.location = false})).back(), "C:r0");
+}
+
 TEST(Describe, NamedOrAll) {
   const Program program = example();
   const std::vector<Observable> all = schema(program);

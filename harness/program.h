@@ -251,6 +251,7 @@ struct Observe {
   enum class Kind {
     value,  // what a CPU load of the cell gives in that process
     same,   // whether two mappings show the same page frame
+    where,  // in whose memory its page is, before the values are read
   };
   Kind kind = Kind::value;
   int process = 0;

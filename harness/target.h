@@ -25,7 +25,7 @@ struct UsmAccess {
 
 struct Capabilities {
   DeviceClass device_class = DeviceClass::shares_cpu_tables;
-  Sight sight;            // fault counts and page identity
+  Sight sight{.location = false};  // what it can tell beside values and errors
   bool migrate = false;   // migrate to device and to system
   bool snapshot = false;
   bool pin = false;       // pin and unpin, through a process's own descriptor
@@ -118,6 +118,7 @@ class DeviceHandle {
   virtual int pin(std::uintptr_t /*address*/, int /*pages*/, bool /*read*/) { return ENOTSUP; }
   virtual int unpin(std::uintptr_t /*address*/, int /*pages*/) { return ENOTSUP; }
   virtual int exclusive(std::uintptr_t /*address*/, int /*pages*/, bool /*check*/) { return ENOTSUP; }
+  // Of the calling process's page; `device` is any device. An inherited descriptor may be asked too.
   virtual int location(std::uintptr_t /*address*/, Location& /*location*/) { return ENOTSUP; }
   virtual int history(std::uintptr_t /*address*/, PageHistory& /*history*/) { return ENOTSUP; }
 };

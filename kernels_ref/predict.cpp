@@ -53,6 +53,7 @@ class Texts {
       case Observable::Kind::faults: return result(o);
       case Observable::Kind::value: return value(program_.observes[o.observe]);
       case Observable::Kind::identity: return identity(program_.observes[o.observe]);
+      case Observable::Kind::location: return location(program_.observes[o.observe]);
     }
     return "?";
   }
@@ -122,6 +123,20 @@ class Texts {
     const auto present = [](const Pte& p) { return p.kind == Pte::Kind::page || p.kind == Pte::Kind::zero; };
     if (!present(a) || !present(b)) return text_not_reached;
     return a.frame == b.frame ? text_same : text_different;
+  }
+
+  // A process that holds no descriptor cannot ask.
+  std::string location(const Observe& o) const {
+    if (!alive(o.process) || !w_.process[o.process].descriptors) return text_not_reached;
+    switch (w_.mm[o.process].pte[shape_.spans.of(o.cell)].kind) {
+      case Pte::Kind::none: return text_none;
+      case Pte::Kind::device: return text_device;
+      case Pte::Kind::page:
+      case Pte::Kind::zero:
+      case Pte::Kind::exclusive:
+      case Pte::Kind::migration: return text_system;
+    }
+    return "?";
   }
 
   const Shape& shape_;

@@ -69,6 +69,7 @@ constexpr std::string_view names[] = {
     "exclusive-flushes",
     "device-rechecks",
     "device-checks-write-tag",
+    "migrate-inserts-pages",
     "migrate-copies",
     "migrate-back-copies",
     "migrate-back-erases-entry",

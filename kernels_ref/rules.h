@@ -81,6 +81,7 @@ enum class Rule {
   // lib/test_hmm.c
   device_rechecks,             // mmu_interval_read_retry before the entries are stored
   device_checks_write_tag,     // WRITE needs a writable entry
+  migrate_inserts_pages,       // migrate_vma_insert_page: a page that was not there is one on the device
   migrate_copies,              // the device page gets the system page's contents
   migrate_back_copies,         // and back
   migrate_back_erases_entry,   // dmirror_devmem_fault_alloc_and_copy: xa_erase

@@ -142,7 +142,7 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
     const VmaPage& vma = w.mm[mm].vma[s];
     const Pte pte = w.mm[mm].pte[s];
     if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) {
-      if (vma.object != none) continue;  // vma_is_anonymous
+      if (vma.object != none || !cpu.on(Rule::migrate_inserts_pages)) continue;  // vma_is_anonymous
       source[s - from] = zero_page;
       writable[s - from] = vma.write;
     } else if (pte.kind == Pte::Kind::page && !w.frame[pte.frame].locked && !co_await held(cpu, pte.frame) &&

@@ -112,7 +112,8 @@ py::list claims_of(const Prediction& prediction) {
 
 // The sight whose schema has just these keys.
 std::optional<Sight> sight_of(const Program& program, const std::map<std::string, std::string>& outcome) {
-  for (const Sight sight : {Sight{true, true}, Sight{false, true}, Sight{true, false}, Sight{false, false}}) {
+  for (unsigned bits = 0; bits < 8; ++bits) {
+    const Sight sight{(bits & 1) == 0, (bits & 2) == 0, (bits & 4) == 0};
     const std::vector<std::string> keys = keys_of(schema(program, sight));
     if (keys.size() == outcome.size() &&
         std::all_of(keys.begin(), keys.end(), [&](const std::string& key) { return outcome.contains(key); }))
@@ -146,7 +147,8 @@ py::dict hello_of(PythonMachine& machine) {
     targets[py::str(target.name)] =
         py::dict("available"_a = target.available, "why"_a = target.why,
                  "device_class"_a = words::text(words::device_classes, can.device_class),
-                 "faults"_a = can.sight.faults, "identity"_a = can.sight.identity, "migrate"_a = can.migrate,
+                 "faults"_a = can.sight.faults, "identity"_a = can.sight.identity,
+                 "location"_a = can.sight.location, "migrate"_a = can.migrate,
                  "snapshot"_a = can.snapshot, "pin"_a = can.pin, "exclusive"_a = can.exclusive,
                  "direct"_a = can.direct,
                  "inherited"_a = can.inherited);
@@ -265,9 +267,9 @@ PYBIND11_MODULE(faultline, module) {
         for (const Claim& claim : program.claims) texts.push_back(print(claim));
         return texts;
       })
-      .def("schema", [](const Program& program, bool faults, bool identity) {
-        return keys_of(schema(program, {faults, identity}));
-      }, "faults"_a = true, "identity"_a = true, "Keys of what can be observed")
+      .def("schema", [](const Program& program, bool faults, bool identity, bool location) {
+        return keys_of(schema(program, {faults, identity, location}));
+      }, "faults"_a = true, "identity"_a = true, "location"_a = true, "Keys of what can be observed")
       .def("print", [](const Program& program) { return print(program); }, "Text that parses to the same program")
       .def("__str__", [](const Program& program) { return print(program); })
       .def("__repr__", [](const Program& program) { return "<faultline.Program " + program.name + ">"; })

@@ -181,6 +181,7 @@ Rows rows_of(const std::string& root, const std::vector<TargetWord>& targets, bo
                     answer.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(answer.words),
                     "", info ? info->capabilities : Capabilities{}, 0, {}};
       row.capabilities.sight.identity = true;  // the agent is root there
+      row.capabilities.sight.location = target.name == "dmirror";
       row.capabilities.direct = true;          // an ext4 on a RAM disk
       rows.targets.push_back(row);
     } else {
@@ -220,7 +221,7 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
   for (const auto& [name, why] : row.does_not_run) skips.push_back({{"scenario", name}, {"why", why}});
   return {{"target", row.word}, {"available", row.available}, {"why", row.why},
           {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
-          {"identity", can.sight.identity}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
+          {"identity", can.sight.identity}, {"location", can.sight.location}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
           {"pin", can.pin}, {"exclusive", can.exclusive}, {"direct", can.direct}, {"files", row.files},
           {"svm", {{"coarse", can.svm_coarse}, {"fine", can.svm_fine}, {"system", can.svm_coarse && can.system},
                    {"atomics", can.atomics}}},

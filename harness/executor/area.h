@@ -13,6 +13,7 @@
 #include <functional>
 
 #include "harness/program.h"
+#include "harness/target.h"
 #include "harness/times.h"
 
 namespace faultline {
@@ -91,13 +92,19 @@ struct Reading {
   Result result;
 };
 
+// What the driver knows of a page at the end, for the other observes that a process answers itself.
+struct Look {
+  std::atomic<std::uint32_t> done;
+  Location location = Location::none;
+};
+
 // What a driver said (driver_words.h).
 struct Utterance {
   std::atomic<std::uint32_t> state;  // 0, 1 being written, 2 there
   std::array<char, 4096> text;
 };
 
-enum class Command : std::uint32_t { none, iterate, observe, leave };
+enum class Command : std::uint32_t { none, iterate, look, observe, leave };
 
 struct Area {
   // Written by the runner before `round` is bumped, read by all.
@@ -122,6 +129,7 @@ struct Area {
   std::array<ThreadRecord, limits::threads> threads;
   std::array<Slot, limits::operations> slots;
   std::array<Reading, limits::observes> readings;
+  std::array<Look, limits::observes> looks;
 
   std::atomic<std::uint32_t> bench_error;  // 0, 1 being written, 2 there
   std::array<char, 256> bench_error_text;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "harness/executor/look.h"
 #include "harness/executor/meeting.h"
 #include "harness/executor/process.h"
 #include "harness/executor/process_watch.h"
@@ -96,7 +97,14 @@ void Iterations::reset() {
     record.pid.store(0);
     record.life.store(static_cast<std::uint32_t>(Life::unborn));
   }
-  for (std::size_t i = 0; i < program_.observes.size(); ++i) area.readings[i].done.store(0);
+  forget_end();
+}
+
+void Iterations::forget_end() {
+  for (std::size_t i = 0; i < program_.observes.size(); ++i) {
+    area_->readings[i].done.store(0);
+    area_->looks[i].done.store(0);
+  }
 }
 
 void Iterations::launch(const std::vector<std::int64_t>& offsets) {
@@ -215,18 +223,25 @@ Sameness Iterations::compare(const Observe& observe) const {
   return Sameness::unknown;
 }
 
-// Frames before values: a load brings pages in. Nothing when a process died of a kill that nobody was left
-// to tell of: then all is to be read again.
+// Places and frames before values: a load brings pages in. Nothing when a process died of a kill that nobody was
+// left to tell of: then all is to be read again.
 std::optional<Iterations::End> Iterations::observe(std::int64_t deadline_ns) {
-  std::vector<int> readers;
+  if (const auto end = ask(Command::look, deadline_ns); end != End::outcome) return end;
   for (std::size_t i = 0; i < program_.observes.size(); ++i) {
     const Observe& observe = program_.observes[i];
     identities_[i] = observe.kind == Observe::Kind::same ? compare(observe) : Sameness::unknown;
-    if (observe.kind == Observe::Kind::value && alive(observe.process) &&
+  }
+  return ask(Command::observe, deadline_ns);
+}
+
+// Every process that has something to say to it.
+std::optional<Iterations::End> Iterations::ask(Command command, std::int64_t deadline_ns) {
+  std::vector<int> readers;
+  for (const Observe& observe : program_.observes)
+    if (answered_by(observe.kind) == command && alive(observe.process) &&
         std::ranges::find(readers, observe.process) == readers.end())
       readers.push_back(observe.process);
-  }
-  area_->command.store(static_cast<std::uint32_t>(Command::observe));
+  area_->command.store(static_cast<std::uint32_t>(command));
   for (int process : readers) {
     ProcessRecord& record = area_->processes[process];
     record.command.bump();
@@ -324,7 +339,7 @@ Iterations::End Iterations::run(const std::vector<std::int64_t>& offsets, int de
   if (end != End::outcome || program_.observes.empty()) return end;
   for (;;) {
     if (const auto observed = observe(deadline)) return *observed;
-    for (Reading& reading : area_->readings) reading.done.store(0);
+    forget_end();
   }
 }
 

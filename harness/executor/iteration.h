@@ -57,7 +57,9 @@ class Iterations {
   void note_deaths();
   int unexpected_death();
   bool alive(int process) const;
+  void forget_end();
   std::optional<End> observe(std::int64_t deadline_ns);
+  std::optional<End> ask(Command command, std::int64_t deadline_ns);
   Sameness compare(const Observe& observe) const;
   void end_children();
   bool root(int process) const { return program_.processes[process].parent < 0; }

@@ -55,6 +55,9 @@ std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
   for (const Observable& observable : schema_) {
     if (observable.kind == Observable::Kind::identity) {
       key += static_cast<char>(identities[observable.observe]);
+    } else if (observable.kind == Observable::Kind::location) {
+      const Look& look = area_.looks[observable.observe];
+      key += static_cast<char>(look.done.load() * 4 + static_cast<unsigned>(look.location));
     } else if (observable.kind == Observable::Kind::value) {
       const Reading& reading = area_.readings[observable.observe];
       key += static_cast<char>(reading.done.load());
@@ -70,6 +73,19 @@ std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
   }
   return key;
 }
+
+namespace {
+
+const char* location_text(Location location) {
+  switch (location) {
+    case Location::none: return text_none;
+    case Location::system: return text_system;
+    case Location::device: return text_device;
+  }
+  return text_alien;
+}
+
+}  // namespace
 
 std::string OutcomeReader::text(const Result& result, Cell cell) const {
   switch (result.kind) {
@@ -106,6 +122,11 @@ Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
       outcome.emplace_back(sameness == Sameness::same        ? text_same
                            : sameness == Sameness::different ? text_different
                                                              : text_not_reached);
+      continue;
+    }
+    if (observable.kind == Observable::Kind::location) {
+      const Look& look = area_.looks[observable.observe];
+      outcome.emplace_back(look.done.load() != 0 ? location_text(look.location) : text_not_reached);
       continue;
     }
     if (observable.kind == Observable::Kind::value) {

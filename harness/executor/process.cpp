@@ -14,6 +14,7 @@
 #include <array>
 
 #include "harness/executor/access.h"
+#include "harness/executor/look.h"
 #include "harness/executor/value.h"
 
 namespace faultline {
@@ -269,6 +270,10 @@ void check_addresses(ProcessContext& context) {
         break;
       case Command::leave:
         _exit(0);
+      case Command::look:
+        answer_looks(context);
+        obeyed(context, seen);
+        break;
       case Command::observe:
         answer_observes(context);
         obeyed(context, seen);
@@ -313,8 +318,10 @@ void check_addresses(ProcessContext& context) {
     run_statements(context, thread, record.origin_ns.load());
   }
   for (;;) {
-    if (next_command(context, seen) != Command::observe) continue;
-    answer_observes(context);
+    const Command command = next_command(context, seen);
+    if (command == Command::look) answer_looks(context);
+    else if (command == Command::observe) answer_observes(context);
+    else continue;
     obeyed(context, seen);
   }
 }

@@ -4,6 +4,7 @@
 
 #include "harness/language/check.h"
 #include "harness/language/names.h"
+#include "harness/language/printer.h"
 #include "harness/language/texts.h"
 #include "harness/outcome.h"
 
@@ -33,18 +34,19 @@ class Reader : Names {
   }
 
  private:
-  // Of "P:a[0]" or "same(P:a[0], C:a[0])".
+  // Of "P:a[0]", "same(P:a[0], C:a[0])" or "where(P:a[0])".
   Observe observed(const Node& node) const {
     Observe result;
     result.place = place_of(node);
     if (node.is_type<grammar::seen>()) {
       read_seen(node, result.process, result.cell);
     } else {
+      result.kind = node.is_type<grammar::same>() ? Observe::Kind::same : Observe::Kind::where;
+      const std::string what = result.kind == Observe::Kind::same ? "page frames" : "places of pages";
       if (is_about_memory_model(program_))
-        fail_start(source_, node, "beside buffers and accesses with an order, page frames mean nothing");
-      result.kind = Observe::Kind::same;
+        fail_start(source_, node, "beside buffers and accesses with an order, " + what + " mean nothing");
       read_seen(*node.children.front(), result.process, result.cell);
-      read_seen(*node.children.back(), result.process2, result.cell2);
+      if (result.kind == Observe::Kind::same) read_seen(*node.children.back(), result.process2, result.cell2);
     }
     return result;
   }
@@ -89,16 +91,13 @@ class Reader : Names {
     if (const Node* owner = find<grammar::owner>(comparison)) return result(*owner, get<grammar::result>(comparison));
     const Node& node = *comparison.children.front();
     const Observe observe = observed(node);
-    const auto seen = [&](int process, const Cell& cell) {
-      return program_.processes[process].name + ":" + cell_text(program_, cell);
-    };
-    const std::string one = seen(observe.process, observe.cell);
-    const std::string other = seen(observe.process2, observe.cell2);
-    const bool same = observe.kind == Observe::Kind::same;
-    if (const Observable* found = find_key(same ? "same(" + one + "," + other + ")" : one)) return *found;
-    if (const Observable* found = same ? find_key("same(" + other + "," + one + ")") : nullptr) return *found;
-    const std::string key = same ? "same(" + one + ", " + other + ")" : one;
-    fail_start(source_, node, key + " is not observed", "add 'observe " + key + "'");
+    if (const Observable* found = find_key(observe_text(program_, observe))) return *found;
+    if (observe.kind == Observe::Kind::same) {
+      const Observe turned{observe.kind, observe.process2, observe.cell2, observe.process, observe.cell, {}};
+      if (const Observable* found = find_key(observe_text(program_, turned))) return *found;
+    }
+    const std::string text = print(program_, observe);
+    fail_start(source_, node, text + " is not observed", "add 'observe " + text + "'");
   }
 
   // `owner` is a thread, or a process of which one thread has that register.

@@ -232,6 +232,7 @@ TEST(ParserErrors, StatementsOfAThread) {
       {"observe P.t:a[0]", "6:9+3 unknown process 'P.t' (did you mean 'P'?)"},
       {"observe P:a[0] P:a[0]", "6:16+1 observed twice"},
       {"observe same(P:a[0])", "6:20+1 expected ',', found ')'"},
+      {"observe where(P:a[0], P:a[1])", "6:21+1 expected ')', found ','"},
       {"process Q\n  q: 1 page none\nobserve Q:a[0]\n", "8:11+1 process 'Q' does not have region 'a'"},
       {"observe P:a[0]\n  load a[0]\n",
        "7:3+4 a statement outside a thread: it stands below a 'process' or 'thread' line"},
@@ -242,7 +243,7 @@ TEST(ParserErrors, StatementsOfAThread) {
 
 TEST(ParserErrors, Claims) {
   expect_all(after_results, {
-      {"never", "8:6+1 expected an observable (P.cpu:r0, P:a[0] or same(P:a[0], C:a[0])), found the end of the line"},
+      {"never", "8:6+1 expected an observable (P.cpu:r0, P:a[0], same(P:a[0], C:a[0]) or where(P:a[0])), found the end of the line"},
       {"never r0 = 1", "8:10+1 expected ':' and what is observed there, found '='"},
       {"never P:r0", "8:11+1 expected '=' or '!=', found the end of the line"},
       {"never P.t:r1 = 0", "8:11+2 'P.t' has no result 'r1' (did you mean 'r0'?)"},
@@ -265,11 +266,12 @@ TEST(ParserErrors, Claims) {
         "the name of an errno, the name of a signal)"},
       {"never P:r0 = 251", "8:14+3 value '251' is over the limit of 250"},
       {"never P:r0 = 0 and",
-       "8:19+1 expected an observable (P.cpu:r0, P:a[0] or same(P:a[0], C:a[0])), found the end of the line"},
+       "8:19+1 expected an observable (P.cpu:r0, P:a[0], same(P:a[0], C:a[0]) or where(P:a[0])), found the end of the line"},
       {"never P:r0 = 0 P:s0 = ok", "8:16+1 expected 'and', 'or' or the end of the line, found 'P'"},
       {"never (P:r0 = 0", "8:16+1 expected ')', found the end of the line"},
       {"never P:r0 < 0", "8:12+1 unexpected character '<'"},
       {"never P:a[0] = 0", "8:7+1 P:a[0] is not observed (add 'observe P:a[0]')"},
+      {"never where(P:a[0]) = device", "8:7+5 where(P:a[0]) is not observed (add 'observe where(P:a[0])')"},
       {"never same(P:a[0], P:a[1]) = same",
        "8:7+4 same(P:a[0], P:a[1]) is not observed (add 'observe same(P:a[0], P:a[1])')"},
       {"never P:s0.faults = faults", "8:21+6 P.t:s0.faults is never 'faults' (did you mean 'fault'?)"},
@@ -353,6 +355,7 @@ TEST(ParserErrors, TheMemoryModel) {
       {" svm-map b r via d\n", "7:10+1 'b' is no buffer"},
       {" svm-map a r\n", "7:13+1 svm-map needs a device: a thread of the CPU says which with 'via'"},
       {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 beside buffers and accesses with an order, page frames mean nothing"},
+      {" load b[0]\nobserve where(P:a[0])\n", "8:9+5 beside buffers and accesses with an order, places of pages mean nothing"},
   });
   expect_all(nothing, {{"scenario x\nprocess P\n a: 1 page svm-fine = 0\nthread P.t\n load a[0]\n",
                         "3:2+1 a buffer is a device's: 'device d: fatal-faults' above the processes"}});

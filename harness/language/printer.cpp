@@ -152,7 +152,7 @@ class ProgramText {
     }
     for (const Thread& thread : program_.threads) add_thread(thread);
     while (next_process_ < processes()) add_process();
-    for (const Observe& observe : program_.observes) add_observe(observe);
+    for (const Observe& observe : program_.observes) text_ += "observe " + print(program_, observe) + "\n";
     for (const Claim& claim : program_.claims) text_ += print(claim) + "\n";
     return std::move(text_);
   }
@@ -201,19 +201,6 @@ class ProgramText {
     text_ += "\n";
   }
 
-  std::string seen(int process, const Cell& cell) const {
-    return program_.processes.at(process).name + ":" + cell_text(program_, cell);
-  }
-
-  void add_observe(const Observe& observe) {
-    const std::string first = seen(observe.process, observe.cell);
-    if (observe.kind == Observe::Kind::value) {
-      text_ += "observe " + first + "\n";
-    } else {
-      text_ += "observe same(" + first + ", " + seen(observe.process2, observe.cell2) + ")\n";
-    }
-  }
-
   const Program& program_;
   std::string text_;
   int next_process_ = 0;
@@ -260,6 +247,12 @@ std::string print(const Claim& claim) { return words::text(words::claims, claim.
 std::string print(const Program& program, const Thread& thread, const Statement& statement) {
   const std::string name = statement.name.empty() ? "" : statement.name + " = ";
   return name + std::visit(StatementText(program, thread), statement.operation);
+}
+
+std::string print(const Program& program, const Observe& observe) {
+  std::string text = observe_text(program, observe);
+  if (const std::size_t comma = text.find(','); comma != text.npos) text.insert(comma + 1, " ");
+  return text;
 }
 
 std::string print(const Program& program) { return ProgramText(program).run(); }

@@ -14,6 +14,7 @@ namespace faultline {
 std::string print(const Program& program);
 
 std::string print(const Program& program, const Thread& thread, const Statement& statement);
+std::string print(const Program& program, const Observe& observe);  // what stands behind the word
 std::string print(const Claim& claim);
 std::string print(const Condition& condition);
 

@@ -224,8 +224,8 @@ class Generator {
       Observe observe;
       observe.process = below(processes());
       observe.cell = cell(observe.process);
-      if (chance(2)) {
-        observe.kind = Observe::Kind::same;
+      observe.kind = static_cast<Observe::Kind>(below(3));
+      if (observe.kind == Observe::Kind::same) {
         observe.process2 = below(processes());
         observe.cell2 = cell(observe.process2);
       }

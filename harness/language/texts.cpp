@@ -54,6 +54,9 @@ Texts::Texts(const Program& program, const Observable& observable) {
     case Observable::Kind::identity:
       words_.insert(words_.end(), {text_same, text_different});
       break;
+    case Observable::Kind::location:
+      words_.insert(words_.end(), {text_none, text_system, text_device});
+      break;
     case Observable::Kind::value:
       words_.insert(words_.end(), {text_zero, text_alien});
       add_values(program, program.observes[observable.observe].cell);

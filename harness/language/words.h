@@ -104,7 +104,7 @@ inline constexpr std::array<std::string_view, 32> operations{
     "exchange", "add", "compare-exchange"};
 
 // Words with a meaning inside a line.
-inline constexpr std::array<std::string_view, 7> inner{"and", "or", "not", "same", "via", "on", "to"};
+inline constexpr std::array<std::string_view, 8> inner{"and", "or", "not", "same", "where", "via", "on", "to"};
 
 // Where the name of a device may stand, these mean something else.
 inline constexpr std::array<std::string_view, 2> no_devices{"cpu", "system"};

@@ -16,10 +16,10 @@ NO_USM = {"access": False, "atomics": False, "concurrent": False, "concurrent_at
 BUFFERS = {"svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM, "usm_shared": NO_USM,
            "usm_device": NO_USM, "device_address": False}
 TARGETS = {
-    "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "migrate": False,
+    "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "location": False, "migrate": False,
              "snapshot": False, "pin": False, "exclusive": False, "direct": False, "inherited": True, "swap": False,
              "forked": True, "system": True, **BUFFERS},
-    "dmirror": {"class": "recoverable", "faults": True, "identity": True, "migrate": True,
+    "dmirror": {"class": "recoverable", "faults": True, "identity": True, "location": True, "migrate": True,
                 "snapshot": True, "pin": False, "exclusive": True, "direct": False, "inherited": True, "swap": False,
                 "forked": True, "system": True, **BUFFERS},
 }

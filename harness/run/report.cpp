@@ -370,6 +370,7 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     text += indent + "class " + words::text(words::device_classes, can.device_class) + "; sees values and errors";
     if (can.sight.faults) text += ", device faults";
     if (can.sight.identity) text += ", page identity";
+    if (can.sight.location) text += ", where pages are";
     if (can.snapshot) text += ", snapshots";
     if (can.exclusive) text += ", exclusive access";
     if (can.pin) text += "; pins";

@@ -269,7 +269,7 @@ class _Writer:
         self.root.lines += [f"load {REGION_NAMES[region]}[{page}] via d" for region, page in sorted(self.touched)[::-1]]
 
     def _observes(self) -> list[str]:
-        """Values and identities of what was touched first: a program may have more cells than observes."""
+        """Values, identities and places of what was touched first: a program may have more cells than observes."""
         cells = list(self.touched)
         cells += [(r, p) for r, region in enumerate(self.draft.regions) for p in range(region.pages)
                   if (r, p) not in self.touched]
@@ -279,6 +279,8 @@ class _Writer:
             cell = f"{REGION_NAMES[region]}[{page}]"
             texts += [f"{p.name}:{cell}" for p in alive]
             texts += [f"same({p.parent.name}:{cell}, {p.name}:{cell})" for p in alive if p.parent]
+            if self.draft.device_class == "recoverable":
+                texts += [f"where({p.name}:{cell})" for p in alive]
         return texts[:MOST_OBSERVES]
 
     def finish(self) -> Script:

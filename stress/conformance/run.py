@@ -3,7 +3,7 @@
 
 Each program makes a few mappings, works on them with loads, stores and system calls (with the device's
 requests, where the target has a device), forks children that do the same while their parent waits, and
-looks at every page at the end. The reference predicts every result, fault, page identity and snapshot
+looks at every page at the end. The reference predicts every result, fault, page identity, place and snapshot
 letter; what the kernel shows must be one of the predictions. There is no race to win here, so that one
 program in a few milliseconds is enough, and thousands cover how every call leaves the pages for the next.
 

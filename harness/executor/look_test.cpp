@@ -1,0 +1,109 @@
+// What a process tells of its pages at the end, through a device that knows where they are.
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "harness/executor/access.h"
+#include "harness/executor/test_support.h"
+
+namespace faultline {
+namespace {
+
+// Has memory of its own: a page is there after a migration, until the migration back. Where it is is kept in the page
+// itself, behind the cell, so that a forked child and its parent agree as long as they share the page.
+class MemoryHandle : public DeviceHandle {
+ public:
+  explicit MemoryHandle(int error) : error_(error) {}
+  DeviceAccess load(std::uintptr_t address) override { return {0, cpu_load(address)}; }
+  DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
+    cpu_store(address, value);
+    return {};
+  }
+  int migrate(std::uintptr_t address, int pages, bool to_device) override {
+    for (int page = 0; page < pages; ++page) mark(address + page * 4096) = to_device;
+    return 0;
+  }
+  int location(std::uintptr_t address, Location& location) override {
+    location = mark(address) ? Location::device : Location::system;
+    return error_;
+  }
+
+ private:
+  static std::uint64_t& mark(std::uintptr_t address) { return reinterpret_cast<std::uint64_t*>(address)[1]; }
+  const int error_;
+};
+
+class MemoryTarget : public Target {
+ public:
+  std::string name() const override { return "memory"; }
+  std::string unavailable() const override { return {}; }
+  Capabilities capabilities() const override {
+    Capabilities can;
+    can.sight.faults = can.sight.identity = false;
+    can.sight.location = tells;
+    can.migrate = true;
+    return can;
+  }
+  std::unique_ptr<DeviceHandle> open(int) override { return std::make_unique<MemoryHandle>(error); }
+
+  bool tells = true;
+  int error = 0;
+};
+
+const std::string program = R"(scenario s
+device d: shares-cpu-tables
+process P
+  a: 2 pages anon rw = 5
+thread P.t
+  migrate a to d via d
+  fork C
+  barrier there
+process C
+  migrate a[1] to system via P.d
+  store a[0] 6
+  barrier there
+observe P:a[0] where(P:a[0]) where(P:a[1]) where(C:a[0]) where(C:a[1])
+)";
+
+Seen run(const std::string& text, MemoryTarget target = {}, int iterations = 20) {
+  RunPlan plan;
+  plan.iterations = static_cast<std::uint64_t>(iterations);
+  return run_text(text, target, plan);
+}
+
+TEST(Look, EachProcessTellsOfItsOwnPages) {
+  const Seen seen = run(program);
+  expect_clean(seen, 20);
+  EXPECT_EQ(seen.only("P:a[0]"), "5");
+  EXPECT_EQ(seen.only("where(P:a[0])"), "device");
+  EXPECT_EQ(seen.only("where(P:a[1])"), "device");
+  EXPECT_EQ(seen.only("where(C:a[0])"), "device");  // through the descriptor that it inherited
+  EXPECT_EQ(seen.only("where(C:a[1])"), "system");
+}
+
+TEST(Look, WithoutADescriptorThereIsNobodyToAsk) {
+  const Seen seen = run("scenario s\ndevice d: shares-cpu-tables\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
+                        "  open d\n  close d\nobserve where(P:a[0]) P:a[0]\n");
+  expect_clean(seen, 20);
+  EXPECT_EQ(seen.only("where(P:a[0])"), "-");
+  EXPECT_EQ(seen.only("P:a[0]"), "5");
+}
+
+TEST(Look, NothingIsSaidWhereTheTargetCannotTell) {
+  MemoryTarget target;
+  target.tells = false;
+  const Seen seen = run(program, target);
+  expect_clean(seen, 20);
+  EXPECT_EQ(seen.schema.back().key, "P:a[0]");
+}
+
+TEST(Look, AFailureIsTheBenchs) {
+  MemoryTarget target;
+  target.error = EIO;
+  const Seen seen = run(program, target, 1);
+  ASSERT_FALSE(seen.errors.empty());
+  EXPECT_NE(seen.errors.front().find("cannot tell where a page is"), std::string::npos) << seen.errors.front();
+}
+
+}  // namespace
+}  // namespace faultline
