@@ -79,6 +79,7 @@ json to_json(const Capabilities& can) {
           {"faults", can.sight.faults},
           {"identity", can.sight.identity},
           {"location", can.sight.location},
+          {"migration_errors", can.sight.migration_errors},
           {"migrate", can.migrate},
           {"snapshot", can.snapshot},
           {"pin", can.pin},
@@ -100,7 +101,8 @@ json to_json(const Capabilities& can) {
 Capabilities parse_capabilities(const json& object) {
   Capabilities can;
   can.device_class = parse_class(get<std::string>(object, "class"));
-  can.sight = {get<bool>(object, "faults"), get<bool>(object, "identity"), get<bool>(object, "location")};
+  can.sight = {get<bool>(object, "faults"), get<bool>(object, "identity"), get<bool>(object, "location"),
+               get<bool>(object, "migration_errors")};
   can.migrate = get<bool>(object, "migrate");
   can.snapshot = get<bool>(object, "snapshot");
   can.pin = get<bool>(object, "pin");

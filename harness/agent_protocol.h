@@ -15,8 +15,8 @@
 // Agent to client ("ev"):
 //   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
 //    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","about","capabilities":{"class":"recoverable",
-//    "faults":true,"identity":true,"location":true,"migrate":true,"snapshot":true,"pin":false,
-//    "exclusive":true,"inherited":true,"forked":true,"system":true,
+//    "faults":true,"identity":true,"location":true,"migration_errors":true,"migrate":true,"snapshot":true,
+//    "pin":false,"exclusive":true,"inherited":true,"forked":true,"system":true,
 //    "svm_coarse":false,"svm_fine":false,"atomics":false,"usm_host":{"access":false,"atomics":false,
 //    "concurrent":false,"concurrent_atomics":false},"usm_shared":{...},"usm_device":{...},
 //    "device_address":false,"swap":false}}]}

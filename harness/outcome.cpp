@@ -61,7 +61,10 @@ std::vector<Observable> schema(const Program& program, const Sight& sight) {
   for (int i = 0; i < static_cast<int>(program.threads.size()); i++) add_thread(result, program, i, own);
   for (int i = 0; i < static_cast<int>(program.observes.size()); i++) {
     const Observe& observe = program.observes[i];
-    if (const auto kind = kind_of(observe, sight)) result.push_back({*kind, observe_text(program, observe), -1, -1, i});
+    const auto kind = kind_of(observe, sight);
+    if (!kind) continue;
+    const bool stays = kind == Observable::Kind::location && !sight.migration_errors;
+    result.push_back({*kind, observe_text(program, observe), -1, -1, i, stays});
   }
   return result;
 }
@@ -127,6 +130,8 @@ char snapshot_letter(unsigned char byte) {
 
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed) {
   if (seen == allowed) return true;
+  if (observable.kind == Observable::Kind::location)
+    return observable.stays && seen == text_system && allowed == text_device;
   return observable.kind == Observable::Kind::faults && seen == text_fault && allowed == text_hit;
 }
 

@@ -35,6 +35,7 @@ struct Observable {
   int thread = -1;     // for result and faults
   int statement = -1;  // index into Thread::statements
   int observe = -1;    // index into Program::observes
+  bool stays = false;  // of a location: a page that migrates may stay in system memory, and nothing says so
 };
 
 // What a target can tell; the schema leaves out what it cannot.
@@ -42,6 +43,7 @@ struct Sight {
   bool faults = true;
   bool identity = true;
   bool location = true;
+  bool migration_errors = true;  // false: a migration is `ok` whatever it did, and where memory is short it does less
   friend bool operator==(const Sight&, const Sight&) = default;
 };
 
@@ -87,7 +89,7 @@ inline constexpr const char* text_device = "device";
 
 // Whether `seen` is allowed where `allowed` is: equal, or at or below it in the order that weather (what
 // a kernel may do on its own) defines for that kind of observable: a device access may always fault
-// where it might have hit.
+// where it might have hit, and a page may be in system memory where it `stays`.
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed);
 bool at_or_below(std::span<const Observable> schema, const Outcome& seen, const Outcome& allowed);
 

@@ -13,8 +13,8 @@ import sys
 import time
 
 NO_USM = {"access": False, "atomics": False, "concurrent": False, "concurrent_atomics": False}
-BUFFERS = {"svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM, "usm_shared": NO_USM,
-           "usm_device": NO_USM, "device_address": False}
+BUFFERS = {"migration_errors": True, "svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM,
+           "usm_shared": NO_USM, "usm_device": NO_USM, "device_address": False}
 TARGETS = {
     "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "location": False, "migrate": False,
              "snapshot": False, "pin": False, "exclusive": False, "direct": False, "inherited": True, "swap": False,

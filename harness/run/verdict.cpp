@@ -1,6 +1,7 @@
 #include "harness/run/verdict.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 #include <utility>
 
@@ -20,10 +21,21 @@ const char* verdict_text(Verdict verdict) {
   return "?";
 }
 
+namespace {
+
+// What the target tells of an outcome in which `text` is true. A descriptor that is not open is the executor's word.
+std::string told(const Program& program, const Observable& observable, const std::string& text, const Sight& sight) {
+  if (sight.migration_errors || observable.kind != Observable::Kind::result || text == errno_text(EBADF)) return text;
+  const Operation& operation = program.threads[observable.thread].statements[observable.statement].operation;
+  return std::holds_alternative<op::Migrate>(operation) && text.starts_with('E') ? text_ok : text;
+}
+
+}  // namespace
+
 Allowed project(const Allowed& allowed, const Program& program, const Sight& sight) {
   Allowed result = allowed;
   result.schema = schema(program, sight);
-  if (result.schema.size() == allowed.schema.size()) return result;
+  if (result.schema.size() == allowed.schema.size() && sight.migration_errors) return result;
   std::vector<std::size_t> kept;
   std::size_t next = 0;
   // Both schemas have the same order, so one pass finds the kept ones.
@@ -38,7 +50,7 @@ Allowed project(const Allowed& allowed, const Program& program, const Sight& sig
   for (const Outcome& outcome : allowed.outcomes) {
     Outcome seen;
     seen.reserve(kept.size());
-    for (std::size_t index : kept) seen.push_back(outcome.at(index));
+    for (std::size_t index : kept) seen.push_back(told(program, allowed.schema[index], outcome.at(index), sight));
     outcomes.insert(std::move(seen));
   }
   result.outcomes.assign(outcomes.begin(), outcomes.end());

@@ -52,6 +52,22 @@ TEST(Project, DropsWhatTheTargetCannotSeeAndMergesTheRest) {
   EXPECT_EQ(values.schema.size(), 3u);
 }
 
+// A driver that takes every migration for done, as nouveau does.
+TEST(Project, MigrationsWithoutErrorsAreOkAndMayLeavePages) {
+  const Program p = parse("scenario m\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 0\nthread P.t\n"
+                          "  migrate a to d via d\n  munmap a\nobserve where(P:a[0])\n", "m.scn");
+  const Allowed whole = allowed_of(p, {{"ENOENT", "ok", "system"}, {"ok", "ok", "device"}, {"EBADF", "ENOMEM", "none"}});
+  const Sight sight{.migration_errors = false};
+  const Allowed seen = project(whole, p, sight);
+  EXPECT_EQ(seen.outcomes, (std::vector<Outcome>{{"EBADF", "ENOMEM", "none"}, {"ok", "ok", "device"}, {"ok", "ok", "system"}}));
+  EXPECT_EQ(project(whole, p, {}).outcomes, whole.outcomes);
+  const Allowed moved = allowed_of(p, {{"ok", "ok", "device"}}), stayed = allowed_of(p, {{"ok", "ok", "system"}});
+  EXPECT_TRUE(allowed_by(project(moved, p, sight), {"ok", "ok", "system"}));
+  EXPECT_FALSE(allowed_by(project(moved, p, sight), {"ok", "ok", "none"}));
+  EXPECT_FALSE(allowed_by(project(stayed, p, sight), {"ok", "ok", "device"}));
+  EXPECT_FALSE(allowed_by(moved, {"ok", "ok", "system"}));
+}
+
 TEST(AllowedBy, TakesTheSameOneElseOneAbove) {
   const Allowed allowed = allowed_of(program(), {{"ok", "0", "hit", "0", "same"}});
   EXPECT_EQ(allowed_by(allowed, {"ok", "0", "hit", "0", "same"}), 0u);
