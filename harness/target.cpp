@@ -86,7 +86,7 @@ std::string missing(const Request& request, const Program& program, const Capabi
     return is_usm(backing) ? "the device has no atomics in " + words::text(words::buffers, backing) +
                                  " (CL_UNIFIED_SHARED_MEMORY_ATOMIC_ACCESS_INTEL)"
                            : "no atomics that CPU and device share";
-  if (!is_buffer(backing) && !can.system) return "the device reaches SVM buffers only, no other memory";
+  if (!is_buffer(backing) && !can.system && !request.migrate) return "the device reaches SVM buffers only, no other memory";
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -26,7 +27,7 @@ namespace faultline::opencl {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SvmLevels, coarse, fine, system, atomics)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Device, platform, platform_name, platform_index, index, name, version, driver, cpu, svm,
-                                   usm_host, usm_shared, usm_device, addresses, out_of_order)
+                                   usm_host, usm_shared, usm_device, addresses, out_of_order, bus)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceList, devices, troubles)
 
 namespace {
@@ -78,6 +79,14 @@ UsmAccess usm_access(const cl::Device& device, cl_device_info kind) {
           (can & CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ATOMIC_ACCESS_INTEL) != 0};
 }
 
+std::string pci_bus(const cl::Device& device) {
+  cl_device_pci_bus_info_khr info{};
+  must(clGetDeviceInfo(device(), CL_DEVICE_PCI_BUS_INFO_KHR, sizeof info, &info, nullptr), "clGetDeviceInfo of the PCI bus");
+  char text[32];
+  std::snprintf(text, sizeof text, "%04x:%02x:%02x.%x", info.pci_domain, info.pci_bus, info.pci_device, info.pci_function);
+  return text;
+}
+
 // A device that does not tell versions has an older OpenCL, or neither extension.
 void describe_extensions(const cl::Device& device, Device& result) {
   std::size_t bytes = 0;
@@ -93,6 +102,8 @@ void describe_extensions(const cl::Device& device, Device& result) {
     } else if (name == "cl_ext_buffer_device_address") {
       if (extension.version == draft_addresses) result.addresses = Addresses::draft;
       if (extension.version >= final_addresses) result.addresses = Addresses::final;
+    } else if (name == "cl_khr_pci_bus_info") {
+      result.bus = pci_bus(device);
     }
   }
 }

@@ -31,6 +31,7 @@ struct Device {
   UsmAccess usm_host, usm_shared, usm_device;  // cl_intel_unified_shared_memory
   Addresses addresses = Addresses::none;
   bool out_of_order = false;  // has queues that are
+  std::string bus;            // of PCI (cl_khr_pci_bus_info): "0000:03:00.0"; empty: not told
   friend bool operator==(const Device&, const Device&) = default;
 
   bool has_usm() const { return usm_host.access || usm_shared.access || usm_device.access; }

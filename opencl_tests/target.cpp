@@ -119,8 +119,7 @@ std::unique_ptr<DeviceHandle> OpenClTarget::open(int) {
   return runtime ? std::make_unique<OpenClHandle>(*runtime, words_) : nullptr;
 }
 
-std::vector<std::unique_ptr<Target>> opencl_targets() {
-  const DeviceList list = list_devices();
+std::vector<std::unique_ptr<Target>> opencl_targets(const DeviceList& list) {
   std::vector<std::unique_ptr<Target>> targets;
   for (const Device& device : list.devices) targets.push_back(std::make_unique<OpenClTarget>(device));
   if (targets.empty()) targets.push_back(std::make_unique<NoOpenCl>(list.troubles));

@@ -19,6 +19,7 @@ class OpenClTarget : public Target {
   Capabilities capabilities() const override;
   void speak_to(DriverWords* words) override { words_ = words; }
   std::unique_ptr<DeviceHandle> open(int device) override;
+  bool has_system_svm() const { return device_.svm.system; }
 
  private:
   Device device_;
@@ -26,7 +27,7 @@ class OpenClTarget : public Target {
   Binaries binaries_;
 };
 
-// One for each device of this machine; one that says why, where there is none.
-std::vector<std::unique_ptr<Target>> opencl_targets();
+// One for each device; one that says why, where there is none.
+std::vector<std::unique_ptr<Target>> opencl_targets(const DeviceList& list);
 
 }  // namespace faultline::opencl

@@ -51,7 +51,7 @@ def environment():
     """The machine's, less what names folders and libraries of the machine."""
     own = {name: value for name, value in os.environ.items()
            if not name.startswith(("XDG_", "LD_")) and name != "TMPDIR"}
-    return {"RUSTICL_ENABLE": "llvmpipe", **own, "HOME": "/root",
+    return {"RUSTICL_ENABLE": "llvmpipe,nouveau,radeonsi", "NOUVEAU_SVM": "1", **own, "HOME": "/root",
             "PATH": "/usr/local/bin:/usr/bin:/usr/sbin"}
 
 

@@ -63,8 +63,12 @@ int SvmProcess::open(kfd::Xnack mode) {
   do node_ = kernel_.open(render_node_.c_str(), O_RDWR | O_CLOEXEC);
   while (node_ < 0 && errno == EINTR);
   if (node_ < 0) return errno;
-  if (const int error = kfd_.acquire_vm(gpu_, node_)) return error;
-  if (const int error = kfd_.set_xnack(mode)) return error;
+  // EBUSY: an OpenCL driver was here first. Its VM, and its mode, are the process's.
+  if (const int error = kfd_.acquire_vm(gpu_, node_); error != 0 && error != EBUSY) return error;
+  if (const int error = kfd_.set_xnack(mode)) {
+    kfd::Xnack now{};
+    if (error != EBUSY || kfd_.xnack(now) != 0 || now != mode) return error;
+  }
   std::uint64_t mask = 0;
   for (const Kind kind : all_events) mask |= KFD_SMI_EVENT_MASK_FROM_INDEX(static_cast<std::uint32_t>(kind));
   return kfd_.open_events(gpu_, mask, events_descriptor_);

@@ -28,8 +28,7 @@ class SvmProcess {
   SvmProcess(const SvmProcess&) = delete;
   SvmProcess& operator=(const SvmProcess&) = delete;
 
-  // All requests give an errno. EBUSY: another part of the process has another VM (an OpenCL driver does), or has
-  // queues, which fix the XNACK mode.
+  // All requests give an errno. EBUSY: another part of the process has queues, in the other XNACK mode.
   int open(kfd::Xnack mode);
 
   // Prefetches (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_PREFETCH_LOC), and lets the GPU reach the pages.

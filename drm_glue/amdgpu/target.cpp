@@ -11,7 +11,7 @@
 
 #include "drm_glue/amdgpu/sdma.h"
 #include "drm_glue/amdgpu/svm.h"
-#include "drm_glue/gpus/gpu.h"
+#include "drm_glue/of_process.h"
 #include "drm_glue/pagemap.h"
 #include "drm_glue/swap.h"
 #include "harness/outcome.h"
@@ -46,17 +46,10 @@ class Process {
     if (const int error = svm_->open(about.xnack)) throw Failure("SVM through /dev/kfd", error);
   }
 
-  // The calling process's own; made at the first call. Null, with errno and why to `words`.
-  static Process* of_this(const About& about, DriverWords* words) {
-    static std::unique_ptr<Process> one;
-    static pid_t whose = 0;
-    if (one && whose == getpid()) return one.get();
-    errno = ENOTSUP;
-    if (one) return nullptr;  // of a process that forked this one
+  // Null with errno, and why to `words`.
+  static std::unique_ptr<Process> make(const About& about, DriverWords* words) {
     try {
-      one = std::make_unique<Process>(about);
-      whose = getpid();
-      return one.get();
+      return std::make_unique<Process>(about);
     } catch (const Failure& failure) {
       if (words) words->failed(failure.what());
       errno = failure.error();
@@ -215,13 +208,14 @@ class AmdgpuTarget : public Target {
   void speak_to(DriverWords* words) override { words_ = words; }
 
   std::unique_ptr<DeviceHandle> open(int) override {
-    Process* const process = Process::of_this(about_, words_);
+    Process* const process = process_.get([&] { return Process::make(about_, words_); });
     return process ? std::make_unique<Handle>(*process, words_) : nullptr;
   }
 
  private:
   const About about_;
   DriverWords* words_ = nullptr;
+  OfProcess<Process> process_;
 };
 
 void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) {
@@ -237,13 +231,13 @@ void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) 
 
 }  // namespace
 
-std::vector<std::unique_ptr<Target>> amdgpu_targets() {
+std::vector<std::unique_ptr<Target>> amdgpu_targets(const std::vector<Gpu>& gpus) {
   std::vector<std::unique_ptr<Target>> targets;
   std::string why;
-  for (const Gpu& gpu : list_gpus().gpus) {
+  for (const Gpu& gpu : gpus) {
     if (gpu.driver != "amdgpu") continue;
     if (access(gpu.render_node.c_str(), R_OK | W_OK) == 0) add_targets(targets, gpu);
-    else why = gpu.bus + ": " + gpu.svm.why_not;
+    else why = gpu.bus + ": " + gpu.svm.why_not + (gpu.svm.help.empty() ? "" : "; would help: " + gpu.svm.help);
   }
   if (targets.empty())
     targets.push_back(std::make_unique<AmdgpuTarget>(About{

@@ -8,12 +8,13 @@
 #include <memory>
 #include <vector>
 
+#include "harness/gpu.h"
 #include "harness/target.h"
 
 namespace faultline::amdgpu {
 
 // One for each GPU of amdgpu and each of its XNACK modes ("amdgpu:0000:03:00.0/xnack-on"); one that says why, where
 // there is none.
-std::vector<std::unique_ptr<Target>> amdgpu_targets();
+std::vector<std::unique_ptr<Target>> amdgpu_targets(const std::vector<Gpu>& gpus);
 
 }  // namespace faultline::amdgpu

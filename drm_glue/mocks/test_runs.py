@@ -1,7 +1,7 @@
 """Scenarios on mocked GPUs by the whole bench: what the SDMA engine and the driver's own calls can do agrees with the
 predictions on a GPU that does right, and does not on one that does wrong."""
 
-import json
+import errno
 import re
 
 import pytest
@@ -11,15 +11,21 @@ import machines
 from machines import NODE
 
 SCENARIOS = device.BUILD.parent / "stress/scenarios"
+NOUVEAU = "nouveau:0000:01:00.0"
 ON, OFF = "amdgpu:0000:03:00.0/xnack-on", "amdgpu:0000:03:00.0/xnack-off"
 
 
-def run(machine, target, *scenarios, iterations=5):
+# PoCL plays the OpenCL driver of the GPU at 0000:01:00.0.
+ON_A_BUS = {"OPENCL_LAYERS": str(device.BUILD / "opencl/broken-driver.so"), "FAULTLINE_OPENCL_FAULT": "on-a-bus",
+            "OCL_ICD_VENDORS": "/etc/OpenCL/vendors/pocl.icd"}
+
+
+def run(machine, target, *scenarios, iterations=5, environment={}):
     """The exit status, the verdicts by scenario, and what was said."""
     results = machine.file("/results/report.json")
     command = [str(device.BUILD / "faultline"), "run", "-t", target, "--seed", "1", "--iterations", str(iterations),
                "--json", str(results), *(str(SCENARIOS / each) for each in scenarios)]
-    done = device.run(machine.testbed, command, timeout=240)
+    done = device.run(machine.testbed, command, timeout=240, environment=environment)
     text = done.stdout + done.stderr
     verdicts = dict(re.findall(r"^Verdict (\S+) (\S+) \(", done.stdout, re.M))
     assert not [asked for each in machine.devices.values() for asked in each.asked if asked[0] == "bug of the mock"]
@@ -63,3 +69,34 @@ def test_a_gpu_that_is_gone():
     assert status == 4 and set(verdicts.values()) == {"error"}, text
     assert "the device is gone" in text and re.search(r"^ +2 +:> ", text, re.M), text
     assert "amdgpu_device_initialize: ENODEV" in text
+
+
+def test_nouveau():
+    """Its own requests; where they move pages to is not to be seen in the pages of this machine."""
+    machine = machines.nouveau()
+    status, verdicts, text = run(machine, NOUVEAU, "migration")
+    assert status == 0 and set(verdicts.values()) == {"agree", "skipped"}, text
+    assert sum(each == "agree" for each in verdicts.values()) >= 3, verdicts
+    asked = [each[0] for each in machine.devices[NODE].asked]
+    assert "svm_init" in asked and "svm_bind" in asked
+
+
+def test_nouveau_with_opencl():
+    machine = machines.nouveau()
+    status, verdicts, text = run(machine, NOUVEAU + "/opencl", "svm", "migration", environment=ON_A_BUS)
+    assert status == 0 and set(verdicts.values()) == {"agree", "skipped"}, text
+    assert sum(each == "agree" for each in verdicts.values()) >= 20, verdicts
+    assert [asked for asked in machine.devices[NODE].asked if asked[0] == "svm_bind"]
+
+
+def test_nouveau_that_refuses():
+    """The request and its error are told, and nothing agrees."""
+    machine = machines.nouveau()
+
+    def refuse(request):
+        raise device.Refused(errno.ENOMEM)
+
+    machine.devices[NODE].handle_d49 = refuse
+    status, verdicts, text = run(machine, NOUVEAU, "migration/munmap.scn")
+    assert status == 1 and set(verdicts.values()) == {"forbidden"}, text
+    assert "DRM_NOUVEAU_SVM_BIND: ENOMEM" in text

@@ -99,7 +99,7 @@ const std::vector<std::string>& places() {
 
 std::vector<std::string> target_words() {
   return {"host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror",
-          "amdgpu", "opencl", "debian13:host", "debian13:opencl"};
+          "nouveau", "amdgpu", "opencl", "debian13:host", "debian13:opencl"};
 }
 
 TargetWord parse_target(const std::string& word) {

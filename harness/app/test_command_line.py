@@ -63,10 +63,10 @@ BAD_INPUT = [
      "faultline: unknown target 'lab:dmirorr'; did you mean 'lab:dmirror'?\n"),
     (["run", "-t", "gpu", "one.scn"],
      "faultline: unknown target 'gpu'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror, "
-     "amdgpu, opencl, debian13:host, debian13:opencl\n"),
+     "nouveau, amdgpu, opencl, debian13:host, debian13:opencl\n"),
     (["run", "-t", "lab:opencl", "one.scn"],
      "faultline: unknown target 'lab:opencl'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror, "
-     "amdgpu, opencl, debian13:host, debian13:opencl\n"),
+     "nouveau, amdgpu, opencl, debian13:host, debian13:opencl\n"),
     (["run", "-t", "debian13:hots", "one.scn"],
      "faultline: unknown target 'debian13:hots'; did you mean 'debian13:host'?\n"),
     (["run", "-t", "debian13:host", "--lab-append", "quiet", "one.scn"],

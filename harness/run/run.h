@@ -32,7 +32,7 @@ struct TargetWord {
   // "opencl" of "opencl", "opencl:pocl" and "opencl:pocl/0".
   std::string family() const { return name.substr(0, name.find(':')); }
   // Which devices a family has is known when the machine is up. They are reached through libraries.
-  bool has_devices() const { return family() == "opencl" || family() == "amdgpu"; }
+  bool has_devices() const { return family() == "opencl" || family() == "amdgpu" || family() == "nouveau"; }
   // Which machine has it: that of the place; here an agent of its own for what loads OpenCL's drivers.
   std::string machine() const { return place.empty() && has_devices() ? "opencl" : place; }
   friend bool operator==(const TargetWord&, const TargetWord&) = default;

@@ -69,6 +69,27 @@ void* CL_API_CALL function_with_address(cl_platform_id platform, const char* nam
   return reinterpret_cast<void*>(set_address_apart);
 }
 
+// on-a-bus: the device is the GPU at 0000:01:00.0 (cl_khr_pci_bus_info).
+cl_int CL_API_CALL device_info_on_a_bus(cl_device_id device, cl_device_info what, std::size_t size, void* value,
+                                        std::size_t* needed) {
+  if (what == CL_DEVICE_PCI_BUS_INFO_KHR) {
+    *static_cast<cl_device_pci_bus_info_khr*>(value) = {.pci_domain = 0, .pci_bus = 1, .pci_device = 0, .pci_function = 0};
+    return CL_SUCCESS;
+  }
+  if (what != CL_DEVICE_EXTENSIONS_WITH_VERSION) return next.clGetDeviceInfo(device, what, size, value, needed);
+  std::size_t bytes = 0;
+  if (const cl_int code = next.clGetDeviceInfo(device, what, 0, nullptr, &bytes)) return code;
+  std::vector<cl_name_version> extensions(bytes / sizeof(cl_name_version) + 1);
+  if (const cl_int code = next.clGetDeviceInfo(device, what, bytes, extensions.data(), nullptr)) return code;
+  extensions.back().version = CL_MAKE_VERSION(1, 0, 0);
+  std::strcpy(extensions.back().name, "cl_khr_pci_bus_info");
+  bytes += sizeof(cl_name_version);
+  if (needed) *needed = bytes;
+  if (value && size < bytes) return CL_INVALID_VALUE;
+  if (value) std::memcpy(value, extensions.data(), bytes);
+  return CL_SUCCESS;
+}
+
 }  // namespace
 
 const std::vector<Fault> extension_faults = {
@@ -81,6 +102,7 @@ const std::vector<Fault> extension_faults = {
        table.clGetMemObjectInfo = memory_info_with_address;
        table.clGetExtensionFunctionAddressForPlatform = function_with_address;
      }},
+    {"on-a-bus", "no fault: a device that is a GPU's", [](cl_icd_dispatch& table) { table.clGetDeviceInfo = device_info_on_a_bus; }},
 };
 
 }  // namespace faultline::layer
