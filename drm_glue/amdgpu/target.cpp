@@ -87,7 +87,7 @@ class Process {
 
 class Handle : public DeviceHandle {
  public:
-  Handle(Process& process, DriverWords* words) : process_(process), words_(words) {
+  Handle(Process& process, std::string bus, DriverWords* words) : process_(process), bus_(std::move(bus)), words_(words) {
     if (SvmProcess* svm = process_.svm()) svm->forget_history();
   }
 
@@ -111,7 +111,16 @@ class Handle : public DeviceHandle {
 
   int migrate(std::uintptr_t address, int pages, bool to_device) override {
     SvmProcess* const svm = process_.svm();
-    return svm ? svm->migrate(address, static_cast<std::size_t>(pages) * page_bytes, to_device) : ENOTSUP;
+    if (!svm) return ENOTSUP;
+    const int error = svm->migrate(address, static_cast<std::size_t>(pages) * page_bytes, to_device);
+    if (error == EFAULT) return 0;  // not all of it is mapped, and nothing moves: no error (Sight::migration_errors)
+    if (error != 0 && words_) words_->failed("AMDKFD_IOC_SVM: " + errno_text(error));
+    return error;
+  }
+
+  // devm_request_free_mem_region() names the memory after the device.
+  int location(std::uintptr_t address, Location& location) override {
+    return page_location(real_kernel(), address, bus_, location);
   }
 
   int history(std::uintptr_t address, PageHistory& history) override {
@@ -171,6 +180,7 @@ class Handle : public DeviceHandle {
   }
 
   Process& process_;
+  const std::string bus_;
   DriverWords* const words_;
   std::mutex mutex_;
   std::map<std::pair<std::uintptr_t, UserPage::Access>, std::unique_ptr<UserPage>> pages_;
@@ -200,6 +210,8 @@ class AmdgpuTarget : public Target {
     can.sight.faults = false;
     can.sight.identity = frames_unavailable(real_kernel()).empty();
     can.migrate = about_.gpu != 0;
+    can.sight.location = can.migrate && can.sight.identity;
+    can.sight.migration_errors = false;
     can.inherited = can.forked = false;
     can.swap = has_swap(real_kernel());
     return can;
@@ -209,7 +221,7 @@ class AmdgpuTarget : public Target {
 
   std::unique_ptr<DeviceHandle> open(int) override {
     Process* const process = process_.get([&] { return Process::make(about_, words_); });
-    return process ? std::make_unique<Handle>(*process, words_) : nullptr;
+    return process ? std::make_unique<Handle>(*process, about_.bus, words_) : nullptr;
   }
 
  private:

@@ -3,6 +3,7 @@
 import errno
 import struct
 
+import process_memory
 from device import Device, Refused
 
 
@@ -70,4 +71,9 @@ class Nouveau(Drm):
         if (zero or nought or header >> 48 or start >= end or command != 0 or target != 1 << 31 or stride
                 or request.client not in self.unmanaged):
             raise Refused(errno.EINVAL)
-        self.vram.update(range(start, end, 4096))
+        process = self.processes[request.client]
+        for address in range(start, end, 4096):
+            permissions, file = process_memory.vma(process, address)
+            if permissions.endswith("p") and not file:  # nouveau_dmem_migrate_copy_one(): also what was not there
+                process_memory.populate(process, address)
+                self.vram.add(address)

@@ -65,7 +65,9 @@ class KfdSvm(Kfd):
         for kind, value in attributes:
             if kind == PREFETCH:
                 self.migrate(process, pages, value)
-        if any(kind in (ACCESS, IN_PLACE) for kind, _ in attributes):
+        if any(kind in (ACCESS, IN_PLACE) for kind, _ in attributes):  # svm_range_validate_and_map()
+            for page in pages:
+                process_memory.populate(process, page * PAGE)
             self.mapped.update((process, page) for page in pages)
 
     def migrate(self, process, pages, to):

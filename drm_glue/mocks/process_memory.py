@@ -20,15 +20,19 @@ def transfer(call, process, address, buffer, size):
     return call(process, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0)
 
 
-def protection(process, address):
-    """Of the VMA there: "rw-p"; empty: there is none."""
+def vma(process, address):
+    """Of the mapping there: its protection, as "rw-p", and its file; two empty words: there is none."""
     with open(f"/proc/{process}/maps") as maps:
         for line in maps:
-            bounds, permissions = line.split(maxsplit=2)[:2]
+            bounds, permissions, _, _, _, *file = line.split()
             start, end = (int(each, 16) for each in bounds.split("-"))
             if start <= address < end:
-                return permissions
-    return ""
+                return permissions, " ".join(file)
+    return "", ""
+
+
+def protection(process, address):
+    return vma(process, address)[0]
 
 
 def refuse(process, address, writes):
@@ -70,3 +74,11 @@ def is_present(process, address):
     with open(f"/proc/{process}/pagemap", "rb", buffering=0) as pagemap:
         entry = os.pread(pagemap.fileno(), 8, address // PAGE * 8)
     return len(entry) == 8 and entry[7] & 0x80 != 0
+
+
+def populate(process, address):
+    """Where nothing is there yet: a page that is only read, since a write from here could be lost, or lose another."""
+    try:
+        load(process, address, 1)
+    except Refused:
+        pass

@@ -35,7 +35,7 @@ def run(machine, target, *scenarios, iterations=5, environment={}):
 @pytest.mark.parametrize("target", [ON, OFF])
 def test_a_gpu_that_does_right(target):
     machine = machines.working_amdgpu()
-    status, verdicts, text = run(machine, target, "fork", "mapping", "races", "teardown")
+    status, verdicts, text = run(machine, target, "fork", "location", "mapping", "migration", "races", "teardown")
     assert status == 0, text
     assert sum(each == "agree" for each in verdicts.values()) >= 50, verdicts
     assert set(verdicts.values()) == {"agree", "skipped"}
@@ -74,11 +74,11 @@ def test_a_gpu_that_is_gone():
 def test_nouveau():
     """Its own requests; where they move pages to is not to be seen in the pages of this machine."""
     machine = machines.nouveau()
-    status, verdicts, text = run(machine, NOUVEAU, "migration")
+    status, verdicts, text = run(machine, NOUVEAU, "location", "migration")
     assert status == 0 and set(verdicts.values()) == {"agree", "skipped"}, text
     assert sum(each == "agree" for each in verdicts.values()) >= 3, verdicts
     asked = [each[0] for each in machine.devices[NODE].asked]
-    assert "svm_init" in asked and "svm_bind" in asked
+    assert "svm_init" in asked and "svm_bind" in asked and machine.devices[NODE].vram
 
 
 def test_nouveau_with_opencl():

@@ -73,6 +73,10 @@ class Handle : public DeviceHandle {
     return error;
   }
 
+  int location(std::uintptr_t address, Location& location) override {
+    return page_location(real_kernel(), address, "nouveau_dmem", location);  // nouveau_dmem_chunk_alloc()
+  }
+
  private:
   // The driver has no request for it: a page comes back where the CPU touches it (nouveau_dmem_migrate_to_ram), here
   // by way of the kernel, which refuses what no mapping allows. As the other way round, best effort.
@@ -101,7 +105,8 @@ class NouveauTarget : public Target {
     Capabilities can;
     can.device_class = DeviceClass::recoverable;
     can.sight.faults = false;
-    can.sight.identity = frames_unavailable(real_kernel()).empty();
+    can.sight.identity = can.sight.location = frames_unavailable(real_kernel()).empty();
+    can.sight.migration_errors = false;
     can.migrate = true;
     can.system = false;  // no access at all without OpenCL
     can.inherited = can.forked = false;
