@@ -109,6 +109,7 @@ bool KernelLog::read_new() {
     const ssize_t got = kernel_.read(fd_, record, sizeof record);
     if (got > 0) {
       std::string message = kmsg_message({record, static_cast<std::size_t>(got)});
+      if (!message.empty() && listener_) listener_(message);
       if (!message.empty()) collector_.feed(std::move(message));
       any = true;
     } else if (got < 0 && (errno == EPIPE || errno == EINTR)) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "drm_glue/kernel.h"
@@ -42,6 +44,8 @@ class KernelLog {
 
   // Empty when the log can be read; else why not and what would help.
   const std::string& unavailable() const { return why_; }
+  // Is told every line, when health() reads it.
+  void listen(std::function<void(const std::string&)> listener) { listener_ = std::move(listener); }
   // The reports since the last call. Waits a moment for the rest of one that has begun.
   std::vector<std::vector<std::string>> health();
 
@@ -52,6 +56,7 @@ class KernelLog {
   int fd_ = -1;
   std::string why_;
   SplatCollector collector_;
+  std::function<void(const std::string&)> listener_;
 };
 
 // The message of one /dev/kmsg record ("6,339,5140900,-;text\n KEY=value\n"); empty for a record that user

@@ -212,7 +212,9 @@ struct EventWriter {
     return {{"ev", "health"}, {"id", event.id}, {"lines", event.lines}};
   }
   json operator()(const DriverEvent& event) const {
-    return {{"ev", "driver"}, {"id", event.id}, {"iteration", event.iteration}, {"words", event.words}};
+    json object = {{"ev", "driver"}, {"id", event.id}, {"words", event.words}};
+    if (event.iteration) object["iteration"] = *event.iteration;
+    return object;
   }
   json operator()(const HangEvent& event) const {
     json threads = json::array();
@@ -327,7 +329,9 @@ Event parse_event(std::string_view line) {
     return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};
   if (ev == "hang") return parse_hang(object);
   if (ev == "driver")
-    return DriverEvent{get<std::uint64_t>(object, "id"), get<std::uint64_t>(object, "iteration"), get<std::string>(object, "words")};
+    return DriverEvent{get<std::uint64_t>(object, "id"),
+                       object.contains("iteration") ? std::optional(get<std::uint64_t>(object, "iteration")) : std::nullopt,
+                       get<std::string>(object, "words")};
   if (ev == "error") return ErrorEvent{get<std::uint64_t>(object, "id"), get<std::string>(object, "message")};
   if (ev == "skipped") return SkippedEvent{get<std::uint64_t>(object, "id"), get<std::string>(object, "why")};
   if (ev == "done") return DoneEvent{get<std::uint64_t>(object, "id"), get<std::uint64_t>(object, "iterations")};

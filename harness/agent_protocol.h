@@ -29,7 +29,8 @@
 //       that gave no outcome (hang, error) are in no batch. times: of a device's commands, by class (times.h);
 //       left out where there are none.
 //   {"ev":"health","id":7,"lines":[...]}   the kernel log spoke up; id 0: between runs
-//   {"ev":"driver","id":7,"iteration":3,"words":"..."}   what the device's driver said as it failed or hung
+//   {"ev":"driver","id":7,"iteration":3,"words":"..."}   what the device's driver said as it failed or hung; without
+//       "iteration", what its part in the kernel told the log of a refused access
 //   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"threads":[{"thread":"P.gpu","tid":91,
 //    "statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...","stack":["..."]}]}
 //       stuck: something survived SIGKILL; restart the machine. slow: threads moved on between two samples,
@@ -98,7 +99,7 @@ struct BatchEvent { std::uint64_t id = 0; Batch batch; friend bool operator==(co
 struct HealthEvent { std::uint64_t id = 0; std::vector<std::string> lines; friend bool operator==(const HealthEvent&, const HealthEvent&) = default; };
 struct HangEvent { std::uint64_t id = 0; Hang hang; friend bool operator==(const HangEvent&, const HangEvent&) = default; };
 struct ErrorEvent { std::uint64_t id = 0; std::string message; friend bool operator==(const ErrorEvent&, const ErrorEvent&) = default; };
-struct DriverEvent { std::uint64_t id = 0; std::uint64_t iteration = 0; std::string words; friend bool operator==(const DriverEvent&, const DriverEvent&) = default; };
+struct DriverEvent { std::uint64_t id = 0; std::optional<std::uint64_t> iteration; std::string words; friend bool operator==(const DriverEvent&, const DriverEvent&) = default; };
 struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
 struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
 using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, DriverEvent, ErrorEvent,

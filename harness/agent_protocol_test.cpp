@@ -55,13 +55,14 @@ TEST(AgentProtocol, EventsComeBack) {
                   .vendor = 0x1002, .device = 0x7408, .revision = 1, .driver = "amdgpu", .driver_version = "3.49.0",
                   .chip = "gfx90a", .vram = std::uint64_t{1} << 36, .firmware = {{"MEC", "0x44"}, {"SDMA", "0x8"}},
                   .parameters = {{"amdgpu.noretry", "-1"}}, .configuration = {{"CONFIG_HSA_AMD", "y"}},
-                  .resets = "VRAM lost 0 times", .svm = {true, true, "why", "help"}, .unknown = {"a", "b"}};
+                  .resets = "VRAM lost 0 times", .power = "active", .svm = {true, true, "why", "help"}, .unknown = {"a", "b"}};
   round_trip(Event{GpusEvent{{{mi200, Gpu{.bus = "vgem"}}, ""}}});
   round_trip(Event{GpusEvent{{{}, "no render node in /dev/dri"}}});
   Batch batch{100, 3, {9, {-1}, {{5}}}, {{{"ok", "7@b[1]"}, 2, 100}, {{"-", "zero"}, 1, 101}}, 12'345};
   round_trip(Event{BatchEvent{7, batch}});
   round_trip(Event{HealthEvent{7, {"WARNING: x", "Call Trace:"}}});
   round_trip(Event{DriverEvent{7, 3, "clFinish: CL_DEVICE_NOT_AVAILABLE\nline 2"}});
+  round_trip(Event{DriverEvent{7, std::nullopt, "GPU 0000:03:00.0 (amdgpu) refused an access: ..."}});
   round_trip(Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}}}}}});
   round_trip(Event{ErrorEvent{7, "what"}});
   round_trip(Event{SkippedEvent{7, "why"}});

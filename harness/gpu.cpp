@@ -21,7 +21,7 @@ json to_json(const Gpu& gpu) {
           {"device", gpu.device}, {"revision", gpu.revision}, {"driver", gpu.driver},
           {"driver_version", gpu.driver_version}, {"chip", gpu.chip}, {"vram", gpu.vram ? json(*gpu.vram) : json()},
           {"firmware", object(gpu.firmware)}, {"parameters", object(gpu.parameters)},
-          {"kernel_config", object(gpu.configuration)}, {"resets", gpu.resets},
+          {"kernel_config", object(gpu.configuration)}, {"resets", gpu.resets}, {"power", gpu.power},
           {"kfd_id", gpu.kfd_id}, {"svm", svm},
           {"why_not", gpu.svm.why_not}, {"help", gpu.svm.help}, {"unknown", gpu.unknown}};
 }
@@ -39,7 +39,7 @@ Gpu parse_gpu(const json& object) {
           .revision = object.at("revision").get<std::uint8_t>(), .driver = text("driver"),
           .driver_version = text("driver_version"), .chip = text("chip"),
           .firmware = parse_settings(object.at("firmware")), .parameters = parse_settings(object.at("parameters")),
-          .configuration = parse_settings(object.at("kernel_config")), .resets = text("resets"),
+          .configuration = parse_settings(object.at("kernel_config")), .resets = text("resets"), .power = text("power"),
           .kfd_id = object.at("kfd_id").get<std::uint32_t>(),
           .svm = {.why_not = text("why_not"), .help = text("help")},
           .unknown = object.at("unknown").get<std::vector<std::string>>()};

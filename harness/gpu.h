@@ -33,6 +33,7 @@ struct Gpu {
   Settings parameters;     // of the driver's module, those that matter to SVM
   Settings configuration;  // of the kernel, likewise
   std::string resets;
+  std::string power;  // of runtime PM, before it was asked: "active", "suspended" ...; empty: not told
   std::uint32_t kfd_id = 0;  // gpu_id of KFD's topology; 0: KFD does not drive it
   GpuSvm svm;
   std::vector<std::string> unknown;  // what the kernel did not tell, and its error

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/allowed.h"
 #include "harness/outcome.h"
@@ -131,6 +132,8 @@ class Target {
   // Empty when the target works here; else why not and what would help.
   virtual std::string unavailable() const = 0;
   virtual Capabilities capabilities() const = 0;
+  // The GPUs whose health is watched while it runs, by their bus ids ("0000:03:00.0").
+  virtual std::vector<std::string> gpus() const { return {}; }
   // Where the driver's words go from now on, also those of processes that are forked then; null: nowhere.
   virtual void speak_to(DriverWords* /*words*/) {}
   // Opens the device with this index for the calling process. Null with errno set on failure.

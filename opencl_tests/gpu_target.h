@@ -21,6 +21,7 @@ class GpuTarget : public Target {
 
   std::string name() const override { return calls_->name() + "/opencl"; }
   std::string about() const override { return calls_->about() + ", work by " + work_.about(); }
+  std::vector<std::string> gpus() const override { return calls_->gpus(); }
   std::string unavailable() const override;
   Capabilities capabilities() const override;
   void speak_to(DriverWords* words) override;

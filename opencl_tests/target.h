@@ -15,6 +15,9 @@ class OpenClTarget : public Target {
   explicit OpenClTarget(Device device) : device_(std::move(device)) {}
   std::string name() const override { return device_.target(); }
   std::string about() const override { return device_.name + ", " + device_.version + ", driver " + device_.driver; }
+  std::vector<std::string> gpus() const override {
+    return device_.bus.empty() ? std::vector<std::string>{} : std::vector{device_.bus};
+  }
   std::string unavailable() const override;
   Capabilities capabilities() const override;
   void speak_to(DriverWords* words) override { words_ = words; }

@@ -197,6 +197,7 @@ class AmdgpuTarget : public Target {
     return "amdgpu:" + about_.bus + (about_.gpu == 0 ? "" : std::string("/") + word(about_.xnack));
   }
 
+  std::vector<std::string> gpus() const override { return {about_.bus}; }
   std::string about() const override {
     const std::string svm = about_.gpu == 0 ? "without SVM" : std::string("SVM with ") + word(about_.xnack);
     return about_.chip + ", " + about_.render_node + ", SDMA copies, " + svm;

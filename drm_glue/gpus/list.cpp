@@ -57,6 +57,7 @@ void identify(Gpu& gpu, const drmDevice& device) {
   gpu.device = device.deviceinfo.pci->device_id;
   gpu.revision = device.deviceinfo.pci->revision_id;
   gpu.driver = pci_driver(gpu.bus);
+  gpu.power = first_line("/sys/bus/pci/devices/" + gpu.bus + "/power/runtime_status");
 }
 
 void ask_version(Gpu& gpu, int fd) {

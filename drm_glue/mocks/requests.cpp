@@ -4,6 +4,8 @@
 #include <unistd.h>
 #include <xf86drm.h>
 
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <iostream>
@@ -13,6 +15,7 @@
 #include <sstream>
 
 #include "drm_glue/gpus/gpu.h"
+#include "drm_glue/health/gpu_watch.h"
 #include "drm_glue/kfd/kfd.h"
 #include "drm_glue/kfd/smi_event.h"
 #include "drm_glue/nouveau/svm.h"
@@ -118,7 +121,13 @@ class Requests {
     return count;
   }
 
+  int tell(const std::vector<GpuWatch::Report>& reports) {
+    answer_ << " " << nlohmann::json(reports).dump();
+    return 0;
+  }
+
   int node_ = -1;
+  GpuWatch watch_;
   kfd::Kfd kfd_;
   kfd::SmiStream stream_;
   int events_ = -1;
@@ -146,6 +155,28 @@ class Requests {
          answer_ << " " << gpus_json(list_gpus()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
          return 0;
        }},
+      // The machine changes meanwhile.
+      {"sh", [](Words& w) {
+         std::string command;
+         std::getline(w, command);
+         return std::system(command.c_str()) == 0 ? 0 : ECANCELED;
+       }},
+      {"watch", [this](Words& w) {
+         std::vector<std::string> gpus;
+         for (std::string bus; w >> bus;) gpus.push_back(bus);
+         watch_.begin(gpus);
+         answer_ << " " << watch_.gone(gpus);
+         return 0;
+       }},
+      {"log", [this](Words& w) {
+         std::string line;
+         std::getline(w >> std::ws, line);
+         watch_.line(line);
+         return 0;
+       }},
+      {"reports", [this](Words&) { return tell(watch_.reports()); }},
+      {"words", [this](Words&) { return tell({watch_.words()}); }},
+      {"ended", [this](Words&) { return tell(watch_.end()); }},
       {"descriptors", [this](Words&) {
          answer_ << " " << descriptors();
          return 0;

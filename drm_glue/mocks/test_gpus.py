@@ -41,7 +41,7 @@ def test_nouveau():
         "render_node": NODE, "card_node": "/dev/dri/card0", "bus": "0000:01:00.0", "vendor": 0x10DE, "device": 0x1B80,
         "revision": 0xA1, "driver": "nouveau", "driver_version": "1.3.1", "chip": "NV134 (Pascal)", "vram": 8 << 30,
         "firmware": {}, "parameters": {"nouveau.config": "NvGspRm=0", "nouveau.modeset": "-1"},
-        "kernel_config": {"CONFIG_DRM_NOUVEAU_SVM": "y", "CONFIG_DEVICE_PRIVATE": "y"}, "resets": "", "kfd_id": 0,
+        "kernel_config": {"CONFIG_DRM_NOUVEAU_SVM": "y", "CONFIG_DEVICE_PRIVATE": "y"}, "resets": "", "power": "", "kfd_id": 0,
         "svm": ["recoverable"], "why_not": "", "help": "", "unknown": []}
 
 
@@ -52,7 +52,7 @@ def test_amdgpu():
         "vram": 64 << 30, "firmware": {"MEC": "0x44", "PSP": "0x270034", "RLC": "0x11", "SDMA": "0x8"},
         "parameters": {"amdgpu.noretry": "-1", "amdgpu.gpu_recovery": "-1"},
         "kernel_config": {"CONFIG_HSA_AMD": "y", "CONFIG_HSA_AMD_SVM": "y", "CONFIG_DEVICE_PRIVATE": "y"},
-        "resets": "VRAM lost 0 times", "kfd_id": GPU, "svm": ["recoverable", "preempt-and-restore"], "why_not": "", "help": "",
+        "resets": "VRAM lost 0 times", "power": "", "kfd_id": GPU, "svm": ["recoverable", "preempt-and-restore"], "why_not": "", "help": "",
         "unknown": []}
 
 

@@ -34,6 +34,15 @@ GPU 0000:03:00.0  AMD 1002:7408 rev 00, AMD Instinct MI250X, gfx90a, 65536 MiB
 """
 
 
+def test_power():
+    machine = machines.amdgpu()
+    status = machine.file("/sys/devices/pci0000:00/0000:03:00.0/power/runtime_status")
+    for state, said in (("suspended", ["suspended; the first request wakes it"]), ("active", []),
+                        ("error", ["error; it cannot be woken, the kernel log tells more"])):
+        status.write_text(state + "\n")
+        assert [line.partition("power: ")[2] for line in about_gpus(machine).splitlines() if "power: " in line] == said
+
+
 def test_several():
     lines = about_gpus(machines.mixed()).splitlines()
     assert [line for line in lines if line.startswith("GPU")] == [

@@ -100,6 +100,7 @@ class NouveauTarget : public Target {
   std::string name() const override { return gpu_.bus.empty() ? "nouveau" : "nouveau:" + gpu_.bus; }
   std::string about() const override { return gpu_.chip + ", " + gpu_.render_node; }
   std::string unavailable() const override { return why_not_; }
+  std::vector<std::string> gpus() const override { return {gpu_.bus}; }
 
   Capabilities capabilities() const override {
     Capabilities can;

@@ -39,7 +39,9 @@ Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Targ
       out_(out),
       allow_crash_(allow_crash || word_on_kernel_command_line("faultline.crash=1")),
       targets_(std::move(targets)),
-      frames_(real_kernel()) {}
+      frames_(real_kernel()) {
+  log_.listen([this](const std::string& line) { gpus_.line(line); });
+}
 
 void Agent::send_line(const std::string& line) {
   const std::string bytes = line + "\n";
@@ -90,6 +92,8 @@ void Agent::obey(const RunRequest& request) {
     if (target->name() == request.target) chosen = target.get();
   if (chosen == nullptr) return refuse(request, "there is no target \"" + request.target + "\"");
   if (const std::string why = chosen->unavailable(); !why.empty()) return send(SkippedEvent{request.id, why});
+  const std::vector<std::string> gpus = chosen->gpus();
+  if (const std::string why = gpus_.gone(gpus); !why.empty()) return send(SkippedEvent{request.id, why});
   try {
     const Program program = parse(request.text, request.file);
     std::string why = cannot_run(program, capabilities_here(*chosen));
@@ -101,6 +105,7 @@ void Agent::obey(const RunRequest& request) {
     if (plan.parameters)
       if (const std::string wrong = misfit(*plan.parameters, program, usable_cpus()); !wrong.empty())
         return refuse(request, wrong);
+    gpus_.begin(gpus);
     runner_ = std::make_unique<Runner>(request.id, program, *chosen, &frames_, plan);
   } catch (const std::exception& error) {
     refuse(request, error.what());
@@ -138,6 +143,15 @@ void Agent::report_health() {
     reports.resize(most_reports);
   }
   for (auto& lines : reports) send(HealthEvent{id(), std::move(lines)});
+  for (auto& lines : gpus_.reports()) send(HealthEvent{id(), std::move(lines)});
+  for (const std::string& words : gpus_.words()) send(DriverEvent{id(), std::nullopt, words});
+}
+
+// What a GPU has kept is seen when all that used it has ended.
+void Agent::finish_run() {
+  const std::uint64_t run = id();
+  runner_.reset();
+  for (auto& lines : gpus_.end()) send(HealthEvent{run, std::move(lines)});
 }
 
 // The kernel's log is read before a message goes on: what a batch did to the kernel is told before the next,
@@ -147,16 +161,15 @@ void Agent::forward_events() {
   const auto ended = runner_->ended();
   while (const auto line = runner_->next_line()) {
     report_health();
+    const bool done = std::holds_alternative<DoneEvent>(parse_event(*line));
+    if (done) finish_run();
     send_line(*line);
-    if (std::holds_alternative<DoneEvent>(parse_event(*line))) {
-      runner_.reset();
-      return;
-    }
+    if (done) return;
   }
   if (!ended) return;
   report_health();
   const std::uint64_t broken = id();
-  runner_.reset();
+  finish_run();
   send(ErrorEvent{broken, "the runner ended: " + *ended});
   send(DoneEvent{broken, 0});
 }

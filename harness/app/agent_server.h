@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "drm_glue/gpus/gpu.h"
+#include "drm_glue/health/gpu_watch.h"
 #include "drm_glue/kernel_log.h"
 #include "drm_glue/pagemap.h"
 #include "harness/agent_protocol.h"
@@ -32,6 +33,7 @@ class Agent {
   void obey(const CrashRequest&);
   void refuse(const RunRequest& request, const std::string& why);
   void report_health();
+  void finish_run();
   void forward_events();
   void send(const Event& event) { send_line(to_line(event)); }
   void send_line(const std::string& line);
@@ -43,6 +45,7 @@ class Agent {
   std::vector<std::unique_ptr<Target>> targets_;
   PagemapFrames frames_;
   KernelLog log_;
+  GpuWatch gpus_;
   std::unique_ptr<Runner> runner_;
   LineReader requests_;
   bool open_ = true;

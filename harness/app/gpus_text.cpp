@@ -61,6 +61,8 @@ std::string block(const std::string& place, const Gpu& gpu) {
   line("parameters: ", joined(gpu.parameters));
   line("kernel: ", joined(gpu.configuration));
   line("resets: ", gpu.resets);
+  if (gpu.power == "suspended") line("power: ", "suspended; the first request wakes it");
+  if (gpu.power == "error") line("power: ", "error; it cannot be woken, the kernel log tells more");
   for (const std::string& each : gpu.unknown) line("not known: ", each);
   return text;
 }

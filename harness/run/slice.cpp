@@ -84,8 +84,8 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
   handlers.error = [&](const std::string& message) {
     if (trial.error.empty()) trial.error = message;
   };
-  handlers.driver = [&](std::uint64_t iteration, const std::string& words) {
-    add_lines("iteration " + std::to_string(iteration) + ": " + words, trial.driver);
+  handlers.driver = [&](std::optional<std::uint64_t> iteration, const std::string& words) {
+    add_lines((iteration ? "iteration " + std::to_string(*iteration) : "kernel log") + ": " + words, trial.driver);
   };
   const Session::Ended ended = session.run(slice, handlers, events.stop);
   trial.seconds += std::chrono::duration<double>(steady_clock::now() - start).count();
