@@ -50,7 +50,9 @@ Parameters parse_parameters(const json& object) {
 constexpr std::pair<DeviceClass, const char*> class_names[] = {{DeviceClass::recoverable, "recoverable"},
                                                                {DeviceClass::shares_cpu_tables, "shares_cpu_tables"},
                                                                {DeviceClass::pinned, "pinned"},
-                                                               {DeviceClass::fatal_faults, "fatal_faults"}};
+                                                               {DeviceClass::fatal_faults, "fatal_faults"},
+                                                               {DeviceClass::unmap_and_retry, "unmap_and_retry"},
+                                                               {DeviceClass::preempt_and_restore, "preempt_and_restore"}};
 
 std::string class_name(DeviceClass device_class) {
   for (const auto& [known, name] : class_names)
@@ -79,6 +81,7 @@ json to_json(const Capabilities& can) {
           {"faults", can.sight.faults},
           {"identity", can.sight.identity},
           {"location", can.sight.location},
+          {"events", can.sight.events},
           {"migration_errors", can.sight.migration_errors},
           {"migrate", can.migrate},
           {"snapshot", can.snapshot},
@@ -102,7 +105,7 @@ Capabilities parse_capabilities(const json& object) {
   Capabilities can;
   can.device_class = parse_class(get<std::string>(object, "class"));
   can.sight = {get<bool>(object, "faults"), get<bool>(object, "identity"), get<bool>(object, "location"),
-               get<bool>(object, "migration_errors")};
+               get<bool>(object, "events"), get<bool>(object, "migration_errors")};
   can.migrate = get<bool>(object, "migrate");
   can.snapshot = get<bool>(object, "snapshot");
   can.pin = get<bool>(object, "pin");

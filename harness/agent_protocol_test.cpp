@@ -42,7 +42,7 @@ TEST(AgentProtocol, RequestsComeBack) {
 TEST(AgentProtocol, EventsComeBack) {
   Capabilities can;
   can.device_class = DeviceClass::recoverable;
-  can.sight = {true, false, false, false};
+  can.sight = {true, false, false, true, false};
   can.migrate = true;
   can.usm_shared = {true, true, false, true};
   can.device_address = true;

@@ -25,6 +25,7 @@ struct Allowed {
   double seconds = 0;
   std::vector<std::string> known_bugs;  // names of test_hmm's own bugs (known_bugs.h) that some execution runs into
   std::string undefined;  // why nothing is said about the Program: it does what its programming interface leaves undefined
+  std::string unknown;    // why nothing is predicted: something in it is not modelled for that device
   std::vector<AtOnce> at_once;  // of USM regions, at most one of each kind of pair
   std::vector<std::string> findings;    // invariants broken on some path: a bug of the reference, or a variant's
 };

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
 
 namespace faultline {
 namespace {
@@ -22,6 +23,7 @@ std::optional<Observable::Kind> kind_of(const Observe& observe, const Sight& sig
     case Observe::Kind::value: return Observable::Kind::value;
     case Observe::Kind::same: return sight.identity ? std::optional(Observable::Kind::identity) : std::nullopt;
     case Observe::Kind::where: return sight.location ? std::optional(Observable::Kind::location) : std::nullopt;
+    case Observe::Kind::events: return sight.events ? std::optional(Observable::Kind::events) : std::nullopt;
   }
   throw std::logic_error("an observe of no kind");
 }
@@ -45,6 +47,25 @@ const std::string& text_of(const std::string& key, std::span<const Observable> s
     if (schema[i].key == key) return outcome.at(i);
   }
   throw std::invalid_argument("condition about '" + key + "', which the schema does not have");
+}
+
+// Whether `seen` is `allowed` with letters of the weather in between: U where the device may have had the page, which
+// was there once; or E and R in turns.
+bool adds_weather(Observable::Weather weather, std::string_view seen, std::string_view allowed) {
+  bool mapped = false, stopped = false;
+  for (const char letter : seen) {
+    if (letter == 'E' || letter == 'R') {
+      if (stopped != (letter == 'R')) return false;
+      stopped = !stopped;
+    }
+    mapped = mapped || letter == 'D';
+    if (!allowed.empty() && letter == allowed.front()) allowed.remove_prefix(1);
+    else if (weather == Observable::Weather::unmaps ? letter != 'U' || !mapped
+             : weather == Observable::Weather::stops ? letter != 'E' && letter != 'R'
+                                                     : true)
+      return false;
+  }
+  return allowed.empty();
 }
 
 }  // namespace
@@ -93,6 +114,7 @@ std::string observe_text(const Program& program, const Observe& observe) {
     case Observe::Kind::value: return first;
     case Observe::Kind::same: return "same(" + first + "," + place_text(program, observe.process2, observe.cell2) + ")";
     case Observe::Kind::where: return "where(" + first + ")";
+    case Observe::Kind::events: return "events(" + first + ")";
   }
   throw std::logic_error("an observe of no kind");
 }
@@ -132,6 +154,8 @@ bool at_or_below(const Observable& observable, const std::string& seen, const st
   if (seen == allowed) return true;
   if (observable.kind == Observable::Kind::location)
     return observable.stays && seen == text_system && allowed == text_device;
+  if (observable.kind == Observable::Kind::events)
+    return seen.starts_with(text_gap) || adds_weather(observable.weather, seen, allowed == text_none ? "" : allowed);
   return observable.kind == Observable::Kind::faults && seen == text_fault && allowed == text_hit;
 }
 

@@ -10,7 +10,8 @@
 // names ("EPERM"), faults are signal names ("SIGSEGV"). "unknown": the process was killed before the
 // operation could tell; "-": not reached. A wait gives "exited" or "killed". A snapshot gives one letter
 // a page (see snapshot_text). "hit" / "fault": whether a device access found its page-table entry. "none",
-// "system", "device": where a page is.
+// "system", "device": where a page is. Events are the letters of PageHistory, "none" where there are none; "gap (why)":
+// the target cannot tell them this time.
 #pragma once
 
 #include <span>
@@ -28,14 +29,17 @@ struct Observable {
     value,     // observe: a cell at the end
     identity,  // observe: "same" or "different" page frames
     location,  // observe: where a page is
+    events,    // observe: what the driver has told of a page
   };
   Kind kind = Kind::result;
   std::string key;  // "P.cpu:r0", "P.cpu:#2" (second statement, unnamed), "P.gpu:r0.faults", "P:a[0]",
-                    // "same(P:a[0],C:a[0])", "where(P:a[0])"
+                    // "same(P:a[0],C:a[0])", "where(P:a[0])", "events(P:a[0])"
   int thread = -1;     // for result and faults
   int statement = -1;  // index into Thread::statements
   int observe = -1;    // index into Program::observes
   bool stays = false;  // of a location: a page that migrates may stay in system memory, and nothing says so
+  // Of events: what a kernel may add that moves a page, or looks for pages to move, on its own. A prediction says it.
+  enum class Weather { none, unmaps, stops } weather = Weather::none;
 };
 
 // What a target can tell; the schema leaves out what it cannot.
@@ -43,6 +47,7 @@ struct Sight {
   bool faults = true;
   bool identity = true;
   bool location = true;
+  bool events = true;
   bool migration_errors = true;  // false: a migration is `ok` whatever it did, and where memory is short it does less
   friend bool operator==(const Sight&, const Sight&) = default;
 };
@@ -86,10 +91,12 @@ inline constexpr const char* text_different = "different";
 inline constexpr const char* text_none = "none";
 inline constexpr const char* text_system = "system";
 inline constexpr const char* text_device = "device";
+inline constexpr const char* text_gap = "gap";
 
 // Whether `seen` is allowed where `allowed` is: equal, or at or below it in the order that weather (what
 // a kernel may do on its own) defines for that kind of observable: a device access may always fault
-// where it might have hit, and a page may be in system memory where it `stays`.
+// where it might have hit, a page may be in system memory where it `stays`, and events may have more than there was reason
+// for in the Program. Events with a gap claim nothing, and are allowed whatever is.
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed);
 bool at_or_below(std::span<const Observable> schema, const Outcome& seen, const Outcome& allowed);
 

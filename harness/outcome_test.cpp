@@ -73,6 +73,35 @@ TEST(Schema, WherePagesAreForThoseWhoCanTell) {
   EXPECT_EQ(keys(schema(program, {.location = false})).back(), "C:r0");
 }
 
+TEST(Events, WeatherAddsAndNeverTakes) {
+  using Weather = Observable::Weather;
+  const auto allows = [](Weather weather, const std::string& seen, const std::string& allowed) {
+    Observable events{Observable::Kind::events, "k", -1, -1, 0};
+    events.weather = weather;
+    return at_or_below(events, seen, allowed);
+  };
+  EXPECT_TRUE(allows(Weather::none, "DUS", "DUS"));
+  EXPECT_TRUE(allows(Weather::none, "none", "none"));
+  EXPECT_FALSE(allows(Weather::none, "DUUS", "DUS"));
+  EXPECT_TRUE(allows(Weather::unmaps, "DUUSU", "DUS"));
+  EXPECT_FALSE(allows(Weather::unmaps, "UD", "D"));  // the device had nothing to lose
+  EXPECT_FALSE(allows(Weather::unmaps, "U", "none"));
+  EXPECT_FALSE(allows(Weather::unmaps, "none", "D"));
+  EXPECT_FALSE(allows(Weather::unmaps, "DU", "DUS"));  // an event is missed,
+  EXPECT_FALSE(allows(Weather::unmaps, "DUSS", "DUS"));  // one too many,
+  EXPECT_FALSE(allows(Weather::unmaps, "DUD", "DUS"));  // to the wrong place,
+  EXPECT_FALSE(allows(Weather::unmaps, "DUFS", "DUS"));
+  EXPECT_FALSE(allows(Weather::unmaps, "DER", "D"));  // or of the other kind
+  EXPECT_TRUE(allows(Weather::stops, "DER", "D"));
+  EXPECT_TRUE(allows(Weather::stops, "ERDER", "DER"));
+  EXPECT_TRUE(allows(Weather::stops, "ERDUE", "DU"));  // the queues will run again
+  EXPECT_FALSE(allows(Weather::stops, "DEE", "DE"));
+  EXPECT_FALSE(allows(Weather::stops, "DR", "D"));
+  EXPECT_FALSE(allows(Weather::stops, "D", "DER"));
+  EXPECT_FALSE(allows(Weather::stops, "DU", "D"));
+  EXPECT_TRUE(allows(Weather::none, "gap (events were dropped)", "DUS"));
+}
+
 TEST(Describe, NamedOrAll) {
   const Program program = example();
   const std::vector<Observable> all = schema(program);

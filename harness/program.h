@@ -138,6 +138,8 @@ enum class DeviceClass {
   shares_cpu_tables,
   pinned,
   fatal_faults,  // shares the CPU's tables, and a fault that the kernel cannot resolve ends the process
+  unmap_and_retry,      // amdgpu with XNACK: its driver drops entries and tells of it, and faults are tried again
+  preempt_and_restore,  // amdgpu without: its driver stops the queues, and a worker maps what has changed
 };
 
 struct Device {
@@ -252,6 +254,7 @@ struct Observe {
     value,  // what a CPU load of the cell gives in that process
     same,   // whether two mappings show the same page frame
     where,  // in whose memory its page is, before the values are read
+    events,  // what the driver has told of its page, before that
   };
   Kind kind = Kind::value;
   int process = 0;

@@ -26,7 +26,7 @@ struct UsmAccess {
 
 struct Capabilities {
   DeviceClass device_class = DeviceClass::shares_cpu_tables;
-  Sight sight{.location = false};  // what it can tell beside values and errors
+  Sight sight{.location = false, .events = false};  // what it can tell beside values and errors
   bool migrate = false;   // migrate to device and to system
   bool snapshot = false;
   bool pin = false;       // pin and unpin, through a process's own descriptor
@@ -87,7 +87,7 @@ enum class Location {
 
 // What the driver has told of one page since the descriptor was opened, in its order: 'D' migrated to the device, 'S'
 // migrated to system memory, 'F' a fault of the device on it was resolved, 'U' unmapped from the device, 'E' the
-// process's queues were stopped, 'R' they run again.
+// process's queues were stopped, 'R' they run again. Asked once more where the queues are stopped at the end.
 struct PageHistory {
   std::string events;
   std::string gap;  // why some may be missing; empty: none is

@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include "kernels_ref/amdkfd/migrate.h"
 #include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
 #include "kernels_ref/stack.h"
@@ -106,6 +107,7 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
       break;
     case Pte::Kind::device:
       if (!has_mmap_lock) co_return Fault::retry;
+      if (is_kfd(cpu)) co_return co_await svm_migrate_to_ram(cpu, mm, slot, pte.frame);
       co_await migrate_to_ram(cpu, mm, slot, pte.frame);
       break;
     case Pte::Kind::exclusive:

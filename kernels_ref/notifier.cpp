@@ -1,5 +1,7 @@
 #include "kernels_ref/notifier.h"
 
+#include "kernels_ref/amdkfd/ranges.h"
+
 namespace faultline::ref {
 
 namespace {
@@ -48,11 +50,17 @@ void callback(Cpu cpu, MirrorId id, Slot from, Slot to) {
 
 bool others_listen(const World& world, MmId mm, int device) { return listeners(world, mm, device) != 0; }
 
-Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Event, int owner) {
+Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Event event, int owner) {
   World& w = cpu.world();
   if (!w.mm[mm].notifiers) co_return;
   // Subscriptions are called in the order of their insertion: in any, here.
   unsigned told = 0;
+  if (is_kfd(cpu)) {
+    co_await cpu.step("svm_range_cpu_invalidate_pagetables");
+    ++w.mm[mm].invalidating;
+    told |= 1u << max_mirrors;
+    svm_invalidate(cpu, mm, from, to, event);
+  }
   while (const unsigned left = listeners(w, mm, owner) & ~told) {
     const int way = co_await cpu.until("mmu_notifier_invalidate_range_start", [cpu, mm, owner, told] {
       const unsigned left = listeners(cpu.world(), mm, owner) & ~told;
@@ -81,6 +89,7 @@ Task<void> invalidate_end(Cpu cpu, MmId mm) {
 }
 
 void invalidate_now(Cpu cpu, MmId mm, Slot slot) {
+  if (is_kfd(cpu)) svm_invalidate(cpu, mm, slot, slot, Event::clear);
   for (MirrorId id = mm; id < max_mirrors; id += max_mms)
     if (cpu.world().mirror[id].files) callback(cpu, id, slot, slot);
 }

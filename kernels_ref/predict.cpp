@@ -3,6 +3,7 @@
 #include <chrono>
 #include <set>
 
+#include "kernels_ref/amdkfd/prediction.h"
 #include "kernels_ref/explorer.h"
 #include "kernels_ref/memory_model/prediction.h"
 #include "kernels_ref/program_subject.h"
@@ -22,6 +23,7 @@ std::string known_bug_name(int bug) {
     case KnownBug::stale_migrated_entry: return "stale-migrated-entry";
     case KnownBug::stale_exclusive_entry: return "stale-exclusive-entry";
     case KnownBug::dead_mm_fault: return "dead-mm-spin";
+    case KnownBug::lost_location: return "lost-location";
     case KnownBug::count_: break;
   }
   return "?";
@@ -54,6 +56,7 @@ class Texts {
       case Observable::Kind::value: return value(program_.observes[o.observe]);
       case Observable::Kind::identity: return identity(program_.observes[o.observe]);
       case Observable::Kind::location: return location(program_.observes[o.observe]);
+      case Observable::Kind::events: return events(o.observe);
     }
     return "?";
   }
@@ -108,6 +111,9 @@ class Texts {
       return grows && w_.mm[o.process].vma[stack].accessible() ? text_zero : "SIGSEGV";
     }
     if (!vma.accessible()) return "SIGSEGV";
+    // svm_migrate_to_ram finds no range.
+    if (is_kfd(shape_.device_class) && pte.kind == Pte::Kind::device && !w_.svms[mm_of(w_.frame[pte.frame].owner)].page[s].in)
+      return "SIGBUS";
     int frame = pte.frame;
     if (pte.kind == Pte::Kind::none && vma.object != none) {
       if (vma.pgoff >= w_.object[vma.object].size) return "SIGBUS";
@@ -139,6 +145,13 @@ class Texts {
     return "?";
   }
 
+  std::string events(int observe) const {
+    const int process = program_.observes[observe].process;
+    if (!alive(process) || !w_.process[process].descriptors) return text_not_reached;
+    const std::string told = told_text(w_, observe);
+    return told.empty() ? text_none : told;
+  }
+
   const Shape& shape_;
   const World& w_;
   const Program& program_;
@@ -149,6 +162,22 @@ Outcome outcome_of(const Shape& shape, const World& world, const std::vector<Obs
   Outcome outcome;
   for (const Observable& o : schema) outcome.push_back(texts.of(o));
   return outcome;
+}
+
+// Without ranges amdkfd has nothing to do: what is left are userptr pages, which come and go as test_hmm's do.
+Facets effective(const Program& program, Facets facets) {
+  if (is_kfd(facets.device_class) && !has_ranges(program)) facets.device_class = DeviceClass::recoverable;
+  return facets;
+}
+
+// What compaction, NUMA balancing and their like add where a device has pages.
+std::vector<Observable> schema_with_weather(const Program& program, DeviceClass device_class) {
+  using Weather = Observable::Weather;
+  std::vector<Observable> schema = faultline::schema(program);
+  for (Observable& o : schema)
+    if (o.kind == Observable::Kind::events && is_kfd(device_class))
+      o.weather = device_class == DeviceClass::unmap_and_retry ? Weather::unmaps : Weather::stops;
+  return schema;
 }
 
 }  // namespace
@@ -162,12 +191,17 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
     allowed.seconds = seconds();
     return allowed;
   }
-  const ProgramSubject subject(make_shape(program, facets));
+  const Facets own = effective(program, facets);
   Allowed allowed;
-  allowed.schema = schema(program);
+  allowed.schema = schema_with_weather(program, own.device_class);
+  if (is_kfd(own.device_class)) allowed.unknown = unknown_to_kfd(program);
+  if (!allowed.unknown.empty()) return allowed;
+  const ProgramSubject subject(make_shape(program, own));
   std::set<Outcome> outcomes;
+  bool lost = false;  // an end that cannot be looked at
   const auto at_end = [&](const void* world, bool) {
-    outcomes.insert(outcome_of(subject.shape(), *static_cast<const World*>(world), allowed.schema));
+    if (is_kfd(own.device_class) && loses_location(subject.shape(), *static_cast<const World*>(world))) lost = true;
+    else outcomes.insert(outcome_of(subject.shape(), *static_cast<const World*>(world), allowed.schema));
   };
   const Exploration e = explore(subject, {.states = budget.states, .workers = budget.workers}, at_end, keep_going);
   std::uint32_t broken = subject.broken();
@@ -177,7 +211,7 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   allowed.states = e.states;
   allowed.executions = e.ends;
   for (int b = 0; b < static_cast<int>(KnownBug::count_); ++b)
-    if (subject.known_bugs() >> b & 1) allowed.known_bugs.push_back(known_bug_name(b));
+    if (subject.known_bugs() >> b & 1 || (lost && b == static_cast<int>(KnownBug::lost_location))) allowed.known_bugs.push_back(known_bug_name(b));
   for (int b = 0; b < static_cast<int>(Broken::count_); ++b)
     if (broken >> b & 1) allowed.findings.push_back(finding_text(b));
   if (e.complete && e.ends == 0 && allowed.known_bugs.empty()) allowed.findings.push_back("no execution comes to an end");
@@ -187,7 +221,7 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
 
 Explained explain(const Program& program, const Facets& facets, const std::function<bool(const Outcome&)>& wanted,
                   std::uint64_t max_states) {
-  const ProgramSubject subject(make_shape(program, facets));
+  const ProgramSubject subject(make_shape(program, effective(program, facets)));
   const std::vector<Observable> schema = faultline::schema(program);
   const auto outcome = [&](const void* world) {
     return outcome_of(subject.shape(), *static_cast<const World*>(world), schema);

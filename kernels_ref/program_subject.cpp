@@ -1,5 +1,6 @@
 #include "kernels_ref/program_subject.h"
 
+#include "kernels_ref/amdkfd/svm.h"
 #include "kernels_ref/reclaim.h"
 #include "kernels_ref/thread.h"
 
@@ -37,7 +38,7 @@ constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broke
 
 }  // namespace
 
-ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape) {
+ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape), works_(is_kfd(shape.device_class)) {
   for (const Thread& thread : shape.program->threads)
     for (const Statement& statement : thread.statements) {
       const auto* advise = std::get_if<op::Madvise>(&statement.operation);
@@ -45,13 +46,14 @@ ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape) {
     }
 }
 
-int ProgramSubject::threads() const { return program_threads() + reclaims_; }
+int ProgramSubject::threads() const { return program_threads() + (reclaims_ || works_); }
 
 void ProgramSubject::start(void* world) const { ref::start(shape_, *new (world) World); }
 
 Task<void> ProgramSubject::thread(void* world, Suspension* place, int thread) const {
   const Cpu cpu{&shape_, static_cast<World*>(world), place, thread};
-  return thread < program_threads() ? thread_main(cpu) : kswapd(cpu);
+  if (thread < program_threads()) return thread_main(cpu);
+  return works_ ? svm_workers(cpu) : kswapd(cpu);
 }
 
 bool ProgramSubject::arrive(void* world) const {

@@ -29,6 +29,7 @@ class ProgramSubject : public Subject {
 
   Shape shape_;
   bool reclaims_ = false;  // kswapd runs beside the program
+  bool works_ = false;     // amdkfd's workers do
   mutable std::atomic<std::uint32_t> broken_ = 0;
   mutable std::atomic<std::uint32_t> known_bugs_ = 0;
 };

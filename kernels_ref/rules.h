@@ -89,6 +89,12 @@ enum class Rule {
   migrate_respects_write,      // a read-only page comes back read-only
   migrate_respects_pins,       // migrate_vma_collect_pmd, migrate_vma_check_page: a page that is held stays
   close_evicts,                // dmirror_fops_release
+  // drivers/gpu/drm/amd/amdkfd
+  kfd_migrates_range,          // svm_migrate_to_ram: a fault of the CPU brings back the whole range
+  kfd_tells_unmaps,            // kfd_smi_event_unmap_from_gpu
+  kfd_stops_queues,            // kgd2kfd_quiesce_mm, at the first eviction
+  kfd_restores_queues,         // kgd2kfd_resume_mm, when all ranges are mapped again
+  kfd_unmaps_at_munmap,        // svm_range_unmap_from_cpu
   mmget_guards,                // mmget_not_zero before touching a dying mm
   // kernel/exit.c, kernel/signal.c
   kill_ends_process,

@@ -115,7 +115,7 @@ void start(const Shape& shape, World& w) {
       const MirrorId id = mirror_id(device, mm);
       process.descriptors |= 1 << id;
       if (shares_cpu_tables(shape.device_class)) continue;
-      w.mm[mm].notifiers = shape.device_class == DeviceClass::recoverable;
+      w.mm[mm].notifiers = shape.device_class != DeviceClass::pinned;
       w.mirror[id].files = 1;
     }
   }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/amdkfd/ranges.h"
 #include "kernels_ref/process.h"
 
 namespace faultline::ref {
@@ -45,7 +46,8 @@ Task<int> fault_entry(Cpu cpu, MirrorId id, Slot slot, bool write) {
                        [cpu, id, mm] { return can_begin_read(cpu, id) && can_read_lock(cpu.world(), mm); });
     begin_read(cpu, id);
     ++w.mm[mm].readers;
-    const HmmPage page = co_await hmm_range_fault(cpu, mm, slot, write, device_of(id));
+    // Userptr memory of amdgpu has no dev_private_owner: pages in VRAM come back.
+    const HmmPage page = co_await hmm_range_fault(cpu, mm, slot, write, is_kfd(cpu) ? -1 : device_of(id));
     read_unlock(w, mm);
     if (page.error == EBUSY) continue;
     if (page.error) co_return page.error;

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "harness/outcome.h"
+#include "kernels_ref/amdkfd/svm.h"
 #include "kernels_ref/direct_io.h"
 #include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
@@ -71,6 +72,7 @@ Task<Result> open_device(Cpu cpu, int device) {
   else co_await insert_notifier(cpu, mirror);
   if (pinned(cpu)) cpu.world().mirror[mirror].files = 1;
   cpu.own_process().descriptors |= 1 << mirror;
+  if (is_kfd(cpu)) forget_events(cpu, cpu.process());
   co_return ok();
 }
 
@@ -111,6 +113,11 @@ Task<Result> run_statement(Cpu cpu, const Operation& operation) {
   if (const auto* o = std::get_if<op::Open>(&operation)) co_return co_await open_device(cpu, o->device);
   if (const auto* o = std::get_if<op::Close>(&operation)) co_return co_await close_device(cpu, o->device);
   if (const auto* o = std::get_if<op::Migrate>(&operation)) {
+    if (is_kfd(cpu)) {
+      co_await cpu.step("svm_ioctl");
+      if (!holds_file(cpu, mirror_of(o->via))) co_return failed(EBADF);
+      co_return co_await svm_ioctl(cpu, mirror_of(o->via), first(o->range), last(o->range), o->to_device);
+    }
     if (o->to_device)
       co_return co_await dmirror_migrate_to_device(cpu, mirror_of(o->via), first(o->range), last(o->range));
     co_return co_await dmirror_migrate_to_system(cpu, mirror_of(o->via), first(o->range), last(o->range));

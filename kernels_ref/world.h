@@ -139,6 +139,28 @@ struct Mirror {
   std::uint8_t pinning = 0;  // the executor's lock of the pins
 };
 
+// A page as amdkfd's SVM knows it (amdkfd/ranges.h): `in` a struct svm_range, which is the run of pages from one `head`
+// to the next, below the notifier of the run of ranges from one `notifier` to the next.
+struct SvmPage {
+  std::uint8_t in : 1, head : 1, notifier : 1;
+  std::uint8_t mapped : 1;   // its range's mapped_to_gpu
+  std::uint8_t vram : 1;     // its range's actual_loc
+  std::uint8_t invalid : 1;  // its range's: the restore worker has to map it
+  std::uint8_t gone : 1;     // SVM_OP_UNMAP_RANGE: cut off, and the deferred work has yet to free it
+};
+
+// struct svm_range_list of a process.
+struct Svms {
+  std::array<SvmPage, max_slots> page{};
+  std::uint8_t locked = 0;
+  std::uint8_t deferred = 0;       // deferred_range_list is not empty
+  std::uint8_t evicted = 0;        // evicted_ranges is not 0: the queues are stopped
+  std::uint8_t evicted_again = 0;  // ... and something was evicted since the restore worker began
+  std::uint8_t failed = 0;         // the restore worker cannot map what there is at the end
+  std::uint8_t validating = none;  // first page of what is being mapped
+  std::uint8_t collided = 0;       // ... whose notifier was called since
+};
+
 struct ProcessState {
   enum class Life : std::uint8_t { unborn, alive, zombie, reaped };
   Life life = Life::unborn;
@@ -176,10 +198,12 @@ struct World {
   std::array<Object, max_objects> object{};
   std::array<Mirror, max_mirrors> mirror{};
   std::array<Mm, max_mms> mm{};
+  std::array<Svms, max_mms> svms{};
   std::array<Result, max_statements> result{};  // of all threads, thread by thread
   std::uint8_t direct_io = none;                // how O_DIRECT takes pages in this kernel, once it has (direct_io.cpp)
   std::uint8_t gup_grows = none;                // whether it lets GUP extend a stack, once it has (gup.cpp)
   std::uint32_t known_bugs = 0;                 // bit per KnownBug that this execution ran into
+  std::array<std::uint64_t, limits::observes> told{};  // what the driver has told, for observes of events
   std::uint32_t broken = 0;                     // bit per Broken: the execution ends here
 };
 static_assert(std::is_trivially_copyable_v<World>);
@@ -192,6 +216,7 @@ enum class KnownBug : int {
   stale_migrated_entry,    // the entry that a migration stores for a page that was zapped meanwhile
   stale_exclusive_entry,   // the entry of a page for the device alone that was zapped meanwhile
   dead_mm_fault,           // a device fault whose opener's mm is gone: some kernels spin for ever
+  lost_location,           // amdkfd takes a page in VRAM to be in system memory, and never brings it back
   count_
 };
 

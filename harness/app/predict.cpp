@@ -54,7 +54,7 @@ json to_json(const Program& program, DeviceClass device_class, const Allowed& al
   return {{"scenario", program.name}, {"class", words::text(words::device_classes, device_class)},
           {"schema", keys}, {"outcomes", allowed.outcomes}, {"complete", allowed.complete},
           {"states", allowed.states}, {"executions", allowed.executions}, {"seconds", allowed.seconds},
-          {"claims", rows}, {"known_bugs", allowed.known_bugs}, {"undefined", allowed.undefined}, {"findings", allowed.findings}};
+          {"claims", rows}, {"known_bugs", allowed.known_bugs}, {"undefined", allowed.undefined}, {"unknown", allowed.unknown}, {"findings", allowed.findings}};
 }
 
 int predict_command(const Arguments& arguments) {

@@ -41,7 +41,8 @@ py::dict to_dict(const std::vector<Observable>& observables, const Outcome& outc
 
 DeviceClass class_of(const std::string& word) {
   if (const auto found = words::find(words::device_classes, word)) return *found;
-  throw py::value_error("unknown device class '" + word + "'; there are recoverable, shares-cpu-tables, pinned and fatal-faults");
+  throw py::value_error("unknown device class '" + word + "'; there are recoverable, shares-cpu-tables, pinned, fatal-faults,"
+                        " unmap-and-retry and preempt-and-restore");
 }
 
 using Source = std::variant<std::shared_ptr<Program>, std::string>;
@@ -112,8 +113,8 @@ py::list claims_of(const Prediction& prediction) {
 
 // The sight whose schema has just these keys.
 std::optional<Sight> sight_of(const Program& program, const std::map<std::string, std::string>& outcome) {
-  for (unsigned bits = 0; bits < 8; ++bits) {
-    const Sight sight{(bits & 1) == 0, (bits & 2) == 0, (bits & 4) == 0};
+  for (unsigned bits = 0; bits < 16; ++bits) {
+    const Sight sight{(bits & 1) == 0, (bits & 2) == 0, (bits & 4) == 0, (bits & 8) == 0};
     const std::vector<std::string> keys = keys_of(schema(program, sight));
     if (keys.size() == outcome.size() &&
         std::all_of(keys.begin(), keys.end(), [&](const std::string& key) { return outcome.contains(key); }))
@@ -148,7 +149,7 @@ py::dict hello_of(PythonMachine& machine) {
         py::dict("available"_a = target.available, "why"_a = target.why,
                  "device_class"_a = words::text(words::device_classes, can.device_class),
                  "faults"_a = can.sight.faults, "identity"_a = can.sight.identity,
-                 "location"_a = can.sight.location, "migrate"_a = can.migrate,
+                 "location"_a = can.sight.location, "events"_a = can.sight.events, "migrate"_a = can.migrate,
                  "snapshot"_a = can.snapshot, "pin"_a = can.pin, "exclusive"_a = can.exclusive,
                  "direct"_a = can.direct,
                  "inherited"_a = can.inherited);
@@ -212,6 +213,7 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
   trial.allowed = project(prediction->allowed, *program, info->capabilities.sight);
   trial.skipped = known_bug_in_the_way(trial.allowed.known_bugs, word.name, trial.kernel);
   if (!trial.allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + trial.allowed.undefined;
+  if (!trial.allowed.unknown.empty()) trial.skipped = "nothing is predicted: " + trial.allowed.unknown;
   if (!trial.skipped.empty()) return to_dict(trial);
   Session::Slice slice;
   slice.target = info->name;
@@ -267,9 +269,9 @@ PYBIND11_MODULE(faultline, module) {
         for (const Claim& claim : program.claims) texts.push_back(print(claim));
         return texts;
       })
-      .def("schema", [](const Program& program, bool faults, bool identity, bool location) {
-        return keys_of(schema(program, {faults, identity, location}));
-      }, "faults"_a = true, "identity"_a = true, "location"_a = true, "Keys of what can be observed")
+      .def("schema", [](const Program& program, bool faults, bool identity, bool location, bool events) {
+        return keys_of(schema(program, {faults, identity, location, events}));
+      }, "faults"_a = true, "identity"_a = true, "location"_a = true, "events"_a = true, "Keys of what can be observed")
       .def("print", [](const Program& program) { return print(program); }, "Text that parses to the same program")
       .def("__str__", [](const Program& program) { return print(program); })
       .def("__repr__", [](const Program& program) { return "<faultline.Program " + program.name + ">"; })

@@ -221,7 +221,8 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
   for (const auto& [name, why] : row.does_not_run) skips.push_back({{"scenario", name}, {"why", why}});
   return {{"target", row.word}, {"available", row.available}, {"why", row.why},
           {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
-          {"identity", can.sight.identity}, {"location", can.sight.location}, {"migrate", can.migrate}, {"snapshot", can.snapshot},
+          {"identity", can.sight.identity}, {"location", can.sight.location}, {"events", can.sight.events},
+          {"migrate", can.migrate}, {"snapshot", can.snapshot},
           {"pin", can.pin}, {"exclusive", can.exclusive}, {"direct", can.direct}, {"files", row.files},
           {"svm", {{"coarse", can.svm_coarse}, {"fine", can.svm_fine}, {"system", can.svm_coarse && can.system},
                    {"atomics", can.atomics}}},

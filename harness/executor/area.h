@@ -96,6 +96,8 @@ struct Reading {
 struct Look {
   std::atomic<std::uint32_t> done;
   Location location = Location::none;
+  std::array<char, 64> events{};  // each ends with a NUL
+  std::array<char, 128> gap{};
 };
 
 // What a driver said (driver_words.h).

@@ -1,6 +1,7 @@
 #include "harness/executor/look.h"
 
 #include <errno.h>
+#include <time.h>
 
 namespace faultline {
 namespace {
@@ -31,23 +32,54 @@ void look_where(ProcessContext& context, const Observe& observe, Look& look) {
   else if (error != ENOTSUP) report_bench_error(context.area, "cannot tell where a page is", context.process, -1, error);
 }
 
+template <std::size_t size>
+void copy(const std::string& text, std::array<char, size>& to) {
+  to[text.copy(to.data(), size - 1)] = '\0';
+}
+
+// The workers of a driver that has stopped queues run some milliseconds later.
+void look_at_events(ProcessContext& context, const Observe& observe, Look& look) {
+  constexpr std::int64_t patience_ns = 1'000'000'000;
+  constexpr timespec nap{0, 1'000'000};
+  const std::int64_t start = now_ns();
+  const std::uintptr_t address = context.layout.address_of(observe.cell);
+  PageHistory history;
+  int error = ENOTSUP;
+  const auto stopped = [&] { return history.events.find_last_of('E') != history.events.npos &&
+                                    history.events.find_last_of("ER") == history.events.find_last_of('E'); };
+  ask_a_device(context, [&](const Handles::Use& handle) {
+    while ((error = handle->history(address, history)) == 0 && history.gap.empty() && stopped() &&
+           now_ns() - start < patience_ns)
+      clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, nullptr);
+  });
+  if (error == 0 && history.events.size() >= look.events.size() && history.gap.empty()) history.gap = "more events than there is room for";
+  copy(history.events, look.events);
+  copy(history.gap, look.gap);
+  if (error == 0) look.done.store(1, std::memory_order_release);
+  else if (error != ENOTSUP) report_bench_error(context.area, "cannot tell the events of a page", context.process, -1, error);
+}
+
 }  // namespace
 
 Command answered_by(Observe::Kind kind) {
   switch (kind) {
     case Observe::Kind::value: return Command::observe;
     case Observe::Kind::same: return Command::none;
-    case Observe::Kind::where: return Command::look;
+    case Observe::Kind::where:
+    case Observe::Kind::events: return Command::look;
   }
   return Command::none;
 }
 
 void answer_looks(ProcessContext& context) {
-  for (std::size_t i = 0; i < context.program.observes.size(); ++i) {
-    const Observe& observe = context.program.observes[i];
-    if (observe.process != context.process) continue;
-    if (observe.kind == Observe::Kind::where) look_where(context, observe, context.area.looks[i]);
-  }
+  const auto look = [&](Observe::Kind kind, auto at) {
+    for (std::size_t i = 0; i < context.program.observes.size(); ++i) {
+      const Observe& observe = context.program.observes[i];
+      if (observe.process == context.process && observe.kind == kind) at(context, observe, context.area.looks[i]);
+    }
+  };
+  look(Observe::Kind::events, look_at_events);  // first: workers may be on their way to the pages
+  look(Observe::Kind::where, look_where);
 }
 
 }  // namespace faultline

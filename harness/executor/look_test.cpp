@@ -27,6 +27,15 @@ class MemoryHandle : public DeviceHandle {
     location = mark(address) ? Location::device : Location::system;
     return error_;
   }
+  int history(std::uintptr_t address, PageHistory& history) override {
+    history = {mark(address) ? "D" : "", gap};
+    if (stopped > 0) history.events += --stopped > 0 ? "E" : "ER";
+    if (endless) history.events = std::string(100, 'U');
+    return error_;
+  }
+  std::string gap;
+  int stopped = 0;  // times that it is asked until the queues run again
+  bool endless = false;
 
  private:
   static std::uint64_t& mark(std::uintptr_t address) { return reinterpret_cast<std::uint64_t*>(address)[1]; }
@@ -40,14 +49,23 @@ class MemoryTarget : public Target {
   Capabilities capabilities() const override {
     Capabilities can;
     can.sight.faults = can.sight.identity = false;
-    can.sight.location = tells;
+    can.sight.location = can.sight.events = tells;
     can.migrate = true;
     return can;
   }
-  std::unique_ptr<DeviceHandle> open(int) override { return std::make_unique<MemoryHandle>(error); }
+  std::unique_ptr<DeviceHandle> open(int) override {
+    auto handle = std::make_unique<MemoryHandle>(error);
+    handle->gap = gap;
+    handle->stopped = stopped;
+    handle->endless = endless;
+    return handle;
+  }
 
   bool tells = true;
   int error = 0;
+  std::string gap;
+  int stopped = 0;
+  bool endless = false;
 };
 
 const std::string program = R"(scenario s
@@ -63,6 +81,15 @@ process C
   store a[0] 6
   barrier there
 observe P:a[0] where(P:a[0]) where(P:a[1]) where(C:a[0]) where(C:a[1])
+)";
+
+const std::string two_pages = R"(scenario s
+device d: unmap-and-retry
+process P
+  a: 2 pages anon rw = 5
+thread P.t
+  migrate a[0] to d via d
+observe events(P:a[0]) events(P:a[1]) P:a[0]
 )";
 
 Seen run(const std::string& text, MemoryTarget target = {}, int iterations = 20) {
@@ -95,6 +122,36 @@ TEST(Look, NothingIsSaidWhereTheTargetCannotTell) {
   const Seen seen = run(program, target);
   expect_clean(seen, 20);
   EXPECT_EQ(seen.schema.back().key, "P:a[0]");
+  EXPECT_EQ(run(two_pages, target).schema.size(), 2u);
+}
+
+TEST(Look, EventsAreThoseOfThePage) {
+  const Seen seen = run(two_pages);
+  expect_clean(seen, 20);
+  EXPECT_EQ(seen.only("events(P:a[0])"), "D");
+  EXPECT_EQ(seen.only("events(P:a[1])"), "none");
+}
+
+TEST(Look, StoppedQueuesAreWaitedFor) {
+  MemoryTarget target;
+  target.stopped = 5;
+  const Seen seen = run(two_pages, target, 3);
+  EXPECT_EQ(seen.only("events(P:a[0])"), "DER");
+  EXPECT_EQ(seen.only("events(P:a[1])"), "none");
+  target.stopped = 1'000'000;  // for good
+  EXPECT_EQ(run(two_pages, target, 1).only("events(P:a[0])"), "DE");
+}
+
+TEST(Look, AGapSaysWhyNothingIsClaimed) {
+  MemoryTarget target;
+  target.gap = "events were dropped";
+  Seen seen = run(two_pages, target);
+  expect_clean(seen, 20);
+  EXPECT_EQ(seen.only("events(P:a[0])"), "gap (events were dropped)");
+  EXPECT_EQ(seen.only("P:a[0]"), "5");
+  target.gap = "";
+  target.endless = true;
+  EXPECT_EQ(run(two_pages, target).only("events(P:a[0])"), "gap (more events than there is room for)");
 }
 
 TEST(Look, AFailureIsTheBenchs) {

@@ -3,6 +3,24 @@
 #include "harness/executor/value.h"
 
 namespace faultline {
+namespace {
+
+const char* location_text(Location location) {
+  switch (location) {
+    case Location::none: return text_none;
+    case Location::system: return text_system;
+    case Location::device: return text_device;
+  }
+  return text_alien;
+}
+
+std::string events_text(const Look& look) {
+  if (look.done.load() == 0) return text_not_reached;
+  if (look.gap[0] != '\0') return std::string(text_gap) + " (" + look.gap.data() + ")";
+  return look.events[0] != '\0' ? look.events.data() : text_none;
+}
+
+}  // namespace
 
 OutcomeReader::OutcomeReader(const Program& program, const Layout& layout, const Area& area, const Sight& sight)
     : program_(program), layout_(layout), area_(area), schema_(schema(program, sight)) {}
@@ -58,6 +76,8 @@ std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
     } else if (observable.kind == Observable::Kind::location) {
       const Look& look = area_.looks[observable.observe];
       key += static_cast<char>(look.done.load() * 4 + static_cast<unsigned>(look.location));
+    } else if (observable.kind == Observable::Kind::events) {
+      key += events_text(area_.looks[observable.observe]) + '\0';
     } else if (observable.kind == Observable::Kind::value) {
       const Reading& reading = area_.readings[observable.observe];
       key += static_cast<char>(reading.done.load());
@@ -73,19 +93,6 @@ std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
   }
   return key;
 }
-
-namespace {
-
-const char* location_text(Location location) {
-  switch (location) {
-    case Location::none: return text_none;
-    case Location::system: return text_system;
-    case Location::device: return text_device;
-  }
-  return text_alien;
-}
-
-}  // namespace
 
 std::string OutcomeReader::text(const Result& result, Cell cell) const {
   switch (result.kind) {
@@ -127,6 +134,10 @@ Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
     if (observable.kind == Observable::Kind::location) {
       const Look& look = area_.looks[observable.observe];
       outcome.emplace_back(look.done.load() != 0 ? location_text(look.location) : text_not_reached);
+      continue;
+    }
+    if (observable.kind == Observable::Kind::events) {
+      outcome.push_back(events_text(area_.looks[observable.observe]));
       continue;
     }
     if (observable.kind == Observable::Kind::value) {

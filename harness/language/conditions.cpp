@@ -34,14 +34,16 @@ class Reader : Names {
   }
 
  private:
-  // Of "P:a[0]", "same(P:a[0], C:a[0])" or "where(P:a[0])".
+  // Of "P:a[0]", "same(P:a[0], C:a[0])", "where(P:a[0])" or "events(P:a[0])".
   Observe observed(const Node& node) const {
     Observe result;
     result.place = place_of(node);
     if (node.is_type<grammar::seen>()) {
       read_seen(node, result.process, result.cell);
     } else {
-      result.kind = node.is_type<grammar::same>() ? Observe::Kind::same : Observe::Kind::where;
+      result.kind = node.is_type<grammar::same>()    ? Observe::Kind::same
+                    : node.is_type<grammar::where>() ? Observe::Kind::where
+                                                     : Observe::Kind::events;
       const std::string what = result.kind == Observe::Kind::same ? "page frames" : "places of pages";
       if (is_about_memory_model(program_))
         fail_start(source_, node, "beside buffers and accesses with an order, " + what + " mean nothing");
@@ -143,15 +145,16 @@ class Reader : Names {
       if (const Node* home = find<grammar::cell>(node)) text += "@" + cell_text(program_, cell(*home));
     }
     const Texts texts(program_, observable);
-    if (is_snapshot_text(text) != quoted || !texts.can_be(text)) refuse(node, text, observable, texts);
+    if (is_quoted(observable, text) != quoted || !texts.can_be(text)) refuse(node, text, observable, texts);
     return text;
   }
 
   [[noreturn]] void refuse(const Node& node, const std::string& text, const Observable& observable,
                            const Texts& texts) const {
     const bool quoted = text_of(node).starts_with('"');
-    if (!quoted && is_snapshot_text(text) && texts.can_be(text)) {
-      fail(node, "the text of a snapshot is quoted", "write \"" + text + "\"");
+    if (!quoted && is_quoted(observable, text) && texts.can_be(text)) {
+      const bool events = observable.kind == Observable::Kind::events;
+      fail(node, std::string("the text of ") + (events ? "events" : "a snapshot") + " is quoted", "write \"" + text + "\"");
     }
     const std::string suggestion = find<grammar::value>(node) ? "" : did_you_mean(text, texts.words());
     fail(node, observable.key + " is never " + (quoted ? shown(text_of(node)) : "'" + text + "'"),

@@ -206,7 +206,8 @@ struct seen : seq<expect<process_name>, expect<symbol<":">>, cell> {};  // "P:a[
 struct same : seq<token<keyword<"same">>, expect<symbol<"(">>, seen, expect<symbol<",">>, seen,
                   expect<symbol<")">>> {};
 struct where : seq<token<keyword<"where">>, expect<symbol<"(">>, seen, expect<symbol<")">>> {};
-struct observed : seq<sor<same, where, seen>, opt<token<symbol<",">>>> {};
+struct events : seq<token<keyword<"events">>, expect<symbol<"(">>, seen, expect<symbol<")">>> {};
+struct observed : seq<sor<same, where, events, seen>, opt<token<symbol<",">>>> {};
 struct observe : seq<token<keyword<"observe">>, observed, until<at<line_end>, observed>> {};
 
 // Claims
@@ -214,7 +215,7 @@ struct owner : word {};  // a thread, or a process
 struct colon : one<':'> { static constexpr auto expected = "':' and what is observed there"; };
 struct result : sor<word, ordinal> { static constexpr auto expected = "a register or a cell"; };
 struct sees_cell : at<word, blanks, one<':'>, blanks, word, blanks, one<'['>> {};
-struct observable : sor<same, where, seq<sees_cell, seen>, seq<token<owner>, expect<colon>, expect<result>>> {};
+struct observable : sor<same, where, events, seq<sees_cell, seen>, seq<token<owner>, expect<colon>, expect<result>>> {};
 
 struct relation : sor<symbol<"!=">, symbol<"=">> { static constexpr auto expected = "'=' or '!='"; };
 struct stored_at : seq<token<one<'@'>>, cell> {};
@@ -222,7 +223,7 @@ struct text : sor<seq<value, opt<blanks, stored_at>>, word, quoted, one<'-'>> {
   static constexpr auto expected = "what it can be (1, zero, EFAULT, SIGSEGV, ok, ...)";
 };
 struct comparison : seq<observable, expect<relation>, expect<text>> {
-  static constexpr auto expected = "an observable (P.cpu:r0, P:a[0], same(P:a[0], C:a[0]) or where(P:a[0]))";
+  static constexpr auto expected = "an observable (P.cpu:r0, P:a[0], same(P:a[0], C:a[0]), where(P:a[0]) or events(P:a[0]))";
 };
 
 struct any;

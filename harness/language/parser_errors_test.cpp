@@ -61,7 +61,7 @@ TEST(ParserErrors, WholeTexts) {
       {"scenario x\nprocess \xC3\xA9\n",
        "2:9+1 unexpected character: outside comments and quotes a scenario is plain ASCII"},
       {"scenario x\ndevice d: recoverble\n",
-       "2:11+10 unknown device class 'recoverble': recoverable, shares-cpu-tables, pinned or fatal-faults (did you mean 'recoverable'?)"},
+       "2:11+10 unknown device class 'recoverble': recoverable, shares-cpu-tables, pinned, fatal-faults, unmap-and-retry or preempt-and-restore (did you mean 'recoverable'?)"},
       {"scenario x\ndevice d recoverable\n", "2:10+11 expected ':', found 'recoverable'"},
       {"scenario x\ndevice d: recoverable\ndevice e: recoverable\ndevice g: recoverable\n",
        "4:8+1 too many devices: the limit is 2"},
@@ -243,7 +243,7 @@ TEST(ParserErrors, StatementsOfAThread) {
 
 TEST(ParserErrors, Claims) {
   expect_all(after_results, {
-      {"never", "8:6+1 expected an observable (P.cpu:r0, P:a[0], same(P:a[0], C:a[0]) or where(P:a[0])), found the end of the line"},
+      {"never", "8:6+1 expected an observable (P.cpu:r0, P:a[0], same(P:a[0], C:a[0]), where(P:a[0]) or events(P:a[0])), found the end of the line"},
       {"never r0 = 1", "8:10+1 expected ':' and what is observed there, found '='"},
       {"never P:r0", "8:11+1 expected '=' or '!=', found the end of the line"},
       {"never P.t:r1 = 0", "8:11+2 'P.t' has no result 'r1' (did you mean 'r0'?)"},
@@ -266,11 +266,13 @@ TEST(ParserErrors, Claims) {
         "the name of an errno, the name of a signal)"},
       {"never P:r0 = 251", "8:14+3 value '251' is over the limit of 250"},
       {"never P:r0 = 0 and",
-       "8:19+1 expected an observable (P.cpu:r0, P:a[0], same(P:a[0], C:a[0]) or where(P:a[0])), found the end of the line"},
+       "8:19+1 expected an observable (P.cpu:r0, P:a[0], same(P:a[0], C:a[0]), where(P:a[0]) or events(P:a[0])), found the end of the line"},
       {"never P:r0 = 0 P:s0 = ok", "8:16+1 expected 'and', 'or' or the end of the line, found 'P'"},
       {"never (P:r0 = 0", "8:16+1 expected ')', found the end of the line"},
       {"never P:r0 < 0", "8:12+1 unexpected character '<'"},
       {"never P:a[0] = 0", "8:7+1 P:a[0] is not observed (add 'observe P:a[0]')"},
+      {"observe events(P:a[0])\nnever events(P:a[0]) = DU", "9:24+2 the text of events is quoted (write \"DU\")"},
+      {"observe events(P:a[0])\nnever events(P:a[0]) = \"DX\"", "9:24+4 events(P:a[0]) is never \"DX\" (it is one of: none, unknown, -, \"DSFUER\" and the like)"},
       {"never where(P:a[0]) = device", "8:7+5 where(P:a[0]) is not observed (add 'observe where(P:a[0])')"},
       {"never same(P:a[0], P:a[1]) = same",
        "8:7+4 same(P:a[0], P:a[1]) is not observed (add 'observe same(P:a[0], P:a[1])')"},
@@ -355,6 +357,7 @@ TEST(ParserErrors, TheMemoryModel) {
       {" svm-map b r via d\n", "7:10+1 'b' is no buffer"},
       {" svm-map a r\n", "7:13+1 svm-map needs a device: a thread of the CPU says which with 'via'"},
       {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 beside buffers and accesses with an order, page frames mean nothing"},
+      {" load b[0]\nobserve events(P:a[0])\n", "8:9+6 beside buffers and accesses with an order, places of pages mean nothing"},
       {" load b[0]\nobserve where(P:a[0])\n", "8:9+5 beside buffers and accesses with an order, places of pages mean nothing"},
   });
   expect_all(nothing, {{"scenario x\nprocess P\n a: 1 page svm-fine = 0\nthread P.t\n load a[0]\n",

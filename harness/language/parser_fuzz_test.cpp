@@ -55,7 +55,7 @@ class Damage {
   }
 
   static constexpr std::array words_{" via ", " on ", "[0..1]", "999999999999", " -> ", "\"", "#", "(((((", " not ",
-                                     "thread ", "process ", "\n", "P", ":", " = ", "\t", "@", "same(", "where(", "..", "\r\n"};
+                                     "thread ", "process ", "\n", "P", ":", " = ", "\t", "@", "same(", "where(", "events(", "..", "\r\n"};
   std::mt19937& random_;
 };
 

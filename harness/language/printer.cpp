@@ -229,7 +229,8 @@ std::string print(const Condition& condition) {
     case Condition::Kind::not_equal: {
       const std::string relation = condition.kind == Condition::Kind::equal ? " = " : " != ";
       const std::string& value = condition.value;
-      return condition.key + relation + (is_snapshot_text(value) ? quoted_text(value) : value);
+      const bool events = condition.key.starts_with("events(");
+      return condition.key + relation + ((events ? is_events_text(value) : is_snapshot_text(value)) ? quoted_text(value) : value);
     }
     case Condition::Kind::all:
     case Condition::Kind::any:

@@ -224,7 +224,7 @@ class Generator {
       Observe observe;
       observe.process = below(processes());
       observe.cell = cell(observe.process);
-      observe.kind = static_cast<Observe::Kind>(below(3));
+      observe.kind = static_cast<Observe::Kind>(below(4));
       if (observe.kind == Observe::Kind::same) {
         observe.process2 = below(processes());
         observe.cell2 = cell(observe.process2);
@@ -251,6 +251,7 @@ class Generator {
       result.key = observable.key;
       result.value = texts.words()[below(static_cast<int>(texts.words().size()))];
       if (chance(2) && observable.kind == Observable::Kind::result) snapshot_value(observable, result.value);
+      if (chance(2) && observable.kind == Observable::Kind::events) result.value = std::string("DSFUER").substr(below(6));
       return result;
     }
     const int parts = result.kind == Condition::Kind::negation ? 1 : 2 + below(2);

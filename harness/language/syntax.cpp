@@ -25,7 +25,7 @@ template <typename Token, typename Rule>
 inline constexpr bool is_named = std::is_base_of_v<Token, Rule> && !std::is_same_v<Token, Rule>;
 
 using Constructs = pegtl::type_list<grammar::cell, grammar::source, grammar::range, grammar::target, grammar::seen, grammar::same,
-                                    grammar::where, grammar::protection, grammar::unit, grammar::result, grammar::relation,
+                                    grammar::where, grammar::events, grammar::protection, grammar::unit, grammar::result, grammar::relation,
                                     grammar::text, grammar::comparison, grammar::negation>;
 
 // Which rules are nodes: lines, operations, and tokens that have a name of their own.

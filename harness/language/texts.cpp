@@ -46,6 +46,14 @@ bool is_snapshot_text(const std::string& text) {
   return !text.empty() && text.find_first_not_of("!.rwzZdDx") == text.npos;
 }
 
+bool is_events_text(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("DSFUER") == text.npos;
+}
+
+bool is_quoted(const Observable& observable, const std::string& text) {
+  return observable.kind == Observable::Kind::events ? is_events_text(text) : is_snapshot_text(text);
+}
+
 Texts::Texts(const Program& program, const Observable& observable) {
   switch (observable.kind) {
     case Observable::Kind::faults:
@@ -56,6 +64,10 @@ Texts::Texts(const Program& program, const Observable& observable) {
       break;
     case Observable::Kind::location:
       words_.insert(words_.end(), {text_none, text_system, text_device});
+      break;
+    case Observable::Kind::events:
+      words_.push_back(text_none);
+      events_ = true;
       break;
     case Observable::Kind::value:
       words_.insert(words_.end(), {text_zero, text_alien});
@@ -84,11 +96,13 @@ Texts::Texts(const Program& program, const Observable& observable) {
   if (errnos_) list += ", the name of an errno";
   if (std::find(words_.begin(), words_.end(), "SIGSEGV") != words_.end()) list += ", the name of a signal";
   if (letters_ > 0) list += ", \"" + std::string(letters_, 'r') + "\" and the like";
+  if (events_) list += ", \"DSFUER\" and the like";
   described_ = list;
 }
 
 bool Texts::can_be(const std::string& text) const {
   if (std::find(words_.begin(), words_.end(), text) != words_.end()) return true;
+  if (events_ && is_events_text(text)) return true;
   if (letters_ > 0 && is_snapshot_text(text)) return text.size() == static_cast<std::size_t>(letters_);
   const bool nameless = errnos_ && text.size() > 1 && text.size() < 6 && text[0] == 'E' &&
                         text.find_first_not_of("0123456789", 1) == text.npos;

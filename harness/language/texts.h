@@ -25,11 +25,15 @@ class Texts {
 
   std::vector<std::string> words_;
   bool errnos_ = false;
+  bool events_ = false;
   int letters_ = 0;  // pages of a snapshot
   std::string described_;
 };
 
 // Whether a text is spelled like a snapshot, which is written in quotes.
+bool is_events_text(const std::string& text);  // letters of PageHistory
+// Whether a claim has the text in quotes: letters, that are no word.
+bool is_quoted(const Observable& observable, const std::string& text);
 bool is_snapshot_text(const std::string& text);
 
 }  // namespace faultline

@@ -16,11 +16,13 @@ namespace faultline::words {
 template <typename Value, std::size_t size>
 using Table = std::array<std::pair<std::string_view, Value>, size>;
 
-inline constexpr Table<DeviceClass, 4> device_classes{{
+inline constexpr Table<DeviceClass, 6> device_classes{{
     {"recoverable", DeviceClass::recoverable},
     {"shares-cpu-tables", DeviceClass::shares_cpu_tables},
     {"pinned", DeviceClass::pinned},
     {"fatal-faults", DeviceClass::fatal_faults},
+    {"unmap-and-retry", DeviceClass::unmap_and_retry},
+    {"preempt-and-restore", DeviceClass::preempt_and_restore},
 }};
 
 inline constexpr Table<Backing, 11> backings{{
@@ -104,7 +106,7 @@ inline constexpr std::array<std::string_view, 32> operations{
     "exchange", "add", "compare-exchange"};
 
 // Words with a meaning inside a line.
-inline constexpr std::array<std::string_view, 8> inner{"and", "or", "not", "same", "where", "via", "on", "to"};
+inline constexpr std::array<std::string_view, 9> inner{"and", "or", "not", "same", "where", "events", "via", "on", "to"};
 
 // Where the name of a device may stand, these mean something else.
 inline constexpr std::array<std::string_view, 2> no_devices{"cpu", "system"};

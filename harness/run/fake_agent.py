@@ -13,7 +13,7 @@ import sys
 import time
 
 NO_USM = {"access": False, "atomics": False, "concurrent": False, "concurrent_atomics": False}
-BUFFERS = {"migration_errors": True, "svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM,
+BUFFERS = {"events": False, "migration_errors": True, "svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM,
            "usm_shared": NO_USM, "usm_device": NO_USM, "device_address": False}
 TARGETS = {
     "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "location": False, "migrate": False,

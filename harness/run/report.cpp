@@ -300,6 +300,7 @@ std::string prediction_text(const Program& program, DeviceClass device_class, co
   for (const AtOnce& pair : allowed.at_once)
     text += "At once, for devices with concurrent access to USM: " + pair.accesses + "\n";
   if (!allowed.undefined.empty()) text += "Undefined: nothing is said about this program: " + allowed.undefined + "\n";
+  if (!allowed.unknown.empty()) text += "Nothing is predicted: " + allowed.unknown + "\n";
   for (const std::string& finding : allowed.findings) text += "Finding: " + finding + "\n";
   return text;
 }
@@ -371,6 +372,7 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     if (can.sight.faults) text += ", device faults";
     if (can.sight.identity) text += ", page identity";
     if (can.sight.location) text += ", where pages are";
+    if (can.sight.events) text += ", the driver's events";
     if (can.snapshot) text += ", snapshots";
     if (can.exclusive) text += ", exclusive access";
     if (can.pin) text += "; pins";

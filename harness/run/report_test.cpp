@@ -250,7 +250,7 @@ TEST(TargetsText, SaysWhyNot) {
   TargetRow here;
   here.word = "host";
   here.available = true;
-  here.capabilities.sight = {false, true};
+  here.capabilities.sight = {false, true, true, false};
   here.files = "ext4 (/var/tmp)";
   here.capabilities.direct = true;
   here.runs = 1;
@@ -266,11 +266,11 @@ TEST(TargetsText, SaysWhyNot) {
   pins.available = true;
   pins.capabilities.device_class = DeviceClass::pinned;
   pins.capabilities.pin = true;
-  pins.capabilities.sight = {false, false};
+  pins.capabilities.sight = {false, false, false, true};
   pins.runs = 2;
   EXPECT_EQ(targets_text({here, away, pins}, 2),
             "host     available\n"
-            "         class shares-cpu-tables; sees values and errors, page identity; direct I/O\n"
+            "         class shares-cpu-tables; sees values and errors, page identity, where pages are; direct I/O\n"
             "         files on ext4 (/var/tmp)\n"
             "         runs 1 of 2 scenarios\n"
             "           not 1: no migration between device and system memory\n"
@@ -279,7 +279,7 @@ TEST(TargetsText, SaysWhyNot) {
             "         class recoverable; sees values and errors, device faults, page identity, snapshots; migrates\n"
             "         runs 2 of 2 scenarios\n"
             "pinned   available\n"
-            "         class pinned; sees values and errors; pins\n"
+            "         class pinned; sees values and errors, the driver's events; pins\n"
             "         runs 2 of 2 scenarios\n");
 }
 

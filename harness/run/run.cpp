@@ -210,6 +210,7 @@ bool Runner::prepare(Pair& pair) {
   trial.allowed = project(allowed, trial.program, target->capabilities.sight);
   trial.skipped = known_bug_in_the_way(allowed.known_bugs, pair.target.name, trial.kernel);
   if (!allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + allowed.undefined;
+  if (!allowed.unknown.empty()) trial.skipped = "nothing is predicted: " + allowed.unknown;
   if (trial.skipped.empty() && !allowed.findings.empty()) trial.error = "the reference: " + allowed.findings.front();
   write_trial(pair);
   return trial.skipped.empty() && trial.error.empty();

@@ -35,15 +35,15 @@ std::string told(const Program& program, const Observable& observable, const std
 Allowed project(const Allowed& allowed, const Program& program, const Sight& sight) {
   Allowed result = allowed;
   result.schema = schema(program, sight);
-  if (result.schema.size() == allowed.schema.size() && sight.migration_errors) return result;
   std::vector<std::size_t> kept;
   std::size_t next = 0;
   // Both schemas have the same order, so one pass finds the kept ones.
-  for (const Observable& observable : result.schema) {
+  for (Observable& observable : result.schema) {
     while (next < allowed.schema.size() &&
            (allowed.schema[next].kind != observable.kind || allowed.schema[next].key != observable.key))
       ++next;
     if (next == allowed.schema.size()) break;
+    observable.weather = allowed.schema[next].weather;
     kept.push_back(next++);
   }
   std::set<Outcome> outcomes;
@@ -101,7 +101,7 @@ Verdict judge(const Allowed& allowed, std::span<const Outcome> seen) {
 
 ClaimCheck check_claim(const Claim& claim, const Allowed& allowed) {
   // Every execution runs into a known bug, or nothing is said: anything would hold.
-  if (allowed.outcomes.empty() || !allowed.undefined.empty()) return {ClaimState::undecided, std::nullopt};
+  if (allowed.outcomes.empty() || !allowed.undefined.empty() || !allowed.unknown.empty()) return {ClaimState::undecided, std::nullopt};
   // `never` fails on an outcome that has it, `always` on one that has it not.
   if (claim.kind != Claim::Kind::sometimes) {
     const bool wanted = claim.kind == Claim::Kind::never;

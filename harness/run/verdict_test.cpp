@@ -68,6 +68,24 @@ TEST(Project, MigrationsWithoutErrorsAreOkAndMayLeavePages) {
   EXPECT_FALSE(allowed_by(moved, {"ok", "ok", "system"}));
 }
 
+// What a gap makes of one observable it makes of no other.
+TEST(Project, AGapHidesNoOtherObservable) {
+  const Program p = parse("scenario e\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
+                          "  migrate a to d via d\n  r0 = load a[0]\nobserve events(P:a[0]) where(P:a[0])\n", "e.scn");
+  Allowed whole = allowed_of(p, {{"ok", "5", "DUS", "system"}});
+  whole.schema[2].weather = Observable::Weather::unmaps;
+  const Sight sight{.migration_errors = false};
+  const Allowed allowed = project(whole, p, sight);
+  EXPECT_TRUE(allowed_by(allowed, {"ok", "5", "DUS", "system"}));
+  EXPECT_TRUE(allowed_by(allowed, {"ok", "5", "DUUS", "system"}));  // the projection keeps the weather
+  EXPECT_TRUE(allowed_by(allowed, {"ok", "5", "gap (why)", "system"}));
+  EXPECT_FALSE(allowed_by(allowed, {"ok", "0", "gap (why)", "system"}));
+  EXPECT_FALSE(allowed_by(allowed, {"ok", "5", "gap (why)", "device"}));
+  EXPECT_FALSE(allowed_by(allowed, {"ok", "5", "DU", "system"}));
+  EXPECT_FALSE(allowed_by(allowed, {"ok", "5", "DS", "system"}));
+  EXPECT_EQ(project(whole, p, {.events = false}).outcomes, (std::vector<Outcome>{{"ok", "5", "system"}}));
+}
+
 TEST(AllowedBy, TakesTheSameOneElseOneAbove) {
   const Allowed allowed = allowed_of(program(), {{"ok", "0", "hit", "0", "same"}});
   EXPECT_EQ(allowed_by(allowed, {"ok", "0", "hit", "0", "same"}), 0u);
