@@ -34,21 +34,24 @@ def kernel_config():
         return None
 
 
+def modprobe(line, name):
+    return f"echo '{line}' >/etc/modprobe.d/faultline-{name}.conf, update-initramfs -u and a reboot"
+
+
 def check_kernel(kernel):
     config = kernel_config()
     for option in kernel["options"]:
-        wanted = {option} if "=" in option else {option + "=y", option + "=m"}
-        if config is not None and not wanted & set(config):
-            yield f"the kernel is built without {option}", f"a kernel with {option if '=' in option else option + '=m'}"
+        enough = {option} if "=" in option else {option + "=y", option + "=m"}
+        if config is not None and not enough & set(config):
+            wanted = option if "=" in option else option + "=m"
+            yield f"the kernel is built without {option}", f"a kernel with {wanted}"
     for name, value in kernel["parameters"].items():
         module, _, parameter = name.partition(".")
         is_now = first_line(f"/sys/module/{module}/parameters/{parameter}")
         if is_now is None:
             yield f"{module} tells no parameter {parameter}", f"modprobe {module}"
         elif is_now != value:
-            yield (f"{name} is {is_now}, not {value}",
-                   f"echo 'options {module} {parameter}={value}' >/etc/modprobe.d/faultline-{module}.conf, "
-                   "update-initramfs -u and a reboot")
+            yield f"{name} is {is_now}, not {value}", modprobe(f"options {module} {parameter}={value}", module)
     has = (first_line("/proc/cmdline") or "").split()
     for word in kernel["command_line"]:
         if word not in has:
@@ -56,8 +59,7 @@ def check_kernel(kernel):
                    f"{word} in GRUB_CMDLINE_LINUX of /etc/default/grub, update-grub and a reboot")
     for module in kernel["without"]:
         if os.path.exists(f"/sys/module/{module}"):
-            yield (f"the module {module} is loaded, which takes the GPU",
-                   f"echo 'blacklist {module}' >/etc/modprobe.d/faultline-no-{module}.conf, update-initramfs -u and a reboot")
+            yield f"the module {module} is loaded, which takes the GPU", modprobe(f"blacklist {module}", f"no-{module}")
 
 
 def check_groups(groups):
@@ -75,7 +77,8 @@ def check_groups(groups):
 
 def check_packages(packages):
     for package in packages:
-        asked = subprocess.run(["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True, text=True, check=False)
+        asked = subprocess.run(["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True, text=True,
+                               check=False)
         if "install ok installed" not in asked.stdout:
             yield f"the package {package} is not installed", f"apt-get install {package}"
 
@@ -96,6 +99,10 @@ def describe(gpu):
     return " ".join(filter(None, [gpu["bus"], gpu["driver"] or "without a driver", gpu["chip"]]))
 
 
+def why_not(gpu):
+    return gpu["why_not"] or "; ".join(gpu["unknown"])
+
+
 def check_gpus(wanted, gpus, matching):
     """`matching` gets those that the file means."""
     others = [gpu for gpu in gpus if gpu["driver"] != wanted["driver"]]
@@ -106,7 +113,7 @@ def check_gpus(wanted, gpus, matching):
         yield f"no GPU of {wanted['driver']}{here}", next((gpu["help"] for gpu in others if gpu["help"]), "")
     for gpu in driven:
         if not gpu["chip"]:
-            yield f"GPU {describe(gpu)}: {gpu['why_not'] or '; '.join(gpu['unknown'])}", gpu["help"]
+            yield f"GPU {describe(gpu)}: {why_not(gpu)}", gpu["help"]
         elif not wanted["chip"] or any(chip in gpu["chip"] for chip in wanted["chip"]):
             matching.append(gpu)
     if not matching and driven and all(gpu["chip"] for gpu in driven):
@@ -114,7 +121,7 @@ def check_gpus(wanted, gpus, matching):
     for gpu in matching:
         for svm in wanted["svm"]:
             if svm not in gpu["svm"]:
-                yield f"GPU {describe(gpu)} has no SVM that is {svm}: {gpu['why_not'] or '; '.join(gpu['unknown'])}", gpu["help"]
+                yield f"GPU {describe(gpu)} has no SVM that is {svm}: {why_not(gpu)}", gpu["help"]
 
 
 def with_buses(target, gpus):
@@ -132,7 +139,7 @@ def check_targets(targets, rows):
 
 
 def check(machine, packages):
-    """What is missing, as pairs with what would help; and the GPUs that the file means. `packages`: asks for them too."""
+    """What is missing, in pairs with what would help, and the GPUs that the file means. `packages`: those as well."""
     problems = [*check_kernel(machine.kernel), *check_groups(machine.groups)]
     if packages:
         problems += check_packages(machine.packages)

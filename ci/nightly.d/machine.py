@@ -1,4 +1,4 @@
-"""Reads a file of ci/machines: what a kind of machine needs, and what is run on it. Its errors say where and what."""
+"""Reads a file of ci/machines: what a kind of machine needs, and what is run on it."""
 
 import difflib
 import os
@@ -33,7 +33,7 @@ class Machine:
         self.about = table["about"]
         self.packages = table.get("packages", [])
         self.suite = table.get("suite", False)
-        self.kernel = {"options": [], "parameters": {}, "command_line": [], "without": []} | table.get("kernel", {})
+        self.kernel = {"options": [], "parameters": {}, "command_line": [], "without": [], **table.get("kernel", {})}
         self.gpu = {"chip": [], "svm": []} | table["gpu"] if "gpu" in table else None
         self.groups = table.get("groups", [])
         self.environment = table.get("environment", {})
@@ -59,7 +59,8 @@ class Reader:
         text = self.lines[line - 1]
         margin = len(text) - len(text.lstrip())
         caret = re.sub(r"[^\t]", " ", text[margin:column - 1]) + "^" + "~" * (length - 1)
-        raise BadMachine(f"{self.name}:{line}:{column}: {message}\n    {text[margin:]}\n    {caret}\n" + (f"  {help}\n" if help else ""))
+        raise BadMachine(f"{self.name}:{line}:{column}: {message}\n    {text[margin:]}\n    {caret}\n"
+                         + (f"  {help}\n" if help else ""))
 
     def find(self, table, key, index=0):
         """Where a key stands, or else the heading of its table, or else the file's first line."""

@@ -156,7 +156,8 @@ enum class Shared { yes, no, refused };
 Shared share(const Device& from, const Device& to, bool other) {
   std::printf("%s -> %s: ", from.driver.c_str(), to.driver.c_str());
   try {
-    const Descriptor exporter(open(from.card.c_str(), O_RDWR | O_CLOEXEC)), importer(open(to.card.c_str(), O_RDWR | O_CLOEXEC));
+    const Descriptor exporter(open(from.card.c_str(), O_RDWR | O_CLOEXEC));
+    const Descriptor importer(open(to.card.c_str(), O_RDWR | O_CLOEXEC));
     need(exporter >= 0 && importer >= 0, "open");
     const std::uint32_t compared = create(exporter), another = create(exporter);
     const Descriptor dma_buf = exported(exporter, other ? another : compared);

@@ -67,7 +67,7 @@ constexpr Pattern patterns[] = {
 
 bool has(std::string_view line, const Pattern& pattern) {
   const std::size_t at = line.find(pattern.first);
-  return at != std::string_view::npos && line.find(pattern.then, at + std::string_view(pattern.first).size()) != line.npos;
+  return at != line.npos && line.find(pattern.then, at + std::string_view(pattern.first).size()) != line.npos;
 }
 
 // Where a word ends that names a device of PCI, "0000:03:00.0"; 0: it does not.
@@ -83,8 +83,8 @@ struct Origin {
   std::string driver, bus;
 };
 
-// Who wrote a line, if that can be a driver of a GPU: dev_printk() has "amdgpu 0000:03:00.0: ", pr_err() "amdgpu: ", NVIDIA's "NVRM: GPU 0000:01:00.0: ",
-// DRM_ERROR() "[drm:amdgpu_job_timedout [amdgpu]] ", DRM_INFO() "[drm] ".
+// Who wrote a line, if that can be a driver of a GPU: dev_printk() has "amdgpu 0000:03:00.0: ", pr_err() "amdgpu: ",
+// NVIDIA's "NVRM: GPU 0000:01:00.0: ", DRM_ERROR() "[drm:amdgpu_job_timedout [amdgpu]] ", DRM_INFO() "[drm] ".
 std::optional<Origin> origin(std::string_view line) {
   if (line.starts_with("[drm")) {
     const std::string_view place = line.substr(0, line.find(']'));
@@ -113,7 +113,8 @@ std::optional<GpuLine> gpu_line(std::string_view line) {
     const std::string_view driver = pattern.driver;
     if (!driver.empty() && !from->driver.empty() && from->driver != driver) continue;
     if (driver.empty() && from->bus.empty()) continue;
-    if (has(line, pattern)) return GpuLine{pattern.kind, pattern.what, from->driver.empty() ? pattern.driver : from->driver, from->bus};
+    if (!has(line, pattern)) continue;
+    return GpuLine{pattern.kind, pattern.what, from->driver.empty() ? pattern.driver : from->driver, from->bus};
   }
   return std::nullopt;
 }

@@ -1,0 +1,127 @@
+"""ci/nightly: sets up, builds, and runs the bench on a kind of machine that ci/machines describes."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+
+import check  # noqa: E402
+import machine as machines  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+HELP = """\
+Installs what is missing (ci/setup), builds, looks whether this machine is what the file says, makes the lab
+kernel (about 6 minutes on two cores) and, as root, the Debian 13 root if they are needed and not cached, and
+runs the file's scenarios on its targets. Without --machine: ci/machines/no-gpu.toml.
+
+  ci/nightly --machine ci/machines/amdgpu-gfx90a.toml --check
+                           only says what this machine lacks for that, and what would help; installs nothing
+  ci/nightly --quick       some iterations of each scenario instead of the file's minutes, and no OpenCL suite
+
+Other options go to the first `build/faultline run`, for instance --seed N or --lab-kernel FILE.
+
+Exit code: as that of `faultline run`, of all together: 0 all agree, 1 something was found, 2 bad input,
+3 nothing could be decided or this machine is not what the file says, 4 the bench failed. The journals are
+under results/runs/.
+"""
+
+UNDECIDED, BENCH = 3, 4
+ORDER = (1, 4, 2, 3, 130)  # of several exit codes, the first of these
+
+
+def say(text):
+    print(f"ci/nightly: {text}", file=sys.stderr, flush=True)
+
+
+def must(*command):
+    """A part of the bench, which is useless without it."""
+    code = subprocess.call(command, stdout=None if command[0] != "ci/lab" else subprocess.DEVNULL)
+    if code:
+        say(f"{' '.join(command)} failed with status {code}")
+        sys.exit(BENCH)
+
+
+def fits(machine, packages):
+    """The GPUs that the file means; ends here where something is missing."""
+    try:
+        problems, gpus = check.check(machine, packages)
+    except check.Unusable as error:
+        say(error)
+        sys.exit(BENCH)
+    if problems:
+        say(f"this machine is not what {machine.name} says ({machine.about}):")
+        for what, help in problems:
+            print(f"  {what}" + (f"\n      would help: {help}" if help else ""), file=sys.stderr)
+        sys.exit(UNDECIDED)
+    return gpus
+
+
+def has_root(targets):
+    """Whether the targets of the Debian 13 root can be run; without root's rights they are left out."""
+    if not any(target.startswith("debian13:") for target in targets) or os.geteuid():
+        return False, []
+    if subprocess.call(["ci/lab", "root"], stdout=subprocess.DEVNULL) == 0:
+        return True, []
+    say("there is no Debian 13 root: its drivers are not tested")
+    return False, [UNDECIDED]
+
+
+def run(machine, gpus, quick, passed):
+    if any(target.startswith("lab:") for target in machine.targets()) and not any(
+            word.startswith("--lab-kernel") for word in passed):
+        must("ci/lab", "build")
+    rooted, codes = has_root(machine.targets())
+    stopped = []
+    for number in (signal.SIGINT, signal.SIGTERM):  # the bench ends in good order; nothing else begins
+        signal.signal(number, lambda *_: stopped.append(True))
+    environment = os.environ | machine.environment
+    for number, each in enumerate(machine.runs):
+        amount = ["--iterations", each["quick"]] if quick else ["--time", 60 * each["minutes"]]
+        targets = [word for target in each["targets"] if rooted or not target.startswith("debian13:")
+                   for word in check.with_buses(target, gpus)]
+        if not targets:
+            continue
+        command = ["build/faultline", "run", *(word for target in targets for word in ("-t", target)), *amount,
+                   *(passed if number == 0 else []), *each["scenarios"]]
+        code = subprocess.call([str(word) for word in command], env=environment)
+        codes.append(code if code in (0, *ORDER) else BENCH)  # a signal ended it
+        if number == 0 and (stopped or code == 2):
+            return code
+        if stopped:
+            break
+    if machine.suite and rooted and not quick and not stopped:
+        codes.append(1 if subprocess.call(["ci/opencl-suite"]) else 0)
+    return next((code for code in ORDER if code in codes), 0)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="ci/nightly", description=HELP, allow_abbrev=False, add_help=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     usage="ci/nightly [--machine FILE] [--check] [--quick] [OPTION of faultline run]...")
+    parser.add_argument("--machine", metavar="FILE", help="what it is [ci/machines/no-gpu.toml]")
+    parser.add_argument("--check", action="store_true", help="only look whether this machine is that")
+    parser.add_argument("--quick", action="store_true", help="some iterations instead of the file's minutes")
+    parser.add_argument("--help", "-h", action="help", help="this")
+    options, passed = parser.parse_known_args()
+    path = os.path.abspath(options.machine or os.path.join(ROOT, "ci/machines/no-gpu.toml"))
+    os.chdir(ROOT)
+    try:
+        machine = machines.read(os.path.relpath(path))
+    except machines.BadMachine as error:
+        print(error, end="", file=sys.stderr)
+        return 2
+    if options.check:
+        fits(machine, packages=True)
+        print(f"this machine is what {machine.name} says: {machine.about}")
+        return 0
+    must("ci/setup", *machine.packages)
+    must("ninja")
+    return run(machine, fits(machine, packages=False), options.quick, passed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
