@@ -8,8 +8,8 @@
 namespace faultline {
 namespace {
 
-// Less than this may stay: a granule of SVM (amdgpu.svm_default_granularity), and more than the tables and rings that
-// a driver makes at the first use and keeps. What leaks in every iteration comes to more.
+// Less than this may stay, for page tables and rings that a driver makes at the first use and keeps: a granule of SVM
+// (amdgpu.svm_default_granularity). What leaks in every iteration comes to more.
 constexpr std::uint64_t vram_kept = 2 << 20;
 // A process's memory is given back by work that runs after its end (kfd_process_wq_release, ttm_bo_delayed_delete).
 constexpr int patience_ms = 5000, pause_ms = 100;
