@@ -28,14 +28,14 @@ std::string user_name() {
   return "$USER";
 }
 
-std::string group_name(gid_t number) {
+}  // namespace
+
+std::string group_name(unsigned number) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(fopen("/etc/group", "re"), fclose);
   while (const group* entry = file ? fgetgrent(file.get()) : nullptr)
     if (entry->gr_gid == number) return entry->gr_name;
   return std::to_string(number);
 }
-
-}  // namespace
 
 GpuSvm cannot_open(const std::string& node, int error) {
   GpuSvm svm{.why_not = node + ": " + errno_text(error)};

@@ -25,6 +25,9 @@ std::vector<Gpu> gpus_without_drm(const std::vector<std::string>& known);
 // Why a node cannot be opened; EACCES: for whom it is, and the command that lets this user in.
 GpuSvm cannot_open(const std::string& node, int error);
 
+// Of a number; the number where it has no name.
+std::string group_name(unsigned number);
+
 // The answer of a child, which has nothing but what `ask` opens; none where it does not answer within seconds.
 int in_child(const std::function<void(void* answer)>& ask, void* answer, std::size_t bytes);
 template <class Answer>

@@ -28,18 +28,22 @@ class Refused(Exception):
         self.code = code
 
 
+class NeverAnswered(Exception):
+    """The driver hangs."""
+
+
 class Request:
     """One ioctl: its number, and its argument as bytes that can be read and written."""
 
     def __init__(self, client):
         self.client = client  # one open() of the node
-        number = client.get_request()
+        self.whole_number = number = client.get_request()
         self.direction, self.size = number >> 30 & 3, number >> 16 & 0x3FFF
         self.type, self.number = chr(number >> 8 & 0xFF), number & 0xFF
-        self._argument = client.get_arg().resolve(0, self.size)
-        if self._argument is None:
+        self._argument = client.get_arg().resolve(0, self.size) if self.size else None
+        if self.size and self._argument is None:
             raise Refused(errno.EFAULT)
-        self.bytes = bytes(self._argument.retrieve())
+        self.bytes = bytes(self._argument.retrieve()) if self.size else b""
 
     def answer(self, data, offset=0):
         self._argument.update(offset, data)
@@ -50,6 +54,17 @@ class Request:
         if data is None:
             raise Refused(errno.EFAULT)
         return data
+
+    def blocks(self, sizes):
+        """By path, the offsets of the pointers on the way: the argument, which has an empty one, and all that `sizes` names
+        and that can be read, which have longer ones."""
+        found = {(): self._argument}
+        for path in sorted(sizes, key=len):
+            if path and path[:-1] in found:
+                data = found[path[:-1]].resolve(path[-1], sizes[path])
+                if data is not None:
+                    found[path] = data
+        return found
 
 
 class Device(UMockdev.IoctlBase):
@@ -63,19 +78,39 @@ class Device(UMockdev.IoctlBase):
         self.hangs_at = None  # by how many requests came before: the one that is never answered
         self.count = 0
         self.processes = {}  # by client: its pid
+        self.same, self._pairs = {}, {}  # by client that is a duplicate of another: that one; by number: the first of two
+        self._waiting = []  # without a reference to it, a client's end would be an answer
 
     def note(self, *what):
         self.asked.append(what)
 
     def hear(self, request):
         if request.number == 0:
-            self.processes[request.client], = struct.unpack("<i", request.bytes)
+            self.processes[request.client], _ = struct.unpack("<ii", request.bytes)
+            request.answer(struct.pack("<i", self.opens(request.client)), 4)
+        elif request.number == 2:
+            first = self._pairs.pop(request.bytes, None)
+            if first is None:
+                self._pairs[request.bytes] = request.client
+            else:
+                self.same[request.client] = first
         else:
             start, size, unmaps = struct.unpack("<QQQ", request.bytes)
             self.mapping_changes(self.processes[request.client], start, size, bool(unmaps))
 
+    def opens(self, client):
+        """The errno of the driver's open(), or 0."""
+        return 0
+
     def mapping_changes(self, process, start, size, unmaps):
         """What an MMU notifier tells the driver, before it happens."""
+
+    def handle(self, request):
+        """Its result, if not 0."""
+        handler = getattr(self, f"handle_{request.type}{request.number:02x}", None)
+        if handler is None:
+            raise Refused(errno.ENOTTY)
+        return handler(request)
 
     def do_handle_ioctl(self, client):
         try:
@@ -84,18 +119,16 @@ class Device(UMockdev.IoctlBase):
                 return client.complete(0, 0) or True
             count, self.count = self.count, self.count + 1
             if count == self.hangs_at:
-                self.waiting = client  # without a reference to it, its end would be an answer
-                return True
+                raise NeverAnswered
             if self.gone:
                 raise Refused(errno.ENODEV)
             if count in self.injected:
                 raise Refused(self.injected[count])
             request = Request(client)
-            handler = getattr(self, f"handle_{request.type}{request.number:02x}", None)
-            if handler is None:
-                raise Refused(errno.ENOTTY)
-            handler(request)
-            client.complete(0, 0)
+            request.client = self.same.get(client, client)
+            client.complete(self.handle(request) or 0, 0)
+        except NeverAnswered:
+            self._waiting.append(client)
         except Refused as refused:
             client.complete(-1, refused.code)
         except Exception as bug:  # of the mock: the client must not wait for ever, and the test must see it
@@ -110,11 +143,9 @@ PRELOADED = f"{BUILD}/mock-kernel-half.so:" + os.environ.get("LD_PRELOAD", "")
 
 def run(testbed, command, stdin="", timeout=60, keep=(), environment={}, **as_whom):
     """A program on the testbed's devices, while those answer here. `keep`: descriptors that it inherits."""
-    context = os.environ | {"UMOCKDEV_DIR": testbed.get_root_dir(), "LD_PRELOAD": PRELOADED} | environment
-    child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             env=context, pass_fds=keep, **as_whom)
+    child = start(testbed, command, environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                  stderr=subprocess.PIPE, pass_fds=keep, **as_whom)
     result = {}
-    loop = GLib.MainLoop()
 
     def wait():
         try:
@@ -123,10 +154,20 @@ def run(testbed, command, stdin="", timeout=60, keep=(), environment={}, **as_wh
             child.kill()
             result["out"], result["err"] = child.communicate()
             result["err"] += f"\nkilled after {timeout} s"
-        GLib.idle_add(loop.quit)
 
-    watcher = threading.Thread(target=wait)
+    answer_while(wait)
+    return subprocess.CompletedProcess(command, child.returncode, result["out"], result["err"])
+
+
+def start(testbed, command, environment={}, **options):
+    context = os.environ | {"UMOCKDEV_DIR": testbed.get_root_dir(), "LD_PRELOAD": PRELOADED} | environment
+    return subprocess.Popen(command, env=context, **options)
+
+
+def answer_while(wait):
+    """Devices answer until it returns."""
+    loop = GLib.MainLoop()
+    watcher = threading.Thread(target=lambda: (wait(), GLib.idle_add(loop.quit)))
     watcher.start()
     loop.run()
     watcher.join()
-    return subprocess.CompletedProcess(command, child.returncode, result["out"], result["err"])

@@ -1,6 +1,6 @@
 // Preloaded in front of umockdev, into the processes that use mocked devices: what the kernel does there and umockdev
-// leaves alone. fstat() of a node, and a descriptor of one that is duplicated (it is opened again: a client more,
-// where the kernel has one); mmap() of a buffer object; the descriptor of KFD's events; and what an MMU notifier
+// leaves alone. fstat() of a node, what its driver's open() refuses, and a descriptor of one that is duplicated
+// (it is opened again, and the mock told that it is the same client); mmap() of a buffer object; the descriptor of KFD's events; and what an MMU notifier
 // tells a driver.
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -24,11 +24,15 @@
 namespace {
 
 // To the mock, past its count of requests.
+struct Opener {
+  int process, refused;  // refused: the errno of the driver's open(), which the mock gives
+};
 struct Change {
   std::uint64_t start, bytes, unmaps;
 };
-constexpr unsigned long this_is_process = _IOW('F', 0, int);
+constexpr unsigned long this_is_process = _IOWR('F', 0, Opener);
 constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
+constexpr unsigned long this_is_the_same = _IOW('F', 2, std::uint64_t);  // once to each of two clients, with one number
 // What the kernel's header gives AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
 constexpr unsigned long smi_events = _IOWR('K', 0x1f, std::uint64_t);
 
@@ -69,13 +73,28 @@ std::atomic<int> whose = -1;
 
 int opened(const char* path, int fd) {
   if (fd < 0 || (std::strcmp(path, "/dev/kfd") != 0 && std::strncmp(path, "/dev/dri/", 9) != 0)) return fd;
-  int process = getpid();
-  request(fd, this_is_process, &process);
+  Opener opener{getpid(), 0};
+  if (request(fd, this_is_process, &opener) == 0 && opener.refused != 0) {
+    close(fd);
+    errno = opener.refused;
+    return -1;
+  }
   if (path[5] == 'k') {
     kfd = fd;
-    whose = process;
+    whose = opener.process;
   }
   return fd;
+}
+
+// What fcntl(F_DUPFD_CLOEXEC) gives: another descriptor of the same client.
+int open_again(int fd, const std::string& path) {
+  static std::atomic<unsigned> count = 0;
+  std::uint64_t pair = static_cast<std::uint64_t>(getpid()) << 32 | ++count;
+  const int again = next<int (*)(const char*, int, ...)>("open")(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (again < 0) return again;
+  request(fd, this_is_the_same, &pair);
+  request(again, this_is_the_same, &pair);
+  return again;
 }
 
 void tell(const void* start, std::size_t bytes, bool unmaps) {
@@ -141,7 +160,7 @@ int fcntl64(int fd, int command, ...) {
   va_end(list);
   const std::string path = command == F_DUPFD_CLOEXEC ? node(fd) : "";
   return path.empty() ? next<int (*)(int, int, void*)>("fcntl64")(fd, command, argument)
-                      : open(path.c_str(), O_RDWR | O_CLOEXEC);
+                      : open_again(fd, path);
 }
 
 // The mock answers with no descriptor where it waits for a client at its socket.

@@ -27,6 +27,7 @@ constexpr const char* examples =
     "                                            all of them, in the virtual lab\n"
     "  faultline explain fork.scn                how an outcome comes about, or what forbids it\n"
     "  faultline claims                          what kernel mail threads claim, decided\n"
+    "  faultline record gpu.trace                what GPUs are asked and answer, for a bug report\n"
     "  faultline score --reference               historic bugs, and what catches each\n"
     "\n"
     "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
@@ -80,6 +81,7 @@ int main(int argc, char** argv) {
   faultline::app::add_claims(app, status);
   faultline::app::add_score(app, status);
   faultline::app::add_run(app, status);
+  faultline::app::add_record(app, status);
 
   if (argc < 2) {
     std::fputs(app.help().c_str(), stderr);

@@ -1,0 +1,152 @@
+// faultline record
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "drm_glue/gpus/gpu.h"
+#include "drm_glue/record/machine.h"
+#include "harness/agent_protocol.h"
+#include "harness/app/app.h"
+#include "harness/app/commands.h"
+
+namespace faultline::app {
+namespace fs = std::filesystem;
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* examples =
+    "Examples:\n"
+    "  faultline record gpu.trace                records 'faultline targets': what this machine's GPUs say of themselves\n"
+    "  faultline record gpu.trace -- run -t amdgpu --iterations 1 fork.scn\n"
+    "                                            records a run, its agents and the processes under test\n"
+    "  faultline record --replay gpu.trace       the same command, here, as on that machine\n"
+    "  faultline record --replay gpu.trace -- targets --json\n"
+    "\n"
+    "A trace is text: a JSON object on each line. It holds the words of the command (with paths, as they were typed), the\n"
+    "kernel's release, names and IDs of GPUs, their firmware, KFD's topology without the chips' unique_id, the mode and\n"
+    "group of each node, module parameters of amdgpu and nouveau, a few CONFIG_ options; and each open and ioctl of\n"
+    "/dev/dri/* and /dev/kfd with process, program, time, arguments before and after (addresses among them), the memory\n"
+    "that those of known requests point to, and errors. No names of users or hosts, no environment, no other memory of\n"
+    "processes. Request lines are written as they happen: what was killed, or never answered, leaves those until then.\n"
+    "Not recorded: mmap(), what CPU and GPU write to memory, KFD's events, and what runs elsewhere (lab:, debian13:).\n"
+    "\n"
+    "A replay mocks the machine (umockdev) and answers each client as recorded, in order; memory that the GPU wrote stays\n"
+    "as it is, so outcomes of a replayed run mean nothing, but its requests do. Where a client asks otherwise than\n"
+    "recorded, the replay says where and how, and answers EPROTO.\n"
+    "Exit codes: the command's own. Replay: 1 where anything was asked otherwise, 2 for a trace that is none.";
+
+struct Arguments {
+  std::string trace;
+  std::vector<std::string> words;
+  bool replay = false;
+};
+
+BadInput bad(const std::string& what) { return BadInput("faultline: " + what + "\n"); }
+
+std::string executable() { return fs::read_symlink("/proc/self/exe"); }
+
+[[noreturn]] void become(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  ::execvp(pointers[0], pointers.data());
+  throw std::system_error(errno, std::generic_category(), words[0]);
+}
+
+void append(const std::string& trace, const json& line) {
+  const std::string text = line.dump(-1, ' ', true, json::error_handler_t::replace) + "\n";
+  const int fd = ::open(trace.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  const bool whole = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const int error = errno;
+  ::close(fd);
+  if (!whole) throw std::system_error(error, std::generic_category(), trace);
+}
+
+// Past these seconds a driver hangs for ever: the child that asked it is left alone.
+bool in_time(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  if (child < 0) return false;
+  if (child == 0) {
+    work();
+    ::_exit(0);
+  }
+  constexpr std::chrono::milliseconds patience(30'000), step(5);
+  for (std::chrono::milliseconds waited(0); waited < patience; waited += step) {
+    int status = 0;
+    if (::waitpid(child, &status, WNOHANG) == child) return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    std::this_thread::sleep_for(step);
+  }
+  ::kill(child, SIGKILL);
+  return false;
+}
+
+int record(const Arguments& arguments) {
+  const std::string program = executable(), trace = fs::absolute(arguments.trace);
+  std::string recorder = fs::path(program).parent_path() / "faultline-record.so";
+  if (!fs::exists(recorder)) recorder = project_root() + "/build/faultline-record.so";
+  if (::access(recorder.c_str(), R_OK) != 0) throw bad(recorder + ": " + std::strerror(errno));
+  if (recorder.find_first_of(" :") != std::string::npos)
+    throw bad(recorder + ": a path with a blank or a colon cannot be preloaded");
+  const int fd = ::open(trace.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) throw bad(arguments.trace + ": " + std::strerror(errno));
+  ::close(fd);
+
+  json machine = {{"ev", "machine"}, {"trace", 1}, {"faultline", agent::version}, {"command", arguments.words}};
+  machine.update(record::describe_machine());
+  append(trace, machine);
+  const auto tell_gpus = [&] {
+    const GpuList list = list_gpus();
+    append(trace, {{"ev", "gpus"}, {"gpus", gpus_json(list)}, {"why_none", list.why_none}});
+  };
+  if (!in_time(tell_gpus)) append(trace, {{"ev", "gpus"}, {"gpus", nullptr}, {"why_none", "asking for them did not end"}});
+
+  const char* others = std::getenv("LD_PRELOAD");
+  ::setenv("LD_PRELOAD", (recorder + (others && *others ? ":" + std::string(others) : "")).c_str(), 1);
+  ::setenv("FAULTLINE_TRACE", trace.c_str(), 1);
+  std::vector<std::string> words = {program};
+  words.insert(words.end(), arguments.words.begin(), arguments.words.end());
+  become(words);
+}
+
+int replay(const Arguments& arguments) {
+  const std::string script = project_root() + "/drm_glue/mocks/replay";
+  if (::access(arguments.trace.c_str(), R_OK) != 0) throw bad(arguments.trace + ": " + std::strerror(errno));
+  std::vector<std::string> words = {"/usr/bin/python3", script, arguments.trace, "--", executable()};
+  words.insert(words.end(), arguments.words.begin(), arguments.words.end());
+  become(words);
+}
+
+}  // namespace
+
+void add_record(CLI::App& app, int& status) {
+  CLI::App* command = app.add_subcommand("record", "Record what a command asks of GPUs, as a bug report, or replay it");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("TRACE", arguments->trace, "A file that is not there yet; with --replay, one that is")->required();
+  command->add_option("WORDS", arguments->words, "Behind '--': a command of faultline and its words [targets]");
+  command->add_flag("--replay", arguments->replay, "Run the words on a mocked machine made of the trace [its own words]");
+  command->footer(examples);
+  command->callback([arguments, &status] {
+    if (!arguments->words.empty() && arguments->words[0] == "record") throw bad("record does not record itself");
+    if (arguments->replay) status = replay(*arguments);
+    if (arguments->words.empty()) arguments->words = {"targets"};
+    status = record(*arguments);
+  });
+}
+
+}  // namespace faultline::app
