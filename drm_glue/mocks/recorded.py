@@ -63,8 +63,8 @@ NODE = r"/dev/(kfd|dri/(card|renderD)[0-9]{1,4})"
 NAME = r"[\w:.+,@-]*\w[\w:.+,@-]*"  # of a folder or a file, but "." and ".."
 DEVICE_LINES = re.compile("|".join((
     rf"P: /devices(/{NAME})+", r"N: (kfd|dri/(card|renderD)[0-9]{1,4})", r"E: \w+=[ -~]*",
-    rf"L: (driver|device)=(\.\./)*({NAME}/)*{NAME}", rf"A: ((dev|vendor|device|subsystem_vendor|subsystem_device|revision|class)|"
-    rf"topology/({NAME}/)*{NAME})=[ -~]*", "")), re.A)
+    rf"L: (driver|device)=(\.\./)*({NAME}/)*{NAME}",
+    rf"A: (dev|vendor|device|subsystem_vendor|subsystem_device|revision|class|topology/({NAME}/)*{NAME})=[ -~]*", "")), re.A)
 LINKS = {"driver", "device", "subsystem"}  # nothing may be below them
 
 
@@ -125,8 +125,7 @@ class Line:
         except (TypeError, ValueError):
             raise self.wrong("memory", f"has bytes that are none, at {path}") from None
         wanted, loose = members.get("wanted", len(data)), members.get("loose", [])
-        if not are_numbers([wanted]) or not isinstance(loose, list) or not all(
-                isinstance(each, list) and len(each) == 3 and are_numbers(each[:2]) and isinstance(each[2], str) for each in loose):
+        if not are_numbers([wanted]) or not isinstance(loose, list) or not all(are_loose(each) for each in loose):
             raise self.wrong("memory", f"has odd members, at {path}")
         return Block(tuple(path), data, wanted, filled, [tuple(each) for each in loose])
 
@@ -134,6 +133,10 @@ class Line:
 def are_numbers(values):
     return isinstance(values, list) and all(
         isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 1 << 32 for each in values)
+
+
+def are_loose(bounds):
+    return isinstance(bounds, list) and len(bounds) == 3 and are_numbers(bounds[:2]) and isinstance(bounds[2], str)
 
 
 class Reader:
@@ -189,12 +192,12 @@ class Reader:
         line.get("gpus", list, None)
 
     def open(self, line):
-        client = Client(f"{self.file}:{line.number}", line.get("client", str), line.matching("node", NODE), line.get("driver", str),
-                        line.get("program", str), line.get("inherited", bool, False))
+        client = Client(f"{self.file}:{line.number}", line.get("client", str), line.matching("node", NODE),
+                        line.get("driver", str), line.get("program", str), line.get("inherited", bool, False))
         self.clients[client.name] = self.asks[line.get("id", str)] = client
         self.trace.clients.append(client)
         if client.inherited:
-            self.trace.notes.append(f"{client.where}: {client.node} came to {client.program} from another program: not replayed")
+            self.trace.notes.append(f"{client.where}: {client.program} had {client.node} from another program: not replayed")
 
     def ask(self, line):
         client = self.clients.get(line.get("client", str))

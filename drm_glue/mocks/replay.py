@@ -1,5 +1,6 @@
-"""A mocked machine made of a trace: each client's requests are answered as recorded, in order, and what is asked otherwise is
-told, never guessed. What the GPU wrote to memory, and KFD's events, are in no trace: memory stays as it is, and no event comes."""
+"""A mocked machine made of a trace: each client's requests are answered as recorded, in order, and what is asked otherwise
+is told, never guessed. What the GPU wrote to memory, and KFD's events, are in no trace: memory stays as it is, and no event
+comes."""
 
 import errno
 import grp
@@ -89,15 +90,16 @@ class Recorded(Device):
         if request.whole_number & 0xFFFFFFFF != ask.number:
             return (f"asks {request.whole_number:#x} {request.bytes.hex()}, recorded {ask.name} {ask.number:#x} "
                     f"{ask.blocks[()].bytes.hex() if ask.blocks else ask.value} ({ask.where})"), {}
-        found = request.blocks({path: min(each.wanted, MOST_BYTES) for path, each in ask.blocks.items() if each.wanted == len(each.bytes)
-                                or each.filled})
+        found = request.blocks({path: min(each.wanted, MOST_BYTES) for path, each in ask.blocks.items()
+                                if each.filled or each.wanted == len(each.bytes)})
         for path, block in ask.blocks.items():
             if block.filled or path not in found:
                 continue  # what cannot be read was not read there either
             theirs = bytes(found[path].retrieve())
             asked, recorded = masked(theirs, block.loose), masked(block.bytes, block.loose)
             if asked != recorded:
-                first = next((i for i, (a, b) in enumerate(zip(asked, recorded)) if a != b), min(len(asked), len(recorded)))
+                shorter = min(len(asked), len(recorded))
+                first = next((i for i in range(shorter) if asked[i] != recorded[i]), shorter)
                 where = "its argument" if not path else f"what it points to at {'.'.join(map(str, path))}"
                 return (f"{ask.name or hex(ask.number)}: {where} differs from byte {first} on: asks {theirs.hex()}, "
                         f"recorded {block.bytes.hex()} ({ask.where})"), {}
@@ -105,7 +107,7 @@ class Recorded(Device):
 
     @staticmethod
     def write(data, block, after):
-        """Pointers stay the client's own; a descriptor that the kernel gave is none here (kernel_half.cpp connects KFD's)."""
+        """Pointers stay the client's own. A descriptor that the kernel gave is none here: kernel_half.cpp connects KFD's."""
         if data is None:
             return
         size = block.wanted if block.filled else len(block.bytes)
@@ -136,7 +138,8 @@ class ReplayMachine(Machine):
         if config is None:
             self.notes.append("the kernel's configuration was not known there: it is this machine's")
         else:
-            machines.configure(self, **{name.removeprefix("CONFIG_"): value for name, value in config.items() if value != "n"})
+            known = {name.removeprefix("CONFIG_"): value for name, value in config.items() if value != "n"}
+            machines.configure(self, **known)
         self.there = {"/dev/" + name for name in re.findall(r"^N: (\S+)$", trace.machine["devices"], re.M)}
         for node in sorted(self.there):
             self.boot(node, Recorded([each for each in trace.clients if each.node == node], self.teller(node)))

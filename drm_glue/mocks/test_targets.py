@@ -5,8 +5,7 @@ import json
 import device
 import machines
 from machine import Machine
-
-HERE = {"FAULTLINE_AGENT": "false", "FAULTLINE_LAB": "false"}  # about GPUs only: nothing is started
+from recording import HERE
 
 
 def targets(machine, *options):

@@ -23,9 +23,10 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 const std::string kfd = "/sys/devices/virtual/kfd/kfd";
-constexpr const char* uevent_keys[] = {"MAJOR", "MINOR", "DEVTYPE", "PCI_CLASS", "PCI_ID", "PCI_SUBSYS_ID", "PCI_SLOT_NAME",
-                                       "MODALIAS", "OF_FULLNAME", "OF_COMPATIBLE_N", "OF_COMPATIBLE_0"};
-constexpr const char* attributes[] = {"dev", "vendor", "device", "subsystem_vendor", "subsystem_device", "revision", "class"};
+constexpr const char* uevent_keys[] = {"MAJOR", "MINOR", "DEVTYPE", "PCI_CLASS", "PCI_ID", "PCI_SUBSYS_ID",
+                                       "PCI_SLOT_NAME", "MODALIAS", "OF_FULLNAME", "OF_COMPATIBLE_N", "OF_COMPATIBLE_0"};
+constexpr const char* attributes[] = {"dev", "vendor", "device", "subsystem_vendor", "subsystem_device", "revision",
+                                      "class"};
 constexpr const char* topology_files[] = {"gpu_id", "name", "properties", "generation_id", "system_properties"};
 constexpr const char* config_options[] = {
     "CONFIG_DRM_NOUVEAU", "CONFIG_DRM_NOUVEAU_SVM", "CONFIG_DRM_AMDGPU", "CONFIG_DRM_AMDGPU_USERPTR", "CONFIG_HSA_AMD",
@@ -103,8 +104,8 @@ std::string describe(const fs::path& device, const std::string& node) {
   std::ifstream uevent(device / "uevent");
   for (std::string line; std::getline(uevent, line);)
     if (contains(uevent_keys, line.substr(0, line.find('=')))) text += "E: " + line + "\n";
-  for (const char* name : {"driver", "device"})
-    if (const std::string target = link(device / name); !target.empty()) text += "L: " + std::string(name) + "=" + target + "\n";
+  for (const std::string name : {"driver", "device"})
+    if (const std::string target = link(device / name); !target.empty()) text += "L: " + name + "=" + target + "\n";
   for (const char* name : attributes) add_attribute(text, device, name);
   if (device == kfd) add_topology(text, device / "topology");
   return text + "\n";
@@ -114,7 +115,8 @@ std::string describe(const fs::path& device, const std::string& node) {
 std::vector<std::string> drm_nodes() {
   std::vector<std::string> names;
   for (const fs::path& path : entries("/dev/dri"))
-    if (const std::string name = path.filename(); name.starts_with("card") || name.starts_with("renderD")) names.push_back(name);
+    if (const std::string name = path.filename(); name.starts_with("card") || name.starts_with("renderD"))
+      names.push_back(name);
   return names;
 }
 
@@ -159,7 +161,8 @@ json describe_nodes() {
 json describe_parameters() {
   json all = json::object();
   for (const std::string module : {"amdgpu", "nouveau"})
-    for (const fs::path& path : entries("/sys/module/" + module + "/parameters")) all[module][path.filename()] = contents(path);
+    for (const fs::path& path : entries("/sys/module/" + module + "/parameters"))
+      all[module][path.filename()] = contents(path);
   return all;
 }
 

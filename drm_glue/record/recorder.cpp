@@ -211,7 +211,8 @@ int requesting(int fd, unsigned long number, void* argument) {
   std::string memory;
   for (const Block& each : blocks) memory += (memory.empty() ? "" : ",") + before(each);
   Line ask("ask");
-  ask.text("id", id).text("client", client->name).number("t", boot_time()).text("number", numeral(number));
+  ask.text("id", id).text("client", client->name).number("thread", gettid()).number("t", boot_time());
+  ask.text("number", numeral(number));
   if (!known.name.empty()) ask.text("name", known.name);
   if (!known.shape) ask.raw("followed", "false");
   if (blocks.empty()) ask.text("value", numeral(address));

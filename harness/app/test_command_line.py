@@ -51,7 +51,8 @@ def tried(command):
 BAD_INPUT = [
     (["rnu"], "faultline: unknown command 'rnu'; did you mean 'run'?\n" + tried("")),
     (["frobnicate"],
-     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, claims, score, run\n" + tried("")),
+     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, claims, score, run, "
+     "record\n" + tried("")),
     (["run", "--iteration", "5", "one.scn"],
      "faultline: unknown option '--iteration'; did you mean '--iterations'?\n" + tried(" run")),
     (["run"], "faultline: PATH is required\n" + tried(" run")),

@@ -1,0 +1,52 @@
+"""Recording on a mocked machine, and a machine that replays."""
+
+import json
+
+import device
+import recorded
+from replay import ReplayMachine
+
+FAULTLINE = str(device.BUILD / "faultline")
+RECORDER = f"{device.BUILD}/faultline-record.so"
+SCENARIO = str(device.BUILD.parent / "stress/scenarios/mapping/munmap-neighbour.scn")
+HERE = {"FAULTLINE_AGENT": "false", "FAULTLINE_LAB": "false"}  # about GPUs only: nothing is started
+TARGETS = ("targets", "--json", SCENARIO)
+
+
+def preloaded(trace):
+    return {"LD_PRELOAD": f"{RECORDER}:{device.PRELOADED}", "FAULTLINE_TRACE": str(trace)}
+
+
+def record(machine, trace, *words, **options):
+    return machine.run([FAULTLINE, "record", str(trace), "--", *words], environment=HERE, **options).stdout
+
+
+def record_requests(machine, trace, program, *script):
+    """Of a program of ours, behind the description of its machine."""
+    if not trace.exists():
+        record(machine, trace, "targets", "--help")
+    done = machine.run([str(device.BUILD / program)], "\n".join(script) + "\n", environment=preloaded(trace))
+    return done.stdout.splitlines()
+
+
+def lines(trace):
+    return [json.loads(line) for line in trace.read_text().splitlines()]
+
+
+def asks(trace):
+    return [line for line in lines(trace) if line["ev"] == "ask"]
+
+
+class Replay:
+    def __init__(self, trace):
+        self.machine = ReplayMachine(recorded.read(str(trace)))
+
+    def run(self, *words, **options):
+        return device.run(self.machine.testbed, [FAULTLINE, *words], environment=HERE, **options)
+
+    def ask(self, program, *script):
+        done = device.run(self.machine.testbed, [str(device.BUILD / program)], "\n".join(script) + "\n")
+        return done.stdout.splitlines()
+
+    def differences(self):
+        return self.machine.finish()
