@@ -137,8 +137,10 @@ class Device(UMockdev.IoctlBase):
         return True
 
 
-BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
+BUILD = pathlib.Path(os.environ.get("FAULTLINE_BUILD", pathlib.Path(__file__).parents[2] / "build")).resolve()
 PRELOADED = f"{BUILD}/mock-kernel-half.so:" + os.environ.get("LD_PRELOAD", "")
+if BUILD.name == "asan":  # its runtime must come first
+    PRELOADED = subprocess.check_output(["g++", "-print-file-name=libasan.so"], text=True).strip() + ":" + PRELOADED
 
 
 def run(testbed, command, stdin="", timeout=60, keep=(), environment={}, **as_whom):

@@ -70,6 +70,7 @@ int request(int fd, unsigned long number, void* argument) {
 // KFD's, of the process that opened it: whose mapping changes it hears of.
 std::atomic<int> kfd = -1;
 std::atomic<int> whose = -1;
+std::atomic<int> events = -1;
 
 int opened(const char* path, int fd) {
   if (fd < 0 || (std::strcmp(path, "/dev/kfd") != 0 && std::strncmp(path, "/dev/dri/", 9) != 0)) return fd;
@@ -172,8 +173,16 @@ int ioctl(int fd, unsigned long number, ...) noexcept {
   const int result = request(fd, number, argument);
   if (number != smi_events || result != 0) return result;
   __u32& descriptor = static_cast<__u32*>(argument)[1];
-  if (descriptor == ~0u) descriptor = static_cast<__u32>(connect_to_events());
+  if (descriptor != ~0u) return 0;
+  events = connect_to_events();
+  descriptor = static_cast<__u32>(events.load());
   return 0;
+}
+
+// Of events a few bytes at a time, where a test wants that.
+ssize_t read(int fd, void* buffer, std::size_t bytes) {
+  const bool short_one = fd >= 0 && fd == events && std::getenv("FAULTLINE_SHORT_READS");
+  return next<ssize_t (*)(int, void*, std::size_t)>("read")(fd, buffer, short_one ? std::min<std::size_t>(bytes, 5) : bytes);
 }
 
 void* mmap(void* address, std::size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {

@@ -74,6 +74,14 @@ def test_migrations(mode, story):
     assert bench.ask(f"migrate {NODE} {mode} {GPU}") == [f"ok {story}"]
 
 
+def test_short_reads():
+    """An event may come in pieces."""
+    bench = Bench()
+    done = bench.machine.run([str(device.BUILD / "amdgpu-requests")], f"migrate {NODE} on {GPU}\n",
+                             environment={"FAULTLINE_SHORT_READS": "1"})
+    assert done.stdout == "ok DUSU DU\n"
+
+
 @pytest.mark.parametrize("fault, story", [("missed event", "DUS D"), ("wrong location", "SUDU SU")])
 def test_a_driver_that_tells_wrong(fault, story):
     assert Bench(fault=fault).ask(f"migrate {NODE} on {GPU}") == [f"ok {story}"]

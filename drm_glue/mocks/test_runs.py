@@ -2,6 +2,7 @@
 predictions on a GPU that does right, and does not on one that does wrong."""
 
 import errno
+import pathlib
 import re
 
 import pytest
@@ -10,14 +11,16 @@ import device
 import machines
 from machines import NODE
 
-SCENARIOS = device.BUILD.parent / "stress/scenarios"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCENARIOS = ROOT / "stress/scenarios"
 NOUVEAU = "nouveau:0000:01:00.0"
 ON, OFF = "amdgpu:0000:03:00.0/xnack-on", "amdgpu:0000:03:00.0/xnack-off"
 
 
-# PoCL plays the OpenCL driver of the GPU at 0000:01:00.0.
-ON_A_BUS = {"OPENCL_LAYERS": str(device.BUILD / "opencl/broken-driver.so"), "FAULTLINE_OPENCL_FAULT": "on-a-bus",
-            "OCL_ICD_VENDORS": "/etc/OpenCL/vendors/pocl.icd"}
+def pocl_on(bus):
+    """PoCL plays the OpenCL driver of the GPU there."""
+    return {"OPENCL_LAYERS": str(ROOT / "build/opencl/broken-driver.so"), "FAULTLINE_OPENCL_FAULT": "on-a-bus",
+            "FAULTLINE_OPENCL_BUS": str(bus), "OCL_ICD_VENDORS": "/etc/OpenCL/vendors/pocl.icd"}
 
 
 def run(machine, target, *scenarios, iterations=5, environment={}):
@@ -83,10 +86,20 @@ def test_nouveau():
 
 def test_nouveau_with_opencl():
     machine = machines.nouveau()
-    status, verdicts, text = run(machine, NOUVEAU + "/opencl", "svm", "migration", environment=ON_A_BUS)
+    status, verdicts, text = run(machine, NOUVEAU + "/opencl", "svm", "migration", environment=pocl_on(1))
     assert status == 0 and set(verdicts.values()) == {"agree", "skipped"}, text
     assert sum(each == "agree" for each in verdicts.values()) >= 20, verdicts
     assert [asked for asked in machine.devices[NODE].asked if asked[0] == "svm_bind"]
+
+
+@pytest.mark.parametrize("target", [ON, OFF])
+def test_amdgpu_with_opencl(target):
+    machine = machines.working_amdgpu()
+    status, verdicts, text = run(machine, target + "/opencl", "svm", "migration", environment=pocl_on(3))
+    assert status == 0 and set(verdicts.values()) == {"agree", "skipped"}, text
+    assert sum(each == "agree" for each in verdicts.values()) >= 20, verdicts
+    assert [asked for asked in machine.devices["/dev/kfd"].asked if asked[:2] == ("svm", "set")]
+    assert not [asked for asked in machine.devices[NODE].asked if asked[0] == "cs"]  # its work is not the SDMA engine's
 
 
 def test_nouveau_that_refuses():

@@ -1,4 +1,5 @@
 // Faults of extensions, whose functions an application asks for by name; and, no fault, a newer version of one.
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -69,11 +70,13 @@ void* CL_API_CALL function_with_address(cl_platform_id platform, const char* nam
   return reinterpret_cast<void*>(set_address_apart);
 }
 
-// on-a-bus: the device is the GPU at 0000:01:00.0 (cl_khr_pci_bus_info).
+// on-a-bus: the device is the GPU at 0000:N:00.0, N of FAULTLINE_OPENCL_BUS (cl_khr_pci_bus_info).
 cl_int CL_API_CALL device_info_on_a_bus(cl_device_id device, cl_device_info what, std::size_t size, void* value,
                                         std::size_t* needed) {
   if (what == CL_DEVICE_PCI_BUS_INFO_KHR) {
-    *static_cast<cl_device_pci_bus_info_khr*>(value) = {.pci_domain = 0, .pci_bus = 1, .pci_device = 0, .pci_function = 0};
+    const char* bus = std::getenv("FAULTLINE_OPENCL_BUS");
+    const cl_uint number = bus ? static_cast<cl_uint>(std::atoi(bus)) : 0;
+    *static_cast<cl_device_pci_bus_info_khr*>(value) = {.pci_domain = 0, .pci_bus = number, .pci_device = 0, .pci_function = 0};
     return CL_SUCCESS;
   }
   if (what != CL_DEVICE_EXTENSIONS_WITH_VERSION) return next.clGetDeviceInfo(device, what, size, value, needed);
