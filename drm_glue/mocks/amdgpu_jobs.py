@@ -39,9 +39,10 @@ class Client:
 
 
 class AmdgpuWithEngine(Amdgpu):
-    """`folder`: of the memory that is mapped by clients. `fault`: what this GPU does wrong ("stale", "wrong page")."""
+    """`folder`: of the memory that is mapped by clients. `fault`: what this GPU does wrong ("stale", "wrong page"). `kfd`:
+    hears of user pages that jobs touch."""
 
-    def __init__(self, folder, node, fault="", **options):
+    def __init__(self, folder, node, fault="", kfd=None, **options):
         super().__init__(**options)
         folder.mkdir(exist_ok=True)
         path = folder / node
@@ -49,7 +50,7 @@ class AmdgpuWithEngine(Amdgpu):
         with open(path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), FILE_BYTES)
         self.free = list(range(0, FILE_BYTES, PAGE))
-        self.fault, self.stale = fault, {}
+        self.fault, self.stale, self.kfd = fault, {}, kfd
         self.clients, self.vm_faults, self.jobs = {}, [], 0
         self.reset_at = self.gone_at = None  # the job, of all clients, from 1
 
@@ -134,6 +135,8 @@ class AmdgpuWithEngine(Amdgpu):
         """amdgpu_ttm_tt_get_user_pages()."""
         process = self.processes[request.client]
         for address in range(buffer.user, buffer.user + buffer.size, PAGE):
+            if self.kfd:
+                self.kfd.touch(process, address)
             if (process, address) not in self.stale:
                 process_memory.look_up(process, address, not buffer.flags & READONLY)
 

@@ -1,8 +1,9 @@
 """KFD's SVM with its events: pages that move, are mapped on the GPU and unmapped (drivers/gpu/drm/amd/amdkfd/kfd_svm.c,
 kfd_migrate.c, kfd_smi_events.c; the lines are those of Linux 6.1). The pages stay where they are: only what is told of them
-is mocked, and a CPU that touches one in VRAM is not noticed."""
+is mocked, and a CPU that touches one in VRAM is not noticed; a job on userptr memory that does is."""
 
 import errno
+import os
 import socket
 import struct
 import time
@@ -14,7 +15,7 @@ from device import Refused
 from kfd import ACCESS, IN_PLACE, PAGE, PREFETCH, Kfd
 
 MIGRATE_START, MIGRATE_END, EVICTION, RESTORE, UNMAP = 5, 6, 9, 10, 11
-BY_PREFETCH = 0
+BY_PREFETCH, BY_CPU_FAULT = 0, 2
 BY_NOTIFIER, BY_MIGRATION, BY_MUNMAP = 0, 1, 2
 RESTORE_MS = 1  # AMDGPU_SVM_RANGE_RESTORE_DELAY_MS
 
@@ -33,6 +34,7 @@ class KfdSvm(Kfd):
         self.listener.setblocking(False)
         self.readers = []             # (pid, socket)
         self.in_vram, self.mapped = set(), set()  # (pid, page)
+        self.ranges, self.range_count = {}, 0     # of each (pid, page): a number that a range's pages share
         self.evicted = set()          # pids
 
     def new_reader(self, gpu):
@@ -62,24 +64,47 @@ class KfdSvm(Kfd):
         process = self.processes[request.client]
         if any(not process_memory.protection(process, page * PAGE) for page in pages):
             raise Refused(errno.EFAULT)  # svm_range_is_valid()
+        self.range_count += 1
+        self.ranges.update({(process, page): self.range_count for page in pages})
         for kind, value in attributes:
-            if kind == PREFETCH:
-                self.migrate(process, pages, value)
-        if any(kind in (ACCESS, IN_PLACE) for kind, _ in attributes):  # svm_range_validate_and_map()
-            for page in pages:
-                process_memory.populate(process, page * PAGE)
-            self.mapped.update((process, page) for page in pages)
+            if kind == PREFETCH and value:
+                self.migrate(process, pages, value, BY_PREFETCH, [page for page in pages if self.can_move(process, page)])
+            elif kind == PREFETCH:
+                self.bring_back(process, pages, BY_PREFETCH)
+        if any(kind in (ACCESS, IN_PLACE) for kind, _ in attributes):
+            self.map(process, pages)
 
-    def migrate(self, process, pages, to):
+    def map(self, process, pages):
+        """svm_range_validate_and_map(); whether it could."""
+        for page in pages:
+            process_memory.populate(process, page * PAGE)
+        self.mapped.update((process, page) for page in pages)
+        return all(process_memory.protection(process, page * PAGE).startswith("r") for page in pages)
+
+    def can_move(self, process, page):
+        """migrate_vma_collect(): also what an anonymous mapping has not got yet."""
+        _, file = process_memory.vma(process, page * PAGE)
+        return (process, page) not in self.in_vram and (not file or process_memory.is_present(process, page * PAGE))
+
+    def bring_back(self, process, pages, trigger):
+        in_vram = [page for page in pages if (process, page) in self.in_vram]
+        if in_vram:
+            self.migrate(process, pages, 0, trigger, in_vram)
+
+    def touch(self, process, address):
+        """svm_migrate_to_ram(): the whole range comes back."""
+        key = (process, address // PAGE)
+        if key in self.in_vram:
+            of = self.ranges[key]
+            self.bring_back(process, sorted(page for (pid, page), each in self.ranges.items() if each == of and pid == process),
+                            BY_CPU_FAULT)
+
+    def migrate(self, process, pages, to, trigger, movable):
         """svm_migrate_ram_to_vram() and back: a start always, an end where a page could move."""
         gpu, start, last = self.gpus[0], pages[0], pages[-1]
-        movable = [page for page in pages if ((process, page) in self.in_vram) == (to == 0) and
-                   (to == 0 or process_memory.is_present(process, page * PAGE))]
-        if to == 0 and not movable:
-            return  # svm_range_trigger_migration(): it is there
         source, target = (gpu, 0) if to == 0 else (0, gpu)
         where = f"@{start:x}({last - start + 1:x}) {source:x}->{target:x}"
-        self.tell(process, MIGRATE_START, f"{where} {to:x}:0 {BY_PREFETCH}")
+        self.tell(process, MIGRATE_START, f"{where} {to:x}:0 {trigger}")
         if not movable:
             return
         moving = {(process, page) for page in movable}
@@ -87,7 +112,7 @@ class KfdSvm(Kfd):
         self.in_vram = self.in_vram - moving if to == 0 else self.in_vram | moving
         if self.fault == "wrong location":
             where = f"@{start:x}({last - start + 1:x}) {source:x}->{gpu if to == 0 else 0:x}"
-        self.tell(process, MIGRATE_END, f"{where} {BY_PREFETCH}")
+        self.tell(process, MIGRATE_END, f"{where} {trigger}")
 
     def unmap_at_migration(self, process, moving):
         """The MMU_NOTIFY_MIGRATE of migrate_vma_setup(), where the GPU has the pages."""
@@ -106,9 +131,11 @@ class KfdSvm(Kfd):
         else:
             self.invalidate(process, pages, BY_NOTIFIER)
         if unmaps:
-            gone = {(process, page) for page in range(first, end)} if end - first < 1 << 20 else set()
+            gone = {key for key in self.ranges if key[0] == process and first <= key[1] < end}
             self.in_vram -= gone
             self.mapped -= gone
+            for key in gone:
+                del self.ranges[key]
 
     def invalidate(self, process, pages, trigger):
         """svm_range_evict()."""
@@ -121,7 +148,11 @@ class KfdSvm(Kfd):
             GLib.timeout_add(RESTORE_MS, self.restore, process)
 
     def restore(self, process):
-        """svm_range_restore_work()."""
+        """svm_range_restore_work(): again as long as it cannot map what the GPU has."""
+        if not os.path.exists(f"/proc/{process}/maps"):
+            return False
+        if not self.map(process, sorted(page for pid, page in self.mapped if pid == process)):
+            return True
         self.evicted.discard(process)
         self.tell(process, RESTORE, f"{self.gpus[0]:x}")
         return False

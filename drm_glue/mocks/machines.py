@@ -51,8 +51,9 @@ def amdgpu(target=90010, capability=CAPABILITY, can_xnack=True, version=(1, 11),
 def working_amdgpu(fault="", gpu={}, **options):
     """One whose SDMA engine copies, and whose KFD tells what becomes of pages."""
     machine = amdgpu(**options)
-    machine.boot(NODE, AmdgpuWithEngine(machine.file("/gem"), NODE.rsplit("/", 1)[1], fault, **gpu))
-    machine.boot("/dev/kfd", KfdSvm(machine.file("/smi").parent, fault, gpus=(GPU,), can_xnack=options.get("can_xnack", True)))
+    kfd = KfdSvm(machine.file("/smi").parent, fault, gpus=(GPU,), can_xnack=options.get("can_xnack", True))
+    machine.boot(NODE, AmdgpuWithEngine(machine.file("/gem"), NODE.rsplit("/", 1)[1], fault, kfd, **gpu))
+    machine.boot("/dev/kfd", kfd)
     return machine
 
 

@@ -21,13 +21,16 @@ def transfer(call, process, address, buffer, size):
 
 
 def vma(process, address):
-    """Of the mapping there: its protection, as "rw-p", and its file; two empty words: there is none."""
-    with open(f"/proc/{process}/maps") as maps:
-        for line in maps:
-            bounds, permissions, _, _, _, *file = line.split()
-            start, end = (int(each, 16) for each in bounds.split("-"))
-            if start <= address < end:
-                return permissions, " ".join(file)
+    """Of the mapping there: its protection, as "rw-p", and its file; two empty words: there is none, or no process."""
+    try:
+        with open(f"/proc/{process}/maps") as maps:
+            for line in maps:
+                bounds, permissions, _, _, _, *file = line.split()
+                start, end = (int(each, 16) for each in bounds.split("-"))
+                if start <= address < end:
+                    return permissions, " ".join(file)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
     return "", ""
 
 
