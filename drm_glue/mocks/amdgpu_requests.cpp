@@ -1,5 +1,6 @@
 // What drm_glue/amdgpu asks of a kernel, one story for each line of the standard input; each answers with a line: "ok" or
 // an errno's name with the request, and what was seen. For the tests, which run it on mocked devices.
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,11 +22,14 @@ namespace {
 
 using Words = std::istringstream;
 
-// Anonymous pages of this process, the value in each one's first word.
+// Anonymous pages of this process, the value in each one's first word. They are where nobody else's ever are, so that what
+// is unmapped stays so.
 class Pages {
  public:
   Pages(std::size_t count, std::uint64_t value) : bytes_(count * page_bytes) {
-    at_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    at_ = mmap(reinterpret_cast<void*>(std::uintptr_t{1} << 45), bytes_, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at_ == MAP_FAILED) throw Failure("mmap", errno);
     for (std::size_t i = 0; i < count; ++i) word(i) = value;
   }
   ~Pages() { munmap(at_, bytes_); }
