@@ -93,3 +93,10 @@ def restrict(machine, node, mode, group):
     at = (root / node.lstrip("/")).resolve()
     os.chown(at, 0, group)
     at.chmod(mode)
+
+
+def pocl_on(bus):
+    """PoCL plays the OpenCL driver of the GPU there: what the environment must say."""
+    layer = pathlib.Path(__file__).resolve().parents[2] / "build/opencl/broken-driver.so"
+    return {"OPENCL_LAYERS": str(layer), "FAULTLINE_OPENCL_FAULT": "on-a-bus", "FAULTLINE_OPENCL_BUS": str(bus),
+            "OCL_ICD_VENDORS": "/etc/OpenCL/vendors/pocl.icd"}

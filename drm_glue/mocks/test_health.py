@@ -174,8 +174,7 @@ SCENARIOS = pathlib.Path(__file__).resolve().parents[2] / "stress/scenarios"
 ONE, TWO = SCENARIOS / "mapping/munmap-neighbour.scn", SCENARIOS / "mapping/hole.scn"
 TARGET = f"amdgpu:{BUS}/xnack-on"
 # PoCL plays the OpenCL driver of the GPU at 0000:01:00.0.
-ON_A_BUS = {"OPENCL_LAYERS": str(device.BUILD / "opencl/broken-driver.so"), "FAULTLINE_OPENCL_FAULT": "on-a-bus",
-            "OCL_ICD_VENDORS": "/etc/OpenCL/vendors/pocl.icd"}
+ON_A_BUS = machines.pocl_on(1)
 
 
 def working():

@@ -17,12 +17,6 @@ NOUVEAU = "nouveau:0000:01:00.0"
 ON, OFF = "amdgpu:0000:03:00.0/xnack-on", "amdgpu:0000:03:00.0/xnack-off"
 
 
-def pocl_on(bus):
-    """PoCL plays the OpenCL driver of the GPU there."""
-    return {"OPENCL_LAYERS": str(ROOT / "build/opencl/broken-driver.so"), "FAULTLINE_OPENCL_FAULT": "on-a-bus",
-            "FAULTLINE_OPENCL_BUS": str(bus), "OCL_ICD_VENDORS": "/etc/OpenCL/vendors/pocl.icd"}
-
-
 def run(machine, target, *scenarios, iterations=5, environment={}):
     """The exit status, the verdicts by scenario, and what was said."""
     results = machine.file("/results/report.json")
@@ -86,7 +80,7 @@ def test_nouveau():
 
 def test_nouveau_with_opencl():
     machine = machines.nouveau()
-    status, verdicts, text = run(machine, NOUVEAU + "/opencl", "svm", "migration", environment=pocl_on(1))
+    status, verdicts, text = run(machine, NOUVEAU + "/opencl", "svm", "migration", environment=machines.pocl_on(1))
     assert status == 0 and set(verdicts.values()) == {"agree", "skipped"}, text
     assert sum(each == "agree" for each in verdicts.values()) >= 20, verdicts
     assert [asked for asked in machine.devices[NODE].asked if asked[0] == "svm_bind"]
@@ -95,7 +89,7 @@ def test_nouveau_with_opencl():
 @pytest.mark.parametrize("target", [ON, OFF])
 def test_amdgpu_with_opencl(target):
     machine = machines.working_amdgpu()
-    status, verdicts, text = run(machine, target + "/opencl", "svm", "migration", environment=pocl_on(3))
+    status, verdicts, text = run(machine, target + "/opencl", "svm", "migration", environment=machines.pocl_on(3))
     assert status == 0 and set(verdicts.values()) == {"agree", "skipped"}, text
     assert sum(each == "agree" for each in verdicts.values()) >= 20, verdicts
     assert [asked for asked in machine.devices["/dev/kfd"].asked if asked[:2] == ("svm", "set")]
