@@ -1,4 +1,4 @@
-"""The lab's real DRM devices, vgem and virtio-gpu: discovery, buffers that they share, who may open them."""
+"""The lab's real DRM devices, vgem and virtio-gpu: discovery, buffers that they share, who may open them, a trace of them."""
 
 import json
 import os
@@ -122,3 +122,31 @@ def test_who_may_open_them(tmp_path):
     assert "drm-prime: open: EACCES" in lines
     # The cards are not.
     assert told[3] == told[0] and len(told) == 4
+
+
+# --- A trace of a real kernel, replayed here.
+
+def with_libraries(*programs):
+    """Files for a guest that has none: programs that are not static, and what they are linked to."""
+    libraries = sorted({word for word in run("ldd", *programs).stdout.split() if word.startswith("/lib")})
+    return [f"{os.path.realpath(each)}:{each}" for each in libraries] + [f"{each}:/{os.path.basename(each)}" for each in programs]
+
+
+def test_a_trace_of_the_lab(scenario, tmp_path):
+    """Its kernel is one without process_vm_readv(), too."""
+    files = with_libraries("/bin/cat", ROOT / "build/faultline", ROOT / "build/faultline-record.so") + [f"{scenario}:/one.scn"]
+    script = ("export FAULTLINE_AGENT=false FAULTLINE_LAB=false; /faultline record /trace -- targets --json /one.scn > /out; "
+              "cat /trace; echo; cat /out")
+    done = in_the_lab(tmp_path, "/bin/sh", "-c", script, files=files)
+    assert done.returncode == 0, done
+    text, _, told = done.stdout.partition("\n\n")
+    trace = tmp_path / "trace"
+    trace.write_text(text + "\n")
+    asked = [line for line in map(json.loads, text.splitlines()) if line["ev"] == "ask"]
+    assert asked and {line["name"] for line in asked} == {"DRM_IOCTL_VERSION"}
+    assert {block["wanted"] for line in asked for block in line["memory"] if "filled" in block} >= {len("vgem"), len("virtio_gpu")}
+    again = run(ROOT / "build/faultline", "record", "--replay", trace, "--", "targets", "--json", scenario,
+                FAULTLINE_AGENT="false", FAULTLINE_LAB="false")
+    assert again.returncode == 0, again
+    assert {gpu["driver"]: (gpu["render_node"], gpu["card_node"]) for gpu in json.loads(told)[0]["gpus"]} == NODES
+    assert json.loads(again.stdout)[0]["gpus"] == json.loads(told)[0]["gpus"]

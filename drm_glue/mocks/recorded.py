@@ -64,7 +64,8 @@ NAME = r"[\w:.+,@-]*\w[\w:.+,@-]*"  # of a folder or a file, but "." and ".."
 DEVICE_LINES = re.compile("|".join((
     rf"P: /devices(/{NAME})+", r"N: (kfd|dri/(card|renderD)[0-9]{1,4})", r"E: \w+=[ -~]*",
     rf"L: (driver|device)=(\.\./)*({NAME}/)*{NAME}",
-    rf"A: (dev|vendor|device|subsystem_vendor|subsystem_device|revision|class|topology/({NAME}/)*{NAME})=[ -~]*", "")), re.A)
+    rf"A: (dev|vendor|device|subsystem_vendor|subsystem_device|revision|class|power/runtime_status|topology/({NAME}/)*{NAME})="
+    r"[ -~]*", "")), re.A)
 LINKS = {"driver", "device", "subsystem"}  # nothing may be below them
 
 

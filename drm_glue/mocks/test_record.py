@@ -46,10 +46,13 @@ def test_discovery(make, tmp_path):
 def test_a_machine_of_a_machine(tmp_path):
     """What a trace describes is described the same where it is replayed."""
     trace, again = tmp_path / "trace", tmp_path / "again"
-    record(machines.mixed(), trace, "targets", SCENARIO)
+    machine = machines.mixed()
+    machine.file("/sys/devices/pci0000:00/0000:07:00.0/power/runtime_status").write_text("active\n")
+    record(machine, trace, "targets", SCENARIO)
     Replay(trace).run("record", str(again), "--", "targets", SCENARIO)
-    first, second = lines(trace)[0], lines(again)[0]
-    assert first == second and "P: /devices/pci0000:00/0000:04:00.0\n" in first["devices"]
+    assert lines(trace)[:2] == lines(again)[:2] and [gpu["power"] for gpu in lines(again)[1]["gpus"]] == ["", "", "active"]
+    first = lines(trace)[0]
+    assert "P: /devices/pci0000:00/0000:04:00.0\n" in first["devices"]
     assert first["parameters"]["amdgpu"] == {"gpu_recovery": "-1\n", "noretry": "-1\n"}
     assert "unique_id 0\\012" in first["devices"] and not re.search("unique_id [1-9]", first["devices"])
 
@@ -173,6 +176,13 @@ def test_a_run_that_is_killed(tmp_path):
     # A copy that lost its end, as from a mail.
     trace.write_bytes(whole[:-20])
     assert "the last line is cut off" in recorded.read(str(trace)).notes[0]
+
+
+def test_a_full_disk():
+    """The program does not notice; who started it does, once."""
+    done = machines.amdgpu().run([str(device.BUILD / "drm-requests")], f"render-node {NODE}\n", environment=preloaded("/dev/full"))
+    assert done.stdout == "ok amdgpu 3.49.0\n"
+    assert done.stderr == "faultline record: /dev/full: No space left on device: requests are lost\n"
 
 
 def test_a_request_of_a_shape_that_is_not_known(tmp_path):

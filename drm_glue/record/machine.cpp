@@ -26,7 +26,7 @@ const std::string kfd = "/sys/devices/virtual/kfd/kfd";
 constexpr const char* uevent_keys[] = {"MAJOR", "MINOR", "DEVTYPE", "PCI_CLASS", "PCI_ID", "PCI_SUBSYS_ID",
                                        "PCI_SLOT_NAME", "MODALIAS", "OF_FULLNAME", "OF_COMPATIBLE_N", "OF_COMPATIBLE_0"};
 constexpr const char* attributes[] = {"dev", "vendor", "device", "subsystem_vendor", "subsystem_device", "revision",
-                                      "class"};
+                                      "class", "power/runtime_status"};
 constexpr const char* topology_files[] = {"gpu_id", "name", "properties", "generation_id", "system_properties"};
 constexpr const char* config_options[] = {
     "CONFIG_DRM_NOUVEAU", "CONFIG_DRM_NOUVEAU_SVM", "CONFIG_DRM_AMDGPU", "CONFIG_DRM_AMDGPU_USERPTR", "CONFIG_HSA_AMD",

@@ -223,6 +223,7 @@ int requesting(int fd, unsigned long number, void* argument) {
   const int result = call();
   const KeepErrno keep;
   memory = after(blocks, result >= 0);
+  if (result >= 0 && !blocks.empty() && blocks[0].bytes.empty()) complain("arguments cannot be read here");
   Line answered = answer(id, result, keep.value);
   if (!memory.empty()) answered.raw("memory", "[" + memory + "]");
   answered.write();

@@ -16,16 +16,19 @@ namespace {
 
 const char* path() { return std::getenv("FAULTLINE_TRACE"); }
 
-void complain(int error) {
-  static std::atomic<bool> said{false};
-  if (said.exchange(true)) return;
+void complain_of_loss(int error) {
   char name[128];
-  std::string words = "faultline record: ";
-  words += std::string(path()) + ": " + strerror_r(error, name, sizeof name) + ": requests are lost\n";
-  (void)!syscall(SYS_write, STDERR_FILENO, words.data(), words.size());
+  complain(strerror_r(error, name, sizeof name) + std::string(": requests are lost"));
 }
 
 }  // namespace
+
+void complain(const std::string& what) {
+  static std::atomic<bool> said{false};
+  if (said.exchange(true)) return;
+  const std::string words = "faultline record: " + std::string(path()) + ": " + what + "\n";
+  (void)!syscall(SYS_write, STDERR_FILENO, words.data(), words.size());
+}
 
 bool recording() { return path() != nullptr; }
 
@@ -71,13 +74,13 @@ Line& Line::number(std::string_view name, std::int64_t value) { return raw(name,
 void Line::write() {
   line_ += "}\n";
   const int fd = static_cast<int>(syscall(SYS_openat, AT_FDCWD, path(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (fd < 0) return complain(errno);
+  if (fd < 0) return complain_of_loss(errno);
   std::string_view left = line_;
   while (!left.empty()) {
     const long wrote = syscall(SYS_write, fd, left.data(), left.size());
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote <= 0) {
-      complain(wrote < 0 ? errno : ENOSPC);
+      complain_of_loss(wrote < 0 ? errno : ENOSPC);
       break;
     }
     left.remove_prefix(static_cast<std::size_t>(wrote));

@@ -16,14 +16,15 @@ class Line {
   Line& text(std::string_view name, std::string_view value);
   Line& number(std::string_view name, std::int64_t value);
   Line& raw(std::string_view name, std::string_view json);
-  // Says on the standard error output, once, where it cannot be written.
-  void write();
+  void write();  // complains where it cannot
 
  private:
   std::string line_;
 };
 
 bool recording();
+// On the standard error output, once for a process.
+void complain(const std::string& what);
 std::string quoted(std::string_view text);
 std::string hex(std::string_view bytes);  // quoted
 std::int64_t boot_time();                 // ns, as in the kernel's log
