@@ -134,7 +134,7 @@ def with_libraries(*programs):
 
 def test_a_trace_of_the_lab(scenario, tmp_path):
     """Its kernel is one without process_vm_readv(), too."""
-    files = with_libraries("/bin/cat", ROOT / "build/faultline", ROOT / "build/faultline-record.so") + [f"{scenario}:/one.scn"]
+    files = with_libraries(ROOT / "build/faultline", ROOT / "build/faultline-record.so") + [f"{scenario}:/one.scn"]
     script = ("export FAULTLINE_AGENT=false FAULTLINE_LAB=false; /faultline record /trace -- targets --json /one.scn > /out; "
               "cat /trace; echo; cat /out")
     done = in_the_lab(tmp_path, "/bin/sh", "-c", script, files=files)

@@ -1,6 +1,8 @@
 """Recording on a mocked machine, and a machine that replays."""
 
 import json
+import os
+import pathlib
 
 import device
 import recorded
@@ -8,9 +10,11 @@ from replay import ReplayMachine
 
 FAULTLINE = str(device.BUILD / "faultline")
 RECORDER = f"{device.BUILD}/faultline-record.so"
-SCENARIO = str(device.BUILD.parent / "stress/scenarios/mapping/munmap-neighbour.scn")
+SCENARIO = str(pathlib.Path(__file__).resolve().parents[2] / "stress/scenarios/mapping/munmap-neighbour.scn")
 HERE = {"FAULTLINE_AGENT": "false", "FAULTLINE_LAB": "false"}  # about GPUs only: nothing is started
 TARGETS = ("targets", "--json", SCENARIO)
+if device.BUILD.name == "asan":  # the recorder is in front of its runtime
+    os.environ["ASAN_OPTIONS"] = "verify_asan_link_order=0"
 
 
 def preloaded(trace):

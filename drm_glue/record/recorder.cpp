@@ -21,12 +21,14 @@
 namespace faultline::record {
 namespace {
 
-// One open(), and the descriptors that are duplicates of its own. Never freed: a child has them too.
+// One open(), and the descriptors that are duplicates of its own. Never freed: another thread may be at it.
 struct Client {
   std::string name, node, driver;
   dev_t device = 0;
   ino_t inode = 0;
+  const Client* before = nullptr;
 };
+std::atomic<const Client*> last;  // of all
 std::array<std::atomic<const Client*>, 65536> clients;  // by descriptor; an entry may be of one that is closed
 std::atomic<unsigned> count;                            // of clients and requests; a child goes on from it
 
@@ -67,6 +69,13 @@ std::string driver_of(const std::string& node) {
   return path.substr(path.rfind('/') + 1);
 }
 
+Client* new_client(const std::string& node) {
+  auto* client = new Client{new_name(), node, driver_of(node)};
+  client->before = last;
+  while (!last.compare_exchange_weak(client->before, client)) {}
+  return client;
+}
+
 void identify(int fd, Client& client) {
   struct stat status{};
   if (syscall(SYS_fstat, fd, &status) != 0) return;  // past umockdev
@@ -95,7 +104,7 @@ const Client* inherited(int fd) {
   target[length] = '\0';
   const std::string node = node_of(target);
   if (node.empty()) return nullptr;
-  auto* client = new Client{new_name(), node, driver_of(node)};
+  Client* const client = new_client(node);
   identify(fd, *client);
   write_open(client->name, *client, "inherited");
   if (auto* at = slot(fd)) *at = client;
@@ -135,7 +144,7 @@ int opening(const char* path, Call call) {
     errno = errno_before;
     return call();
   }
-  auto* client = new Client{new_name(), node, driver_of(node)};
+  Client* const client = new_client(node);
   write_open(client->name, *client, "");
   errno = errno_before;
   const int fd = call();
