@@ -50,10 +50,14 @@ const std::string& text_of(const std::string& key, std::span<const Observable> s
 }
 
 // Whether `seen` is `allowed` with letters of the weather in between: U where the device may have had the page, which
-// was there once; or E and R in turns.
+// was there once; or E and R in turns; or S behind S, where a migration took more than one go.
 bool adds_weather(Observable::Weather weather, std::string_view seen, std::string_view allowed) {
   bool mapped = false, stopped = false;
+  char previous = '\0';
   for (const char letter : seen) {
+    const bool again = letter == 'S' && previous == 'S' && weather != Observable::Weather::none;
+    previous = letter;
+    if (again) continue;
     if (letter == 'E' || letter == 'R') {
       if (stopped != (letter == 'R')) return false;
       stopped = !stopped;
@@ -150,12 +154,16 @@ char snapshot_letter(unsigned char byte) {
   }
 }
 
+bool is_gap(const Observable& observable, const std::string& text) {
+  return observable.kind == Observable::Kind::events && text.starts_with(text_gap);
+}
+
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed) {
   if (seen == allowed) return true;
   if (observable.kind == Observable::Kind::location)
     return observable.stays && seen == text_system && allowed == text_device;
   if (observable.kind == Observable::Kind::events)
-    return seen.starts_with(text_gap) || adds_weather(observable.weather, seen, allowed == text_none ? "" : allowed);
+    return is_gap(observable, seen) || adds_weather(observable.weather, seen, allowed == text_none ? "" : allowed);
   return observable.kind == Observable::Kind::faults && seen == text_fault && allowed == text_hit;
 }
 

@@ -100,6 +100,9 @@ inline constexpr const char* text_gap = "gap";
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed);
 bool at_or_below(std::span<const Observable> schema, const Outcome& seen, const Outcome& allowed);
 
+// A text that claims nothing.
+bool is_gap(const Observable& observable, const std::string& text);
+
 // Whether every observable that the condition names is in the schema: a target's sight may leave some out.
 bool decidable(const Condition& condition, std::span<const Observable> schema);
 

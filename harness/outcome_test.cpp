@@ -88,10 +88,13 @@ TEST(Events, WeatherAddsAndNeverTakes) {
   EXPECT_FALSE(allows(Weather::unmaps, "U", "none"));
   EXPECT_FALSE(allows(Weather::unmaps, "none", "D"));
   EXPECT_FALSE(allows(Weather::unmaps, "DU", "DUS"));  // an event is missed,
-  EXPECT_FALSE(allows(Weather::unmaps, "DUSS", "DUS"));  // one too many,
+  EXPECT_FALSE(allows(Weather::unmaps, "DUSD", "DUS"));  // one too many,
   EXPECT_FALSE(allows(Weather::unmaps, "DUD", "DUS"));  // to the wrong place,
   EXPECT_FALSE(allows(Weather::unmaps, "DUFS", "DUS"));
   EXPECT_FALSE(allows(Weather::unmaps, "DER", "D"));  // or of the other kind
+  EXPECT_TRUE(allows(Weather::unmaps, "DUSSU", "DUS"));  // in two goes
+  EXPECT_FALSE(allows(Weather::unmaps, "DUSUS", "DUS"));
+  EXPECT_FALSE(allows(Weather::none, "DUSS", "DUS"));
   EXPECT_TRUE(allows(Weather::stops, "DER", "D"));
   EXPECT_TRUE(allows(Weather::stops, "ERDER", "DER"));
   EXPECT_TRUE(allows(Weather::stops, "ERDUE", "DU"));  // the queues will run again

@@ -147,7 +147,9 @@ class Texts {
 
   std::string events(int observe) const {
     const int process = program_.observes[observe].process;
-    if (!alive(process) || !w_.process[process].descriptors) return text_not_reached;
+    unsigned own = 0;  // the driver tells the opener
+    for (int device = 0; device < limits::devices; ++device) own |= 1u << mirror_id(device, process);
+    if (!alive(process) || !(w_.process[process].descriptors & own)) return text_not_reached;
     const std::string told = told_text(w_, observe);
     return told.empty() ? text_none : told;
   }
@@ -182,6 +184,10 @@ std::vector<Observable> schema_with_weather(const Program& program, DeviceClass 
 
 }  // namespace
 
+std::string unpredicted(const Program& program, DeviceClass device_class) {
+  return is_kfd(device_class) && has_ranges(program) ? unknown_to_kfd(program) : "";
+}
+
 Allowed predict(const Program& program, const Facets& facets, const Budget& budget,
                 const std::function<bool(std::uint64_t)>& keep_going) {
   const auto began = std::chrono::steady_clock::now();
@@ -194,7 +200,7 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   const Facets own = effective(program, facets);
   Allowed allowed;
   allowed.schema = schema_with_weather(program, own.device_class);
-  if (is_kfd(own.device_class)) allowed.unknown = unknown_to_kfd(program);
+  allowed.unknown = unpredicted(program, own.device_class);
   if (!allowed.unknown.empty()) return allowed;
   const ProgramSubject subject(make_shape(program, own));
   std::set<Outcome> outcomes;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "harness/allowed.h"
@@ -23,6 +24,9 @@ struct Budget {
   std::uint64_t states = 20'000'000;
   int workers = 0;  // 0: one for each core
 };
+
+// Why nothing is predicted for the program on a device of that class; empty where it is.
+std::string unpredicted(const Program& program, DeviceClass device_class);
 
 // Explores `program` exhaustively, or until the budget ends or `keep_going(states)` is false (asked every
 // few thousand steps): then Allowed::complete is false. Outcomes follow schema(program).

@@ -60,7 +60,7 @@ std::string trace_text(const Program& program, const Explanation& explanation) {
   }
   std::vector<std::string> names;
   for (const Thread& thread : program.threads) names.push_back(thread.name);
-  names.push_back("kswapd");
+  names.push_back("kernel");  // its own threads
   std::string text = ref::schedule_text(schedule, names);
   return text + "Outcome: " + describe(schema(program), program, explanation.outcome, true) + "\n";
 }
@@ -141,6 +141,8 @@ int explain_command(const Arguments& arguments) {
   facets.device_class = class_of_claims(program);
   if (!arguments.device_class.empty()) facets.device_class = *words::find(words::device_classes, arguments.device_class);
   for (const std::string& name : arguments.without) facets.dropped.set(static_cast<std::size_t>(rule(name)));
+  if (const std::string why = unpredicted(program, facets.device_class); !why.empty())
+    throw BadInput("faultline: nothing is predicted: " + why + "\n");
   std::vector<Condition> conditions;
   if (!arguments.condition.empty()) {
     // A claim of its own, behind the scenario's: so it is read, and refused, like one.

@@ -6,28 +6,25 @@
 namespace faultline {
 namespace {
 
-// Asks the first descriptor that this process holds: its own, or one that it inherited. False: it holds none.
+// Asks through the first descriptor of that process that this one holds. False: it holds none.
 template <typename Ask>
-bool ask_a_device(ProcessContext& context, Ask ask) {
-  const auto through = [&](int opener, int device) {
+bool ask_through(ProcessContext& context, int opener, Ask ask) {
+  for (int device = 0; device < static_cast<int>(context.program.devices.size()); ++device) {
     const Handles::Use handle(context.handles, opener, device);
     if (handle) ask(handle);
-    return static_cast<bool>(handle);
-  };
-  const int devices = static_cast<int>(context.program.devices.size());
-  for (int device = 0; device < devices; ++device)
-    if (through(context.process, device)) return true;
-  for (int opener = 0; opener < static_cast<int>(context.program.processes.size()); ++opener)
-    for (int device = 0; device < devices; ++device)
-      if (opener != context.process && through(opener, device)) return true;
+    if (handle) return true;
+  }
   return false;
 }
 
 void look_where(ProcessContext& context, const Observe& observe, Look& look) {
   int error = ENOTSUP;
-  ask_a_device(context, [&](const Handles::Use& handle) {
+  const auto ask = [&](const Handles::Use& handle) {
     error = handle->location(context.layout.address_of(observe.cell), look.location);
-  });
+  };
+  bool asked = ask_through(context, context.process, ask);
+  for (int opener = 0; opener < static_cast<int>(context.program.processes.size()) && !asked; ++opener)
+    asked = ask_through(context, opener, ask);  // what it has inherited
   if (error == 0) look.done.store(1, std::memory_order_release);
   else if (error != ENOTSUP) report_bench_error(context.area, "cannot tell where a page is", context.process, -1, error);
 }
@@ -37,7 +34,8 @@ void copy(const std::string& text, std::array<char, size>& to) {
   to[text.copy(to.data(), size - 1)] = '\0';
 }
 
-// The workers of a driver that has stopped queues run some milliseconds later.
+// Of the process's own descriptor: the driver tells the opener. The workers of one that has stopped queues run some
+// milliseconds later.
 void look_at_events(ProcessContext& context, const Observe& observe, Look& look) {
   constexpr std::int64_t patience_ns = 1'000'000'000;
   constexpr timespec nap{0, 1'000'000};
@@ -47,7 +45,7 @@ void look_at_events(ProcessContext& context, const Observe& observe, Look& look)
   int error = ENOTSUP;
   const auto stopped = [&] { return history.events.find_last_of('E') != history.events.npos &&
                                     history.events.find_last_of("ER") == history.events.find_last_of('E'); };
-  ask_a_device(context, [&](const Handles::Use& handle) {
+  ask_through(context, context.process, [&](const Handles::Use& handle) {
     while ((error = handle->history(address, history)) == 0 && history.gap.empty() && stopped() &&
            now_ns() - start < patience_ns)
       clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, nullptr);

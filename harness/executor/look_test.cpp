@@ -132,6 +132,14 @@ TEST(Look, EventsAreThoseOfThePage) {
   EXPECT_EQ(seen.only("events(P:a[1])"), "none");
 }
 
+TEST(Look, EventsAreAskedOfTheOpenerOnly) {
+  const Seen seen = run("scenario s\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
+                        "  migrate a to d via d\n  fork C\nprocess C\nobserve events(P:a[0]) events(C:a[0])\n");
+  expect_clean(seen, 20);
+  EXPECT_EQ(seen.only("events(P:a[0])"), "D");
+  EXPECT_EQ(seen.only("events(C:a[0])"), "-");
+}
+
 TEST(Look, StoppedQueuesAreWaitedFor) {
   MemoryTarget target;
   target.stopped = 5;

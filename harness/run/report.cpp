@@ -83,6 +83,8 @@ std::string unseen_text(const Trial& trial) {
 
 std::string observations(const Trial& trial) {
   std::string text;
+  for (const auto& [gap, iterations] : gaps(trial))
+    text += "No claim " + trial.program.name + " " + std::to_string(iterations) + ": " + gap.first + " " + printable(gap.second) + "\n";
   for (const Claim& claim : trial.program.claims) {
     const std::string words = "  " + one_line(print(claim)) + "\n";
     const std::optional<ClaimCount> counted = count(claim, trial);

@@ -69,6 +69,17 @@ TEST(PredictionText, WhatOnlySomeDevicesDoAtOnce) {
                 .find("At once, for devices with concurrent access to USM: A and B\n"), std::string::npos);
 }
 
+TEST(TrialText, WhatATargetCouldNotTell) {
+  Trial t = agreeing();
+  t.program.observes = {{Observe::Kind::events, 0, {0, 0}, 0, {}, {}}};
+  t.allowed.schema = schema(t.program);
+  t.allowed.outcomes = {{"ok", "0", "0", "none"}};
+  t.seen.clear();
+  t.seen[{"ok", "0", "0", "gap (events were dropped)"}].count = 3;
+  EXPECT_NE(trial_text(t, {}).find("seen: 0 of 1\nNo claim order 3: events(P:a[0]) gap (events were dropped)\nObservation"),
+            std::string::npos) << trial_text(t, {});
+}
+
 TEST(TrialText, TimesOfADevicesCommands) {
   Trial timed = agreeing();
   for (int i = 0; i < 3; ++i) timed.times.note(0, 1'000, 2'000, 2'001);

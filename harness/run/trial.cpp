@@ -1,9 +1,27 @@
 #include "harness/run/trial.h"
 
+#include <algorithm>
 #include <set>
+#include <span>
 #include <stdexcept>
 
 namespace faultline {
+namespace {
+
+bool has_gap(std::span<const Observable> schema, const Outcome& outcome) {
+  for (std::size_t i = 0; i < schema.size(); ++i)
+    if (is_gap(schema[i], outcome[i])) return true;
+  return false;
+}
+
+// Whether what the condition is about is in the outcome, but for gaps.
+bool is_told(const Condition& condition, std::span<const Observable> schema, const Outcome& outcome) {
+  for (std::size_t i = 0; i < schema.size(); ++i)
+    if (schema[i].key == condition.key && is_gap(schema[i], outcome[i])) return false;
+  return std::ranges::all_of(condition.parts, [&](const Condition& part) { return is_told(part, schema, outcome); });
+}
+
+}  // namespace
 
 std::vector<Outcome> not_allowed(const Trial& trial) {
   std::vector<Outcome> result;
@@ -14,8 +32,10 @@ std::vector<Outcome> not_allowed(const Trial& trial) {
 
 std::vector<Outcome> never_seen(const Trial& trial) {
   std::set<std::size_t> seen;
-  for (const auto& [outcome, tally] : trial.seen)
-    if (const auto index = allowed_by(trial.allowed, outcome)) seen.insert(*index);
+  for (const auto& [outcome, tally] : trial.seen) {
+    const auto index = allowed_by(trial.allowed, outcome);
+    if (index && !has_gap(trial.allowed.schema, outcome)) seen.insert(*index);
+  }
   std::vector<Outcome> result;
   for (std::size_t i = 0; i < trial.allowed.outcomes.size(); ++i)
     if (!seen.contains(i)) result.push_back(trial.allowed.outcomes[i]);
@@ -57,11 +77,19 @@ std::string reason(const Trial& trial) {
   return "";
 }
 
+std::map<std::pair<std::string, std::string>, std::uint64_t> gaps(const Trial& trial) {
+  std::map<std::pair<std::string, std::string>, std::uint64_t> result;
+  for (const auto& [outcome, tally] : trial.seen)
+    for (std::size_t i = 0; i < trial.allowed.schema.size(); ++i)
+      if (is_gap(trial.allowed.schema[i], outcome[i])) result[{trial.allowed.schema[i].key, outcome[i]}] += tally.count;
+  return result;
+}
+
 std::optional<ClaimCount> count(const Claim& claim, const Trial& trial) {
   ClaimCount result;
   try {
     for (const auto& [outcome, tally] : trial.seen)
-      (holds(claim.condition, trial.allowed.schema, outcome) ? result.holds : result.fails) += tally.count;
+      if (is_told(claim.condition, trial.allowed.schema, outcome)) (holds(claim.condition, trial.allowed.schema, outcome) ? result.holds : result.fails) += tally.count;
   } catch (const std::invalid_argument&) {
     return std::nullopt;  // about something that this target cannot see
   }

@@ -71,6 +71,10 @@ std::vector<Outcome> not_allowed(const Trial& trial);
 std::vector<Outcome> never_seen(const Trial& trial);
 std::size_t allowed_seen(const Trial& trial);  // how many were
 
+// Iterations in which the target could not tell an observable, and why, in words: "gap (why)". They count for no
+// claim that names it, and show nothing that is allowed.
+std::map<std::pair<std::string, std::string>, std::uint64_t> gaps(const Trial& trial);
+
 // Counts of outcomes for which a claim's condition holds and does not; empty when the target cannot
 // observe what it is about.
 struct ClaimCount {

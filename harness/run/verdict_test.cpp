@@ -86,6 +86,28 @@ TEST(Project, AGapHidesNoOtherObservable) {
   EXPECT_EQ(project(whole, p, {.events = false}).outcomes, (std::vector<Outcome>{{"ok", "5", "system"}}));
 }
 
+TEST(Trial, GapsCountForNoClaim) {
+  Trial trial;
+  trial.program = parse("scenario e\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
+                        "  migrate a to d via d\nobserve events(P:a[0]) P:a[0]\nalways events(P:a[0]) = \"D\"\n"
+                        "always P:a[0] = 5\n", "e.scn");
+  trial.allowed = allowed_of(trial.program, {{"ok", "D", "5"}, {"ok", "DUS", "5"}});
+  trial.seen[{"ok", "D", "5"}].count = 7;
+  trial.seen[{"ok", "gap (why)", "5"}].count = 2;
+  trial.seen[{"ok", "gap (other)", "5"}].count = 1;
+  trial.iterations = 10;
+  EXPECT_EQ(verdict(trial), Verdict::agree);
+  EXPECT_EQ(count(trial.program.claims[0], trial)->holds, 7u);
+  EXPECT_EQ(count(trial.program.claims[0], trial)->fails, 0u);
+  EXPECT_EQ(count(trial.program.claims[1], trial)->holds, 10u);
+  EXPECT_EQ(gaps(trial).at({"events(P:a[0])", "gap (why)"}), 2u);
+  EXPECT_EQ(gaps(trial).size(), 2u);
+  trial.seen.erase({"ok", "D", "5"});
+  EXPECT_EQ(allowed_seen(trial), 0u);
+  trial.seen[{"ok", "gap (why)", "0"}].count = 1;
+  EXPECT_EQ(verdict(trial), Verdict::forbidden);
+}
+
 TEST(AllowedBy, TakesTheSameOneElseOneAbove) {
   const Allowed allowed = allowed_of(program(), {{"ok", "0", "hit", "0", "same"}});
   EXPECT_EQ(allowed_by(allowed, {"ok", "0", "hit", "0", "same"}), 0u);

@@ -2,7 +2,7 @@
 // with them, and what it tells of them (kfd_smi_events.c).
 //
 // One GPU, which every range lets in (KFD_IOCTL_SVM_ATTR_ACCESS). A range is shorter than its granularity of 512 pages
-// and never crosses it, so that a fault of the CPU splits none. What a range's pages have in common is kept in each.
+// and never crosses it, so that neither a fault of the CPU nor the limit of a range splits one. What a range's pages have in common is kept in each.
 #pragma once
 
 #include "kernels_ref/amdkfd/prediction.h"

@@ -88,7 +88,7 @@ std::string unknown_to_kfd(const Program& program) {
   note(program.threads.size() == limits::threads, "eight threads");
   for (const Region& region : program.regions) {
     note(region.backing != Backing::none && region.backing != Backing::anon_private, "pages that are not anonymous");
-    note(region.pages > granularity, "a region of more than 512 pages");
+    note(region.pages >= granularity, "a region of 512 pages or more");
   }
   for (const Thread& thread : program.threads)
     for (const Statement& statement : thread.statements)
