@@ -20,10 +20,10 @@ Task<int> setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
 }
 
 // migrate_vma_collect, migrate_vma_unmap for one page: is it ours to move?
-bool collect(Cpu cpu, MmId mm, Slot s, bool tells_own, int refs) {
+bool collect(Cpu cpu, MmId mm, Slot s, bool tells_own) {
   World& w = cpu.world();
   const std::uint8_t f = w.mm[mm].pte[s].frame;
-  if (w.frame[f].locked || w.frame[f].refs > refs || w.frame[f].pins) return false;
+  if (w.frame[f].locked || w.frame[f].refs || w.frame[f].pins) return false;
   w.frame[f].locked = 1;
   get_ref(w, f);
   unmap_for_migration(cpu, mm, f, tells_own, s);
@@ -57,7 +57,7 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
     const bool absent = pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero;
-    if (!absent && (pte.kind != Pte::Kind::page || !collect(cpu, mm, s, tells_own, 0))) continue;
+    if (!absent && (pte.kind != Pte::Kind::page || !collect(cpu, mm, s, tells_own))) continue;
     source[s - from] = absent ? zero_page : pte.frame;
     writable[s - from] = absent ? w.mm[mm].vma[s].write : pte.writable;
     ++collected;
@@ -104,7 +104,7 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
 }
 
 // svm_migrate_vma_to_ram: pages that did not migrate.
-Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to, std::uint8_t fault_page) {
+Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to) {
   World& w = cpu.world();
   Pages device, system;
   device.fill(none);
@@ -114,7 +114,7 @@ Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to, std::uin
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
     if (!owns(w, pte, device_of(id))) continue;
-    if (collect(cpu, mm, s, tells_own, pte.frame == fault_page)) device[s - from] = pte.frame, ++collected;
+    if (collect(cpu, mm, s, tells_own)) device[s - from] = pte.frame, ++collected;
     else ++left;
   }
   co_await invalidate_end(cpu, mm);
@@ -157,13 +157,13 @@ Task<void> svm_migrate_ram_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   if (collected) each_page(w.svms[mm], from, to, [](SvmPage& page) { page.vram = 1; });
 }
 
-Task<bool> svm_migrate_vram_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to, std::uint8_t fault_page) {
+Task<bool> svm_migrate_vram_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to) {
   World& w = cpu.world();
   int left = 0;
   for (Slot s = from; s <= to;) {
     if (!w.mm[mm].vma[s].mapped()) co_return false;
     const Slot last = vma_end(cpu, mm, s, to);
-    const int pages = co_await vma_to_ram(cpu, id, mm, s, last, fault_page);
+    const int pages = co_await vma_to_ram(cpu, id, mm, s, last);
     left += pages;
     s = last + 1;
   }
@@ -175,20 +175,17 @@ Task<Fault> svm_migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   World& w = cpu.world();
   const MirrorId id = w.frame[page].owner;
   Svms& svms = w.svms[mm_of(id)];
-  get_ref(w, page);  // do_swap_page
   co_await cpu.until("svm_migrate_to_ram: svms->lock", [&svms] { return !svms.locked; });
   svms.locked = 1;
   bool found = svms.page[slot].in;
   if (found && svms.page[slot].vram) {
     const Slot first = range_first(svms, slot), last = range_last(*cpu.shape, svms, slot);
     const bool whole = cpu.on(Rule::kfd_migrates_range);
-    found = co_await svm_migrate_vram_to_ram(cpu, id, mm, whole ? first : slot, whole ? last : slot,
-                                             static_cast<std::uint8_t>(page));
-  } else if (found && w.mm[mm].pte[slot].kind == Pte::Kind::device) {
+    found = co_await svm_migrate_vram_to_ram(cpu, id, mm, whole ? first : slot, whole ? last : slot);
+  } else if (const Pte& pte = w.mm[mm].pte[slot]; found && pte.kind == Pte::Kind::device && pte.frame == page) {
     cpu.meets(KnownBug::lost_location);
   }
   svms.locked = 0;
-  put_ref(w, page);
   co_return found ? Fault::done : Fault::sigbus;
 }
 

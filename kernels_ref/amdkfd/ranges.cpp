@@ -67,7 +67,7 @@ void tell(Cpu cpu, MmId mm, Slot from, Slot to, char letter) {
     const Observe& observe = observes[i];
     const Slot slot = cpu.shape->spans.of(observe.cell);
     if (observe.kind != Observe::Kind::events || observe.process != mm || slot < from || slot > to) continue;
-    // A page that two threads touch is held by both, and comes with a later go.
+    // What was left comes with a later go.
     const std::uint64_t code = letters.find(letter) + 1;
     if (letter == 'S' && (w.told[i] & 7) == code) continue;
     if (w.told[i] >> (64 - letter_bits)) return cpu.breaks(Broken::tables_full);

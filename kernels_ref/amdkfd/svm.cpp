@@ -83,7 +83,7 @@ Task<int> update_range(Cpu cpu, MirrorId id, Slot first, Slot last, bool to_devi
   const bool migrates = to_device != static_cast<bool>(w.svms[mm].page[first].vram);  // svm_range_trigger_migration
   if (migrates && to_device) co_await svm_migrate_ram_to_vram(cpu, id, first, last);
   if (migrates && !to_device) {
-    const bool found = co_await svm_migrate_vram_to_ram(cpu, id, mm, first, last, none);
+    const bool found = co_await svm_migrate_vram_to_ram(cpu, id, mm, first, last);
     if (!found) co_return EFAULT;
   }
   if (migrates && !xnack_enabled(cpu) && w.svms[mm].page[first].mapped) co_return 0;  // restore_work maps it
@@ -121,9 +121,14 @@ Task<int> set_attributes(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_devic
   co_return error;
 }
 
-bool program_runs(const World& w) {
-  for (const ThreadState& t : w.thread)
-    if (t.life == ThreadState::Life::running) return true;
+// Some thread runs, or has yet to start.
+bool program_runs(Cpu cpu) {
+  const auto& threads = cpu.shape->program->threads;
+  for (std::size_t t = 0; t < threads.size(); ++t) {
+    const ThreadState::Life life = cpu.world().thread[t].life;
+    const bool born = cpu.world().process[threads[t].process].life == ProcessState::Life::alive;
+    if (life == ThreadState::Life::running || (life == ThreadState::Life::waiting && born)) return true;
+  }
   return false;
 }
 
@@ -131,7 +136,7 @@ bool program_runs(const World& w) {
 Task<void> restore_work(Cpu cpu, MmId mm) {
   World& w = cpu.world();
   Svms& svms = w.svms[mm];
-  const bool last_words = !program_runs(w);
+  const bool last_words = !program_runs(cpu);
   w.mm[mm].writer = svms.locked = 1;
   svms.evicted_again = 0;
   int error = 0;
@@ -155,7 +160,8 @@ enum class Work { deferred, restore, rest };
 
 // The `which`-th thing that some worker can do now, or their number. What fails when the program has ended fails for
 // ever.
-std::pair<Work, MmId> nth_work(const World& w, int which, int* count) {
+std::pair<Work, MmId> nth_work(Cpu cpu, int which, int* count) {
+  const World& w = cpu.world();
   *count = 0;
   const auto counts = [&] { return (*count)++ == which; };
   for (MmId mm = 0; mm < max_mms; ++mm) {
@@ -164,7 +170,7 @@ std::pair<Work, MmId> nth_work(const World& w, int which, int* count) {
     if (svms.deferred && counts()) return {Work::deferred, mm};
     if (svms.deferred || !svms.evicted) continue;
     if (counts()) return {Work::restore, mm};
-    if (svms.failed && !program_runs(w) && counts()) return {Work::rest, mm};
+    if (svms.failed && !program_runs(cpu) && counts()) return {Work::rest, mm};
   }
   return {Work::rest, 0};
 }
@@ -182,11 +188,11 @@ Task<void> svm_workers(Cpu cpu) {
   while (true) {
     const int which = co_await cpu.until("kworker: svm_range_list", [cpu] {
       int count = 0;
-      nth_work(cpu.world(), -1, &count);
+      nth_work(cpu, -1, &count);
       return count;
     });
     int count = 0;
-    const auto [work, mm] = nth_work(cpu.world(), which, &count);
+    const auto [work, mm] = nth_work(cpu, which, &count);
     if (work == Work::rest) co_return;
     if (work == Work::deferred) svm_deferred_list_work(cpu, mm);
     else co_await restore_work(cpu, mm);
