@@ -50,9 +50,11 @@ const std::string& text_of(const std::string& key, std::span<const Observable> s
 }
 
 // Whether `seen` is `allowed` with letters of the weather in between: U where the device may have had the page, which
-// was there once; or E and R in turns; or S behind S, where a migration took more than one go.
+// was there once; or E and R in turns, with the queues in the same state at the end; or S behind S, where a migration
+// took more than one go.
 bool adds_weather(Observable::Weather weather, std::string_view seen, std::string_view allowed) {
   bool mapped = false, stopped = false;
+  const bool stays_stopped = allowed.find_last_of("ER") < allowed.size() && allowed[allowed.find_last_of("ER")] == 'E';
   char previous = '\0';
   for (const char letter : seen) {
     const bool again = letter == 'S' && previous == 'S' && weather != Observable::Weather::none;
@@ -69,7 +71,7 @@ bool adds_weather(Observable::Weather weather, std::string_view seen, std::strin
                                                      : true)
       return false;
   }
-  return allowed.empty();
+  return allowed.empty() && stopped == stays_stopped;
 }
 
 }  // namespace

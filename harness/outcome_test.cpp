@@ -97,7 +97,10 @@ TEST(Events, WeatherAddsAndNeverTakes) {
   EXPECT_FALSE(allows(Weather::none, "DUSS", "DUS"));
   EXPECT_TRUE(allows(Weather::stops, "DER", "D"));
   EXPECT_TRUE(allows(Weather::stops, "ERDER", "DER"));
-  EXPECT_TRUE(allows(Weather::stops, "ERDUE", "DU"));  // the queues will run again
+  EXPECT_TRUE(allows(Weather::stops, "ERDUER", "DU"));
+  EXPECT_TRUE(allows(Weather::stops, "DERE", "DE"));
+  EXPECT_FALSE(allows(Weather::stops, "DER", "DE"));  // there is nothing that could let them run again
+  EXPECT_FALSE(allows(Weather::stops, "DERE", "DER"));
   EXPECT_FALSE(allows(Weather::stops, "DEE", "DE"));
   EXPECT_FALSE(allows(Weather::stops, "DR", "D"));
   EXPECT_FALSE(allows(Weather::stops, "D", "DER"));
