@@ -166,7 +166,7 @@ class Reader:
         if (event == "machine") != (number == 1):
             raise line.bad("no trace of 'faultline record': it does not begin with a machine" if number == 1 else
                            "a second machine")
-        if event not in ("machine", "gpus", "open", "ask", "answer"):
+        if event not in ("machine", "gpus", "open", "ask", "answer", "events"):
             raise line.wrong("ev", f"is not known: {event[:80]!r}")
         getattr(self, event)(line)
 
@@ -191,6 +191,10 @@ class Reader:
 
     def gpus(self, line):
         line.get("gpus", list, None)
+
+    def events(self, line):
+        """Of pages at addresses that were that process's: for people, not replayed."""
+        line.get("text", str)
 
     def open(self, line):
         client = Client(f"{self.file}:{line.number}", line.get("client", str), line.matching("node", NODE),

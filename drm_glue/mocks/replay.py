@@ -1,6 +1,6 @@
 """A mocked machine made of a trace: each client's requests are answered as recorded, in order, and what is asked otherwise
-is told, never guessed. What the GPU wrote to memory, and KFD's events, are in no trace: memory stays as it is, and no event
-comes."""
+is told, never guessed. What the GPU wrote to memory is in no trace, and KFD's events are of addresses that are others now:
+memory stays as it is, and no event comes."""
 
 import errno
 import grp

@@ -1,5 +1,6 @@
 // Preloaded into the programs that `faultline record` runs, in front of everything: each open and ioctl of a node of DRM or
-// KFD becomes two lines of the trace, one before it (a driver may never answer) and one after it.
+// KFD becomes two lines of the trace, one before it (a driver may never answer) and one after it; KFD's events become one
+// where they are read.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,10 +27,11 @@ struct Client {
   std::string name, node, driver;
   dev_t device = 0;
   ino_t inode = 0;
+  bool events = false;  // the descriptor that AMDKFD_IOC_SMI_EVENTS gave to that client
   const Client* before = nullptr;
 };
 std::atomic<const Client*> last;  // of all
-std::array<std::atomic<const Client*>, 65536> clients;  // by descriptor; an entry may be of one that is closed
+std::array<std::atomic<const Client*>, 65536> clients;  // by descriptor; some are closed past us
 std::atomic<unsigned> count;                            // of clients and requests; a child goes on from it
 
 // Calls of a library below are its own.
@@ -69,12 +71,14 @@ std::string driver_of(const std::string& node) {
   return path.substr(path.rfind('/') + 1);
 }
 
-Client* new_client(const std::string& node) {
-  auto* client = new Client{new_name(), node, driver_of(node)};
+Client* keep(const Client& given) {
+  auto* client = new Client(given);
   client->before = last;
   while (!last.compare_exchange_weak(client->before, client)) {}
   return client;
 }
+
+Client* new_client(const std::string& node) { return keep({new_name(), node, driver_of(node)}); }
 
 void identify(int fd, Client& client) {
   struct stat status{};
@@ -111,15 +115,27 @@ const Client* inherited(int fd) {
   return client;
 }
 
+bool is_still(int fd, const Client& client) {
+  Client now;
+  identify(fd, now);
+  return now.device == client.device && now.inode == client.inode;
+}
+
 const Client* client_of(int fd) {
   const auto* at = slot(fd);
   const Client* client = at ? at->load() : nullptr;
-  if (client) {
-    Client now;
-    identify(fd, now);
-    if (now.device == client->device && now.inode == client->inode) return client;
-  }
-  return inherited(fd);
+  return client && !client->events && is_still(fd, *client) ? client : inherited(fd);
+}
+
+void note_events(const Client& client, std::uintptr_t argument) {
+  const std::string bytes = read_memory(argument, 8);  // struct kfd_ioctl_smi_events_args
+  if (bytes.size() != 8) return;
+  int fd;
+  std::memcpy(&fd, bytes.data() + 4, sizeof fd);
+  Client* const events = keep(client);
+  events->events = true;
+  identify(fd, *events);
+  if (auto* at = slot(fd)) *at = events;
 }
 
 std::string error_name(int error) {
@@ -236,7 +252,22 @@ int requesting(int fd, unsigned long number, void* argument) {
   Line answered = answer(id, result, keep.value);
   if (!memory.empty()) answered.raw("memory", "[" + memory + "]");
   answered.write();
+  if (result >= 0 && known.name == "AMDKFD_IOC_SMI_EVENTS") note_events(*client, address);
   return result;
+}
+
+ssize_t reading(int fd, void* buffer, std::size_t bytes) {
+  static const auto call = next<ssize_t (*)(int, void*, std::size_t)>("read");
+  const auto* at = slot(fd);
+  const Client* client = at ? at->load() : nullptr;
+  const ssize_t got = call(fd, buffer, bytes);
+  if (got <= 0 || !client || !client->events || depth > 0 || !is_still(fd, *client)) return got;
+  const Inside inside;
+  const KeepErrno keep;
+  Line line("events");
+  line.text("client", client->name).number("t", boot_time());
+  line.text("text", {static_cast<const char*>(buffer), static_cast<std::size_t>(got)}).write();
+  return got;
 }
 
 }  // namespace
@@ -310,6 +341,14 @@ int fcntl64(int fd, int command, ...) {
   va_end(list);
   const auto call = [&] { return next<int (*)(int, int, void*)>("fcntl64")(fd, command, argument); };
   return duplicates(command) ? duplicating(fd, call) : call();
+}
+
+ssize_t read(int fd, void* buffer, std::size_t bytes) { return reading(fd, buffer, bytes); }
+
+int close(int fd) {
+  // Identity does not tell all: anonymous inodes are one.
+  if (auto* at = slot(fd)) *at = nullptr;
+  return next<int (*)(int)>("close")(fd);
 }
 
 int ioctl(int fd, unsigned long number, ...) noexcept {
