@@ -129,14 +129,14 @@ def test_who_may_open_them(tmp_path):
 def with_libraries(*programs):
     """Files for a guest that has none: programs that are not static, and what they are linked to."""
     libraries = sorted({word for word in run("ldd", *programs).stdout.split() if word.startswith("/lib")})
-    return [f"{os.path.realpath(each)}:{each}" for each in libraries] + [f"{each}:/{os.path.basename(each)}" for each in programs]
+    return [f"{os.path.realpath(each)}:{each}" for each in libraries] + [f"{each}:/{each.name}" for each in programs]
 
 
 def test_a_trace_of_the_lab(scenario, tmp_path):
     """Its kernel is one without process_vm_readv(), too."""
     files = with_libraries(ROOT / "build/faultline", ROOT / "build/faultline-record.so") + [f"{scenario}:/one.scn"]
-    script = ("export FAULTLINE_AGENT=false FAULTLINE_LAB=false; /faultline record /trace -- targets --json /one.scn > /out; "
-              "cat /trace; echo; cat /out")
+    script = ("export FAULTLINE_AGENT=false FAULTLINE_LAB=false; "
+              "/faultline record /trace -- targets --json /one.scn > /out; cat /trace; echo; cat /out")
     done = in_the_lab(tmp_path, "/bin/sh", "-c", script, files=files)
     assert done.returncode == 0, done
     text, _, told = done.stdout.partition("\n\n")
@@ -144,7 +144,8 @@ def test_a_trace_of_the_lab(scenario, tmp_path):
     trace.write_text(text + "\n")
     asked = [line for line in map(json.loads, text.splitlines()) if line["ev"] == "ask"]
     assert asked and {line["name"] for line in asked} == {"DRM_IOCTL_VERSION"}
-    assert {block["wanted"] for line in asked for block in line["memory"] if "filled" in block} >= {len("vgem"), len("virtio_gpu")}
+    texts = {block["wanted"] for line in asked for block in line["memory"] if "filled" in block}
+    assert texts >= {len("vgem"), len("virtio_gpu")}
     again = run(ROOT / "build/faultline", "record", "--replay", trace, "--", "targets", "--json", scenario,
                 FAULTLINE_AGENT="false", FAULTLINE_LAB="false")
     assert again.returncode == 0, again

@@ -1,5 +1,5 @@
-"""`faultline record` on mocked machines: it loses nothing and changes nothing, whatever becomes of the run; and the trace is
-answered as it was where it is replayed."""
+"""`faultline record` on mocked machines: it loses nothing and changes nothing, whatever becomes of the run; and the trace
+is answered as it was where it is replayed."""
 
 import errno
 import json
@@ -180,7 +180,8 @@ def test_a_run_that_is_killed(tmp_path):
 
 def test_a_full_disk():
     """The program does not notice; who started it does, once."""
-    done = machines.amdgpu().run([str(device.BUILD / "drm-requests")], f"render-node {NODE}\n", environment=preloaded("/dev/full"))
+    done = machines.amdgpu().run([str(device.BUILD / "drm-requests")], f"render-node {NODE}\n",
+                                 environment=preloaded("/dev/full"))
     assert done.stdout == "ok amdgpu 3.49.0\n"
     assert done.stderr == "faultline record: /dev/full: No space left on device: requests are lost\n"
 
@@ -245,6 +246,7 @@ def test_without_umockdev(tmp_path):
     assert (render["node"], kfd["node"], kfd["driver"], other["node"]) == (NODE, "/dev/kfd", "kfd", "/dev/dri/renderD129")
     assert [each["client"] for each in asks(trace)] == 3 * [render["client"]] + [kfd["client"], inherited["client"]]
     assert [each["id"].split(".")[0] == kfd["client"].split(".")[0] for each in asks(trace)] == [True] * 3 + [False, True]
-    assert inherited["inherited"] and inherited["node"] == "/dev/kfd" and asks(trace)[-1]["name"] == "AMDKFD_IOC_GET_VERSION"
+    assert inherited["inherited"] and inherited["node"] == "/dev/kfd"
+    assert asks(trace)[-1]["name"] == "AMDKFD_IOC_GET_VERSION"
     errors = [line["error"] for line in lines(trace) if line["ev"] == "answer" and line["result"] < 0]
     assert errors == ["ENOTTY"] * 4 + ["ENOENT", "ENOTTY"]

@@ -48,9 +48,9 @@ constexpr const char* examples =
     "Not recorded: mmap(), what CPU and GPU write to memory, what runs elsewhere (lab:, debian13:).\n"
     "\n"
     "A replay mocks the machine (umockdev) and answers each client as recorded, in order. Memory that the GPU wrote\n"
-    "stays as it is, and no event comes, so that outcomes of a replayed run mean nothing, but its requests do. Where a client asks\n"
-    "otherwise than recorded, the replay says where and how, and answers EPROTO; threads that share a client, and\n"
-    "what depends on memory that the GPU wrote, may do so by themselves.\n"
+    "stays as it is, and no event comes, so that outcomes of a replayed run mean nothing, but its requests do.\n"
+    "Where a client asks otherwise than recorded, the replay says where and how, and answers EPROTO; threads that\n"
+    "share a client, and what depends on memory that the GPU wrote, may do so by themselves.\n"
     "Exit codes: the command's own. Replay: 1 where anything was asked otherwise, 2 for a trace that is none.";
 
 struct Arguments {
