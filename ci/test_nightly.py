@@ -24,7 +24,7 @@ ROWS = [{"target": "host", "available": True, "gpus": [GPU]},
         {"target": "amdgpu:0000:03:00.0/xnack-on", "available": True, "why": ""},
         {"target": "amdgpu:0000:03:00.0/xnack-off", "available": True, "why": ""}]
 FAKE = """#!/bin/sh
-echo "${0##*/} $*" >>"$LOG"
+echo "${0##*/} $*${MORE:+, MORE=$MORE}" >>"$LOG"
 case "${0##*/} $1" in
   "faultline targets") cat "$ROWS"; exit 0 ;;
   "faultline run") [ -n "$SLEEPS" ] && sleep "$SLEEPS"; n=$(grep -c "faultline run" "$LOG"); eval "exit \\${CODE$n:-0}" ;;
@@ -130,7 +130,7 @@ def machine_file(tree, text):
 
 OWN = """about = "one"
 packages = ["rocm-one", "rocm-two"]
-environment = { LOG_MORE = "yes" }
+environment = { MORE = "yes" }
 [gpu]
 driver = "amdgpu"
 [[run]]
@@ -145,7 +145,7 @@ def test_a_night_on_gpus(tree):
     code, calls, said = nightly(tree, "--machine", machine_file(tree, OWN))
     assert (code, said) == (0, "")
     assert calls == ["setup rocm-one rocm-two", "ninja ", "faultline targets --json -t host -t amdgpu",
-                     "faultline run -t amdgpu:0000:03:00.0/xnack-on -t host --time 300 stress/scenarios/migration"]
+                     "faultline run -t amdgpu:0000:03:00.0/xnack-on -t host --time 300 stress/scenarios/migration, MORE=yes"]
 
 
 @pytest.mark.parametrize("rows, said", [
@@ -191,7 +191,7 @@ def test_each_file_is_right_and_says_why(path, monkeypatch):
     ("driver =", "drivers =", "5:1: unknown key 'drivers'\n    drivers = \"amdgpu\"\n    ^~~~~~~\n  did you mean 'driver'?\n"),
     ('"amdgpu"', '"amdgpu"\nsvm = ["recoverabel"]', "6:1: unknown kind of SVM 'recoverabel'\n"),
     ('["rocm-one", "rocm-two"]', '"rocm-one"', "2:1: packages must be a list of strings"),
-    ('{ LOG_MORE = "yes" }', "{ LOG_MORE = 1 }", "3:1: environment must be a table of strings"),
+    ('{ MORE = "yes" }', "{ MORE = 1 }", "3:1: environment must be a table of strings"),
     ("[gpu]\ndriver = \"amdgpu\"\n", "", "5:1: {bus} stands for a GPU, and there is no [gpu]\n"),
     ("stress/scenarios/migration", "stress/scenarios/migrations", "8:1: stress/scenarios/migrations is not there\n"),
     ('about = "one"', "", "1:1: the file has no 'about'\n"),

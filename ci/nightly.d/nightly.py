@@ -79,6 +79,8 @@ def run(machine, gpus, quick, passed):
     for number in (signal.SIGINT, signal.SIGTERM):  # the bench ends in good order; nothing else begins
         signal.signal(number, lambda *_: stopped.append(True))
     environment = os.environ | machine.environment
+    print(f"{machine.about}: " + ("a quick run" if quick else f"{sum(each['minutes'] for each in machine.runs)} minutes"),
+          flush=True)
     for number, each in enumerate(machine.runs):
         amount = ["--iterations", each["quick"]] if quick else ["--time", 60 * each["minutes"]]
         targets = [word for target in each["targets"] if rooted or not target.startswith("debian13:")
