@@ -54,7 +54,8 @@ const std::string& text_of(const std::string& key, std::span<const Observable> s
 // took more than one go.
 bool adds_weather(Observable::Weather weather, std::string_view seen, std::string_view allowed) {
   bool mapped = false, stopped = false;
-  const bool stays_stopped = allowed.find_last_of("ER") < allowed.size() && allowed[allowed.find_last_of("ER")] == 'E';
+  const std::size_t last = allowed.find_last_of("ER");
+  const bool stays_stopped = last != allowed.npos && allowed[last] == 'E';
   char previous = '\0';
   for (const char letter : seen) {
     const bool again = letter == 'S' && previous == 'S' && weather != Observable::Weather::none;

@@ -17,6 +17,11 @@ bool ask_through(ProcessContext& context, int opener, Ask ask) {
   return false;
 }
 
+// A target that does not claim to see such things says ENOTSUP.
+void fail(ProcessContext& context, const char* what, int error) {
+  if (error != ENOTSUP) report_bench_error(context.area, what, context.process, -1, error);
+}
+
 void look_where(ProcessContext& context, const Observe& observe, Look& look) {
   int error = ENOTSUP;
   const auto ask = [&](const Handles::Use& handle) {
@@ -26,7 +31,7 @@ void look_where(ProcessContext& context, const Observe& observe, Look& look) {
   for (int opener = 0; opener < static_cast<int>(context.program.processes.size()) && !asked; ++opener)
     asked = ask_through(context, opener, ask);  // what it has inherited
   if (error == 0) look.done.store(1, std::memory_order_release);
-  else if (error != ENOTSUP) report_bench_error(context.area, "cannot tell where a page is", context.process, -1, error);
+  else fail(context, "cannot tell where a page is", error);
 }
 
 template <std::size_t size>
@@ -43,18 +48,21 @@ void look_at_events(ProcessContext& context, const Observe& observe, Look& look)
   const std::uintptr_t address = context.layout.address_of(observe.cell);
   PageHistory history;
   int error = ENOTSUP;
-  const auto stopped = [&] { return history.events.find_last_of('E') != history.events.npos &&
-                                    history.events.find_last_of("ER") == history.events.find_last_of('E'); };
+  const auto stopped = [&events = history.events] {
+    const std::size_t last = events.find_last_of("ER");
+    return last != events.npos && events[last] == 'E';
+  };
   ask_through(context, context.process, [&](const Handles::Use& handle) {
     while ((error = handle->history(address, history)) == 0 && history.gap.empty() && stopped() &&
            now_ns() - start < patience_ns)
       clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, nullptr);
   });
-  if (error == 0 && history.events.size() >= look.events.size() && history.gap.empty()) history.gap = "more events than there is room for";
+  if (history.events.size() >= look.events.size() && history.gap.empty())
+    history.gap = "more events than there is room for";
   copy(history.events, look.events);
   copy(history.gap, look.gap);
   if (error == 0) look.done.store(1, std::memory_order_release);
-  else if (error != ENOTSUP) report_bench_error(context.area, "cannot tell the events of a page", context.process, -1, error);
+  else fail(context, "cannot tell the events of a page", error);
 }
 
 }  // namespace
