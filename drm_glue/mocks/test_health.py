@@ -173,8 +173,6 @@ def test_nothing_is_watched():
 SCENARIOS = pathlib.Path(__file__).resolve().parents[2] / "stress/scenarios"
 ONE, TWO = SCENARIOS / "mapping/munmap-neighbour.scn", SCENARIOS / "mapping/hole.scn"
 TARGET = f"amdgpu:{BUS}/xnack-on"
-# PoCL plays the OpenCL driver of the GPU at 0000:01:00.0.
-ON_A_BUS = machines.pocl_on(1)
 
 
 def working():
@@ -238,7 +236,8 @@ def test_a_run_beside_the_gpu():
 def test_a_run_on_an_opencl_device_of_the_gpu():
     line = "nouveau 0000:01:00.0: fifo: SCHED_ERROR 0a [CTXSW_TIMEOUT]"
     scenario = SCENARIOS / "svm/coarse-two-threads.scn"
-    for environment, found in ((ON_A_BUS, ("health", "GPU 0000:01:00.0 (nouveau) hung")), ({}, ("agree", ""))):
+    hung = ("health", "GPU 0000:01:00.0 (nouveau) hung")
+    for environment, found in ((machines.pocl_on(1), hung), ({}, ("agree", ""))):
         code, records = run(machines.nouveau(), line, targets=("opencl:pocl",), scenarios=(scenario,), iterations=4000,
                             environment=environment)
         assert code == (found[0] == "health") and verdict(records) == found
