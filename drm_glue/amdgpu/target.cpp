@@ -207,11 +207,14 @@ class AmdgpuTarget : public Target {
 
   Capabilities capabilities() const override {
     Capabilities can;
-    can.device_class = DeviceClass::recoverable;
+    can.device_class = about_.gpu == 0                     ? DeviceClass::recoverable
+                       : about_.xnack == kfd::Xnack::on ? DeviceClass::unmap_and_retry
+                                                        : DeviceClass::preempt_and_restore;
     can.sight.faults = false;
     can.sight.identity = frames_unavailable(real_kernel()).empty();
     can.migrate = about_.gpu != 0;
     can.sight.location = can.migrate && can.sight.identity;
+    can.sight.events = can.migrate;
     can.sight.migration_errors = false;
     can.inherited = can.forked = false;
     can.swap = has_swap(real_kernel());

@@ -39,6 +39,27 @@ def test_a_gpu_that_does_right(target):
     assert machine.devices[NODE].vm_faults == []
 
 
+# A CPU that touches a page in VRAM, and a fork(), are not noticed by the mocked KFD.
+UNNOTICED = {"cpu-brings-back-range", "fork", "fork-preempted"}
+EVENTS = sorted(f"driver-events/{each.name}" for each in (SCENARIOS / "driver-events").glob("*.scn") if each.stem not in UNNOTICED)
+
+
+@pytest.mark.parametrize("target", [ON, OFF])
+def test_a_driver_that_tells_right(target):
+    """What is told of pages, with recoverable faults and without, is what the reference expects, which was made apart."""
+    status, verdicts, text = run(machines.working_amdgpu(), target, *EVENTS, iterations=10)
+    assert status == 0 and set(verdicts.values()) == {"agree"} and len(verdicts) == len(EVENTS) >= 12, text
+    assert "no claim" not in text
+
+
+@pytest.mark.parametrize("fault, scenario", [("missed event", "munmap"), ("missed event", "mprotect-preempted"),
+                                             ("wrong location", "prefetch"), ("wrong location", "there-and-back")])
+def test_a_driver_that_tells_wrong(fault, scenario):
+    target = OFF if "preempted" in scenario else ON
+    status, verdicts, text = run(machines.working_amdgpu(fault), target, f"driver-events/{scenario}.scn")
+    assert status == 1 and list(verdicts.values()) == ["forbidden"], text
+
+
 @pytest.mark.parametrize("fault, scenario", [("stale", "mapping/munmap-then-access.scn"), ("stale", "mapping/dontneed-device-load.scn"),
                                              ("wrong page", "mapping/munmap-neighbour.scn"), ("wrong page", "fork/device-write-after.scn")])
 def test_a_gpu_that_does_wrong(fault, scenario):
