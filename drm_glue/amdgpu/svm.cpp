@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <array>
 
@@ -113,13 +114,23 @@ bool SvmProcess::stopped() const {
   return stopped;
 }
 
-void SvmProcess::forget_history() {
-  const std::lock_guard lock(mutex_);
-  constexpr int patience_ms = 200;  // svm_range_restore_work runs after one, and again where it failed
+void SvmProcess::wait_for_worker() {
+  constexpr int patience_ms = 200;  // it runs after one, and again where it failed
   for (int waited = 0; read_events() == 0 && stopped() && waited < patience_ms; ++waited) {
     const timespec millisecond{0, 1'000'000};
     nanosleep(&millisecond, nullptr);
   }
+}
+
+void SvmProcess::settle() {
+  if (getpid() != owner_) return;  // the lock, and the events, are the other process's
+  const std::lock_guard lock(mutex_);
+  wait_for_worker();
+}
+
+void SvmProcess::forget_history() {
+  const std::lock_guard lock(mutex_);
+  wait_for_worker();
   events_.clear();
   stream_ = {};
 }

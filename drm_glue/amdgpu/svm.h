@@ -2,6 +2,8 @@
 // driver tells of them.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -36,15 +38,21 @@ class SvmProcess {
 
   // What was told since the last forget_history().
   int history(std::uintptr_t address, PageHistory& history);
-  // Once the queues run that the driver has stopped: its worker restores them some milliseconds later.
+  // Once settled.
   void forget_history();
+  // Waits until the queues run that the driver has stopped: its worker (svm_range_restore_work) maps what has changed, some
+  // milliseconds later. Not for ever: it cannot where nothing is mapped any more. A process that was forked from the one
+  // that has the ranges does not wait.
+  void settle();
 
  private:
   int read_events();
   bool stopped() const;
+  void wait_for_worker();
 
   const std::uint32_t gpu_;
   const std::string render_node_;
+  const pid_t owner_ = getpid();
   Kernel& kernel_;
   std::mutex mutex_;
   kfd::Kfd kfd_;

@@ -120,6 +120,7 @@ class Handle : public DeviceHandle {
 
   // devm_request_free_mem_region() names the memory after the device.
   int location(std::uintptr_t address, Location& location) override {
+    if (SvmProcess* svm = process_.svm()) svm->settle();
     return page_location(real_kernel(), address, bus_, location);
   }
 

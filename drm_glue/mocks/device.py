@@ -94,9 +94,11 @@ class Device(UMockdev.IoctlBase):
                 self._pairs[request.bytes] = request.client
             else:
                 self.same[request.client] = first
-        else:
+        elif request.number == 1:
             start, size, unmaps = struct.unpack("<QQQ", request.bytes)
             self.mapping_changes(self.processes[request.client], start, size, bool(unmaps))
+        else:
+            self.mapping_changed(self.processes[request.client])
 
     def opens(self, client):
         """The errno of the driver's open(), or 0."""
@@ -104,6 +106,9 @@ class Device(UMockdev.IoctlBase):
 
     def mapping_changes(self, process, start, size, unmaps):
         """What an MMU notifier tells the driver, before it happens."""
+
+    def mapping_changed(self, process):
+        """And when it has."""
 
     def handle(self, request):
         """Its result, if not 0."""

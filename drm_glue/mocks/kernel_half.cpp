@@ -32,6 +32,7 @@ struct Change {
 };
 constexpr unsigned long this_is_process = _IOWR('F', 0, Opener);
 constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
+constexpr unsigned long mapping_changed = _IOW('F', 3, Change);
 constexpr unsigned long this_is_the_same = _IOW('F', 2, std::uint64_t);  // once to each of two clients, with one number
 // What the kernel's header gives AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
 constexpr unsigned long smi_events = _IOWR('K', 0x1f, std::uint64_t);
@@ -98,13 +99,29 @@ int open_again(int fd, const std::string& path) {
   return again;
 }
 
-void tell(const void* start, std::size_t bytes, bool unmaps) {
-  if (kfd < 0 || whose != getpid()) return;
-  Change change{reinterpret_cast<std::uintptr_t>(start), bytes, unmaps};
-  const int before = errno;
-  request(kfd, mapping_changes, &change);
-  errno = before;
-}
+// A change of mappings, between its mmu_notifier_invalidate_range_start() and ..._end().
+class Invalidation {
+ public:
+  Invalidation(const void* start, std::size_t bytes, bool unmaps)
+      : heard_(kfd >= 0 && whose == getpid()), change_{reinterpret_cast<std::uintptr_t>(start), bytes, unmaps} {
+    if (heard_) tell(mapping_changes);
+  }
+  ~Invalidation() {
+    if (heard_) tell(mapping_changed);
+  }
+  Invalidation(const Invalidation&) = delete;
+  Invalidation& operator=(const Invalidation&) = delete;
+
+ private:
+  void tell(unsigned long number) {
+    const int before = errno;
+    request(kfd, number, &change_);
+    errno = before;
+  }
+
+  const bool heard_;
+  Change change_;
+};
 
 int connect_to_events() {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -194,12 +211,12 @@ void* mmap64(void* address, std::size_t bytes, int protection, int flags, int fd
 }
 
 int munmap(void* address, std::size_t bytes) noexcept {
-  tell(address, bytes, true);
+  const Invalidation invalidation(address, bytes, true);
   return static_cast<int>(syscall(SYS_munmap, address, bytes));
 }
 
 int mprotect(void* address, std::size_t bytes, int protection) noexcept {
-  tell(address, bytes, false);
+  const Invalidation invalidation(address, bytes, false);
   return static_cast<int>(syscall(SYS_mprotect, address, bytes, protection));
 }
 
@@ -208,14 +225,14 @@ void* mremap(void* from, std::size_t bytes, std::size_t new_bytes, int flags, ..
   va_start(list, flags);
   void* const to = flags & MREMAP_FIXED ? va_arg(list, void*) : nullptr;
   va_end(list);
-  if (flags & MREMAP_FIXED) tell(to, new_bytes, true);
-  tell(from, bytes, true);
+  const Invalidation of_target(to, flags & MREMAP_FIXED ? new_bytes : 0, true), of_source(from, bytes, true);
   return reinterpret_cast<void*>(syscall(SYS_mremap, from, bytes, new_bytes, flags, to));
 }
 
 // MADV_DONTNEED and MADV_REMOVE take pages away at once; what the others do shows later, if ever.
 int madvise(void* address, std::size_t bytes, int advice) noexcept {
-  if (advice == MADV_DONTNEED || advice == MADV_REMOVE) tell(address, bytes, false);
+  const bool takes = advice == MADV_DONTNEED || advice == MADV_REMOVE;
+  const Invalidation invalidation(address, takes ? bytes : 0, false);
   return static_cast<int>(syscall(SYS_madvise, address, bytes, advice));
 }
 }

@@ -2,6 +2,7 @@
 kfd_migrate.c, kfd_smi_events.c; the lines are those of Linux 6.1). The pages stay where they are: only what is told of them
 is mocked, and a CPU that touches one in VRAM is not noticed; a job on userptr memory that does is."""
 
+import collections
 import errno
 import os
 import socket
@@ -36,6 +37,7 @@ class KfdSvm(Kfd):
         self.in_vram, self.mapped = set(), set()  # (pid, page)
         self.ranges, self.range_count = {}, 0     # of each (pid, page): a number that a range's pages share
         self.evicted = set()          # pids
+        self.changing = collections.Counter()  # by pid: invalidations that have not ended
 
     def new_reader(self, gpu):
         return 0xFFFFFFFF  # kernel_half.cpp: the client connects
@@ -122,6 +124,7 @@ class KfdSvm(Kfd):
 
     def mapping_changes(self, process, start, size, unmaps):
         """svm_range_cpu_invalidate_pagetables()."""
+        self.changing[process] += 1
         first, end = start // PAGE, -(-(start + size) // PAGE)
         pages = sorted(page for pid, page in self.mapped if pid == process and first <= page < end)
         if not pages or self.fault == "missed event":
@@ -137,6 +140,9 @@ class KfdSvm(Kfd):
             for key in gone:
                 del self.ranges[key]
 
+    def mapping_changed(self, process):
+        self.changing[process] -= 1
+
     def invalidate(self, process, pages, trigger):
         """svm_range_evict()."""
         if self.kfd_processes[process].xnack:
@@ -151,7 +157,7 @@ class KfdSvm(Kfd):
         """svm_range_restore_work(): again as long as it cannot map what the GPU has."""
         if not os.path.exists(f"/proc/{process}/maps"):
             return False
-        if not self.map(process, sorted(page for pid, page in self.mapped if pid == process)):
+        if self.changing[process] or not self.map(process, sorted(page for pid, page in self.mapped if pid == process)):
             return True
         self.evicted.discard(process)
         self.tell(process, RESTORE, f"{self.gpus[0]:x}")

@@ -40,7 +40,7 @@ def test_a_gpu_that_does_right(target):
 
 
 # A CPU that touches a page in VRAM, and a fork(), are not noticed by the mocked KFD.
-UNNOTICED = {"cpu-brings-back-range", "fork", "fork-preempted"}
+UNNOTICED = {"cpu-brings-back-range", "fork", "fork-preempted", "two-touches"}
 EVENTS = sorted(f"driver-events/{each.name}" for each in (SCENARIOS / "driver-events").glob("*.scn") if each.stem not in UNNOTICED)
 
 
