@@ -136,3 +136,22 @@ def test_an_error_at_every_request(error):
         assert bench.gpu.left() == {}, what
         assert answer.startswith(errno.errorcode[error] + " ") or answer == "ok 41", what
     assert bench.gpu.injected
+
+
+MIGRATIONS = 5  # requests of the story to KFD: acquire_vm, xnack, smi_events, two of svm
+
+
+@pytest.mark.parametrize("error", [errno.EINTR, errno.EAGAIN, errno.ENOMEM, errno.ENODEV])
+def test_an_error_of_kfd_at_every_request(error):
+    bench = Bench()
+    for at in range(MIGRATIONS):
+        bench.kfd.count = 0
+        bench.kfd.injected = {at: error}
+        before, answer, after = bench.ask("left", f"migrate {NODE} on {GPU}", "left")
+        assert before == after, at
+        if error in (errno.EINTR, errno.EAGAIN):
+            assert answer == "ok DUSU DU", at
+        else:
+            assert answer.startswith(errno.errorcode[error] + " "), (at, answer)
+    bench.kfd.count, bench.kfd.injected = 0, {}
+    assert bench.ask(f"migrate {NODE} on {GPU}") == ["ok DUSU DU"] and bench.kfd.count == MIGRATIONS
