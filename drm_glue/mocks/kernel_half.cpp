@@ -1,7 +1,7 @@
 // Preloaded in front of umockdev, into the processes that use mocked devices: what the kernel does there and umockdev
-// leaves alone. fstat() of a node, what its driver's open() refuses, and a descriptor of one that is duplicated
-// (it is opened again, and the mock told that it is the same client); mmap() of a buffer object; the descriptor of KFD's events; and what an MMU notifier
-// tells a driver.
+// leaves alone. fstat() of a node, what its driver's open() refuses, and a descriptor of one that is duplicated (it is
+// opened again, and the mock told that it is the same client); mmap() of a buffer object; the descriptor of KFD's
+// events; and what an MMU notifier tells a driver.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/ioctl.h>
@@ -32,8 +32,8 @@ struct Change {
 };
 constexpr unsigned long this_is_process = _IOWR('F', 0, Opener);
 constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
-constexpr unsigned long mapping_changed = _IOW('F', 3, Change);
 constexpr unsigned long this_is_the_same = _IOW('F', 2, std::uint64_t);  // once to each of two clients, with one number
+constexpr unsigned long mapping_changed = _IOW('F', 3, Change);
 // What the kernel's header gives AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
 constexpr unsigned long smi_events = _IOWR('K', 0x1f, std::uint64_t);
 
