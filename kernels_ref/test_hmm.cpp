@@ -3,13 +3,12 @@
 #include <cerrno>
 
 #include "kernels_ref/amdkfd/ranges.h"
+#include "kernels_ref/migrate_device.h"
 #include "kernels_ref/process.h"
 
 namespace faultline::ref {
 
 namespace {
-
-using Pages = std::array<std::uint8_t, limits::spans_per_region>;
 
 bool mutex_free(Cpu cpu, MirrorId opener) { return !cpu.world().mirror[opener].locked; }
 
@@ -106,17 +105,6 @@ Task<bool> tell_others(Cpu cpu, MirrorId id, Slot from, Slot to) {
   co_return told;
 }
 
-// migrate_vma_setup: 1 where the driver of `mm` hears of pages that are mapped elsewhere too.
-Task<int> setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
-  co_return co_await cpu.until("migrate_vma_setup", [cpu, mm, from, to] {
-    for (Slot s = from; s <= to; ++s) {
-      const std::uint8_t f = cpu.world().mm[mm].pte[s].frame;
-      if (f != none && mapped_elsewhere(cpu.world(), f)) return 2;
-    }
-    return 1;
-  });
-}
-
 // migrate_vma_collect_pmd, migrate_vma_check_page: somebody holds the page, besides the page cache, so that it
 // stays. What a closed ring has left behind may be gone or not.
 Task<bool> held(Cpu cpu, FrameId frame) {
@@ -134,12 +122,12 @@ Task<bool> held(Cpu cpu, FrameId frame) {
 Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
-  Pages source, device;
+  MigratePages source, device;
   source.fill(none);
   device.fill(none);
   bool writable[limits::spans_per_region] = {};
   const bool told = co_await tell_others(cpu, id, from, to);
-  const int tells_own = co_await setup_ways(cpu, mm, from, to);
+  const int tells_own = co_await migrate_vma_setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
     const Pte pte = w.mm[mm].pte[s];
@@ -162,27 +150,16 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
     const std::uint8_t f = source[s - from];
     // migrate_vma_pages: only anonymous memory can live on the device.
     if (f == none || (f != zero_page && w.frame[f].kind == Frame::Kind::shared)) continue;
-    const bool copies = f != zero_page && cpu.on(Rule::migrate_copies);
-    const FrameId page = alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[f].contents : Contents{});
-    w.frame[page].owner = static_cast<std::uint8_t>(id);
-    w.frame[page].exclusive = f == zero_page ? 1 : w.frame[f].exclusive;
-    get_ref(w, page);
-    device[s - from] = static_cast<std::uint8_t>(page);
+    device[s - from] = static_cast<std::uint8_t>(device_page_for(cpu, id, f));
   }
   bool inserts = false;  // migrate_vma_pages: MIGRATE once more, from the first page that was not there
   for (Slot s = from; s <= to; ++s) {
     if (source[s - from] != zero_page) continue;
     if (!inserts) inserts = co_await tell_others(cpu, id, s, to);
     co_await cpu.step("migrate_vma_insert_page");
-    const Pte pte = w.mm[mm].pte[s];
-    if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) {
-      prepare_anon_vma(cpu, mm, s);
-      set_pte(w, mm, s, {Pte::Kind::device, device[s - from], writable[s - from]});
-      flush(w, mm, s, s);
-    } else {
-      put_ref(w, device[s - from]);
-      device[s - from] = none;
-    }
+    if (migrate_vma_insert_page(cpu, mm, s, device[s - from], writable[s - from])) continue;
+    put_ref(w, device[s - from]);
+    device[s - from] = none;
   }
   if (inserts) co_await invalidate_end(cpu, mm);
   co_await cpu.until("dmirror_migrate_finalize_and_map: mutex", [cpu, id] { return mutex_free(cpu, id); });
@@ -195,11 +172,7 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   co_await cpu.step("migrate_vma_finalize");
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from], d = device[s - from];
-    if (f != none && f != zero_page) {
-      remove_migration_entries(cpu, f, d == none ? f : d);
-      w.frame[f].locked = 0;
-      put_ref(w, f);
-    }
+    if (f != none && f != zero_page) migrate_vma_finalize(cpu, f, d == none ? f : d);
     if (d != none) put_ref(w, d);
   }
 }
@@ -208,9 +181,8 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
 Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
-  Pages device, system;
+  MigratePages device;
   device.fill(none);
-  system.fill(none);
   const bool told = co_await tell_others(cpu, id, from, to);
   bool any = false;
   for (Slot s = from; s <= to; ++s) any = any || owns(w, w.mm[mm].pte[s], device_of(id));
@@ -218,7 +190,7 @@ Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
     if (told) co_await invalidate_end(cpu, mm);
     co_return;
   }
-  const int tells_own = co_await setup_ways(cpu, mm, from, to);
+  const int tells_own = co_await migrate_vma_setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
     if (!owns(w, pte, device_of(id)) || w.frame[pte.frame].locked) continue;
@@ -235,21 +207,12 @@ Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
         for (DeviceEntry& e : w.mirror[w.frame[d].owner].entry)
           if (e.frame == d) e = {};
   co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: copy");
-  for (std::size_t i = 0; i < device.size(); ++i) {
-    if (device[i] == none) continue;
-    const Frame& old = w.frame[device[i]];
-    const FrameId f = alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::migrate_back_copies) ? old.contents : Contents{});
-    w.frame[f].exclusive = old.exclusive;
-    get_ref(w, f);
-    system[i] = static_cast<std::uint8_t>(f);
-  }
+  const MigratePages system = system_pages_for(cpu, device);
   co_await cpu.step("migrate_vma_finalize");
   for (std::size_t i = 0; i < device.size(); ++i) {
     if (device[i] == none) continue;
-    remove_migration_entries(cpu, device[i], system[i]);
-    w.frame[device[i]].locked = 0;
+    migrate_vma_finalize(cpu, device[i], system[i]);
     put_ref(w, system[i]);
-    put_ref(w, device[i]);
   }
 }
 

@@ -2,22 +2,11 @@
 
 #include <cerrno>
 
+#include "kernels_ref/migrate_device.h"
+
 namespace faultline::ref {
 
 namespace {
-
-using Pages = std::array<std::uint8_t, limits::spans_per_region>;
-
-// A page that is mapped elsewhere too: whether the rmap walk sends CLEAR to this mm depends on its order.
-Task<int> setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
-  co_return co_await cpu.until("migrate_vma_setup", [cpu, mm, from, to] {
-    for (Slot s = from; s <= to; ++s) {
-      const std::uint8_t f = cpu.world().mm[mm].pte[s].frame;
-      if (f != none && mapped_elsewhere(cpu.world(), f)) return 2;
-    }
-    return 1;
-  });
-}
 
 // migrate_vma_collect, migrate_vma_unmap for one page: is it ours to move?
 bool collect(Cpu cpu, MmId mm, Slot s, bool tells_own) {
@@ -30,14 +19,6 @@ bool collect(Cpu cpu, MmId mm, Slot s, bool tells_own) {
   return true;
 }
 
-// migrate_vma_finalize for one page.
-void finalize(Cpu cpu, FrameId old, FrameId fresh) {
-  World& w = cpu.world();
-  remove_migration_entries(cpu, old, fresh);
-  w.frame[old].locked = 0;
-  put_ref(w, old);
-}
-
 // MIGRATE_END, where nothing has moved: newer kernels say it too.
 Task<bool> tells_of_nothing(Cpu cpu) {
   co_return co_await cpu.choose("kfd_smi_event_migration_end", 2) == 1;
@@ -47,13 +28,13 @@ Task<bool> tells_of_nothing(Cpu cpu) {
 Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
-  Pages source, device;
+  MigratePages source, device;
   source.fill(none);
   device.fill(none);
   bool writable[limits::spans_per_region] = {};
   int collected = 0;
   co_await invalidate_start(cpu, mm, from, to, Event::migrate);
-  const int tells_own = co_await setup_ways(cpu, mm, from, to);
+  const int tells_own = co_await migrate_vma_setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
     const bool absent = pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero;
@@ -73,30 +54,21 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from];
     if (f == none) continue;
-    const bool copies = f != zero_page && cpu.on(Rule::migrate_copies);
-    const FrameId page = alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[f].contents : Contents{});
-    w.frame[page].owner = static_cast<std::uint8_t>(id);
-    w.frame[page].exclusive = f == zero_page ? 1 : w.frame[f].exclusive;
-    get_ref(w, page);
-    device[s - from] = static_cast<std::uint8_t>(page);
+    device[s - from] = static_cast<std::uint8_t>(device_page_for(cpu, id, f));
   }
   for (Slot s = from; s <= to; ++s) {
     if (source[s - from] != zero_page) continue;
     if (!inserts) co_await invalidate_start(cpu, mm, s, to, Event::migrate);
     inserts = true;
     co_await cpu.step("migrate_vma_insert_page");
-    const Pte pte = w.mm[mm].pte[s];
-    if (pte.kind != Pte::Kind::none && pte.kind != Pte::Kind::zero) continue;
-    prepare_anon_vma(cpu, mm, s);
-    set_pte(w, mm, s, {Pte::Kind::device, device[s - from], writable[s - from]});
-    flush(w, mm, s, s);
+    migrate_vma_insert_page(cpu, mm, s, device[s - from], writable[s - from]);
   }
   if (inserts) co_await invalidate_end(cpu, mm);
   co_await cpu.step("migrate_vma_finalize");
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from];
     if (f == none) continue;
-    if (f != zero_page) finalize(cpu, f, device[s - from]);
+    if (f != zero_page) migrate_vma_finalize(cpu, f, device[s - from]);
     put_ref(w, device[s - from]);
   }
   tell(cpu, mm, from, to, 'D');
@@ -106,11 +78,11 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
 // svm_migrate_vma_to_ram: pages that did not migrate.
 Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to) {
   World& w = cpu.world();
-  Pages device, system;
+  MigratePages device;
   device.fill(none);
   int collected = 0, left = 0;
   co_await invalidate_start(cpu, mm, from, to, Event::migrate);
-  const int tells_own = co_await setup_ways(cpu, mm, from, to);
+  const int tells_own = co_await migrate_vma_setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
     if (!owns(w, pte, device_of(id))) continue;
@@ -124,18 +96,11 @@ Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to) {
     co_return left;
   }
   co_await cpu.step("svm_migrate_copy_to_ram");
-  for (std::size_t i = 0; i < device.size(); ++i) {
-    if (device[i] == none) continue;
-    const Frame& old = w.frame[device[i]];
-    const FrameId f = alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::migrate_back_copies) ? old.contents : Contents{});
-    w.frame[f].exclusive = old.exclusive;
-    get_ref(w, f);
-    system[i] = static_cast<std::uint8_t>(f);
-  }
+  const MigratePages system = system_pages_for(cpu, device);
   co_await cpu.step("migrate_vma_finalize");
   for (std::size_t i = 0; i < device.size(); ++i) {
     if (device[i] == none) continue;
-    finalize(cpu, device[i], system[i]);
+    migrate_vma_finalize(cpu, device[i], system[i]);
     put_ref(w, system[i]);
   }
   tell(cpu, mm_of(id), from, to, 'S');
