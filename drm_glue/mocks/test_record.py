@@ -228,6 +228,7 @@ os.execv('/usr/bin/python3', ['python3', '-c', f"import fcntl\\ntry: fcntl.ioctl
 
 
 @needs_root
+@pytest.mark.skipif(device.BUILD.name == "asan", reason="tools of the system run too, without ASan's runtime in front")
 def test_without_umockdev(tmp_path):
     """On nodes as a kernel has them, if of /dev/null: duplicates, a number that is another file's by now, fork(), exec()."""
     trace = tmp_path / "trace"
