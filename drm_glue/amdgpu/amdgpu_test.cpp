@@ -1,0 +1,78 @@
+// What needs no GPU: packets, and how events are read. The rest is tried on mocked ones (drm_glue/mocks).
+#include <gtest/gtest.h>
+
+#include "drm_glue/amdgpu/sdma.h"
+#include "drm_glue/amdgpu/svm.h"
+
+namespace faultline::amdgpu {
+namespace {
+
+using Kind = kfd::SmiEvent::Kind;
+constexpr std::uint32_t gpu = 0x1f2e;
+constexpr std::uintptr_t address = 0x7000'0000'1000;
+
+kfd::SmiEvent event(Kind kind, std::uint64_t page = address / page_bytes, std::uint64_t pages = 1) {
+  kfd::SmiEvent result;
+  result.kind = kind;
+  result.address = page;
+  result.pages = pages;
+  return result;
+}
+
+kfd::SmiEvent migration(std::uint32_t to, std::uint32_t trigger = 0) {
+  kfd::SmiEvent result = event(Kind::migrate_end);
+  result.node = to;
+  result.trigger = trigger;
+  return result;
+}
+
+std::string told(const std::vector<kfd::SmiEvent>& events) {
+  const PageHistory history = history_of(address, events, gpu);
+  return history.events + (history.gap.empty() ? "" : " gap");
+}
+
+TEST(Amdgpu, SizesOfCopiesCountFromZeroSinceSdma4) {
+  const std::uint64_t to = 0x1'0000'2000, from = 0x2'0000'3000;
+  const std::array<std::uint32_t, 7> older = copy_linear(AMDGPU_FAMILY_VI, to, from, 8);
+  EXPECT_EQ(older, (std::array<std::uint32_t, 7>{1, 8, 0, 0x3000, 2, 0x2000, 1}));
+  EXPECT_EQ(copy_linear(AMDGPU_FAMILY_AI, to, from, 8)[1], 7u);
+  EXPECT_FALSE(has_copy_linear(AMDGPU_FAMILY_SI));
+  EXPECT_TRUE(has_copy_linear(AMDGPU_FAMILY_CI));
+}
+
+TEST(Amdgpu, EventsOfAPageInTheirOrder) {
+  EXPECT_EQ(told({migration(gpu), event(Kind::unmap_from_gpu), migration(0)}), "DUS");
+  EXPECT_EQ(told({event(Kind::page_fault_end), event(Kind::queue_eviction, 0, 0), event(Kind::queue_restore, 0, 0)}), "FER");
+  EXPECT_EQ(told({event(Kind::migrate_start), event(Kind::page_fault_start)}), "");
+  EXPECT_EQ(told({}), "");
+}
+
+TEST(Amdgpu, EventsOfOtherPagesAreNotThisOnes) {
+  const std::uint64_t page = address / page_bytes;
+  EXPECT_EQ(told({event(Kind::unmap_from_gpu, page - 3, 3), event(Kind::unmap_from_gpu, page + 1, 9)}), "");
+  EXPECT_EQ(told({event(Kind::unmap_from_gpu, page - 3, 4), event(Kind::unmap_from_gpu, page, 1)}), "UU");
+}
+
+TEST(Amdgpu, AnotherPlaceIsNoPlaceThatIsExpected) { EXPECT_EQ(told({migration(gpu + 1)}), "?"); }
+
+TEST(Amdgpu, AQueueThatWasNotRestoredIsStopped) {
+  kfd::SmiEvent again = event(Kind::queue_restore, 0, 0);
+  again.rescheduled = true;
+  EXPECT_EQ(told({event(Kind::queue_eviction, 0, 0), again}), "E");
+}
+
+// What the program did not cause, and what went wrong in part, claims nothing.
+TEST(Amdgpu, WhatTheDriverDoesOnItsOwnIsAGap) {
+  EXPECT_EQ(told({migration(gpu), migration(0, KFD_MIGRATE_TRIGGER_TTM_EVICTION)}), "D gap");
+  kfd::SmiEvent other = event(Kind::queue_eviction, 0, 0);
+  other.trigger = KFD_QUEUE_EVICTION_TRIGGER_TTM;
+  EXPECT_EQ(told({other}), " gap");
+  kfd::SmiEvent partly = migration(gpu);
+  partly.error = 3;
+  EXPECT_EQ(told({partly}), " gap");
+  partly.error = 0;
+  EXPECT_EQ(told({partly}), "D");
+}
+
+}  // namespace
+}  // namespace faultline::amdgpu
