@@ -1,33 +1,33 @@
-// What a process has once, whatever the iteration: a driver's client, which does not survive fork().
+// What a process has once, whatever the iteration: its use of a driver, which does not survive fork().
 #pragma once
 
 #include <errno.h>
 #include <unistd.h>
 
-#include <memory>
-
 namespace faultline {
 
+// The value is never deleted: a process under test is killed, and no destructor of a driver's runs.
 template <class Value>
 class OfProcess {
  public:
-  // The calling process's own; `make` gives it at the first call, or null with errno. Null, with errno ENOTSUP, in a
-  // process that was forked from one that has it.
+  // The calling process's own; `make` gives a new one at the first call, or null with errno, which stays so. Null, with
+  // errno ENOTSUP, in a process that was forked from one that has called before.
   template <class Make>
   Value* get(const Make& make) {
-    if (!value_) {
+    if (owner_ == 0) {
+      owner_ = getpid();
       value_ = make();
-      whose_ = getpid();
-      return value_.get();
+      error_ = errno;
     }
-    if (whose_ == getpid()) return value_.get();
-    errno = ENOTSUP;
+    if (owner_ == getpid() && value_) return value_;
+    errno = owner_ == getpid() ? error_ : ENOTSUP;
     return nullptr;
   }
 
  private:
-  std::unique_ptr<Value> value_;
-  pid_t whose_ = 0;
+  Value* value_ = nullptr;
+  pid_t owner_ = 0;
+  int error_ = 0;
 };
 
 }  // namespace faultline

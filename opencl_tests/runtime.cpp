@@ -1,7 +1,6 @@
 #include "opencl_tests/runtime.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include <utility>
 
@@ -104,21 +103,13 @@ Runtime::Runtime(const Device& device, DriverWords* words, Binaries& binaries)
       cells_(build_once(context_, on_, cell_source, "", Source::cell, binaries)) {
   if (device.svm.atomics) orders_ = build_once(context_, on_, ordered_source, with_all_devices_scope, Source::ordered, binaries);
   if (device.out_of_order) shared_.emplace(context_, on_, true);
-  give_back(make());  // what is made once is made now
-  if (shared_) give_back(make());
+  give_back(make_lane());  // what is made once is made now
+  if (shared_) give_back(make_lane());
 }
 
-Runtime* Runtime::of_this_process(const Device& device, DriverWords* words, Binaries& binaries) {
-  static Runtime* only = nullptr;  // never deleted: the process is killed
-  static pid_t owner = 0;
-  if (owner != 0) {
-    if (owner == getpid() && only) return only;
-    errno = owner == getpid() ? EIO : ENOTSUP;
-    return nullptr;
-  }
-  owner = getpid();
+Runtime* Runtime::make(const Device& device, DriverWords* words, Binaries& binaries) {
   try {
-    return only = new Runtime(device, words, binaries);
+    return new Runtime(device, words, binaries);
   } catch (const cl::Error& error) {
     if (words) words->failed(text_of(error));
   } catch (const std::exception& error) {
@@ -128,7 +119,7 @@ Runtime* Runtime::of_this_process(const Device& device, DriverWords* words, Bina
   return nullptr;
 }
 
-std::unique_ptr<Lane> Runtime::make() {
+std::unique_ptr<Lane> Runtime::make_lane() {
   const std::lock_guard lock(mutex_);
   const Queue& queue = lanes_++ % 2 == 1 && shared_ ? *shared_ : Queue(context_, on_, false);
   return std::make_unique<Lane>(context_, queue, cells_, orders_ ? &*orders_ : nullptr);
@@ -144,7 +135,7 @@ std::unique_ptr<Lane> Runtime::take() {
       return lane;
     }
   }
-  return make();
+  return make_lane();
 }
 
 void Runtime::give_back(std::unique_ptr<Lane> lane) {

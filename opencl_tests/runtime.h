@@ -43,9 +43,8 @@ class Runtime {
  public:
   Runtime(const Device& device, DriverWords* words, Binaries& binaries);
 
-  // The calling process's own; made at the first call. Null, with errno ENOTSUP, in a process that was forked
-  // from one that has it; with errno EIO when the device cannot be used, and why to `words`.
-  static Runtime* of_this_process(const Device& device, DriverWords* words, Binaries& binaries);
+  // Null, with errno EIO, when the device cannot be used, and why to `words`.
+  static Runtime* make(const Device& device, DriverWords* words, Binaries& binaries);
 
   std::uint64_t load(std::uintptr_t address);
   void store(std::uintptr_t address, std::uint64_t value);
@@ -62,7 +61,7 @@ class Runtime {
  private:
   class Use;  // a lane while it is used
   std::unique_ptr<Lane> take();
-  std::unique_ptr<Lane> make();
+  std::unique_ptr<Lane> make_lane();
   void give_back(std::unique_ptr<Lane> lane);
   void point_to(cl::Kernel& kernel, std::uintptr_t address);
   void name_what_is_reached(cl::Kernel& kernel);

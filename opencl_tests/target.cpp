@@ -115,7 +115,7 @@ Capabilities OpenClTarget::capabilities() const {
 }
 
 std::unique_ptr<DeviceHandle> OpenClTarget::open(int) {
-  Runtime* const runtime = Runtime::of_this_process(device_, words_, binaries_);
+  Runtime* const runtime = runtime_.get([&] { return Runtime::make(device_, words_, binaries_); });
   return runtime ? std::make_unique<OpenClHandle>(*runtime, words_) : nullptr;
 }
 

@@ -4,11 +4,14 @@
 #include <memory>
 #include <vector>
 
+#include "drm_glue/of_process.h"
 #include "harness/target.h"
 #include "opencl_tests/binaries.h"
 #include "opencl_tests/device_list.h"
 
 namespace faultline::opencl {
+
+class Runtime;
 
 class OpenClTarget : public Target {
  public:
@@ -28,6 +31,7 @@ class OpenClTarget : public Target {
   Device device_;
   DriverWords* words_ = nullptr;
   Binaries binaries_;
+  OfProcess<Runtime> runtime_;
 };
 
 // One for each device; one that says why, where there is none.

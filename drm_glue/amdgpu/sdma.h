@@ -37,7 +37,6 @@ class Sdma {
   // A word that both sides reach, for the ends of copies.
   std::uint64_t& word() { return *reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(page_.cpu()) + word_offset); }
   std::uint64_t word_address() const { return page_.address() + word_offset; }
-  std::uint32_t page() const { return page_.handle(); }
 
   // What became of the engine since the context was made (amdgpu_cs_query_reset_state2): "reset, VRAM lost"; empty:
   // nothing.

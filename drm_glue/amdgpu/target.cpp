@@ -47,9 +47,9 @@ class Process {
   }
 
   // Null with errno, and why to `words`.
-  static std::unique_ptr<Process> make(const About& about, DriverWords* words) {
+  static Process* make(const About& about, DriverWords* words) {
     try {
-      return std::make_unique<Process>(about);
+      return new Process(about);
     } catch (const Failure& failure) {
       if (words) words->failed(failure.what());
       errno = failure.error();

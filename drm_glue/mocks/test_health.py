@@ -11,7 +11,6 @@ import pytest
 
 import device
 import machines
-from machine import Machine
 
 BUS = "0000:03:00.0"
 SYS = f"/sys/devices/pci0000:00/{BUS}"

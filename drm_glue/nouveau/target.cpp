@@ -21,7 +21,7 @@ constexpr std::size_t page_bytes = 4096;
 class Client {
  public:
   // Null with errno, and why to `words`.
-  static std::unique_ptr<Client> make(const std::string& render_node, DriverWords* words) {
+  static Client* make(const std::string& render_node, DriverWords* words) {
     auto client = std::make_unique<Client>();
     if (const char* failed = client->set_up(render_node)) {
       const int error = errno;
@@ -29,7 +29,7 @@ class Client {
       errno = error;
       return nullptr;
     }
-    return client;
+    return client.release();
   }
   Client() = default;
   ~Client() {

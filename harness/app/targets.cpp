@@ -101,13 +101,6 @@ Greeting greet(const std::string& root, const std::string& machine, bool with_gp
   }
 }
 
-// "opencl" is every OpenCL device, "opencl:pocl" those of a driver.
-bool names(const TargetWord& target, const std::string& name) {
-  if (!name.starts_with(target.name)) return false;
-  const std::size_t end = target.name.size();
-  return name.size() == end || name[end] == ':' || name[end] == '/';
-}
-
 // The rows of a machine's targets that `target` names.
 void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Greeting& greeting) {
   TargetRow row;
@@ -118,7 +111,7 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
   if (greeting.hello)
     for (const agent::TargetInfo& info : greeting.hello->targets) {
       const TargetWord own{target.place, info.name};
-      if (!names(target, info.name)) continue;
+      if (!names_target(target.name, info.name)) continue;
       const bool nameless = info.about.empty() && target.place == "debian13";
       const std::string about = nameless ? "this machine's kernel under Debian 13" : info.about;
       row = {own.word(), info.available, info.available ? about : info.why,

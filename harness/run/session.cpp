@@ -35,12 +35,16 @@ std::string death(Machine& machine) {
 
 }  // namespace
 
+bool names_target(const std::string& word, const std::string& target) {
+  if (!target.starts_with(word)) return false;
+  return target.size() == word.size() || target[word.size()] == ':' || target[word.size()] == '/';
+}
+
 const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::string& name) {
   const agent::TargetInfo* first = nullptr;
   for (const agent::TargetInfo& target : hello.targets) {
     if (target.name == name) return &target;
-    const bool has_more = target.name.starts_with(name) && (target.name[name.size()] == ':' || target.name[name.size()] == '/');
-    if (has_more && (!first || (target.available && !first->available))) first = &target;
+    if (names_target(name, target.name) && (!first || (target.available && !first->available))) first = &target;
   }
   return first;
 }

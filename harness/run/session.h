@@ -21,6 +21,10 @@ namespace faultline {
 enum class Stop { none, soon, now };
 using StopAsked = std::function<Stop()>;
 
+// Whether the word names the target: it is its name, or begins it ('opencl' is every OpenCL device, 'opencl:pocl' those of a
+// driver).
+bool names_target(const std::string& word, const std::string& target);
+
 // The target with this name in a hello, or the first that the name begins ('opencl', 'opencl:pocl'); else null.
 const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::string& name);
 
