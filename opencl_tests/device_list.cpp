@@ -2,12 +2,8 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -17,6 +13,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "harness/in_child.h"
 #include "opencl_tests/commands.h"
 
 namespace faultline {
@@ -158,14 +155,6 @@ DeviceList ask() {
   return list;
 }
 
-void write_all(int fd, const std::string& text) {
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t wrote = write(fd, text.data() + done, text.size() - done);
-    if (wrote <= 0) return;
-    done += static_cast<std::size_t>(wrote);
-  }
-}
-
 DeviceList only_trouble(const std::string& what) {
   return {{}, {what + "; OCL_ICD_VENDORS=/etc/OpenCL/vendors/NAME.icd leaves all drivers but one out"}};
 }
@@ -182,43 +171,17 @@ std::string short_name(const std::string& platform_name, const std::string& icd_
 }
 
 DeviceList list_devices() {
-  using clock = std::chrono::steady_clock;
   constexpr std::chrono::seconds patience{30};
-  int pipe[2];
-  if (::pipe(pipe) != 0) return only_trouble(std::string("pipe: ") + strerror(errno));
-  const pid_t child = fork();
-  if (child < 0) return only_trouble(std::string("fork: ") + strerror(errno));
-  if (child == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    close(pipe[0]);
-    dup2(STDERR_FILENO, STDOUT_FILENO);  // stdout is the agent's: a driver that talks must not talk there
-    write_all(pipe[1], json(ask()).dump(-1, ' ', false, json::error_handler_t::replace));
-    _exit(0);  // no destructor of a driver runs
-  }
-  close(pipe[1]);
-  std::string text;
-  const auto end = clock::now() + patience;
-  bool late = false;
-  for (char bytes[4096];;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - clock::now()).count();
-    pollfd readable{pipe[0], POLLIN, 0};
-    late = left <= 0 || poll(&readable, 1, static_cast<int>(left)) == 0;
-    if (late) break;
-    const ssize_t got = read(pipe[0], bytes, sizeof bytes);
-    if (got <= 0) break;
-    text.append(bytes, static_cast<std::size_t>(got));
-  }
-  close(pipe[0]);
-  if (late) kill(child, SIGKILL);
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (late) return only_trouble("an OpenCL driver did not say in " + std::to_string(patience.count()) + " s which devices it has");
-  if (WIFSIGNALED(status))
+  const auto text = [] { return json(ask()).dump(-1, ' ', false, json::error_handler_t::replace); };
+  const ChildAnswer answer = in_child(text, patience);
+  if (answer.error != 0) return only_trouble(std::string("no process to ask for devices: ") + strerror(answer.error));
+  if (answer.late) return only_trouble("an OpenCL driver did not say in " + std::to_string(patience.count()) + " s which devices it has");
+  if (WIFSIGNALED(answer.status))
     return only_trouble(std::string("an OpenCL driver crashed when it was asked for its devices (SIG") +
-                        sigabbrev_np(WTERMSIG(status)) + ")");
-  const json answer = json::parse(text, nullptr, false);
-  if (answer.is_discarded()) return only_trouble("an OpenCL driver ended the process that asked for its devices");
-  return answer.get<DeviceList>();
+                        sigabbrev_np(WTERMSIG(answer.status)) + ")");
+  const json list = json::parse(answer.text, nullptr, false);
+  if (list.is_discarded()) return only_trouble("an OpenCL driver ended the process that asked for its devices");
+  return list.get<DeviceList>();
 }
 
 }  // namespace faultline::opencl

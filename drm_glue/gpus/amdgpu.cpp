@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "drm_glue/gpus/ask.h"
+#include "harness/in_child.h"
 #include "harness/outcome.h"
 
 namespace faultline {

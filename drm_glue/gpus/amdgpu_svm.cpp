@@ -10,6 +10,7 @@
 
 #include "drm_glue/gpus/ask.h"
 #include "drm_glue/kfd/kfd.h"
+#include "harness/in_child.h"
 #include "harness/outcome.h"
 
 namespace faultline {

@@ -1,14 +1,9 @@
 #include "drm_glue/gpus/ask.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <pwd.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -51,34 +46,6 @@ GpuSvm cannot_open(const std::string& node, int error) {
     svm.help = "run as root, or a udev rule that gives the node to a group";
   }
   return svm;
-}
-
-int in_child(const std::function<void(void* answer)>& ask, void* answer, std::size_t bytes) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
-  const pid_t child = fork();
-  if (child == 0) {
-    const rlimit none{};
-    setrlimit(RLIMIT_CORE, &none);  // a library may die of what a driver says
-    ask(answer);
-    _exit(write(ends[1], answer, bytes) == static_cast<ssize_t>(bytes) ? 0 : 1);
-  }
-  const int failed = child < 0 ? errno : 0;
-  close(ends[1]);
-  constexpr int patience = 10'000;  // ms; a driver that hangs does so for ever
-  pollfd readable{ends[0], POLLIN, 0};
-  int result = failed;
-  if (child > 0) {
-    int ready;
-    do ready = poll(&readable, 1, patience);
-    while (ready < 0 && errno == EINTR);
-    result = ready == 0 ? ETIMEDOUT : read(ends[0], answer, bytes) == static_cast<ssize_t>(bytes) ? 0 : EIO;
-    kill(child, SIGKILL);
-    // One that hangs in the kernel is left to init.
-    while (result != ETIMEDOUT && waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
-  }
-  close(ends[0]);
-  return result;
 }
 
 std::string first_line(const std::string& path) {

@@ -1,10 +1,7 @@
 // What the drivers' parts of list_gpus() share.
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <string>
-#include <type_traits>
 
 #include "drm_glue/gpus/gpu.h"
 #include "drm_glue/gpus/kernel_config.h"
@@ -27,17 +24,6 @@ GpuSvm cannot_open(const std::string& node, int error);
 
 // Of a number; the number where it has no name.
 std::string group_name(unsigned number);
-
-// The answer of a child, which has nothing but what `ask` opens; none where it does not answer within seconds.
-int in_child(const std::function<void(void* answer)>& ask, void* answer, std::size_t bytes);
-template <class Answer>
-std::optional<Answer> in_child(const std::function<Answer()>& ask) {
-  static_assert(std::is_trivially_copyable_v<Answer>);
-  Answer answer{};
-  const auto write = [&](void* to) { *static_cast<Answer*>(to) = ask(); };
-  if (in_child(write, &answer, sizeof answer) != 0) return std::nullopt;
-  return answer;
-}
 
 // Those parameters of the module that can be read.
 Settings module_parameters(const std::string& module, const std::vector<std::string>& names);

@@ -11,6 +11,7 @@
 
 #include "drm_glue/gpus/ask.h"
 #include "drm_glue/nouveau/svm.h"
+#include "harness/in_child.h"
 #include "harness/outcome.h"
 
 namespace faultline {

@@ -4,16 +4,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <vector>
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -23,6 +19,7 @@
 #include "harness/agent_protocol.h"
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
+#include "harness/in_child.h"
 
 namespace faultline::app {
 namespace fs = std::filesystem;
@@ -71,31 +68,14 @@ std::string executable() { return fs::read_symlink("/proc/self/exe"); }
   throw std::system_error(errno, std::generic_category(), words[0]);
 }
 
-void append(const std::string& trace, const json& line) {
-  const std::string text = line.dump(-1, ' ', true, json::error_handler_t::replace) + "\n";
+std::string line_of(const json& line) { return line.dump(-1, ' ', true, json::error_handler_t::replace) + "\n"; }
+
+void append(const std::string& trace, const std::string& text) {
   const int fd = ::open(trace.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   const bool whole = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const int error = errno;
   ::close(fd);
   if (!whole) throw std::system_error(error, std::generic_category(), trace);
-}
-
-// Past these seconds a driver hangs for ever: the child that asked it is left alone.
-bool in_time(const std::function<void()>& work) {
-  const pid_t child = ::fork();
-  if (child < 0) return false;
-  if (child == 0) {
-    work();
-    ::_exit(0);
-  }
-  constexpr std::chrono::milliseconds patience(30'000), step(5);
-  for (std::chrono::milliseconds waited(0); waited < patience; waited += step) {
-    int status = 0;
-    if (::waitpid(child, &status, WNOHANG) == child) return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    std::this_thread::sleep_for(step);
-  }
-  ::kill(child, SIGKILL);
-  return false;
 }
 
 int record(const Arguments& arguments) {
@@ -111,12 +91,13 @@ int record(const Arguments& arguments) {
 
   json machine = {{"ev", "machine"}, {"trace", 1}, {"faultline", agent::version}, {"command", arguments.words}};
   machine.update(record::describe_machine());
-  append(trace, machine);
-  const auto tell_gpus = [&] {
+  append(trace, line_of(machine));
+  const auto gpus = [] {
     const GpuList list = list_gpus();
-    append(trace, {{"ev", "gpus"}, {"gpus", gpus_json(list)}, {"why_none", list.why_none}});
+    return line_of({{"ev", "gpus"}, {"gpus", gpus_json(list)}, {"why_none", list.why_none}});
   };
-  if (!in_time(tell_gpus)) append(trace, {{"ev", "gpus"}, {"gpus", nullptr}, {"why_none", "asking for them did not end"}});
+  const ChildAnswer told = in_child(gpus, std::chrono::seconds(30));
+  append(trace, told.whole() ? told.text : line_of({{"ev", "gpus"}, {"gpus", nullptr}, {"why_none", "asking for them did not end"}}));
 
   const char* others = std::getenv("LD_PRELOAD");
   ::setenv("LD_PRELOAD", (recorder + (others && *others ? ":" + std::string(others) : "")).c_str(), 1);
