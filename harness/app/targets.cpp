@@ -32,6 +32,7 @@ using nlohmann::json;
 constexpr const char* examples =
     "Examples:\n"
     "  faultline targets                         and how many of the project's scenarios run there\n"
+    "  faultline targets -t host                 which of them do not, by name\n"
     "  faultline targets my.scn                  where my.scn runs, and why not elsewhere\n"
     "  faultline targets -t lab                  the virtual lab, started and asked: its targets and GPUs\n"
     "  faultline targets --json                  an array of targets; the GPUs of a machine are in its first one\n"
@@ -243,8 +244,10 @@ int targets_command(const Arguments& arguments) {
   if (arguments.as_json) {
     std::cout << all.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
   } else {
-    std::cout << targets_text(rows.targets, scenarios.size());
+    const bool names = asked || !arguments.paths.empty();
+    std::cout << targets_text(rows.targets, scenarios.size(), names);
     for (const auto& [place, list] : rows.gpus) std::cout << gpus_text(place, list);
+    if (!names) std::cout << "Which scenarios do not run on a target: faultline targets -t TARGET\n";
   }
   return asked && !std::ranges::all_of(rows.targets, &TargetRow::available) ? exits::undecided : exits::agree;
 }

@@ -274,6 +274,15 @@ def test_targets(folder):
     assert rows["debian13:host"]["why"] == "this machine's kernel under Debian 13"
 
 
+def test_targets_by_name(folder):
+    """Scenarios that do not run are counted; those of a target that was asked for are named."""
+    all_of_them = faultline(folder, "targets", agent=FAKE + " --targets host").stdout
+    asked = faultline(folder, "targets", "-t", "host", agent=FAKE + " --targets host").stdout
+    assert "no long-term pins" in all_of_them and "pin-munmap-orphan" not in all_of_them
+    assert "no long-term pins" in asked and "pin-munmap-orphan" in asked
+    assert "faultline targets -t TARGET" in all_of_them and "-t TARGET" not in asked
+
+
 def test_a_root_that_is_not_made(folder):
     """The lab may be there all the same."""
     lab = folder / "lab"

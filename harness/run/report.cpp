@@ -360,7 +360,7 @@ static std::string usm_line(const std::string& indent, const Capabilities& can) 
   return text.empty() ? text : text + "\n";
 }
 
-std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios) {
+std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios, bool names) {
   std::size_t width = 0;
   for (const TargetRow& row : rows) width = std::max(width, row.word.size());
   std::string text;
@@ -386,11 +386,11 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     if (!row.files.empty()) text += indent + "files on " + row.files + "\n";
     if (scenarios == 0) continue;
     text += indent + "runs " + std::to_string(row.runs) + " of " + plural(scenarios, "scenario") + "\n";
-    std::map<std::string, std::vector<std::string>> names;  // by why
-    for (const auto& [name, why] : row.does_not_run) names[why].push_back(name);
-    for (const auto& [why, all] : names) {
+    std::map<std::string, std::vector<std::string>> skipped;  // by why
+    for (const auto& [name, why] : row.does_not_run) skipped[why].push_back(name);
+    for (const auto& [why, all] : skipped) {
       text += indent + "  not " + std::to_string(all.size()) + ": " + why + "\n";
-      text += wrapped(all, indent + "    ");
+      if (names) text += wrapped(all, indent + "    ");
     }
   }
   return text;

@@ -53,7 +53,8 @@ struct TargetRow {
   std::vector<std::pair<std::string, std::string>> does_not_run;  // scenario, why
   bool known = true;  // its capabilities are, whether it is here or not
 };
-std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios);
+// `names`: of the scenarios that do not run, beside how many.
+std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios, bool names);
 
 // The release of "6.12.95 #1 SMP ...".
 std::string kernel_release(const std::string& kernel);

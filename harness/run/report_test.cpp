@@ -279,7 +279,7 @@ TEST(TargetsText, SaysWhyNot) {
   pins.capabilities.pin = true;
   pins.capabilities.sight = {false, false, false, true};
   pins.runs = 2;
-  EXPECT_EQ(targets_text({here, away, pins}, 2),
+  EXPECT_EQ(targets_text({here, away, pins}, 2, true),
             "host     available\n"
             "         class shares-cpu-tables; sees values and errors, page identity, where pages are; direct I/O\n"
             "         files on ext4 (/var/tmp)\n"
@@ -292,6 +292,8 @@ TEST(TargetsText, SaysWhyNot) {
             "pinned   available\n"
             "         class pinned; sees values and errors, the driver's events; pins\n"
             "         runs 2 of 2 scenarios\n");
+  const std::string short_text = targets_text({here}, 2, false);
+  EXPECT_TRUE(short_text.ends_with("not 1: no migration between device and system memory\n")) << short_text;
 }
 
 TEST(ShellWord, Quotes) {
