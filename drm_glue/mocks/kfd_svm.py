@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import struct
+import threading
 import time
 
 from gi.repository import GLib
@@ -38,6 +39,15 @@ class KfdSvm(Kfd):
         self.ranges, self.range_count = {}, 0     # of each (pid, page): a number that a range's pages share
         self.evicted = set()          # pids
         self.changing = collections.Counter()  # by pid: invalidations that have not ended
+        self.lock = threading.RLock()  # svms->lock: requests are answered in umockdev's thread, workers run in GLib's
+
+    def hear(self, request):
+        with self.lock:
+            super().hear(request)
+
+    def handle(self, request):
+        with self.lock:
+            return super().handle(request)
 
     def new_reader(self, gpu):
         return 0xFFFFFFFF  # kernel_half.cpp: the client connects
@@ -96,10 +106,11 @@ class KfdSvm(Kfd):
     def touch(self, process, address):
         """svm_migrate_to_ram(): the whole range comes back."""
         key = (process, address // PAGE)
-        if key in self.in_vram:
-            of = self.ranges[key]
-            self.bring_back(process, sorted(page for (pid, page), each in self.ranges.items() if each == of and pid == process),
-                            BY_CPU_FAULT)
+        with self.lock:
+            if key in self.in_vram:
+                of = self.ranges[key]
+                self.bring_back(process, sorted(page for (pid, page), each in self.ranges.items() if each == of and pid == process),
+                                BY_CPU_FAULT)
 
     def migrate(self, process, pages, to, trigger, movable):
         """svm_migrate_ram_to_vram() and back: a start always, an end where a page could move."""
@@ -155,13 +166,14 @@ class KfdSvm(Kfd):
 
     def restore(self, process):
         """svm_range_restore_work(): again as long as it cannot map what the GPU has."""
-        if not os.path.exists(f"/proc/{process}/maps"):
+        with self.lock:
+            if not os.path.exists(f"/proc/{process}/maps"):
+                return False
+            if self.changing[process] or not self.map(process, sorted(page for pid, page in self.mapped if pid == process)):
+                return True
+            self.evicted.discard(process)
+            self.tell(process, RESTORE, f"{self.gpus[0]:x}")
             return False
-        if self.changing[process] or not self.map(process, sorted(page for pid, page in self.mapped if pid == process)):
-            return True
-        self.evicted.discard(process)
-        self.tell(process, RESTORE, f"{self.gpus[0]:x}")
-        return False
 
     def tell_unmapped(self, process, pages, trigger):
         self.tell(process, UNMAP, f"@{pages[0]:x}({pages[-1] - pages[0] + 1:x}) {self.gpus[0]:x} {trigger}")
