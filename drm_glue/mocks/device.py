@@ -18,6 +18,7 @@ gi.require_version("UMockdev", "1.0")
 from gi.repository import GLib, UMockdev  # noqa: E402
 
 WRITES, READS = 1, 2  # _IOC_WRITE, _IOC_READ
+PROTECTS, UNMAPS, ZAPS, MOVES, FORKS = range(5)  # kinds of changes of mappings
 
 
 class Refused(Exception):
@@ -86,7 +87,9 @@ class Device(UMockdev.IoctlBase):
 
     def hear(self, request):
         if request.number == 0:
-            self.processes[request.client], _ = struct.unpack("<ii", request.bytes)
+            process, _, faults = struct.unpack("<iii", request.bytes)
+            self.processes[request.client] = process
+            self.sees_faults(process, faults)
             request.answer(struct.pack("<i", self.opens(request.client)), 4)
         elif request.number == 2:
             first = self._pairs.pop(request.bytes, None)
@@ -94,21 +97,28 @@ class Device(UMockdev.IoctlBase):
                 self._pairs[request.bytes] = request.client
             else:
                 self.same[request.client] = first
-        elif request.number == 1:
-            start, size, unmaps = struct.unpack("<QQQ", request.bytes)
-            self.mapping_changes(self.processes[request.client], start, size, bool(unmaps))
+        elif request.number == 4:
+            request.answer(struct.pack("<Q", self.next_in_vram(self.processes[request.client])))
         else:
-            self.mapping_changed(self.processes[request.client])
+            change = self.mapping_changes if request.number == 1 else self.mapping_changed
+            change(self.processes[request.client], *struct.unpack("<QQQ", request.bytes))
 
     def opens(self, client):
         """The errno of the driver's open(), or 0."""
         return 0
 
-    def mapping_changes(self, process, start, size, unmaps):
+    def sees_faults(self, process, descriptor):
+        """A userfaultfd of the process, as it numbers it, or -1."""
+
+    def mapping_changes(self, process, start, size, kind):
         """What an MMU notifier tells the driver, before it happens."""
 
-    def mapping_changed(self, process):
+    def mapping_changed(self, process, start, size, kind):
         """And when it has."""
+
+    def next_in_vram(self, process):
+        """The address of a page that the process is to drop, 0: none."""
+        return 0
 
     def handle(self, request):
         """Its result, if not 0."""

@@ -1,7 +1,7 @@
 // Preloaded in front of umockdev, into the processes that use mocked devices: what the kernel does there and umockdev
 // leaves alone. fstat() of a node, what its driver's open() refuses, and a descriptor of one that is duplicated (it is
 // opened again, and the mock told that it is the same client); mmap() of a buffer object; the descriptor of KFD's
-// events; and what an MMU notifier tells a driver.
+// events; what an MMU notifier tells a driver; and pages that leave for VRAM, of which pagemap has device-private entries.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/ioctl.h>
@@ -19,6 +19,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <new>
+#include <set>
+#include <shared_mutex>
 #include <string>
 
 namespace {
@@ -26,16 +30,21 @@ namespace {
 // To the mock, past its count of requests.
 struct Opener {
   int process, refused;  // refused: the errno of the driver's open(), which the mock gives
+  int faults;            // a userfaultfd of the process, which the mock takes for itself; -1: there is none
 };
+enum class Kind : std::uint64_t { protects, unmaps, zaps, moves, forks };
 struct Change {
-  std::uint64_t start, bytes, unmaps;
+  std::uint64_t start, bytes;
+  Kind kind;
 };
 constexpr unsigned long this_is_process = _IOWR('F', 0, Opener);
 constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
 constexpr unsigned long this_is_the_same = _IOW('F', 2, std::uint64_t);  // once to each of two clients, with one number
 constexpr unsigned long mapping_changed = _IOW('F', 3, Change);
+constexpr unsigned long next_in_vram = _IOR('F', 4, std::uint64_t);  // the address of a page to drop, or 0
 // What the kernel's header gives AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
 constexpr unsigned long smi_events = _IOWR('K', 0x1f, std::uint64_t);
+constexpr unsigned svm = 0x20;  // AMDKFD_IOC_SVM, of any size
 
 std::string root() {
   const char* path = std::getenv("UMOCKDEV_DIR");
@@ -75,8 +84,11 @@ std::atomic<int> events = -1;
 
 int opened(const char* path, int fd) {
   if (fd < 0 || (std::strcmp(path, "/dev/kfd") != 0 && std::strncmp(path, "/dev/dri/", 9) != 0)) return fd;
-  Opener opener{getpid(), 0};
-  if (request(fd, this_is_process, &opener) == 0 && opener.refused != 0) {
+  Opener opener{getpid(), 0, -1};
+  if (path[5] == 'k') opener.faults = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+  const int result = request(fd, this_is_process, &opener);
+  if (opener.faults >= 0) syscall(SYS_close, opener.faults);
+  if (result == 0 && opener.refused != 0) {
     close(fd);
     errno = opener.refused;
     return -1;
@@ -99,29 +111,80 @@ int open_again(int fd, const std::string& path) {
   return again;
 }
 
+constexpr std::uint64_t page_bytes = 4096;
+
+// What this process, or one that it was forked from, has dropped because it went to VRAM, and has not unmapped since: as
+// long as nothing is there, it is in VRAM.
+class Dropped {
+ public:
+  void add(std::uint64_t page) {
+    const std::lock_guard lock(mutex_);
+    pages_.insert(page);
+  }
+  void remove(std::uint64_t start, std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    pages_.erase(pages_.lower_bound(start), pages_.lower_bound(start + bytes));
+  }
+  bool has(std::uint64_t page) {
+    const std::lock_guard lock(mutex_);
+    return pages_.contains(page);
+  }
+
+ private:
+  std::mutex mutex_;  // nobody's during fork(), which has the whole mmap lock
+  std::set<std::uint64_t> pages_;
+};
+Dropped& dropped() {
+  static Dropped& the = *new Dropped;  // there until the end
+  return the;
+}
+
+// The mmap lock, of which a migration and fork() have the whole, and what looks pages up and changes mappings a part.
+std::shared_mutex mmap_lock;
+
+bool is_heard() { return kfd >= 0 && whose == getpid(); }
+
+void tell(unsigned long number, void* what) {
+  const int before = errno;
+  request(kfd, number, what);
+  errno = before;
+}
+
 // A change of mappings, between its mmu_notifier_invalidate_range_start() and ..._end().
 class Invalidation {
  public:
-  Invalidation(const void* start, std::size_t bytes, bool unmaps)
-      : heard_(kfd >= 0 && whose == getpid()), change_{reinterpret_cast<std::uintptr_t>(start), bytes, unmaps} {
-    if (heard_) tell(mapping_changes);
+  Invalidation(const void* start, std::size_t bytes, Kind kind)
+      : heard_(bytes != 0 && is_heard()), change_{reinterpret_cast<std::uintptr_t>(start), bytes, kind} {
+    if (heard_) tell(mapping_changes, &change_);
   }
   ~Invalidation() {
-    if (heard_) tell(mapping_changed);
+    if (change_.kind != Kind::protects && change_.kind != Kind::forks) dropped().remove(change_.start, change_.bytes);
+    if (heard_ && is_heard()) tell(mapping_changed, &change_);  // not in a child of fork()
   }
   Invalidation(const Invalidation&) = delete;
   Invalidation& operator=(const Invalidation&) = delete;
 
  private:
-  void tell(unsigned long number) {
-    const int before = errno;
-    request(kfd, number, &change_);
-    errno = before;
-  }
-
   const bool heard_;
   Change change_;
 };
+
+// The mock has the content of pages that go to VRAM, and nobody writes to them: here they go.
+int migrate(int fd, unsigned long number, void* argument) {
+  if (!is_heard()) return request(fd, number, argument);
+  const std::unique_lock lock(mmap_lock);
+  const int result = request(fd, number, argument);
+  const int error = errno;
+  for (std::uint64_t page = 0; request(kfd, next_in_vram, &page) == 0 && page != 0;)
+    if (syscall(SYS_madvise, page, page_bytes, MADV_DONTNEED) == 0) dropped().add(page);
+  errno = error;
+  return result;
+}
+
+bool looks_pages_up(unsigned long number) {
+  constexpr unsigned first_of_driver = 0x40, jobs = first_of_driver + 0x04, userptr = first_of_driver + 0x11;  // amdgpu_drm.h
+  return _IOC_TYPE(number) == 'd' && (_IOC_NR(number) == jobs || _IOC_NR(number) == userptr);
+}
 
 int connect_to_events() {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -135,6 +198,8 @@ int connect_to_events() {
 void* map(void* address, std::size_t bytes, int protection, int flags, int fd, off64_t offset) {
   const std::string path = fd >= 0 ? node(fd) : "";
   const std::string memory = path.empty() ? "" : root() + "/gem" + path.substr(path.rfind('/'));
+  const std::shared_lock lock(mmap_lock);
+  const Invalidation invalidation(address, flags & MAP_FIXED ? bytes : 0, Kind::unmaps);
   const int file = path.empty() ? fd : static_cast<int>(syscall(SYS_openat, AT_FDCWD, memory.c_str(), O_RDWR | O_CLOEXEC));
   void* const where = reinterpret_cast<void*>(syscall(SYS_mmap, address, bytes, protection, flags, file, offset));
   if (file != fd) syscall(SYS_close, file);
@@ -187,6 +252,9 @@ int ioctl(int fd, unsigned long number, ...) noexcept {
   va_start(list, number);
   void* argument = va_arg(list, void*);
   va_end(list);
+  if (_IOC_TYPE(number) == 'K' && _IOC_NR(number) == svm) return migrate(fd, number, argument);
+  std::shared_lock lock(mmap_lock, std::defer_lock);
+  if (looks_pages_up(number)) lock.lock();
   const int result = request(fd, number, argument);
   if (number != smi_events || result != 0) return result;
   __u32& descriptor = static_cast<__u32*>(argument)[1];
@@ -194,6 +262,22 @@ int ioctl(int fd, unsigned long number, ...) noexcept {
   events = connect_to_events();
   descriptor = static_cast<__u32>(events.load());
   return 0;
+}
+
+// An entry of one's own pagemap, where nothing is, of a page in VRAM: what a device-private one has
+// (Documentation/admin-guide/mm/pagemap.rst), with a frame of the memory that machines.py lists in /proc/iomem.
+ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) {
+  constexpr std::uint64_t vram_frame = 0x10'0000'0000, there = std::uint64_t{3} << 62, swapped = std::uint64_t{1} << 62;
+  const ssize_t got = syscall(SYS_pread64, fd, buffer, bytes, offset);
+  std::uint64_t entry = 0;
+  if (got != sizeof entry || link_target("/proc/self/fd/" + std::to_string(fd)) != "/proc/" + std::to_string(getpid()) + "/pagemap")
+    return got;
+  std::memcpy(&entry, buffer, sizeof entry);
+  const std::uint64_t page = offset / sizeof entry;
+  if ((entry & there) != 0 || !dropped().has(page * page_bytes)) return got;
+  entry |= swapped | (vram_frame + page % 0x100'0000) << 5;
+  std::memcpy(buffer, &entry, sizeof entry);
+  return got;
 }
 
 // Of events a few bytes at a time, where a test wants that.
@@ -211,12 +295,14 @@ void* mmap64(void* address, std::size_t bytes, int protection, int flags, int fd
 }
 
 int munmap(void* address, std::size_t bytes) noexcept {
-  const Invalidation invalidation(address, bytes, true);
+  const std::shared_lock lock(mmap_lock);
+  const Invalidation invalidation(address, bytes, Kind::unmaps);
   return static_cast<int>(syscall(SYS_munmap, address, bytes));
 }
 
 int mprotect(void* address, std::size_t bytes, int protection) noexcept {
-  const Invalidation invalidation(address, bytes, false);
+  const std::shared_lock lock(mmap_lock);
+  const Invalidation invalidation(address, bytes, Kind::protects);
   return static_cast<int>(syscall(SYS_mprotect, address, bytes, protection));
 }
 
@@ -225,14 +311,27 @@ void* mremap(void* from, std::size_t bytes, std::size_t new_bytes, int flags, ..
   va_start(list, flags);
   void* const to = flags & MREMAP_FIXED ? va_arg(list, void*) : nullptr;
   va_end(list);
-  const Invalidation of_target(to, flags & MREMAP_FIXED ? new_bytes : 0, true), of_source(from, bytes, true);
+  const std::shared_lock lock(mmap_lock);
+  const Invalidation of_target(to, flags & MREMAP_FIXED ? new_bytes : 0, Kind::unmaps), of_source(from, bytes, Kind::moves);
   return reinterpret_cast<void*>(syscall(SYS_mremap, from, bytes, new_bytes, flags, to));
 }
 
 // MADV_DONTNEED and MADV_REMOVE take pages away at once; what the others do shows later, if ever.
 int madvise(void* address, std::size_t bytes, int advice) noexcept {
   const bool takes = advice == MADV_DONTNEED || advice == MADV_REMOVE;
-  const Invalidation invalidation(address, takes ? bytes : 0, false);
+  const std::shared_lock lock(mmap_lock);
+  const Invalidation invalidation(address, takes ? bytes : 0, Kind::zaps);
   return static_cast<int>(syscall(SYS_madvise, address, bytes, advice));
+}
+
+pid_t fork() noexcept {
+  std::unique_lock lock(mmap_lock);
+  const Invalidation invalidation(nullptr, std::size_t{1} << 47, Kind::forks);
+  const pid_t pid = next<pid_t (*)()>("fork")();
+  if (pid == 0) {  // the lock's owner is another thread's
+    lock.release();
+    new (&mmap_lock) std::shared_mutex;
+  }
+  return pid;
 }
 }

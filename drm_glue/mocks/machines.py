@@ -51,6 +51,7 @@ def amdgpu(target=90010, capability=CAPABILITY, can_xnack=True, version=(1, 11),
 def working_amdgpu(fault="", gpu={}, **options):
     """One whose SDMA engine copies, and whose KFD tells what becomes of pages."""
     machine = amdgpu(**options)
+    machine.file("/proc/iomem").write_text("1000000000000-100ffffffffff : 0000:03:00.0\n")
     kfd = KfdSvm(machine.file("/smi").parent, fault, gpus=(GPU,), can_xnack=options.get("can_xnack", True))
     machine.boot(NODE, AmdgpuWithEngine(machine.file("/gem"), NODE.rsplit("/", 1)[1], fault, kfd, **gpu))
     machine.boot("/dev/kfd", kfd)

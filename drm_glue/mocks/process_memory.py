@@ -38,6 +38,12 @@ def protection(process, address):
     return vma(process, address)[0]
 
 
+def start_time(process):
+    """Two processes of one number differ in it."""
+    with open(f"/proc/{process}/stat") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[19]
+
+
 def refuse(process, address, writes):
     """Raises what hmm_vma_walk_test() gives; returns where the mapping is another one by now."""
     permissions = protection(process, address)
@@ -73,10 +79,44 @@ def look_up(process, address, writes):
     refuse(process, address, writes)
 
 
-def is_present(process, address):
+def is_present(process, address, bits=0x80):
     with open(f"/proc/{process}/pagemap", "rb", buffering=0) as pagemap:
         entry = os.pread(pagemap.fileno(), 8, address // PAGE * 8)
-    return len(entry) == 8 and entry[7] & 0x80 != 0
+    return len(entry) == 8 and entry[7] & bits != 0
+
+
+def content(process, address):
+    """Of a page, whatever its protection; nothing is faulted in."""
+    if not is_present(process, address, 0xC0):  # nor swapped
+        return bytes(PAGE)
+    with open(f"/proc/{process}/mem", "rb", buffering=0) as memory:
+        return os.pread(memory.fileno(), PAGE, address)
+
+
+def fault_in(process, address):
+    """As hmm_range_fault() does for svm_range_validate_and_map(): for writing where the mapping can be written to, which
+    breaks COW. The write ends before its first byte, since there is nothing here to read."""
+    if protection(process, address)[1:2] == "w":
+        nowhere = Iovec(None, 1)
+        libc.process_vm_writev(process, ctypes.byref(nowhere), 1, ctypes.byref(Iovec(address, 1)), 1, 0)
+    else:
+        populate(process, address)
+
+
+def copied_at_fork(process):
+    """Mappings, as (first page, end, whether they have pages of their own), that copy_page_range() tells notifiers of if they
+    have: private, and neither VM_DONTCOPY nor VM_WIPEONFORK."""
+    mappings = []
+    with open(f"/proc/{process}/smaps") as smaps:
+        for line in smaps:
+            first, *words = line.split()
+            if not first.endswith(":"):
+                pages, private, anonymous = [int(each, 16) // PAGE for each in first.split("-")], words[0].endswith("p"), False
+            elif first == "Anonymous:":
+                anonymous = words[0] != "0"
+            elif first == "VmFlags:" and private and not {"dc", "wf"} & set(words):
+                mappings.append((*pages, anonymous))
+    return mappings
 
 
 def populate(process, address):
