@@ -202,6 +202,10 @@ class CpuFaults:
             self.release(process, pages, False)
         return 0
 
+    def has(self, process, page):
+        mm = self.of.get(process)
+        return mm is not None and page in mm.contents
+
     def give_back(self, mm, pages, empty=False):
         """From VRAM, to each mm that has the page. `mm`: one that has, or None where nothing is seen."""
         for page in [each for each in pages if mm and each in mm.contents]:

@@ -139,8 +139,11 @@ Dropped& dropped() {
   return the;
 }
 
-// The mmap lock, of which a migration and fork() have the whole, and what looks pages up and changes mappings a part.
+// The mmap lock, between requests that look pages up and what changes mappings. The kernel migrates with a part of it, but
+// does so in one go: here whoever else needs it would see half of that.
 std::shared_mutex mmap_lock;
+using ReadsMmap = std::shared_lock<std::shared_mutex>;
+using WritesMmap = std::unique_lock<std::shared_mutex>;
 
 bool is_heard() { return kfd >= 0 && whose == getpid(); }
 
@@ -172,7 +175,7 @@ class Invalidation {
 // The mock has the content of pages that go to VRAM, and nobody writes to them: here they go.
 int migrate(int fd, unsigned long number, void* argument) {
   if (!is_heard()) return request(fd, number, argument);
-  const std::unique_lock lock(mmap_lock);
+  const WritesMmap lock(mmap_lock);
   const int result = request(fd, number, argument);
   const int error = errno;
   for (std::uint64_t page = 0; request(kfd, next_in_vram, &page) == 0 && page != 0;)
@@ -198,8 +201,9 @@ int connect_to_events() {
 void* map(void* address, std::size_t bytes, int protection, int flags, int fd, off64_t offset) {
   const std::string path = fd >= 0 ? node(fd) : "";
   const std::string memory = path.empty() ? "" : root() + "/gem" + path.substr(path.rfind('/'));
-  const std::shared_lock lock(mmap_lock);
-  const Invalidation invalidation(address, flags & MAP_FIXED ? bytes : 0, Kind::unmaps);
+  WritesMmap lock(mmap_lock, std::defer_lock);
+  if ((flags & MAP_FIXED) != 0) lock.lock();
+  const Invalidation invalidation(address, lock ? bytes : 0, Kind::unmaps);
   const int file = path.empty() ? fd : static_cast<int>(syscall(SYS_openat, AT_FDCWD, memory.c_str(), O_RDWR | O_CLOEXEC));
   void* const where = reinterpret_cast<void*>(syscall(SYS_mmap, address, bytes, protection, flags, file, offset));
   if (file != fd) syscall(SYS_close, file);
@@ -253,7 +257,7 @@ int ioctl(int fd, unsigned long number, ...) noexcept {
   void* argument = va_arg(list, void*);
   va_end(list);
   if (_IOC_TYPE(number) == 'K' && _IOC_NR(number) == svm) return migrate(fd, number, argument);
-  std::shared_lock lock(mmap_lock, std::defer_lock);
+  ReadsMmap lock(mmap_lock, std::defer_lock);
   if (looks_pages_up(number)) lock.lock();
   const int result = request(fd, number, argument);
   if (number != smi_events || result != 0) return result;
@@ -295,13 +299,13 @@ void* mmap64(void* address, std::size_t bytes, int protection, int flags, int fd
 }
 
 int munmap(void* address, std::size_t bytes) noexcept {
-  const std::shared_lock lock(mmap_lock);
+  const WritesMmap lock(mmap_lock);
   const Invalidation invalidation(address, bytes, Kind::unmaps);
   return static_cast<int>(syscall(SYS_munmap, address, bytes));
 }
 
 int mprotect(void* address, std::size_t bytes, int protection) noexcept {
-  const std::shared_lock lock(mmap_lock);
+  const WritesMmap lock(mmap_lock);
   const Invalidation invalidation(address, bytes, Kind::protects);
   return static_cast<int>(syscall(SYS_mprotect, address, bytes, protection));
 }
@@ -311,7 +315,7 @@ void* mremap(void* from, std::size_t bytes, std::size_t new_bytes, int flags, ..
   va_start(list, flags);
   void* const to = flags & MREMAP_FIXED ? va_arg(list, void*) : nullptr;
   va_end(list);
-  const std::shared_lock lock(mmap_lock);
+  const WritesMmap lock(mmap_lock);
   const Invalidation of_target(to, flags & MREMAP_FIXED ? new_bytes : 0, Kind::unmaps), of_source(from, bytes, Kind::moves);
   return reinterpret_cast<void*>(syscall(SYS_mremap, from, bytes, new_bytes, flags, to));
 }
@@ -319,13 +323,13 @@ void* mremap(void* from, std::size_t bytes, std::size_t new_bytes, int flags, ..
 // MADV_DONTNEED and MADV_REMOVE take pages away at once; what the others do shows later, if ever.
 int madvise(void* address, std::size_t bytes, int advice) noexcept {
   const bool takes = advice == MADV_DONTNEED || advice == MADV_REMOVE;
-  const std::shared_lock lock(mmap_lock);
+  const ReadsMmap lock(mmap_lock);
   const Invalidation invalidation(address, takes ? bytes : 0, Kind::zaps);
   return static_cast<int>(syscall(SYS_madvise, address, bytes, advice));
 }
 
 pid_t fork() noexcept {
-  std::unique_lock lock(mmap_lock);
+  WritesMmap lock(mmap_lock);
   const Invalidation invalidation(nullptr, std::size_t{1} << 47, Kind::forks);
   const pid_t pid = next<pid_t (*)()>("fork")();
   if (pid == 0) {  // the lock's owner is another thread's

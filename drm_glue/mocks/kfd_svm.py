@@ -116,6 +116,8 @@ class KfdSvm(Kfd):
         for page in pages:
             if (process, page) not in self.in_vram:
                 process_memory.fault_in(process, page * PAGE)
+            elif not self.cpus.has(process, page):
+                process_memory.populate(process, page * PAGE)
         self.mapped.update((process, page) for page in pages)
         return all(process_memory.protection(process, page * PAGE).startswith("r") for page in pages)
 

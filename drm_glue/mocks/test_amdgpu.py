@@ -68,7 +68,7 @@ def test_a_gpu_that_does_wrong(fault, seen):
     assert answer == f"ok {seen}" if seen else answer != "ok 7 ok 8 | EFAULT EFAULT EFAULT"
 
 
-@pytest.mark.parametrize("mode, story", [("on", "DUSU DU"), ("off", "DERESRU DERERU")])
+@pytest.mark.parametrize("mode, story", [("on", "DUS DU"), ("off", "DERESRU DERERU")])
 def test_migrations(mode, story):
     bench = Bench()
     assert bench.ask(f"migrate {NODE} {mode} {GPU}") == [f"ok {story}"]
@@ -79,10 +79,10 @@ def test_short_reads():
     bench = Bench()
     done = bench.machine.run([str(device.BUILD / "amdgpu-requests")], f"migrate {NODE} on {GPU}\n",
                              environment={"FAULTLINE_SHORT_READS": "1"})
-    assert done.stdout == "ok DUSU DU\n"
+    assert done.stdout == "ok DUS DU\n"
 
 
-@pytest.mark.parametrize("fault, story", [("missed event", "DUS D"), ("wrong location", "SUDU SU")])
+@pytest.mark.parametrize("fault, story", [("missed event", "DUS D"), ("wrong location", "SUD SU")])
 def test_a_driver_that_tells_wrong(fault, story):
     assert Bench(fault=fault).ask(f"migrate {NODE} on {GPU}") == [f"ok {story}"]
 
@@ -150,8 +150,8 @@ def test_an_error_of_kfd_at_every_request(error):
         before, answer, after = bench.ask("left", f"migrate {NODE} on {GPU}", "left")
         assert before == after, at
         if error in (errno.EINTR, errno.EAGAIN):
-            assert answer == "ok DUSU DU", at
+            assert answer == "ok DUS DU", at
         else:
             assert answer.startswith(errno.errorcode[error] + " "), (at, answer)
     bench.kfd.count, bench.kfd.injected = 0, {}
-    assert bench.ask(f"migrate {NODE} on {GPU}") == ["ok DUSU DU"] and bench.kfd.count == MIGRATIONS
+    assert bench.ask(f"migrate {NODE} on {GPU}") == ["ok DUS DU"] and bench.kfd.count == MIGRATIONS
