@@ -44,14 +44,9 @@ Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
   }
 }
 
-// do_sync_mmap_readahead, after a page that was not in memory: it may bring in all of the file, or nothing
-// where readahead has missed too often. filemap_fault may then start over, and a read maps what is around.
-Task<void> read_around(Cpu cpu, MmId mm, Slot slot, bool write, bool writable) {
+// page_cache_ra_unbounded, all of the file.
+void read_all(Cpu cpu, int object) {
   World& w = cpu.world();
-  const int object = w.mm[mm].vma[slot].object;
-  enum { nothing, reads, starts_over };
-  const int way = co_await cpu.choose("filemap_fault: do_sync_mmap_readahead", write ? 2 : 3);
-  if (way == nothing) co_return;
   for (int p = 0; p < w.object[object].size; ++p) {
     std::uint8_t& page = w.object[object].frame[p];
     if (page != none) {
@@ -61,6 +56,17 @@ Task<void> read_around(Cpu cpu, MmId mm, Slot slot, bool write, bool writable) {
     page = static_cast<std::uint8_t>(alloc_frame(cpu, Frame::Kind::shared, {}));
     get_ref(w, page);
   }
+}
+
+// do_sync_mmap_readahead, after a page that was not in memory: it may bring in all of the file, or nothing
+// where readahead has missed too often. filemap_fault may then start over, and a read maps what is around.
+Task<void> read_around(Cpu cpu, MmId mm, Slot slot, bool write, bool writable) {
+  World& w = cpu.world();
+  const int object = w.mm[mm].vma[slot].object;
+  enum { nothing, reads, starts_over };
+  const int way = co_await cpu.choose("filemap_fault: do_sync_mmap_readahead", write ? 2 : 3);
+  if (way == nothing) co_return;
+  read_all(cpu, object);
   if (way == starts_over) co_await map_around(cpu, mm, slot, writable);
 }
 
