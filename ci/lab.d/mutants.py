@@ -203,6 +203,25 @@ MUTANTS = [
     Mutant(30, "collapse-no-notify", "mm", False,
            "Collapsing pages into a huge page leaves the device on the small ones.",
            silent(30, "mm/khugepaged.c", "collapse_huge_page")),
+    # Where pages are, whatever they hold.
+    Mutant(31, "drv-looks-after-migrating", "driver", False,
+           "The driver looks at the first page with the CPU once a range has migrated, "
+           "which brings that page back. No value shows it.",
+           [Edit(DRIVER, "dmirror_migrate_to_device", "cmd->cpages = bounce.cpages;",
+                 "if (faultline_mutant == 31) {\n"
+                 "\t\tchar seen;\n\n"
+                 "\t\tif (copy_from_user(&seen, (void __user *)start, 1))\n"
+                 "\t\t\tret = -EFAULT;\n\t}\n\t$0")]),
+    Mutant(32, "mig-ignores-pins", "migrate", False,
+           "A pinned page migrates to the device, and whoever pinned it keeps the old one.",
+           [Edit("mm/migrate_device.c", "migrate_vma_check_page",
+                 "if ((page_count(page) - extra) > page_mapcount(page))",
+                 "if (faultline_mutant != 32 &&\n"
+                 "\t    (page_count(page) - extra) > page_mapcount(page))"),
+            Edit("mm/migrate.c", "folio_migrate_mapping",
+                 "if (folio_ref_count(folio) != expected_count)",
+                 "if (folio_ref_count(folio) != expected_count &&\n"
+                 "\t\t    !(faultline_mutant == 32 && folio_is_device_private(newfolio)))")]),
 ]
 
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -252,6 +253,28 @@ static int stale_after_collapse(void) {
   return device_load(p, &v) || v != NEW;
 }
 
+// By its entry, which is a swap entry then.
+static int on_device(void* addr) {
+  uint64_t entry;
+  int pagemap = open("/proc/self/pagemap", O_RDONLY);
+  need(pread(pagemap, &entry, sizeof entry, (uintptr_t)addr / PAGE * sizeof entry) == sizeof entry);
+  return entry >> 62 & 1;
+}
+
+static int migrated_page_comes_back(void) {
+  char* p = map(2, OLD);
+  need(!ask(TO_DEVICE, p, 2) && on_device(at(p, 1)));
+  return !on_device(p);
+}
+
+static int pinned_page_goes(void) {
+  int ends[2];
+  struct iovec page = {map(1, OLD), PAGE};
+  need(!pipe(ends) && vmsplice(ends[1], &page, 1, 0) == PAGE);
+  ask(TO_DEVICE, page.iov_base, 1);
+  return on_device(page.iov_base);
+}
+
 static const struct witness {
   int mutant;
   int (*sees)(void);
@@ -267,7 +290,8 @@ static const struct witness {
     {24, load_where_it_was},      {25, stale_after_cow},
     {26, stale_after_drop},       {27, second_mapping_stays},
     {28, exclusive_stays},        {29, stale_after_move},
-    {30, stale_after_collapse},
+    {30, stale_after_collapse},   {31, migrated_page_comes_back},
+    {32, pinned_page_goes},
 };
 
 static void be_mutant(int number) {
