@@ -135,10 +135,10 @@ class AmdgpuWithEngine(Amdgpu):
         """amdgpu_ttm_tt_get_user_pages()."""
         process = self.processes[request.client]
         for address in range(buffer.user, buffer.user + buffer.size, PAGE):
-            if self.kfd:
-                self.kfd.touch(process, address)
             if (process, address) not in self.stale:
                 process_memory.look_up(process, address, not buffer.flags & READONLY)
+            if self.kfd:
+                self.kfd.touch(process, address)
 
     # DRM_IOCTL_AMDGPU_GEM_VA
     def handle_d48(self, request):

@@ -18,7 +18,7 @@ API, REGISTER, UNREGISTER, WAKE, COPY, WRITEPROTECT = (
     0xC018AA3F, 0xC020AA00, 0x8010AA01, 0x8010AA02, 0xC028AA03, 0xC018AA06)
 PAGEFAULT, FORK, REMOVE = 0x12, 0x13, 0x15
 FEATURES = 1 << 0 | 1 << 1 | 1 << 3  # UFFD_FEATURE_PAGEFAULT_FLAG_WP, _EVENT_FORK, _EVENT_REMOVE
-MISSING, WP = 1, 2
+MISSING, WP, DONT_WAKE = 1, 2, 1
 MESSAGE = 32  # bytes of struct uffd_msg
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -207,15 +207,20 @@ class CpuFaults:
         return mm is not None and page in mm.contents
 
     def give_back(self, mm, pages, empty=False):
-        """From VRAM, to each mm that has the page. `mm`: one that has, or None where nothing is seen."""
+        """From VRAM, to each mm that has the page; whoever waits for one finds all of them. `mm`: one that has them, or None
+        where nothing is seen."""
+        back = []
         for page in [each for each in pages if mm and each in mm.contents]:
             content = mm.contents[page]
             for each in [each for each in self.mms.values() if each.contents.get(page) is content]:
-                del each.contents[page]
                 self.copy(each, page, bytes(PAGE) if empty else content)
+                del each.contents[page]  # a child that came meanwhile has it still
+                back.append((each, page))
+        for each, page in back:
+            each.try_to(UNREGISTER, page * PAGE, PAGE)
+            self.wake(each, [page])
 
     def copy(self, mm, page, content):
         buffer = ctypes.create_string_buffer(content, PAGE)
-        while mm.try_to(COPY, page * PAGE, ctypes.addressof(buffer), PAGE, 0, 0) == errno.EAGAIN:
+        while mm.try_to(COPY, page * PAGE, ctypes.addressof(buffer), PAGE, DONT_WAKE, 0) == errno.EAGAIN:
             self.wake(mm, self.read(mm))  # a fork() that has to be heard of first
-        mm.try_to(UNREGISTER, page * PAGE, PAGE)
