@@ -52,7 +52,8 @@ constexpr std::pair<DeviceClass, const char*> class_names[] = {{DeviceClass::rec
                                                                {DeviceClass::pinned, "pinned"},
                                                                {DeviceClass::fatal_faults, "fatal_faults"},
                                                                {DeviceClass::unmap_and_retry, "unmap_and_retry"},
-                                                               {DeviceClass::preempt_and_restore, "preempt_and_restore"}};
+                                                               {DeviceClass::preempt_and_restore, "preempt_and_restore"},
+                                                               {DeviceClass::fault_and_migrate, "fault_and_migrate"}};
 
 std::string class_name(DeviceClass device_class) {
   for (const auto& [known, name] : class_names)

@@ -20,7 +20,8 @@
 //    "svm_coarse":false,"svm_fine":false,"atomics":false,"usm_host":{"access":false,"atomics":false,
 //    "concurrent":false,"concurrent_atomics":false},"usm_shared":{...},"usm_device":{...},
 //    "device_address":false,"swap":false}}]}
-//       class: "recoverable", "shares_cpu_tables", "pinned", "fatal_faults", "unmap_and_retry" or "preempt_and_restore".
+//       class: "recoverable", "shares_cpu_tables", "pinned", "fatal_faults", "unmap_and_retry", "preempt_and_restore"
+//       or "fault_and_migrate".
 //   {"ev":"gpus","gpus":[...],"why_none":""}   the GPUs, as gpus_json() has them (gpu.h)
 //   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
 //    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003,

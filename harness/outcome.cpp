@@ -50,24 +50,27 @@ const std::string& text_of(const std::string& key, std::span<const Observable> s
 }
 
 // Whether `seen` is `allowed` with letters of the weather in between: U where the device may have had the page, which
-// was there once; or E and R in turns, with the queues in the same state at the end; or S behind S, where a migration
-// took more than one go.
+// was there once, and where the device faults an F behind such a U; or E and R in turns, with the queues in the same state
+// at the end; or S behind S, where a migration took more than one go, and F behind F, where a device faults until it is
+// answered.
 bool adds_weather(Observable::Weather weather, std::string_view seen, std::string_view allowed) {
   bool mapped = false, stopped = false;
   const std::size_t last = allowed.find_last_of("ER");
   const bool stays_stopped = last != allowed.npos && allowed[last] == 'E';
   char previous = '\0';
   for (const char letter : seen) {
-    const bool again = letter == 'S' && previous == 'S' && weather != Observable::Weather::none;
+    const bool again = (letter == 'S' || letter == 'F') && previous == letter && weather != Observable::Weather::none;
+    const bool behind_unmap = previous == 'U';
     previous = letter;
     if (again) continue;
     if (letter == 'E' || letter == 'R') {
       if (stopped != (letter == 'R')) return false;
       stopped = !stopped;
     }
-    mapped = mapped || letter == 'D';
+    mapped = mapped || letter == 'D' || letter == 'F';
     if (!allowed.empty() && letter == allowed.front()) allowed.remove_prefix(1);
     else if (weather == Observable::Weather::unmaps ? letter != 'U' || !mapped
+             : weather == Observable::Weather::faults ? !(letter == 'U' && mapped) && !(letter == 'F' && behind_unmap)
              : weather == Observable::Weather::stops ? letter != 'E' && letter != 'R'
                                                      : true)
       return false;
@@ -91,7 +94,8 @@ std::vector<Observable> schema(const Program& program, const Sight& sight) {
     const Observe& observe = program.observes[i];
     const auto kind = kind_of(observe, sight);
     if (!kind) continue;
-    const bool stays = kind == Observable::Kind::location && !sight.migration_errors;
+    const bool of_page = kind == Observable::Kind::location || kind == Observable::Kind::identity;
+    const bool stays = of_page && !sight.migration_errors;
     result.push_back({*kind, observe_text(program, observe), -1, -1, i, stays});
   }
   return result;
@@ -165,6 +169,7 @@ bool at_or_below(const Observable& observable, const std::string& seen, const st
   if (seen == allowed) return true;
   if (observable.kind == Observable::Kind::location)
     return observable.stays && seen == text_system && allowed == text_device;
+  if (observable.kind == Observable::Kind::identity) return observable.stays && allowed == text_not_reached;
   if (observable.kind == Observable::Kind::events)
     return is_gap(observable, seen) || adds_weather(observable.weather, seen, allowed == text_none ? "" : allowed);
   return observable.kind == Observable::Kind::faults && seen == text_fault && allowed == text_hit;

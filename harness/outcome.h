@@ -37,9 +37,9 @@ struct Observable {
   int thread = -1;     // for result and faults
   int statement = -1;  // index into Thread::statements
   int observe = -1;    // index into Program::observes
-  bool stays = false;  // of a location: a page that migrates may stay in system memory, and nothing says so
+  bool stays = false;  // of a location, and of frames: a page that migrates may stay in system memory, and nothing says so
   // Of events: what a kernel may add that moves a page, or looks for pages to move, on its own. A prediction says it.
-  enum class Weather { none, unmaps, stops } weather = Weather::none;
+  enum class Weather { none, unmaps, faults, stops } weather = Weather::none;
 };
 
 // What a target can tell; the schema leaves out what it cannot.
@@ -95,7 +95,7 @@ inline constexpr const char* text_gap = "gap";
 
 // Whether `seen` is allowed where `allowed` is: equal, or at or below it in the order that weather (what
 // a kernel may do on its own) defines for that kind of observable: a device access may always fault
-// where it might have hit, a page may be in system memory where it `stays`, and events may have more than there was reason
+// where it might have hit, a page may be in system memory where it `stays` (and its frame be seen), and events may have more than there was reason
 // for in the Program. Events with a gap claim nothing, and are allowed whatever is.
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed);
 bool at_or_below(std::span<const Observable> schema, const Outcome& seen, const Outcome& allowed);

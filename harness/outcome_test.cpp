@@ -73,6 +73,15 @@ TEST(Schema, WherePagesAreForThoseWhoCanTell) {
   EXPECT_EQ(keys(schema(program, {.location = false})).back(), "C:r0");
 }
 
+TEST(Schema, APageThatMayStayMayBeSeen) {
+  Observable frames{Observable::Kind::identity, "k", -1, -1, 0};
+  EXPECT_FALSE(at_or_below(frames, "different", "-"));
+  frames.stays = true;
+  EXPECT_TRUE(at_or_below(frames, "different", "-"));
+  EXPECT_FALSE(at_or_below(frames, "different", "same"));
+  EXPECT_FALSE(at_or_below(frames, "-", "same"));
+}
+
 TEST(Events, WeatherAddsAndNeverTakes) {
   using Weather = Observable::Weather;
   const auto allows = [](Weather weather, const std::string& seen, const std::string& allowed) {
@@ -95,6 +104,13 @@ TEST(Events, WeatherAddsAndNeverTakes) {
   EXPECT_TRUE(allows(Weather::unmaps, "DUSSU", "DUS"));  // in two goes
   EXPECT_FALSE(allows(Weather::unmaps, "DUSUS", "DUS"));
   EXPECT_FALSE(allows(Weather::none, "DUSS", "DUS"));
+  EXPECT_TRUE(allows(Weather::faults, "DFUFU", "DF"));  // the device faults again on what it has lost,
+  EXPECT_TRUE(allows(Weather::faults, "DFF", "DF"));     // until it is answered,
+  EXPECT_FALSE(allows(Weather::faults, "DF", "D"));      // on nothing else
+  EXPECT_FALSE(allows(Weather::faults, "D", "DF"));
+  EXPECT_FALSE(allows(Weather::faults, "DUF", "DFU"));
+  EXPECT_FALSE(allows(Weather::faults, "UF", "F"));
+  EXPECT_FALSE(allows(Weather::none, "DFF", "DF"));
   EXPECT_TRUE(allows(Weather::stops, "DER", "D"));
   EXPECT_TRUE(allows(Weather::stops, "ERDER", "DER"));
   EXPECT_TRUE(allows(Weather::stops, "ERDUER", "DU"));

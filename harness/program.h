@@ -140,6 +140,7 @@ enum class DeviceClass {
   fatal_faults,  // shares the CPU's tables, and a fault that the kernel cannot resolve ends the process
   unmap_and_retry,      // amdgpu with XNACK: its driver drops entries and tells of it, and faults are tried again
   preempt_and_restore,  // amdgpu without: its driver stops the queues, and a worker maps what has changed
+  fault_and_migrate,    // amdgpu with XNACK, whose accesses go through its driver's ranges: a fault moves one to its memory
 };
 
 struct Device {

@@ -58,12 +58,13 @@ void read_all(Cpu cpu, int object) {
   }
 }
 
+enum ReadAround { nothing, reads, starts_over };  // outside the coroutine: inside, g++ 12 may crash
+
 // do_sync_mmap_readahead, after a page that was not in memory: it may bring in all of the file, or nothing
 // where readahead has missed too often. filemap_fault may then start over, and a read maps what is around.
 Task<void> read_around(Cpu cpu, MmId mm, Slot slot, bool write, bool writable) {
   World& w = cpu.world();
   const int object = w.mm[mm].vma[slot].object;
-  enum { nothing, reads, starts_over };
   const int way = co_await cpu.choose("filemap_fault: do_sync_mmap_readahead", write ? 2 : 3);
   if (way == nothing) co_return;
   read_all(cpu, object);

@@ -60,6 +60,7 @@ Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Event event, i
     ++w.mm[mm].invalidating;
     told |= 1u << max_mirrors;
     svm_invalidate(cpu, mm, from, to, event);
+    if (faults_on_ranges(cpu)) co_return;
   }
   while (const unsigned left = listeners(w, mm, owner) & ~told) {
     const int way = co_await cpu.until("mmu_notifier_invalidate_range_start", [cpu, mm, owner, told] {
@@ -90,6 +91,7 @@ Task<void> invalidate_end(Cpu cpu, MmId mm) {
 
 void invalidate_now(Cpu cpu, MmId mm, Slot slot) {
   if (is_kfd(cpu)) svm_invalidate(cpu, mm, slot, slot, Event::clear);
+  if (faults_on_ranges(cpu)) return;
   for (MirrorId id = mm; id < max_mirrors; id += max_mms)
     if (cpu.world().mirror[id].files) callback(cpu, id, slot, slot);
 }

@@ -24,10 +24,18 @@ std::string known_bug_name(int bug) {
     case KnownBug::stale_exclusive_entry: return "stale-exclusive-entry";
     case KnownBug::dead_mm_fault: return "dead-mm-spin";
     case KnownBug::lost_location: return "lost-location";
+    case KnownBug::kept_entry: return "kept-entry";
+    case KnownBug::writable_shared_vram: return "writable-shared-vram";
+    case KnownBug::unresolved_fault:
     case KnownBug::count_: break;
   }
   return "?";
 }
+
+// amdgpu_vm_handle_fault: svm_range_restore_pages() gives -EFAULT or -EPERM, and the next try is a fault without retry.
+constexpr const char* unresolved_text =
+    "an access of the GPU may come where its driver cannot map the page or another one of its range (no VMA, or no "
+    "permission): that is a VM fault, which ends the job and may take the engine with it";
 
 std::string finding_text(int broken) {
   switch (static_cast<Broken>(broken)) {
@@ -168,7 +176,7 @@ Outcome outcome_of(const Shape& shape, const World& world, const std::vector<Obs
 
 // Without ranges amdkfd has nothing to do: what is left are userptr pages, which come and go as test_hmm's do.
 Facets effective(const Program& program, Facets facets) {
-  if (is_kfd(facets.device_class) && !has_ranges(program)) facets.device_class = DeviceClass::recoverable;
+  if (is_kfd(facets.device_class) && !has_ranges(program, facets.device_class)) facets.device_class = DeviceClass::recoverable;
   return facets;
 }
 
@@ -178,14 +186,16 @@ std::vector<Observable> schema_with_weather(const Program& program, DeviceClass 
   std::vector<Observable> schema = faultline::schema(program);
   for (Observable& o : schema)
     if (o.kind == Observable::Kind::events && is_kfd(device_class))
-      o.weather = device_class == DeviceClass::unmap_and_retry ? Weather::unmaps : Weather::stops;
+      o.weather = device_class == DeviceClass::unmap_and_retry     ? Weather::unmaps
+                  : device_class == DeviceClass::fault_and_migrate ? Weather::faults
+                                                                   : Weather::stops;
   return schema;
 }
 
 }  // namespace
 
 std::string unpredicted(const Program& program, DeviceClass device_class) {
-  return is_kfd(device_class) && has_ranges(program) ? unknown_to_kfd(program) : "";
+  return is_kfd(device_class) && has_ranges(program, device_class) ? unknown_to_kfd(program) : "";
 }
 
 Allowed predict(const Program& program, const Facets& facets, const Budget& budget,
@@ -216,11 +226,13 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   allowed.complete = e.complete && !(broken >> static_cast<int>(Broken::tables_full) & 1);
   allowed.states = e.states;
   allowed.executions = e.ends;
-  for (int b = 0; b < static_cast<int>(KnownBug::count_); ++b)
+  constexpr int unresolved = static_cast<int>(KnownBug::unresolved_fault);
+  if (subject.known_bugs() >> unresolved & 1) allowed.undefined = unresolved_text;
+  for (int b = 0; b < unresolved; ++b)
     if (subject.known_bugs() >> b & 1 || (lost && b == static_cast<int>(KnownBug::lost_location))) allowed.known_bugs.push_back(known_bug_name(b));
   for (int b = 0; b < static_cast<int>(Broken::count_); ++b)
     if (broken >> b & 1) allowed.findings.push_back(finding_text(b));
-  if (e.complete && e.ends == 0 && allowed.known_bugs.empty()) allowed.findings.push_back("no execution comes to an end");
+  if (e.complete && e.ends == 0 && allowed.known_bugs.empty() && allowed.undefined.empty()) allowed.findings.push_back("no execution comes to an end");
   allowed.seconds = seconds();
   return allowed;
 }

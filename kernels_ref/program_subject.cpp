@@ -10,7 +10,8 @@ namespace {
 
 // Outside an invalidation an entry of the device maps the frame of the CPU's entry, and is writable only
 // if that one is. (While a page migrates, its device entry is the migration's business.)
-bool device_entries_agree(const World& w, int slots) {
+// Entries of amdkfd's ranges for pages in VRAM are as writable as their VMA.
+bool device_entries_agree(const World& w, int slots, bool by_vma) {
   for (MirrorId id = 0; id < max_mirrors; ++id) {
     const MmId m = mm_of(id);
     if (!w.mirror[id].files || w.mm[m].invalidating) continue;
@@ -24,7 +25,7 @@ bool device_entries_agree(const World& w, int slots) {
           continue;
         return false;
       }
-      if (e.writable && !pte.writable) return false;
+      if (e.writable && !pte.writable && !(by_vma && pte.kind == Pte::Kind::device)) return false;
       if (e.atomic && pte.kind != Pte::Kind::exclusive) return false;
     }
   }
@@ -58,7 +59,7 @@ Task<void> ProgramSubject::thread(void* world, Suspension* place, int thread) co
 
 bool ProgramSubject::arrive(void* world) const {
   World& w = *static_cast<World*>(world);
-  if (!device_entries_agree(w, shape_.slots())) w.broken |= bit(Broken::stale_device_entry);
+  if (!device_entries_agree(w, shape_.slots(), shape_.device_class == DeviceClass::fault_and_migrate)) w.broken |= bit(Broken::stale_device_entry);
   if (w.broken) broken_ |= w.broken;
   if (w.known_bugs) known_bugs_ |= w.known_bugs;
   return !(w.known_bugs & undefined_bugs) && !(w.broken & bit(Broken::tables_full));

@@ -95,6 +95,11 @@ enum class Rule {
   kfd_stops_queues,            // kgd2kfd_quiesce_mm, at the first eviction
   kfd_restores_queues,         // kgd2kfd_resume_mm, when all ranges are mapped again
   kfd_unmaps_at_munmap,        // svm_range_unmap_from_cpu
+  kfd_unmap_clears_entries,    // svm_range_unmap_from_gpu
+  kfd_fault_takes_vma,         // svm_range_get_range_boundaries: a new range is as long as its VMA
+  kfd_fault_migrates,          // svm_range_best_restore_location: a GPU that may reach a range gets it
+  kfd_fault_maps_range,        // svm_range_restore_pages: the whole range is mapped
+  kfd_tells_faults,            // kfd_smi_event_page_fault_end
   mmget_guards,                // mmget_not_zero before touching a dying mm
   // kernel/exit.c, kernel/signal.c
   kill_ends_process,

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "harness/outcome.h"
+#include "kernels_ref/amdkfd/retry_fault.h"
 #include "kernels_ref/amdkfd/svm.h"
 #include "kernels_ref/direct_io.h"
 #include "kernels_ref/exclusive.h"
@@ -26,6 +27,7 @@ MirrorId mirror_of(Via via) { return mirror_id(via.device, via.opener); }
 Task<Result> load(Cpu cpu, const op::Load& o) {
   const Slot slot = cpu.shape->spans.of(o.cell);
   if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_load(cpu, mirror_of(o.via), slot);
+  if (!o.via.cpu() && faults_on_ranges(cpu)) co_return co_await gpu_load(cpu, mirror_of(o.via), slot);
   if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_read(cpu, mirror_of(o.via), slot);
   if (!o.via.cpu()) {
     co_await cpu.step("device");
@@ -37,6 +39,7 @@ Task<Result> load(Cpu cpu, const op::Load& o) {
 Task<Result> store(Cpu cpu, const op::Store& o) {
   const Slot slot = cpu.shape->spans.of(o.cell);
   if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_store(cpu, mirror_of(o.via), slot, o.value);
+  if (!o.via.cpu() && faults_on_ranges(cpu)) co_return co_await gpu_store(cpu, mirror_of(o.via), slot, o.value);
   if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_write(cpu, mirror_of(o.via), slot, o.value);
   if (!o.via.cpu()) {
     co_await cpu.step("device");

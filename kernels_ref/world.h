@@ -147,6 +147,7 @@ struct SvmPage {
   std::uint8_t vram : 1;     // its range's actual_loc
   std::uint8_t invalid : 1;  // its range's: the restore worker has to map it
   std::uint8_t gone : 1;     // SVM_OP_UNMAP_RANGE: cut off, and the deferred work has yet to free it
+  std::uint8_t repeats : 1;  // a fault on it that was answered may be in the interrupt ring once more
 };
 
 // struct svm_range_list of a process.
@@ -217,6 +218,9 @@ enum class KnownBug : int {
   stale_exclusive_entry,   // the entry of a page for the device alone that was zapped meanwhile
   dead_mm_fault,           // a device fault whose opener's mm is gone: some kernels spin for ever
   lost_location,           // amdkfd takes a page in VRAM to be in system memory, and never brings it back
+  kept_entry,              // amdkfd maps a part of a range, fails, and forgets that it is mapped
+  writable_shared_vram,    // amdkfd lets the GPU write to a page in VRAM that fork() has shared
+  unresolved_fault,        // no bug: an access of the GPU that its driver cannot resolve
   count_
 };
 

@@ -39,7 +39,9 @@ Capabilities GpuTarget::capabilities() const {
   can.sight = calls.sight;
   can.migrate = calls.migrate;
   can.system = work_.has_system_svm();
-  // Predictions for amdgpu know of jobs on userptr memory only: a kernel's fault has events of its own, and may migrate.
+  // A kernel's fault has events of its own, and may migrate. What DeviceClass::fault_and_migrate says of them is not what an
+  // OpenCL driver shows: it makes ranges too, gives them attributes (which decide where a fault takes one), and copies and
+  // maps host memory by userptr, where KFD makes ranges of one page or none (svm_range_check_vm_userptr).
   const bool on_ranges = can.device_class == DeviceClass::unmap_and_retry || can.device_class == DeviceClass::preempt_and_restore;
   if (can.system && on_ranges) can.sight.events = can.sight.location = false;
   return can;

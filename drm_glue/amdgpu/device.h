@@ -26,7 +26,9 @@ void check(const char* request, int negative_error);
 // another mm is EPERM (amdgpu_cs_list_validate). Any number of threads may use it.
 class Device {
  public:
-  explicit Device(const std::string& render_node);
+  // Where BOs have their addresses: anywhere, or where no process has any, since the process's own mean its memory too.
+  enum class Addresses { any, not_of_processes };
+  explicit Device(const std::string& render_node, Addresses addresses = Addresses::any);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -34,10 +36,12 @@ class Device {
   amdgpu_device_handle handle() const { return handle_; }
   int fd() const { return amdgpu_device_get_fd(handle_); }
   std::uint32_t family() const { return family_; }  // AMDGPU_FAMILY_*
+  Addresses addresses() const { return addresses_; }
 
  private:
   amdgpu_device_handle handle_ = nullptr;
   std::uint32_t family_ = 0;
+  const Addresses addresses_;
 };
 
 }  // namespace faultline::amdgpu

@@ -66,6 +66,16 @@ int SvmProcess::open(kfd::Xnack mode) {
   if (node_ < 0) return errno;
   // EBUSY: an OpenCL driver was here first. Its VM, and its mode, are the process's.
   if (const int error = kfd_.acquire_vm(gpu_, node_); error != 0 && error != EBUSY) return error;
+  return set_up(mode);
+}
+
+int SvmProcess::open(kfd::Xnack mode, int node) {
+  if (const int error = kfd_.open()) return error;
+  if (const int error = kfd_.acquire_vm(gpu_, node)) return error;
+  return set_up(mode);
+}
+
+int SvmProcess::set_up(kfd::Xnack mode) {
   if (const int error = kfd_.set_xnack(mode)) {
     kfd::Xnack now{};
     if (error != EBUSY || kfd_.xnack(now) != 0 || now != mode) return error;
@@ -95,6 +105,11 @@ int SvmProcess::read_events() {
   }
   for (kfd::SmiEvent& event : stream_.take()) events_.push_back(std::move(event));
   return 0;
+}
+
+int SvmProcess::keep_up() {
+  const std::lock_guard lock(mutex_);
+  return read_events();
 }
 
 int SvmProcess::history(std::uintptr_t address, PageHistory& history) {

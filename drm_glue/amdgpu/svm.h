@@ -32,10 +32,15 @@ class SvmProcess {
 
   // All requests give an errno. EBUSY: another part of the process has queues, in the other XNACK mode.
   int open(kfd::Xnack mode);
+  // Jobs through that open node reach the ranges: its VM becomes the process's (amdgpu_vm_make_compute), if no BO is mapped
+  // there yet (EINVAL), and nobody's is (EBUSY).
+  int open(kfd::Xnack mode, int node);
 
   // Prefetches (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_PREFETCH_LOC), and lets the GPU reach the pages.
   int migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
 
+  // Takes what was told, while the kernel has room for more.
+  int keep_up();
   // What was told since the last forget_history().
   int history(std::uintptr_t address, PageHistory& history);
   // Once settled.
@@ -46,6 +51,7 @@ class SvmProcess {
   void settle();
 
  private:
+  int set_up(kfd::Xnack mode);
   int read_events();
   bool stopped() const;
   void wait_for_worker();

@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "drm_glue/amdgpu/sdma.h"
@@ -24,6 +27,7 @@ struct About {
   std::string bus, chip, render_node;
   std::uint32_t gpu = 0;  // KFD's id; 0: it has no SVM
   kfd::Xnack xnack = kfd::Xnack::off;
+  bool on_ranges = false;  // copies reach the process's own addresses
   std::string why_not;
 };
 
@@ -39,11 +43,12 @@ struct Lane {
 // What a process has of the GPU, whatever the iteration.
 class Process {
  public:
-  explicit Process(const About& about) : device_(about.render_node) {
+  explicit Process(const About& about)
+      : device_(about.render_node, about.on_ranges ? Device::Addresses::not_of_processes : Device::Addresses::any) {
     if (!has_copy_linear(device_.family())) throw Failure("SDMA of a gfx6, which has other packets", ENOTSUP);
     if (about.gpu == 0) return;
     svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
-    if (const int error = svm_->open(about.xnack)) throw Failure("SVM through /dev/kfd", error);
+    if (const int error = about.on_ranges ? svm_->open(about.xnack, device_.fd()) : svm_->open(about.xnack)) throw Failure("SVM through /dev/kfd", error);
   }
 
   // Null with errno, and why to `words`.
@@ -87,15 +92,16 @@ class Process {
 
 class Handle : public DeviceHandle {
  public:
-  Handle(Process& process, std::string bus, DriverWords* words) : process_(process), bus_(std::move(bus)), words_(words) {
+  Handle(Process& process, std::string bus, bool on_ranges, DriverWords* words)
+      : process_(process), bus_(std::move(bus)), on_ranges_(on_ranges), words_(words) {
     if (SvmProcess* svm = process_.svm()) svm->forget_history();
   }
 
   DeviceAccess load(std::uintptr_t address) override {
     DeviceAccess access;
     access.error = tried([&](Lane& lane) {
-      const UserPage& page = this->page(address, UserPage::Access::read);
-      copy(lane, lane.sdma.word_address(), page.address(), page.handle());
+      const Reached page = reach(address, UserPage::Access::read);
+      copy(lane, lane.sdma.word_address(), page.address, page.buffers);
       access.value = lane.sdma.word();
     });
     return access;
@@ -103,9 +109,9 @@ class Handle : public DeviceHandle {
 
   DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
     return {tried([&](Lane& lane) {
-      const UserPage& page = this->page(address, UserPage::Access::write);
+      const Reached page = reach(address, UserPage::Access::write);
       lane.sdma.word() = value;
-      copy(lane, page.address(), lane.sdma.word_address(), page.handle());
+      copy(lane, page.address, lane.sdma.word_address(), page.buffers);
     })};
   }
 
@@ -138,7 +144,7 @@ class Handle : public DeviceHandle {
       lane = process_.take();
       request(*lane);
       process_.give_back(std::move(lane));
-      return 0;
+      return on_ranges_ ? process_.svm()->keep_up() : 0;
     } catch (const Failure& failure) {
       if (lane && (failure.error() == EFAULT || failure.error() == EPERM)) {
         process_.give_back(std::move(lane));
@@ -156,32 +162,41 @@ class Handle : public DeviceHandle {
     words_->failed(failure.what() + (resets.empty() ? "" : " (" + resets + ")"));
   }
 
-  static void copy(Lane& lane, std::uint64_t to, std::uint64_t from, std::uint32_t buffer) {
+  // A page of the process: where the GPU reaches it, and what a job must name for that.
+  struct Reached {
+    std::uint64_t address = 0;
+    std::vector<std::uint32_t> buffers;
+  };
+
+  static void copy(Lane& lane, std::uint64_t to, std::uint64_t from, std::vector<std::uint32_t> buffers) {
     constexpr std::uint32_t bytes = sizeof(std::uint64_t);
-    if (!lane.vram) return lane.sdma.copy(to, from, bytes, std::array{buffer});
+    if (!lane.vram) return lane.sdma.copy(to, from, bytes, buffers);
     // Two jobs: each looks at the pages of its own BOs only.
     const std::uint64_t stop = lane.vram->address();
     const bool from_user = to == lane.sdma.word_address();
     const std::uint32_t own = lane.vram->handle();
+    buffers.push_back(own);
     if (from_user) {
-      lane.sdma.copy(stop, from, bytes, std::array{buffer, own});
+      lane.sdma.copy(stop, from, bytes, buffers);
       lane.sdma.copy(to, stop, bytes, std::array{own});
     } else {
       lane.sdma.copy(stop, from, bytes, std::array{own});
-      lane.sdma.copy(to, stop, bytes, std::array{buffer, own});
+      lane.sdma.copy(to, stop, bytes, buffers);
     }
   }
 
-  // Made once, so that its notifier sees what becomes of the address.
-  const UserPage& page(std::uintptr_t address, UserPage::Access access) {
+  // A BO is made once, so that its notifier sees what becomes of the address.
+  Reached reach(std::uintptr_t address, UserPage::Access access) {
+    if (on_ranges_) return {address, {}};
     const std::lock_guard lock(mutex_);
     std::unique_ptr<UserPage>& page = pages_[{address, access}];
     if (!page) page = std::make_unique<UserPage>(process_.device(), address, access);
-    return *page;
+    return {page->address(), {page->handle()}};
   }
 
   Process& process_;
   const std::string bus_;
+  const bool on_ranges_;
   DriverWords* const words_;
   std::mutex mutex_;
   std::map<std::pair<std::uintptr_t, UserPage::Access>, std::unique_ptr<UserPage>> pages_;
@@ -195,13 +210,14 @@ class AmdgpuTarget : public Target {
 
   std::string name() const override {
     if (about_.bus.empty()) return "amdgpu";
-    return "amdgpu:" + about_.bus + (about_.gpu == 0 ? "" : std::string("/") + word(about_.xnack));
+    return "amdgpu:" + about_.bus + (about_.gpu == 0 ? "" : std::string("/") + word(about_.xnack)) +
+           (about_.on_ranges ? "/svm" : "");
   }
 
   std::vector<std::string> gpus() const override { return {about_.bus}; }
   std::string about() const override {
     const std::string svm = about_.gpu == 0 ? "without SVM" : std::string("SVM with ") + word(about_.xnack);
-    return about_.chip + ", " + about_.render_node + ", SDMA copies, " + svm;
+    return about_.chip + ", " + about_.render_node + (about_.on_ranges ? ", SDMA copies of SVM ranges, " : ", SDMA copies, ") + svm;
   }
 
   std::string unavailable() const override { return about_.why_not; }
@@ -209,6 +225,7 @@ class AmdgpuTarget : public Target {
   Capabilities capabilities() const override {
     Capabilities can;
     can.device_class = about_.gpu == 0                     ? DeviceClass::recoverable
+                       : about_.on_ranges               ? DeviceClass::fault_and_migrate
                        : about_.xnack == kfd::Xnack::on ? DeviceClass::unmap_and_retry
                                                         : DeviceClass::preempt_and_restore;
     can.sight.faults = false;
@@ -226,7 +243,7 @@ class AmdgpuTarget : public Target {
 
   std::unique_ptr<DeviceHandle> open(int) override {
     Process* const process = process_.get([&] { return Process::make(about_, words_); });
-    return process ? std::make_unique<Handle>(*process, about_.bus, words_) : nullptr;
+    return process ? std::make_unique<Handle>(*process, about_.bus, about_.on_ranges, words_) : nullptr;
   }
 
  private:
@@ -235,14 +252,34 @@ class AmdgpuTarget : public Target {
   OfProcess<Process> process_;
 };
 
+// sdma_v4_0_fw_support_paging_queue. Without such a queue a copy that waits for its fault stands on the ring on which the
+// driver copies what the fault is to bring (amdgpu_mman.buffer_funcs_ring): neither ends before the ring is reset.
+std::string no_paging_queue(const Gpu& gpu) {
+  constexpr std::pair<std::string_view, unsigned long> first_firmware[] = {{"gfx900", 430}, {"gfx906", 123}};
+  const auto sdma = std::ranges::find(gpu.firmware, "SDMA", &Settings::value_type::first);
+  const unsigned long own = sdma == gpu.firmware.end() ? 0 : std::strtoul(sdma->second.c_str(), nullptr, 16);
+  for (const auto& [chip, firmware] : first_firmware) {
+    if (!gpu.chip.ends_with(chip)) continue;
+    return own >= firmware ? "" : "its SDMA firmware " + std::to_string(own) + " has no paging queue; would help: " +
+                                      std::to_string(firmware) + " or newer";
+  }
+  return "its SDMA engine has no paging queue in Linux (those of gfx900 and gfx906 have): a copy that faults would be in "
+         "the way of the one that brings the page";
+}
+
 void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) {
-  About about{gpu.bus, gpu.chip, gpu.render_node, gpu.kfd_id, kfd::Xnack::off, ""};
+  About about{gpu.bus, gpu.chip, gpu.render_node, gpu.kfd_id, kfd::Xnack::off, false, ""};
   if (!gpu.svm.recoverable && !gpu.svm.preempt_and_restore) about.gpu = 0;
   if (gpu.svm.recoverable) {
     about.xnack = kfd::Xnack::on;
     targets.push_back(std::make_unique<AmdgpuTarget>(about));
     about.xnack = kfd::Xnack::off;
   }
+  targets.push_back(std::make_unique<AmdgpuTarget>(about));
+  if (!gpu.svm.recoverable) return;
+  about.xnack = kfd::Xnack::on;
+  about.on_ranges = true;
+  about.why_not = no_paging_queue(gpu);
   targets.push_back(std::make_unique<AmdgpuTarget>(about));
 }
 

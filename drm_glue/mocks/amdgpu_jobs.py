@@ -1,6 +1,7 @@
 """An amdgpu that does work: buffer objects, GPU page tables and the SDMA engine (amdgpu_gem.c, amdgpu_vm.c, amdgpu_cs.c;
 the packets are those of sdma_v4_0.c). A job is done when its submission is answered."""
 
+import contextlib
 import errno
 import mmap
 import struct
@@ -31,11 +32,16 @@ class Client:
 
     def __init__(self):
         self.buffers, self.lists, self.mappings, self.jobs = {}, {}, {}, 0
+        self.compute = False  # its VM is the process's for KFD too
 
     def new(self, table, value):
         handle = max(table, default=0) + 1
         table[handle] = value
         return handle
+
+
+class NoRetryFault(Exception):
+    """amdgpu_vm_handle_fault() could not resolve it."""
 
 
 class AmdgpuWithEngine(Amdgpu):
@@ -52,10 +58,19 @@ class AmdgpuWithEngine(Amdgpu):
         self.free = list(range(0, FILE_BYTES, PAGE))
         self.fault, self.stale, self.kfd = fault, {}, kfd
         self.clients, self.vm_faults, self.jobs = {}, [], 0
+        self.placed = set()  # addresses that BOs had
         self.reset_at = self.gone_at = None  # the job, of all clients, from 1
 
     def client(self, request):
         return self.clients.setdefault(request.client, Client())
+
+    def becomes_compute(self, client):
+        """amdgpu_vm_make_compute()."""
+        own = self.clients.setdefault(client, Client())
+        if own.mappings:
+            return errno.EINVAL  # amdgpu_vm_pt_is_root_clean()
+        own.compute = True
+        return 0
 
     def left(self):
         """What clients have not given back by themselves."""
@@ -155,6 +170,7 @@ class AmdgpuWithEngine(Amdgpu):
                 raise Refused(errno.EINVAL)
             buffer.rights = flags
             mappings[address] = (buffer, size)
+            self.placed.add(address)
         elif mappings.pop(address, (None,))[0] is not buffer:
             raise Refused(errno.ENOENT)
 
@@ -212,7 +228,12 @@ class AmdgpuWithEngine(Amdgpu):
         for _, _, address, size, engine, instance, ring in commands:
             if engine != DMA or instance or ring or size % 4 or address % 256:
                 raise Refused(errno.EINVAL)
-            self.execute(request, self.read(request, buffers, address, size), buffers)
+            try:
+                self.execute(request, self.read(request, buffers, address, size), buffers)
+            except NoRetryFault as fault:  # the engine hangs, and is reset
+                self.vm_faults.append(str(fault))
+                self.lost = set(self.contexts)
+                raise Refused(errno.ECANCELED)
         client.jobs += 1
         request.answer(struct.pack("<Q", client.jobs))
 
@@ -241,35 +262,51 @@ class AmdgpuWithEngine(Amdgpu):
             at += 7
 
     def translate(self, request, buffers, address, size, right):
-        """The GPU's page tables: the BO, and where in it."""
-        for start, (buffer, length) in self.client(request).mappings.items():
+        """The GPU's page tables: the BO, and where in it; None: what is there is of KFD's ranges."""
+        client = self.client(request)
+        for start, (buffer, length) in client.mappings.items():
             if start <= address and address + size <= start + length and buffer.rights & right and (
                     buffer in buffers):
                 return buffer, address - start
+        if client.compute and address < 1 << 47:
+            return None, address
         self.vm_faults.append(f"{address:#x}, {size} bytes")
         raise Refused(errno.EPROTO)
 
+    def on_range(self, process, address, writes):
+        """A page that the engine reaches through its entry, trying until that is there: whether it is in VRAM."""
+        while not self.kfd.has_entry(process, address // PAGE, writes):
+            if not self.kfd.resolve(process, address // PAGE, writes):
+                raise NoRetryFault(f"{address:#x}: {'write' if writes else 'read'}")
+        return self.kfd.cpus.has(process, address // PAGE)
+
     def read(self, request, buffers, address, size):
         buffer, offset = self.translate(request, buffers, address, size, READABLE)
-        if buffer.user is None:
+        if buffer and buffer.user is None:
             return self.memory[buffer.place + offset:buffer.place + offset + size]
-        process, at = self.processes[request.client], buffer.user + offset
-        if self.fault == "stale":
+        process, at = self.processes[request.client], offset + (buffer.user if buffer else 0)
+        with self.kfd.lock if self.kfd else contextlib.nullcontext():
+            in_vram = not buffer and self.on_range(process, at, False)
+            load = self.kfd.cpus.load if in_vram else process_memory.load
+            if self.fault != "stale":
+                return load(process, self.answered(at), size)
             if (process, at) not in self.stale:
-                self.stale[process, at] = process_memory.load(process, at, size)
+                self.stale[process, at] = load(process, at, size)
             return self.stale[process, at]
-        return process_memory.load(process, self.answered(at), size)
 
     def write(self, request, buffers, address, data):
         buffer, offset = self.translate(request, buffers, address, len(data), WRITEABLE)
-        if buffer.user is None:
+        if buffer and buffer.user is None:
             self.memory[buffer.place + offset:buffer.place + offset + len(data)] = data
             return
-        process, at = self.processes[request.client], buffer.user + offset
-        if self.fault == "stale" and (process, at) in self.stale:
-            self.stale[process, at] = data
-            return
-        process_memory.store(process, self.answered(at), data)
+        process, at = self.processes[request.client], offset + (buffer.user if buffer else 0)
+        with self.kfd.lock if self.kfd else contextlib.nullcontext():
+            in_vram = not buffer and self.on_range(process, at, True)
+            store = self.kfd.cpus.store if in_vram else process_memory.store
+            if self.fault == "stale" and (process, at) in self.stale:
+                self.stale[process, at] = data
+            else:
+                store(process, self.answered(at), data)
 
     def answered(self, address):
         return address ^ PAGE if self.fault == "wrong page" else address

@@ -206,6 +206,19 @@ class CpuFaults:
         mm = self.of.get(process)
         return mm is not None and page in mm.contents
 
+    def load(self, process, address, size):
+        """By the GPU, from VRAM."""
+        at = address % PAGE
+        return self.of[process].contents[address // PAGE][at:at + size]
+
+    def store(self, process, address, data):
+        """All who share the page see it: COW is not broken for VRAM."""
+        page, at = address // PAGE, address % PAGE
+        before = self.of[process].contents[page]
+        after = before[:at] + data + before[at + len(data):]
+        for each in [each for each in self.mms.values() if each.contents.get(page) is before]:
+            each.contents[page] = after
+
     def give_back(self, mm, pages, empty=False):
         """From VRAM, to each mm that has the page; whoever waits for one finds all of them. `mm`: one that has them, or None
         where nothing is seen."""

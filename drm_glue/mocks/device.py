@@ -99,6 +99,8 @@ class Device(UMockdev.IoctlBase):
                 self.same[request.client] = first
         elif request.number == 4:
             request.answer(struct.pack("<Q", self.next_in_vram(self.processes[request.client])))
+        elif request.number == 9:
+            request.answer(struct.pack("<i", self.becomes_compute(self.same.get(request.client, request.client))), 4)
         else:
             change = self.mapping_changes if request.number == 1 else self.mapping_changed
             change(self.processes[request.client], *struct.unpack("<QQQ", request.bytes))
@@ -109,6 +111,10 @@ class Device(UMockdev.IoctlBase):
 
     def sees_faults(self, process, descriptor):
         """A userfaultfd of the process, as it numbers it, or -1."""
+
+    def becomes_compute(self, client):
+        """KFD's request to use this open node as the process's VM: an errno, or 0."""
+        return 0
 
     def mapping_changes(self, process, start, size, kind):
         """What an MMU notifier tells the driver, before it happens."""

@@ -42,8 +42,10 @@ constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
 constexpr unsigned long this_is_the_same = _IOW('F', 2, std::uint64_t);  // once to each of two clients, with one number
 constexpr unsigned long mapping_changed = _IOW('F', 3, Change);
 constexpr unsigned long next_in_vram = _IOR('F', 4, std::uint64_t);  // the address of a page to drop, or 0
+constexpr unsigned long becomes_compute = _IOWR('F', 9, Opener);  // to the client whose node KFD's ACQUIRE_VM names
 // What the kernel's header gives AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
 constexpr unsigned long smi_events = _IOWR('K', 0x1f, std::uint64_t);
+constexpr unsigned long acquire_vm = _IOW('K', 0x15, std::uint64_t);  // its first word is the node's descriptor
 constexpr unsigned svm = 0x20;  // AMDKFD_IOC_SVM, of any size
 
 std::string root() {
@@ -81,6 +83,7 @@ int request(int fd, unsigned long number, void* argument) {
 std::atomic<int> kfd = -1;
 std::atomic<int> whose = -1;
 std::atomic<int> events = -1;
+std::atomic<bool> faults_on_ranges = false;  // its jobs may, and migrate
 
 int opened(const char* path, int fd) {
   if (fd < 0 || (std::strcmp(path, "/dev/kfd") != 0 && std::strncmp(path, "/dev/dri/", 9) != 0)) return fd;
@@ -184,9 +187,25 @@ int migrate(int fd, unsigned long number, void* argument) {
   return result;
 }
 
+// Numbers of amdgpu_drm.h, from DRM_COMMAND_BASE on.
+constexpr unsigned first_of_driver = 0x40, jobs = first_of_driver + 0x04, userptr = first_of_driver + 0x11;
+
 bool looks_pages_up(unsigned long number) {
-  constexpr unsigned first_of_driver = 0x40, jobs = first_of_driver + 0x04, userptr = first_of_driver + 0x11;  // amdgpu_drm.h
   return _IOC_TYPE(number) == 'd' && (_IOC_NR(number) == jobs || _IOC_NR(number) == userptr);
+}
+
+bool migrates(unsigned long number) {
+  return (_IOC_TYPE(number) == 'K' && _IOC_NR(number) == svm) ||
+         (_IOC_TYPE(number) == 'd' && _IOC_NR(number) == jobs && faults_on_ranges);
+}
+
+// amdgpu_vm_make_compute(), which may refuse.
+int make_compute(int fd) {
+  Opener opener{getpid(), 0, -1};
+  if (node(fd).empty() || request(fd, becomes_compute, &opener) != 0) return 0;
+  errno = opener.refused;
+  faults_on_ranges = opener.refused == 0;
+  return faults_on_ranges ? 0 : -1;
 }
 
 int connect_to_events() {
@@ -256,10 +275,11 @@ int ioctl(int fd, unsigned long number, ...) noexcept {
   va_start(list, number);
   void* argument = va_arg(list, void*);
   va_end(list);
-  if (_IOC_TYPE(number) == 'K' && _IOC_NR(number) == svm) return migrate(fd, number, argument);
+  if (migrates(number)) return migrate(fd, number, argument);
   ReadsMmap lock(mmap_lock, std::defer_lock);
   if (looks_pages_up(number)) lock.lock();
   const int result = request(fd, number, argument);
+  if (number == acquire_vm && result == 0) return make_compute(static_cast<int>(static_cast<__u32*>(argument)[0]));
   if (number != smi_events || result != 0) return result;
   __u32& descriptor = static_cast<__u32*>(argument)[1];
   if (descriptor != ~0u) return 0;

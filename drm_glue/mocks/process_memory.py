@@ -20,18 +20,27 @@ def transfer(call, process, address, buffer, size):
     return call(process, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0)
 
 
-def vma(process, address):
-    """Of the mapping there: its protection, as "rw-p", and its file; two empty words: there is none, or no process."""
+def mapping(process, address):
+    """There: where it starts and ends, its protection as "rw-p", its file; None: there is none, or no process."""
     try:
         with open(f"/proc/{process}/maps") as maps:
             for line in maps:
                 bounds, permissions, _, _, _, *file = line.split()
                 start, end = (int(each, 16) for each in bounds.split("-"))
                 if start <= address < end:
-                    return permissions, " ".join(file)
+                    return start, end, permissions, " ".join(file)
     except (FileNotFoundError, ProcessLookupError):
         pass
-    return "", ""
+    return None
+
+
+def vma(process, address):
+    """The protection of the mapping there, and its file; two empty words: there is none."""
+    return (mapping(process, address) or (0, 0, "", ""))[2:]
+
+
+def bounds(process, address):
+    return (mapping(process, address) or ())[:2]
 
 
 def protection(process, address):

@@ -61,7 +61,7 @@ def test_migrations(tmp_path):
     """KFD's requests are replayed; its events are recorded, for people, and not replayed."""
     trace = tmp_path / "trace"
     story = f"migrate {NODE} on {GPU}"
-    assert record_requests(machines.working_amdgpu(), trace, "amdgpu-requests", story) == ["ok DUS DU"]
+    assert record_requests(machines.working_amdgpu(), trace, "amdgpu-requests", story) == ["ok DUS DUU"]
     assert {line["name"] for line in asks(trace)} >= {"AMDKFD_IOC_SVM", "AMDKFD_IOC_SMI_EVENTS", "AMDKFD_IOC_ACQUIRE_VM"}
     events = "".join(line["text"] for line in lines(trace) if line["ev"] == "events").splitlines()
     assert [line.split()[0] for line in events].count("6") == 2  # KFD_SMI_EVENT_MIGRATE_END: there and back

@@ -42,7 +42,7 @@ py::dict to_dict(const std::vector<Observable>& observables, const Outcome& outc
 DeviceClass class_of(const std::string& word) {
   if (const auto found = words::find(words::device_classes, word)) return *found;
   throw py::value_error("unknown device class '" + word + "'; there are recoverable, shares-cpu-tables, pinned, fatal-faults,"
-                        " unmap-and-retry and preempt-and-restore");
+                        " unmap-and-retry, preempt-and-restore and fault-and-migrate");
 }
 
 using Source = std::variant<std::shared_ptr<Program>, std::string>;

@@ -16,13 +16,14 @@ namespace faultline::words {
 template <typename Value, std::size_t size>
 using Table = std::array<std::pair<std::string_view, Value>, size>;
 
-inline constexpr Table<DeviceClass, 6> device_classes{{
+inline constexpr Table<DeviceClass, 7> device_classes{{
     {"recoverable", DeviceClass::recoverable},
     {"shares-cpu-tables", DeviceClass::shares_cpu_tables},
     {"pinned", DeviceClass::pinned},
     {"fatal-faults", DeviceClass::fatal_faults},
     {"unmap-and-retry", DeviceClass::unmap_and_retry},
     {"preempt-and-restore", DeviceClass::preempt_and_restore},
+    {"fault-and-migrate", DeviceClass::fault_and_migrate},
 }};
 
 inline constexpr Table<Backing, 11> backings{{

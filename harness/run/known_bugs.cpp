@@ -43,6 +43,16 @@ constexpr std::array table = {
              "svm_migrate_vram_to_ram() goes by the page table of who touches, and takes the whole range to be in "
              "system memory when nothing is left there",
              "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_migrate.c: svm_migrate_vram_to_ram()"},
+    KnownBug{"kept-entry", "amdgpu",
+             "the GPU keeps page-table entries that nobody takes away, since a later part of their range could not be mapped",
+             "svm_range_validate_and_map() maps VMA by VMA, and says that the range is mapped only at its end: "
+             "svm_range_unmap_from_gpus() then has nothing to do",
+             "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_and_map()"},
+    KnownBug{"writable-shared-vram", "amdgpu",
+             "the GPU stores to a page in VRAM that a forked process shares, which sees it",
+             "hmm_range_fault() gives the device's own private page as it is, without a fault that would break COW, and "
+             "amdgpu_hmm_range_get_pages() does not look at HMM_PFN_WRITE",
+             "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_and_map()"},
 };
 
 }  // namespace

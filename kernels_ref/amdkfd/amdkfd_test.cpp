@@ -33,7 +33,8 @@ std::set<std::string> texts(const Program& program, const std::string& key, Devi
 }
 
 using Texts = std::set<std::string>;
-constexpr DeviceClass on = DeviceClass::unmap_and_retry, off = DeviceClass::preempt_and_restore;
+constexpr DeviceClass on = DeviceClass::unmap_and_retry, off = DeviceClass::preempt_and_restore,
+                      faults = DeviceClass::fault_and_migrate;
 
 TEST(AmdkfdRanges, NoEventsOfTheOtherKind) {
   const Program p = program("  migrate a to d via d\n  mprotect a[0] r\n  store a[1] 6\n  migrate a[1..2] to system via d\n"
@@ -88,6 +89,62 @@ TEST(AmdkfdRanges, ErrorsOfARequest) {
   EXPECT_EQ(texts(closed, "P.t:m0", on), Texts{"EFAULT"});
 }
 
+TEST(AmdkfdFaults, RulesShowInTheEvents) {
+  using ref::Rule;
+  const Program p = program("  load a[1] via d\n  load a[0] via d\n", "events(P:a[0]) events(P:a[1]) where(P:a[0])");
+  EXPECT_EQ(texts(p, "events(P:a[0])", faults), Texts{"D"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", faults), Texts{"DF"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", faults, {Rule::kfd_tells_faults}), Texts{"D"});
+  EXPECT_EQ(texts(p, "events(P:a[0])", faults, {Rule::kfd_fault_takes_vma}), Texts{"DF"});
+  EXPECT_EQ(texts(p, "events(P:a[0])", faults, {Rule::kfd_fault_maps_range}), Texts{"DF"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", faults, {Rule::kfd_fault_migrates}), Texts{"F"});
+  EXPECT_EQ(texts(p, "where(P:a[0])", faults, {Rule::kfd_fault_migrates}), Texts{"system"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", on), Texts{"none"});  // which goes through userptr memory
+}
+
+// svm_range_get_range_boundaries: up to the VMA's ends and to the ranges that there are.
+TEST(AmdkfdFaults, ARangeIsWhatIsLeftOfAVma) {
+  const Program cut = program("  mprotect a[2] r\n  load a[0] via d\n", "events(P:a[1]) events(P:a[2])");
+  EXPECT_EQ(texts(cut, "events(P:a[1])", faults), Texts{"D"});
+  EXPECT_EQ(texts(cut, "events(P:a[2])", faults), Texts{"none"});
+  const Program beside = program("  migrate a[1] to d via d\n  load a[0] via d\n  load a[2] via d\n",
+                                 "events(P:a[0]) events(P:a[1]) events(P:a[2])");
+  EXPECT_EQ(texts(beside, "events(P:a[0])", faults), Texts{"DF"});
+  EXPECT_EQ(texts(beside, "events(P:a[1])", faults), Texts{"D"});
+  EXPECT_EQ(texts(beside, "events(P:a[2])", faults), Texts{"DF"});
+}
+
+// The interrupt of a fault that was answered may come once more, and moves what the CPU has taken back; not for ever, and
+// where the range is still mapped it is told like the first.
+TEST(AmdkfdFaults, AFaultMayBeAnsweredTwice) {
+  const Program touched = program("  store a[0] 6 via d\n  store a[0] 7\n", "events(P:a[0])");
+  EXPECT_EQ(texts(touched, "events(P:a[0])", faults), (Texts{"DFUS", "DFUSDF", "DFUSDFUS"}));
+  const Program changed = program("  store a[0] 6 via d\n  mprotect a[0] r\n", "events(P:a[0])");
+  EXPECT_EQ(texts(changed, "events(P:a[0])", faults), (Texts{"DFU", "DFUF"}));
+}
+
+TEST(AmdkfdFaults, WhatCannotBeResolvedIsUndefined) {
+  const auto undefined = [](const std::string& statements) {
+    return predict(program(statements, "P:a[0]"), {.device_class = faults}).undefined;
+  };
+  EXPECT_EQ(undefined("  load a[0] via d\n  munmap a[0]\n"), "");
+  EXPECT_NE(undefined("  munmap a[0]\n  load a[0] via d\n"), "");
+  EXPECT_EQ(undefined("  mprotect a[0] r\n  load a[0] via d\n"), "");
+  EXPECT_NE(undefined("  mprotect a[0] r\n  store a[0] 6 via d\n"), "");
+  EXPECT_NE(undefined("  mprotect a[0] -\n  load a[0] via d\n"), "");
+  // The neighbour is of the range: all of it is mapped, or the fault is not resolved.
+  EXPECT_NE(undefined("  load a[0] via d\n  mprotect a[1] -\n  store a[0] 6\n  load a[0] via d\n"), "");
+}
+
+TEST(AmdkfdFaults, ASharedPageInVramIsWritable) {
+  const auto bugs = [](const std::string& statements) {
+    return predict(program("  store a[0] 6 via d\n  fork C\n" + statements, "P:a[1]", "process C\n  delay 1us\n"),
+                   {.device_class = faults}).known_bugs;
+  };
+  EXPECT_EQ(bugs("  load a[0] via d\n"), std::vector<std::string>{});
+  EXPECT_EQ(bugs("  store a[0] 7 via d\n"), std::vector<std::string>{"writable-shared-vram"});
+}
+
 TEST(AmdkfdRanges, WithoutRangesItIsARecoverableDeviceThatTellsNothing) {
   const Program p = program("  store a[0] 6 via d\n  munmap a[1]\n", "events(P:a[0]) events(P:a[1]) P:a[0]");
   EXPECT_EQ(texts(p, "events(P:a[1])", off), Texts{"none"});
@@ -100,13 +157,14 @@ TEST(AmdkfdRanges, WeatherIsSaidWithThePrediction) {
   const Program p = program("  migrate a to d via d\n", "events(P:a[0])");
   EXPECT_EQ(predict(p, {.device_class = on}).schema.back().weather, Observable::Weather::unmaps);
   EXPECT_EQ(predict(p, {.device_class = off}).schema.back().weather, Observable::Weather::stops);
+  EXPECT_EQ(predict(p, {.device_class = faults}).schema.back().weather, Observable::Weather::faults);
 }
 
 TEST(AmdkfdRanges, RefusesWhatItDoesNotKnow) {
   const auto why = [](const std::string& statements, const std::string& more = "") {
     return predict(program("  migrate a to d via d\n" + statements, "P:a[0]", more), {.device_class = on}).unknown;
   };
-  const auto beside = [](const std::string& what) { return "migrations by amdkfd are not modelled beside " + what; };
+  const auto beside = [](const std::string& what) { return "ranges of amdkfd are not modelled beside " + what; };
   EXPECT_EQ(why("  munmap a\n  mmap a anon r\n  madvise a dontneed\n  fork C\n", "process C\n  load a[0]\n"), "");
   EXPECT_EQ(why("  mmap a shared rw\n"), beside("pages that are not anonymous"));
   EXPECT_EQ(why("  madvise a collapse\n"), beside("madvise that takes or joins pages"));

@@ -8,10 +8,12 @@
 namespace faultline::ref {
 
 // Whether the device is one of amdkfd.
-inline bool is_kfd(DeviceClass c) { return c == DeviceClass::unmap_and_retry || c == DeviceClass::preempt_and_restore; }
+inline bool is_kfd(DeviceClass c) {
+  return c == DeviceClass::unmap_and_retry || c == DeviceClass::preempt_and_restore || c == DeviceClass::fault_and_migrate;
+}
 
-// Without migrations there are no ranges, and the driver hears of nothing.
-bool has_ranges(const Program& program);
+// Ranges come of migrations, and of faults. Without one the driver hears of nothing.
+bool has_ranges(const Program& program, DeviceClass device_class);
 
 // Why nothing is predicted for a program with ranges; empty where it is.
 std::string unknown_to_kfd(const Program& program);

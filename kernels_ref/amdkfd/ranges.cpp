@@ -7,7 +7,7 @@ namespace faultline::ref {
 
 namespace {
 
-constexpr std::string_view letters = "DSUER";  // told as 1, 2, ...
+constexpr std::string_view letters = "DSUERF";  // told as 1, 2, ...
 constexpr int letter_bits = 3;
 
 // Pages that one notifier is for: a range, and those that were cut off it and wait for the deferred work.
@@ -24,7 +24,14 @@ Slot notifier_last(Cpu cpu, const Svms& svms, Slot slot) {
 void unmap_from_gpus(Cpu cpu, MmId mm, Slot from, Slot to) {
   Svms& svms = cpu.world().svms[mm];
   const Slot first = range_first(svms, from), last = range_last(*cpu.shape, svms, from);
-  if (!svms.page[first].mapped) return;
+  auto& entry = cpu.world().mirror[mirror_id(0, mm)].entry;
+  const bool has_entries = faults_on_ranges(cpu) && std::any_of(entry.begin() + from, entry.begin() + to + 1,
+                                                                [](const DeviceEntry& each) { return each.valid(); });
+  if (!svms.page[first].mapped) {
+    if (has_entries) cpu.meets(KnownBug::kept_entry);
+    return;
+  }
+  if (has_entries && cpu.on(Rule::kfd_unmap_clears_entries)) std::fill(entry.begin() + from, entry.begin() + to + 1, DeviceEntry{});
   if (first == from && last == to) each_page(svms, first, last, [](SvmPage& page) { page.mapped = 0; });
   if (cpu.on(Rule::kfd_tells_unmaps)) tell(cpu, mm, from, to, 'U');
 }
@@ -36,6 +43,7 @@ void unmap_split(Cpu cpu, Svms& svms, Slot from, Slot to) {
   split_range(svms, from);
   if (to < last) split_range(svms, to + 1);
   each_page(svms, from, to, [](SvmPage& page) { page.gone = 1, page.invalid = 0; });
+  for (SvmPage& page : svms.page) page.repeats = 0;  // drain_pagefaults
   if (first < from && to < last) each_page(svms, to + 1, last, [](SvmPage& page) { page.invalid = 0; });
   svms.deferred = 1;
 }
@@ -67,9 +75,9 @@ void tell(Cpu cpu, MmId mm, Slot from, Slot to, char letter) {
     const Observe& observe = observes[i];
     const Slot slot = cpu.shape->spans.of(observe.cell);
     if (observe.kind != Observe::Kind::events || observe.process != mm || slot < from || slot > to) continue;
-    // What was left comes with a later go.
+    // What was left comes with a later go, and the device faults until it finds what it needs.
     const std::uint64_t code = letters.find(letter) + 1;
-    if (letter == 'S' && (w.told[i] & 7) == code) continue;
+    if ((letter == 'S' || letter == 'F') && (w.told[i] & 7) == code) continue;
     if (w.told[i] >> (64 - letter_bits)) return cpu.breaks(Broken::tables_full);
     w.told[i] = w.told[i] << letter_bits | code;
   }

@@ -11,7 +11,9 @@
 namespace faultline::ref {
 
 inline bool is_kfd(Cpu cpu) { return is_kfd(cpu.shape->device_class); }
-inline bool xnack_enabled(Cpu cpu) { return cpu.shape->device_class == DeviceClass::unmap_and_retry; }
+inline bool xnack_enabled(Cpu cpu) { return is_kfd(cpu) && cpu.shape->device_class != DeviceClass::preempt_and_restore; }
+// Whether its accesses go through the ranges' own entries (Mirror::entry), and not through userptr memory.
+inline bool faults_on_ranges(Cpu cpu) { return cpu.shape->device_class == DeviceClass::fault_and_migrate; }
 
 // kfd_smi_event_...: told of pages [from, to] of the process, in the letters of PageHistory.
 void tell(Cpu cpu, MmId mm, Slot from, Slot to, char letter);

@@ -5,11 +5,23 @@
 #include <utility>
 
 #include "kernels_ref/amdkfd/migrate.h"
+#include "kernels_ref/amdkfd/retry_fault.h"
 #include "kernels_ref/hmm.h"
 
 namespace faultline::ref {
 
 namespace {
+
+// svm_range_map_to_gpu of pages of one VMA, by its permission: also of pages in VRAM that the CPU may not write to, since
+// hmm_range_fault() takes those as they are.
+void map_to_gpus(Cpu cpu, MirrorId id, Slot from, Slot to) {
+  World& w = cpu.world();
+  for (Slot s = from; s <= to; ++s) {
+    const Pte& pte = w.mm[mm_of(id)].pte[s];
+    const std::uint8_t writable = w.mm[mm_of(id)].vma[s].write;
+    w.mirror[id].entry[s] = {pte.kind == Pte::Kind::zero ? zero_page : pte.frame, writable};
+  }
+}
 
 // amdgpu_hmm_range_get_pages for pages of one VMA, and mmu_interval_read_retry under the range's lock. Pages that are
 // not there come, and copies are made where they may be written. An errno.
@@ -32,16 +44,19 @@ Task<int> get_pages(Cpu cpu, MirrorId id, Slot from, Slot to) {
   co_await cpu.step("svm_range_validate_and_map: svm_range_lock");
   bool split = false;  // by an munmap() meanwhile: the range has children
   for (Slot s = from; s <= to; ++s) split = split || svms.page[s].gone || (svms.page[s].head && !svms.page[s].notifier);
-  co_return svms.collided || split ? EAGAIN : 0;
+  if (svms.collided || split) co_return EAGAIN;
+  if (faults_on_ranges(cpu)) map_to_gpus(cpu, id, from, to);
+  co_return 0;
 }
 
-// svm_range_validate_and_map of a range: an errno. The caller holds mmap_lock and svms->lock.
-Task<int> validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to) {
+}  // namespace
+
+Task<int> svm_range_validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to, bool for_fault) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
   Svms& svms = w.svms[mm];
   // With recoverable faults the GPU maps what is in its memory; other ranges wait for a fault, unless it has them.
-  if (xnack_enabled(cpu) && !svms.page[from].vram && !svms.page[from].mapped) co_return 0;
+  if (xnack_enabled(cpu) && !for_fault && !svms.page[from].vram && !svms.page[from].mapped) co_return 0;
   int error = 0;
   for (Slot s = from; s <= to && !error;) {
     const Slot last = vma_end(cpu, mm, s, to);
@@ -53,6 +68,8 @@ Task<int> validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to) {
   if (!error) each_page(svms, from, to, [](SvmPage& page) { page.mapped = 1; });
   co_return error;
 }
+
+namespace {
 
 // svm_range_add: [from, to] is made of whole ranges; those that are cut are clones, which nobody restores.
 void add_ranges(Cpu cpu, Svms& svms, Slot from, Slot to) {
@@ -92,7 +109,7 @@ Task<int> update_range(Cpu cpu, MirrorId id, Slot first, Slot last, bool to_devi
     const int maps = co_await cpu.choose("svm_range_apply_attrs: update_mapping", 2);
     if (!maps) co_return 0;
   }
-  co_return co_await validate_and_map(cpu, id, first, last);
+  co_return co_await svm_range_validate_and_map(cpu, id, first, last, false);
 }
 
 Task<int> set_attributes(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device) {
@@ -144,7 +161,7 @@ Task<void> restore_work(Cpu cpu, MmId mm) {
     if (!svms.page[s].in || !svms.page[s].head || !svms.page[s].invalid) continue;
     const Slot last = range_last(*cpu.shape, svms, s);
     each_page(svms, s, last, [](SvmPage& page) { page.invalid = 0; });
-    error = co_await validate_and_map(cpu, mirror_id(0, mm), s, last);
+    error = co_await svm_range_validate_and_map(cpu, mirror_id(0, mm), s, last, false);
     if (error) each_page(svms, s, last, [](SvmPage& page) { page.invalid = 1; });
   }
   svms.failed = error && last_words;
@@ -156,11 +173,17 @@ Task<void> restore_work(Cpu cpu, MmId mm) {
   write_unlock(w, mm);
 }
 
-enum class Work { deferred, restore, rest };
+enum class Work { deferred, restore, repeat, forget, rest };
+
+struct Job {
+  Work work;
+  MmId mm;
+  Slot slot = 0;
+};
 
 // The `which`-th thing that some worker can do now, or their number. What fails when the program has ended fails for
 // ever.
-std::pair<Work, MmId> nth_work(Cpu cpu, int which, int* count) {
+Job nth_work(Cpu cpu, int which, int* count) {
   const World& w = cpu.world();
   *count = 0;
   const auto counts = [&] { return (*count)++ == which; };
@@ -168,6 +191,11 @@ std::pair<Work, MmId> nth_work(Cpu cpu, int which, int* count) {
     const Svms& svms = w.svms[mm];
     if (svms.locked || !can_write_lock(w, mm)) continue;
     if (svms.deferred && counts()) return {Work::deferred, mm};
+    for (Slot s = 0; s < cpu.shape->slots(); ++s) {
+      if (!svms.page[s].repeats) continue;
+      if (counts()) return {Work::repeat, mm, s};
+      if (counts()) return {Work::forget, mm, s};
+    }
     if (svms.deferred || !svms.evicted) continue;
     if (counts()) return {Work::restore, mm};
     if (svms.failed && !program_runs(cpu) && counts()) return {Work::rest, mm};
@@ -192,10 +220,12 @@ Task<void> svm_workers(Cpu cpu) {
       return count;
     });
     int count = 0;
-    const auto [work, mm] = nth_work(cpu, which, &count);
-    if (work == Work::rest) co_return;
-    if (work == Work::deferred) svm_deferred_list_work(cpu, mm);
-    else co_await restore_work(cpu, mm);
+    const Job job = nth_work(cpu, which, &count);
+    if (job.work == Work::rest) co_return;
+    if (job.work == Work::repeat || job.work == Work::forget) cpu.world().svms[job.mm].page[job.slot].repeats = 0;
+    if (job.work == Work::deferred) svm_deferred_list_work(cpu, job.mm);
+    else if (job.work == Work::restore) co_await restore_work(cpu, job.mm);
+    else if (job.work == Work::repeat) co_await repeated_fault(cpu, mirror_id(0, job.mm), job.slot);
   }
 }
 

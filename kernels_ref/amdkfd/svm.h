@@ -9,7 +9,10 @@ namespace faultline::ref {
 // memory (KFD_IOCTL_SVM_ATTR_PREFETCH_LOC). Again where the driver says EAGAIN, as its library does.
 Task<Result> svm_ioctl(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device);
 
-// svm_range_deferred_list_work and svm_range_restore_work of every process.
+// svm_range_validate_and_map of a range, or pages of it: an errno. The caller holds mmap_lock and svms->lock.
+Task<int> svm_range_validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to, bool for_fault);
+
+// svm_range_deferred_list_work, the handler of interrupts and svm_range_restore_work of every process.
 Task<void> svm_workers(Cpu cpu);
 
 }  // namespace faultline::ref

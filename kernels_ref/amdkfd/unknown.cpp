@@ -1,3 +1,4 @@
+#include "harness/outcome.h"
 #include "kernels_ref/amdkfd/prediction.h"
 
 namespace faultline::ref {
@@ -72,17 +73,19 @@ class Unknown {
 
 }  // namespace
 
-bool has_ranges(const Program& program) {
+bool has_ranges(const Program& program, DeviceClass device_class) {
+  const bool faults = device_class == DeviceClass::fault_and_migrate;
   for (const Thread& thread : program.threads)
     for (const Statement& statement : thread.statements)
-      if (std::holds_alternative<op::Migrate>(statement.operation)) return true;
+      if (std::holds_alternative<op::Migrate>(statement.operation) || (faults && is_device_access(statement.operation)))
+        return true;
   return false;
 }
 
 std::string unknown_to_kfd(const Program& program) {
   std::string why;
   const auto note = [&why](bool holds, const std::string& text) {
-    if (why.empty() && holds && !text.empty()) why = "migrations by amdkfd are not modelled beside " + text;
+    if (why.empty() && holds && !text.empty()) why = "ranges of amdkfd are not modelled beside " + text;
   };
   note(program.devices.size() > 1, "a second GPU");
   note(program.threads.size() == limits::threads, "eight threads");
