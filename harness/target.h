@@ -88,7 +88,7 @@ enum class Location {
 // What the driver has told of one page since the descriptor was opened, in its order: 'D' migrated to the device, 'S'
 // migrated to system memory, 'F' the driver has answered a fault of the device on it (told last, behind a 'D' of the same
 // fault, and again where the device had to fault again), 'U' unmapped from the device, 'E' the
-// process's queues were stopped, 'R' they run again. Asked once more where the queues are stopped at the end.
+// process's queues were stopped, 'R' they run again; where they will, that is waited for.
 struct PageHistory {
   std::string events;
   std::string gap;  // why some may be missing; empty: none is

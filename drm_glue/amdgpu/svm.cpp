@@ -114,7 +114,7 @@ int SvmProcess::keep_up() {
 
 int SvmProcess::history(std::uintptr_t address, PageHistory& history) {
   const std::lock_guard lock(mutex_);
-  if (const int error = read_events()) return error;
+  if (const int error = wait_for_worker(restored_ms)) return error;
   history = history_of(address, events_, gpu_);
   if (!stream_.gap().empty()) note_gap(history, stream_.gap());
   return 0;
@@ -129,23 +129,24 @@ bool SvmProcess::stopped() const {
   return stopped;
 }
 
-void SvmProcess::wait_for_worker() {
-  constexpr int patience_ms = 200;  // it runs after one, and again where it failed
-  for (int waited = 0; read_events() == 0 && stopped() && waited < patience_ms; ++waited) {
+int SvmProcess::wait_for_worker(int patience_ms) {
+  int error = 0;
+  for (int waited = 0; (error = read_events()) == 0 && stream_.gap().empty() && stopped() && waited < patience_ms; ++waited) {
     const timespec millisecond{0, 1'000'000};
     nanosleep(&millisecond, nullptr);
   }
+  return error;
 }
 
 void SvmProcess::settle() {
   if (getpid() != owner_) return;  // the lock, and the events, are the other process's
   const std::lock_guard lock(mutex_);
-  wait_for_worker();
+  wait_for_worker(restored_ms);
 }
 
 void SvmProcess::forget_history() {
   const std::lock_guard lock(mutex_);
-  wait_for_worker();
+  wait_for_worker(forgotten_ms);
   events_.clear();
   stream_ = {};
 }

@@ -41,20 +41,23 @@ class SvmProcess {
 
   // Takes what was told, while the kernel has room for more.
   int keep_up();
-  // What was told since the last forget_history().
-  int history(std::uintptr_t address, PageHistory& history);
-  // Once settled.
-  void forget_history();
   // Waits until the queues run that the driver has stopped: its worker (svm_range_restore_work) maps what has changed, some
   // milliseconds later. Not for ever: it cannot where nothing is mapped any more. A process that was forked from the one
   // that has the ranges does not wait.
   void settle();
+  // Once settled, what was told since the last forget_history().
+  int history(std::uintptr_t address, PageHistory& history);
+  void forget_history();
 
  private:
   int set_up(kfd::Xnack mode);
   int read_events();
   bool stopped() const;
-  void wait_for_worker();
+  int wait_for_worker(int patience_ms);
+
+  // The worker runs after one, and again where it failed.
+  static constexpr int restored_ms = 1000;
+  static constexpr int forgotten_ms = 200;  // between uses
 
   const std::uint32_t gpu_;
   const std::string render_node_;

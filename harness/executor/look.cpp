@@ -1,7 +1,6 @@
 #include "harness/executor/look.h"
 
 #include <errno.h>
-#include <time.h>
 
 namespace faultline {
 namespace {
@@ -39,23 +38,12 @@ void copy(const std::string& text, std::array<char, size>& to) {
   to[text.copy(to.data(), size - 1)] = '\0';
 }
 
-// Of the process's own descriptor: the driver tells the opener. The workers of one that has stopped queues run some
-// milliseconds later.
+// Of the process's own descriptor: the driver tells the opener.
 void look_at_events(ProcessContext& context, const Observe& observe, Look& look) {
-  constexpr std::int64_t patience_ns = 1'000'000'000;
-  constexpr timespec nap{0, 1'000'000};
-  const std::int64_t start = now_ns();
-  const std::uintptr_t address = context.layout.address_of(observe.cell);
   PageHistory history;
   int error = ENOTSUP;
-  const auto stopped = [&events = history.events] {
-    const std::size_t last = events.find_last_of("ER");
-    return last != events.npos && events[last] == 'E';
-  };
   ask_through(context, context.process, [&](const Handles::Use& handle) {
-    while ((error = handle->history(address, history)) == 0 && history.gap.empty() && stopped() &&
-           now_ns() - start < patience_ns)
-      clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, nullptr);
+    error = handle->history(context.layout.address_of(observe.cell), history);
   });
   if (history.events.size() >= look.events.size() && history.gap.empty())
     history.gap = "more events than there is room for";

@@ -29,12 +29,10 @@ class MemoryHandle : public DeviceHandle {
   }
   int history(std::uintptr_t address, PageHistory& history) override {
     history = {mark(address) ? "D" : "", gap};
-    if (stopped > 0) history.events += --stopped > 0 ? "E" : "ER";
     if (endless) history.events = std::string(100, 'U');
     return error_;
   }
   std::string gap;
-  int stopped = 0;  // times that it is asked until the queues run again
   bool endless = false;
 
  private:
@@ -56,7 +54,6 @@ class MemoryTarget : public Target {
   std::unique_ptr<DeviceHandle> open(int) override {
     auto handle = std::make_unique<MemoryHandle>(error);
     handle->gap = gap;
-    handle->stopped = stopped;
     handle->endless = endless;
     return handle;
   }
@@ -64,7 +61,6 @@ class MemoryTarget : public Target {
   bool tells = true;
   int error = 0;
   std::string gap;
-  int stopped = 0;
   bool endless = false;
 };
 
@@ -138,16 +134,6 @@ TEST(Look, EventsAreAskedOfTheOpenerOnly) {
   expect_clean(seen, 20);
   EXPECT_EQ(seen.only("events(P:a[0])"), "D");
   EXPECT_EQ(seen.only("events(C:a[0])"), "-");
-}
-
-TEST(Look, StoppedQueuesAreWaitedFor) {
-  MemoryTarget target;
-  target.stopped = 5;
-  const Seen seen = run(two_pages, target, 3);
-  EXPECT_EQ(seen.only("events(P:a[0])"), "DER");
-  EXPECT_EQ(seen.only("events(P:a[1])"), "none");
-  target.stopped = 1'000'000;  // for good
-  EXPECT_EQ(run(two_pages, target, 1).only("events(P:a[0])"), "DE");
 }
 
 TEST(Look, AGapSaysWhyNothingIsClaimed) {
