@@ -103,7 +103,7 @@ class Device(UMockdev.IoctlBase):
             request.answer(struct.pack("<i", self.becomes_compute(self.same.get(request.client, request.client))), 4)
         else:
             change = self.mapping_changes if request.number == 1 else self.mapping_changed
-            change(self.processes[request.client], *struct.unpack("<QQQ", request.bytes))
+            change(self.processes[request.client], *struct.unpack("<QQQQ", request.bytes))
 
     def opens(self, client):
         """The errno of the driver's open(), or 0."""
@@ -116,10 +116,10 @@ class Device(UMockdev.IoctlBase):
         """KFD's request to use this open node as the process's VM: an errno, or 0."""
         return 0
 
-    def mapping_changes(self, process, start, size, kind):
+    def mapping_changes(self, process, start, size, kind, protection):
         """What an MMU notifier tells the driver, before it happens."""
 
-    def mapping_changed(self, process, start, size, kind):
+    def mapping_changed(self, process, start, size, kind, protection):
         """And when it has."""
 
     def next_in_vram(self, process):

@@ -36,6 +36,7 @@ enum class Kind : std::uint64_t { protects, unmaps, zaps, moves, forks };
 struct Change {
   std::uint64_t start, bytes;
   Kind kind;
+  std::uint64_t protection;  // the one it gets
 };
 constexpr unsigned long this_is_process = _IOWR('F', 0, Opener);
 constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
@@ -159,8 +160,9 @@ void tell(unsigned long number, void* what) {
 // A change of mappings, between its mmu_notifier_invalidate_range_start() and ..._end().
 class Invalidation {
  public:
-  Invalidation(const void* start, std::size_t bytes, Kind kind)
-      : heard_(bytes != 0 && is_heard()), change_{reinterpret_cast<std::uintptr_t>(start), bytes, kind} {
+  Invalidation(const void* start, std::size_t bytes, Kind kind, int protection = 0)
+      : heard_(bytes != 0 && is_heard()),
+        change_{reinterpret_cast<std::uintptr_t>(start), bytes, kind, static_cast<std::uint64_t>(protection)} {
     if (heard_) tell(mapping_changes, &change_);
   }
   ~Invalidation() {
@@ -326,7 +328,7 @@ int munmap(void* address, std::size_t bytes) noexcept {
 
 int mprotect(void* address, std::size_t bytes, int protection) noexcept {
   const WritesMmap lock(mmap_lock);
-  const Invalidation invalidation(address, bytes, Kind::protects);
+  const Invalidation invalidation(address, bytes, Kind::protects, protection);
   return static_cast<int>(syscall(SYS_mprotect, address, bytes, protection));
 }
 

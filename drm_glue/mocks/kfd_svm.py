@@ -5,7 +5,6 @@ noticed. Nor is a page that a process shares with its child when it goes to VRAM
 
 import collections
 import errno
-import itertools
 import os
 import socket
 import struct
@@ -16,8 +15,9 @@ from gi.repository import GLib
 
 import process_memory
 from cpu_faults import CpuFaults
-from device import FORKS, MOVES, Refused, UNMAPS, ZAPS
-from kfd import ACCESS, IN_PLACE, PAGE, PREFETCH, Kfd
+from device import FORKS, MOVES, PROTECTS, Refused, UNMAPS, ZAPS
+from kfd import PAGE, PREFERRED, PREFETCH, UNDEFINED, Kfd
+from svm_ranges import SvmRange, SvmRanges
 
 MIGRATE_START, MIGRATE_END, EVICTION, RESTORE, UNMAP = 5, 6, 9, 10, 11
 BY_PREFETCH, BY_CPU_FAULT = 0, 2
@@ -39,8 +39,8 @@ class KfdSvm(Kfd):
         (root / "smi").chmod(0o777)
         self.listener.setblocking(False)
         self.readers = []             # (pid, socket)
-        self.in_vram, self.mapped = set(), set()  # (pid, page)
-        self.ranges, self.range_count = {}, 0     # of each (pid, page): a number that a range's pages share
+        self.in_vram = set()          # (pid, page)
+        self.svms = collections.defaultdict(SvmRanges)  # by pid
         self.evicted = set()          # pids
         self.changing = collections.Counter()  # by pid: invalidations that have not ended
         # svms->lock: requests are answered in umockdev's thread, workers run in GLib's, faults of CPUs have one.
@@ -62,7 +62,6 @@ class KfdSvm(Kfd):
             self.kfd_processes.pop(process, None)
             self.evicted.discard(process)
             self.forget(process, range(1 << 52))
-            self.mapped = {key for key in self.mapped if key[0] != process}
             self.changing[process] = 0
             self.cpus.watch(process, descriptor)
 
@@ -96,105 +95,122 @@ class KfdSvm(Kfd):
         process = self.processes[request.client]
         if any(not process_memory.protection(process, page * PAGE) for page in pages):
             raise Refused(errno.EFAULT)  # svm_range_is_valid()
-        self.range_count += 1
-        self.ranges.update({(process, page): self.range_count for page in pages})
-        for kind, value in attributes:
-            if kind == PREFETCH and value:
-                self.migrate(process, pages, value, BY_PREFETCH, [page for page in pages if self.can_move(process, page)])
-            elif kind == PREFETCH:
-                self.bring_back(process, pages, BY_PREFETCH)
-        if any(kind in (ACCESS, IN_PLACE) for kind, _ in attributes) and self.is_to_be_mapped(process, pages):
-            self.map(process, pages)
+        for each in self.svms[process].add(pages):
+            migrated = self.prefetch(process, each)
+            if migrated and each.mapped and not self.kfd_processes[process].xnack:
+                continue  # the worker maps it again
+            if migrated or any(kind not in (PREFERRED, PREFETCH) for kind, _ in attributes):
+                self.map(process, each)
 
-    def is_to_be_mapped(self, process, pages):
-        """svm_range_validate_and_map(): with recoverable faults, access alone is left to these."""
+    def prefetch(self, process, svm_range):
+        """svm_range_trigger_migration(): whether it went well."""
+        to = self.kfd_processes[process].pages[svm_range.first].prefetch
+        if to == UNDEFINED or (to != 0) == svm_range.in_vram:
+            return False
+        return self.to_vram(process, svm_range, BY_PREFETCH) if to else self.to_ram(process, svm_range, BY_PREFETCH)
+
+    def map(self, process, svm_range):
+        """svm_range_validate_and_map(); whether it could. With recoverable faults, access alone is left to these."""
         of = self.kfd_processes[process]
-        return not of.xnack or any((process, page) in self.in_vram | self.mapped or of.pages[page].in_place for page in pages)
+        reaches = not of.xnack or svm_range.in_vram or of.pages[svm_range.first].in_place
+        if not reaches and not svm_range.mapped:
+            return True
+        parts = process_memory.parts(process, svm_range.pages)
+        for pages, permissions in parts:
+            if not permissions.startswith("r"):
+                return False
+            for page in pages:
+                if (process, page) not in self.in_vram:
+                    process_memory.fault_in(process, page * PAGE)
+                elif not self.cpus.has(process, page):
+                    process_memory.populate(process, page * PAGE)
+            self.has_mapped(process, pages, permissions[1] == "w")
+        svm_range.mapped = svm_range.mapped or sum(len(pages) for pages, _ in parts) == len(svm_range.pages)
+        return sum(len(pages) for pages, _ in parts) == len(svm_range.pages)
 
-    def map(self, process, pages):
-        """svm_range_validate_and_map(); whether it could."""
-        for page in pages:
-            if (process, page) not in self.in_vram:
-                process_memory.fault_in(process, page * PAGE)
-            elif not self.cpus.has(process, page):
-                process_memory.populate(process, page * PAGE)
-        self.mapped.update((process, page) for page in pages)
-        return all(process_memory.protection(process, page * PAGE).startswith("r") for page in pages)
+    def has_mapped(self, process, pages, writeable):
+        """The GPU's entries are there."""
 
     def can_move(self, process, page):
         """migrate_vma_collect(): also what an anonymous mapping has not got yet."""
         _, file = process_memory.vma(process, page * PAGE)
         return (process, page) not in self.in_vram and (not file or process_memory.is_present(process, page * PAGE))
 
-    def bring_back(self, process, pages, trigger):
-        in_vram = [page for page in pages if (process, page) in self.in_vram]
-        if in_vram:
-            self.migrate(process, pages, 0, trigger, in_vram)
-
     def touch(self, process, address):
         """By a job on userptr memory, which looks pages up as the CPU does."""
         page = address // PAGE
         with self.lock:
             if (process, page) in self.in_vram:
-                self.bring_back(process, self.range_of(process, page), BY_CPU_FAULT)
+                self.to_ram(process, self.svms[process].at(page), BY_CPU_FAULT)
 
     def touched(self, process, mm, page):
         """svm_migrate_to_ram(): the whole range comes back, to all who share its pages. `mm`: that of the process, or of one
         that was forked from it."""
-        pages = self.range_of(process, page)
-        movable = [each for each in pages if each in mm.contents]
-        if page in movable:
-            self.migrate(process, pages, 0, BY_CPU_FAULT, movable, mm)
-        else:
-            self.cpus.give_back(mm, [page])  # where the kernel has no range any more, and gives SIGBUS
+        svm_range = self.svms[process].at(page)
+        if self.fault == "alone" and svm_range:
+            svm_range = SvmRange(page, page, svm_range.in_vram, svm_range.mapped)
+        if svm_range and svm_range.in_vram:
+            self.to_ram(process, svm_range, BY_CPU_FAULT, mm)
+        else:  # where the kernel gives SIGBUS, or lets the CPU fault for ever (lost-location of known_bugs.cpp)
+            self.cpus.give_back(mm, [page])
 
-    def range_of(self, process, page):
-        of = self.ranges.get((process, page))
-        if self.fault == "alone":
-            return [page]
-        return sorted(at for (pid, at), each in self.ranges.items() if each == of and pid == process)
-
-    def migrate(self, process, pages, to, trigger, movable, mm=None):
-        """svm_migrate_ram_to_vram() and back: a start always, an end where a page could move."""
-        gpu, start, last = self.gpus[0], pages[0], pages[-1]
-        source, target = (gpu, 0) if to == 0 else (0, gpu)
-        where = f"@{start:x}({last - start + 1:x}) {source:x}->{target:x}"
-        self.tell(process, MIGRATE_START, f"{where} {to:x}:0 {trigger}")
-        if not movable:
-            return
-        moving = {(process, page) for page in movable}
-        if to == 0:
-            self.unmap_at_migration(process, moving & self.in_vram)
-            self.in_vram -= moving
-        else:
-            self.unmap_at_migration(process, moving)
-            self.in_vram |= moving
+    def to_vram(self, process, svm_range, trigger):
+        """svm_migrate_ram_to_vram()."""
+        for pages, _ in process_memory.parts(process, svm_range.pages):
+            where = f"@{pages[0]:x}({len(pages):x}) 0->{self.gpus[0]:x}"
+            self.tell(process, MIGRATE_START, f"{where} {self.gpus[0]:x}:0 {trigger}")
+            self.evict(process, svm_range, pages, BY_MIGRATION)
+            movable = [page for page in pages if self.can_move(process, page)]
+            if not movable:
+                continue
+            empty = [page for page in movable if not process_memory.is_present(process, page * PAGE)]
+            if empty:  # __migrate_device_pages()
+                self.evict(process, svm_range, range(empty[0], pages.stop), BY_MIGRATION)
+            svm_range.in_vram = True
+            self.in_vram |= {(process, page) for page in movable}
             self.cpus.take(process, movable)
-        if self.fault == "wrong location":
-            where = f"@{start:x}({last - start + 1:x}) {source:x}->{gpu if to == 0 else 0:x}"
-        self.tell(process, MIGRATE_END, f"{where} {trigger}")
-        if to == 0:  # whoever waits for a page does so until the end of it all
-            self.cpus.give_back(mm or self.cpus.of.get(process), movable, self.fault == "empty")
+            if self.fault == "wrong location":
+                where = f"@{pages[0]:x}({len(pages):x}) 0->0"
+            self.tell(process, MIGRATE_END, f"{where} {trigger}")
+        return True
 
-    def unmap_at_migration(self, process, moving):
-        """The MMU_NOTIFY_MIGRATE of migrate_vma_setup(), where the GPU has the pages."""
-        pages = sorted(page for pid, page in moving & self.mapped)
-        if pages:
-            self.invalidate(process, pages, BY_MIGRATION)
+    def to_ram(self, process, svm_range, trigger, mm=None):
+        """svm_migrate_vram_to_ram()."""
+        moved, parts = [], process_memory.parts(process, svm_range.pages)
+        for pages, _ in parts:
+            where = f"@{pages[0]:x}({len(pages):x}) {self.gpus[0]:x}->0"
+            self.tell(process, MIGRATE_START, f"{where} 0:0 {trigger}")
+            if mm and mm.is_child:
+                moving = [page for page in pages if page in mm.contents]
+                for page in moving:  # try_to_migrate()
+                    if (process, page) in self.in_vram:
+                        self.evict(process, svm_range, range(page, page + 1), BY_NOTIFIER)
+            else:
+                moving = [page for page in pages if (process, page) in self.in_vram]
+                self.evict(process, svm_range, pages, BY_MIGRATION)
+            if moving:
+                moved += moving
+                self.in_vram -= {(process, page) for page in moving}
+                if self.fault == "wrong location":
+                    where = f"@{pages[0]:x}({len(pages):x}) {self.gpus[0]:x}->{self.gpus[0]:x}"
+                self.tell(process, MIGRATE_END, f"{where} {trigger}")
+        # Whoever waits for a page does so until the end of it all.
+        self.cpus.give_back(mm or self.cpus.of.get(process), moved, self.fault == "empty")
+        if sum(len(pages) for pages, _ in parts) < len(svm_range.pages):
+            return False
+        svm_range.in_vram = False
+        return True
 
-    def mapping_changes(self, process, start, size, kind):
+    def mapping_changes(self, process, start, size, kind, protection):
         """svm_range_cpu_invalidate_pagetables()."""
         self.changing[process] += 1
         there = self.pages_at(start, size)
-        pages = sorted(page for pid, page in self.mapped if pid == process and page in there)
-        if kind == FORKS:
-            pages = self.copied(process, pages)
-        if not pages or self.fault == "missed event":
-            pass
-        elif kind in (UNMAPS, MOVES):
-            self.tell_unmapped(process, pages, BY_MUNMAP)
-        else:
-            self.invalidate(process, pages, BY_NOTIFIER)
+        for pages in [] if self.fault == "missed event" else self.told_of(process, there, kind, protection):
+            for each in self.svms[process].over(pages):
+                if kind in (UNMAPS, MOVES):
+                    self.unmap_from_gpu(process, each, each.part(pages), BY_MUNMAP)
+                else:
+                    self.evict(process, each, each.part(pages), BY_NOTIFIER)
         if kind == MOVES:
             self.cpus.give_back(self.cpus.of.get(process), list(there))
         elif kind in (UNMAPS, ZAPS, FORKS):
@@ -202,7 +218,18 @@ class KfdSvm(Kfd):
         if kind in (UNMAPS, MOVES):
             self.forget(process, there)
 
-    def mapping_changed(self, process, start, size, kind):
+    def told_of(self, process, there, kind, protection):
+        """The ranges of pages for which mm tells its notifiers of a change."""
+        if kind in (UNMAPS, MOVES):
+            return [there]
+        if kind == FORKS:  # copy_page_range(), of what has an anon_vma
+            return [range(first, end) for first, end, anonymous in process_memory.copied_at_fork(process)
+                    if anonymous or any(pid == process and first <= page < end for pid, page in self.in_vram)]
+        wanted = "".join(letter if protection & bit else "-" for letter, bit in (("r", 1), ("w", 2), ("x", 4)))
+        return [pages for pages, permissions in process_memory.parts(process, there)
+                if kind != PROTECTS or permissions[:3] != wanted]
+
+    def mapping_changed(self, process, start, size, kind, _):
         self.changing[process] -= 1
         there = self.pages_at(start, size)
         if kind == ZAPS:
@@ -215,40 +242,37 @@ class KfdSvm(Kfd):
 
     def forget(self, process, pages):
         """svm_range_unmap_from_cpu()."""
-        gone = {key for key in self.ranges if key[0] == process and key[1] in pages}
-        self.in_vram -= gone
-        self.mapped -= gone
-        for key in gone:
-            del self.ranges[key]
+        self.svms[process].remove(pages)
+        self.in_vram = {key for key in self.in_vram if key[0] != process or key[1] not in pages}
 
-    def copied(self, process, pages):
-        """Those that fork() copies, in mappings that have an anon_vma."""
-        mappings = [range(first, end) for first, end, anonymous in process_memory.copied_at_fork(process)
-                    if anonymous or any(pid == process and page in range(first, end) for pid, page in self.in_vram)]
-        return [page for page in pages if any(page in each for each in mappings)]
-
-    def invalidate(self, process, pages, trigger):
+    def evict(self, process, svm_range, pages, trigger):
         """svm_range_evict()."""
         if self.kfd_processes[process].xnack:
-            self.tell_unmapped(process, pages, trigger)
-            self.mapped -= {(process, page) for page in pages}
-        elif process not in self.evicted:
-            self.evicted.add(process)
-            self.tell(process, EVICTION, f"{self.gpus[0]:x} 0")
-            GLib.timeout_add(RESTORE_MS, self.restore, process)
+            self.unmap_from_gpu(process, svm_range, pages, trigger)
+        elif svm_range.mapped:
+            svm_range.invalid = True
+            if process not in self.evicted:
+                self.evicted.add(process)
+                self.tell(process, EVICTION, f"{self.gpus[0]:x} 0")
+                GLib.timeout_add(RESTORE_MS, self.restore, process)
+
+    def unmap_from_gpu(self, process, svm_range, pages, trigger):
+        """svm_range_unmap_from_gpus()."""
+        if svm_range.mapped:
+            svm_range.mapped = pages != svm_range.pages
+            self.tell(process, UNMAP, f"@{pages[0]:x}({len(pages):x}) {self.gpus[0]:x} {trigger}")
 
     def restore(self, process):
         """svm_range_restore_work(): again as long as it cannot map what the GPU has."""
         with self.lock:
             if not os.path.exists(f"/proc/{process}/maps"):
                 return False
-            if self.changing[process] or not self.map(process, sorted(page for pid, page in self.mapped if pid == process)):
+            if self.changing[process]:
                 return True
+            for each in self.svms[process].all:
+                if each.invalid and not self.map(process, each):
+                    return True
+                each.invalid = False
             self.evicted.discard(process)
             self.tell(process, RESTORE, f"{self.gpus[0]:x}")
             return False
-
-    def tell_unmapped(self, process, pages, trigger):
-        for _, of in itertools.groupby(pages, lambda page: self.ranges.get((process, page))):
-            first, *_, last = 2 * list(of)
-            self.tell(process, UNMAP, f"@{first:x}({last - first + 1:x}) {self.gpus[0]:x} {trigger}")

@@ -47,6 +47,18 @@ def protection(process, address):
     return vma(process, address)[0]
 
 
+def parts(process, pages):
+    """By mapping, with its permissions, as far as there are some. Those that userfaultfd keeps apart are one."""
+    found, at = [], pages.start
+    while at < pages.stop and (there := mapping(process, at * PAGE)):
+        own = range(at, min(there[1] // PAGE, pages.stop))
+        if found and found[-1][1:] == there[2:]:
+            own = range(found.pop()[0].start, own.stop)
+        found.append((own, *there[2:]))
+        at = own.stop
+    return [each[:2] for each in found]
+
+
 def start_time(process):
     """Two processes of one number differ in it."""
     with open(f"/proc/{process}/stat") as stat:
@@ -121,11 +133,15 @@ def copied_at_fork(process):
             first, *words = line.split()
             if not first.endswith(":"):
                 pages, private, anonymous = [int(each, 16) // PAGE for each in first.split("-")], words[0].endswith("p"), False
+                kind = words[0], words[4:]
             elif first == "Anonymous:":
                 anonymous = words[0] != "0"
             elif first == "VmFlags:" and private and not {"dc", "wf"} & set(words):
-                mappings.append((*pages, anonymous))
-    return mappings
+                if mappings and mappings[-1][1] == pages[0] and mappings[-1][3] == kind:
+                    first, _, others, _ = mappings.pop()  # userfaultfd keeps them apart
+                    pages, anonymous = (first, pages[1]), anonymous or others
+                mappings.append((*pages, anonymous, kind))
+    return [each[:3] for each in mappings]
 
 
 def populate(process, address):

@@ -1,0 +1,65 @@
+"""The ranges of a process that KFD keeps (struct svm_range of drivers/gpu/drm/amd/amdkfd/kfd_svm.c, Linux 6.1)."""
+
+
+class SvmRange:
+    """in_vram: its actual_loc, wherever each page is. mapped: mapped_to_gpu, of the whole until all of it is unmapped at once.
+    invalid: it was taken away while queues stop for that."""
+
+    def __init__(self, first, last, in_vram=False, mapped=False):
+        self.first, self.last, self.in_vram, self.mapped, self.invalid = first, last, in_vram, mapped, False
+
+    @property
+    def pages(self):
+        return range(self.first, self.last + 1)
+
+    def part(self, pages):
+        return range(max(self.first, pages.start), min(self.last + 1, pages.stop))
+
+    def piece(self, first, last):
+        """svm_range_clone() and svm_range_split()."""
+        return SvmRange(first, last, self.in_vram, self.mapped)
+
+
+class SvmRanges:
+    def __init__(self):
+        self.all = []  # by address
+
+    def at(self, page):
+        return next((each for each in self.all if page in each.pages), None)
+
+    def over(self, pages):
+        return [each for each in self.all if each.part(pages)]
+
+    def add(self, pages):
+        """svm_range_add(): those that a request for these pages is about, in the order of its update list."""
+        update, start = [], pages.start
+        for old in self.over(pages):
+            own = old.part(pages)
+            inner = old
+            if own != old.pages:
+                inner = old.piece(own.start, own.stop - 1)
+                self.replace(old, [inner], own)
+            update.insert(0, inner)
+            if own.start > start:
+                update.insert(0, self.insert(start, own.start - 1))
+            start = own.stop
+        if start < pages.stop:
+            update.insert(0, self.insert(start, pages.stop - 1))
+        return update
+
+    def insert(self, first, last):
+        new = SvmRange(first, last)
+        self.all = sorted([*self.all, new], key=lambda each: each.first)
+        return new
+
+    def replace(self, old, inner, own):
+        """`inner` in the place of its pages `own`, and what is left of it beside them."""
+        head = [old.piece(old.first, own.start - 1)] if old.first < own.start else []
+        tail = [old.piece(own.stop, old.last)] if own.stop <= old.last else []
+        at = self.all.index(old)
+        self.all[at:at + 1] = head + inner + tail
+
+    def remove(self, pages):
+        """svm_range_unmap_split()."""
+        for old in self.over(pages):
+            self.replace(old, [], old.part(pages))
