@@ -1,7 +1,8 @@
 """KFD's SVM with its events: pages that move, are mapped on the GPU and unmapped (drivers/gpu/drm/amd/amdkfd/kfd_svm.c,
 kfd_migrate.c, kfd_smi_events.c; the lines are those of Linux 6.1). Pages of an anonymous mapping are not there for the CPU
 while they are in VRAM, where that can be (cpu_faults.py); others stay where they are, and a CPU that touches one is not
-noticed. Nor is a page that a process shares with its child when it goes to VRAM taken from the child."""
+noticed. Nor is a page that a process shares with its child when it goes to VRAM taken from the child, and of pages that are
+copied at a store after fork() nothing is told."""
 
 import collections
 import errno
@@ -15,7 +16,7 @@ from gi.repository import GLib
 
 import process_memory
 from cpu_faults import CpuFaults
-from device import FORKS, MOVES, PROTECTS, Refused, UNMAPS, ZAPS
+from device import FORKS, MOVES, Refused, UNMAPS, ZAPS
 from kfd import PAGE, PREFERRED, PREFETCH, UNDEFINED, Kfd
 from svm_ranges import SvmRange, SvmRanges
 
@@ -226,8 +227,9 @@ class KfdSvm(Kfd):
             return [range(first, end) for first, end, anonymous in process_memory.copied_at_fork(process)
                     if anonymous or any(pid == process and first <= page < end for pid, page in self.in_vram)]
         wanted = "".join(letter if protection & bit else "-" for letter, bit in (("r", 1), ("w", 2), ("x", 4)))
-        return [pages for pages, permissions in process_memory.parts(process, there)
-                if kind != PROTECTS or permissions[:3] != wanted]
+        if kind == ZAPS:
+            return [pages for pages, _ in process_memory.all_parts(process, there)]
+        return [pages for pages, permissions in process_memory.parts(process, there) if permissions[:3] != wanted]
 
     def mapping_changed(self, process, start, size, kind, _):
         self.changing[process] -= 1

@@ -20,17 +20,31 @@ def transfer(call, process, address, buffer, size):
     return call(process, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0)
 
 
-def mapping(process, address):
-    """There: where it starts and ends, its protection as "rw-p", its file; None: there is none, or no process."""
+def lines(process, name):
+    """Of a file in /proc; none, where the process is no more."""
     try:
-        with open(f"/proc/{process}/maps") as maps:
-            for line in maps:
-                bounds, permissions, _, _, _, *file = line.split()
-                start, end = (int(each, 16) for each in bounds.split("-"))
-                if start <= address < end:
-                    return start, end, permissions, " ".join(file)
+        with open(f"/proc/{process}/{name}") as file:
+            yield from file
     except (FileNotFoundError, ProcessLookupError):
         pass
+
+
+def data(process, name, offset, size):
+    """Likewise; zeroes."""
+    try:
+        with open(f"/proc/{process}/{name}", "rb", buffering=0) as file:
+            return os.pread(file.fileno(), size, offset).ljust(size, b"\0")
+    except OSError:
+        return bytes(size)
+
+
+def mapping(process, address):
+    """There: where it starts and ends, its protection as "rw-p", its file; None: there is none, or no process."""
+    for line in lines(process, "maps"):
+        bounds, permissions, _, _, _, *file = line.split()
+        start, end = (int(each, 16) for each in bounds.split("-"))
+        if start <= address < end:
+            return start, end, permissions, " ".join(file)
     return None
 
 
@@ -47,22 +61,33 @@ def protection(process, address):
     return vma(process, address)[0]
 
 
-def parts(process, pages):
-    """By mapping, with its permissions, as far as there are some. Those that userfaultfd keeps apart are one."""
-    found, at = [], pages.start
-    while at < pages.stop and (there := mapping(process, at * PAGE)):
-        own = range(at, min(there[1] // PAGE, pages.stop))
-        if found and found[-1][1:] == there[2:]:
+def all_parts(process, pages):
+    """By mapping, with its permissions. Those that userfaultfd keeps apart are one."""
+    found = []
+    for line in lines(process, "maps"):
+        bounds, permissions, _, _, _, *file = line.split()
+        start, end = (int(each, 16) // PAGE for each in bounds.split("-"))
+        own, kind = range(max(start, pages.start), min(end, pages.stop)), (permissions, file)
+        if own and found and found[-1][0].stop == own.start and found[-1][1] == kind:
             own = range(found.pop()[0].start, own.stop)
-        found.append((own, *there[2:]))
-        at = own.stop
-    return [each[:2] for each in found]
+        if own:
+            found.append((own, kind))
+    return [(own, permissions) for own, (permissions, _) in found]
+
+
+def parts(process, pages):
+    """The same as far as the first hole."""
+    found, at = [], pages.start
+    for own, permissions in all_parts(process, pages):
+        if own.start == at:
+            found.append((own, permissions))
+            at = own.stop
+    return found
 
 
 def start_time(process):
     """Two processes of one number differ in it."""
-    with open(f"/proc/{process}/stat") as stat:
-        return stat.read().rsplit(")", 1)[1].split()[19]
+    return "".join(lines(process, "stat")).rsplit(")", 1)[-1].split()[19:20]
 
 
 def refuse(process, address, writes):
@@ -101,17 +126,14 @@ def look_up(process, address, writes):
 
 
 def is_present(process, address, bits=0x80):
-    with open(f"/proc/{process}/pagemap", "rb", buffering=0) as pagemap:
-        entry = os.pread(pagemap.fileno(), 8, address // PAGE * 8)
-    return len(entry) == 8 and entry[7] & bits != 0
+    return data(process, "pagemap", address // PAGE * 8, 8)[7] & bits != 0
 
 
 def content(process, address):
     """Of a page, whatever its protection; nothing is faulted in."""
     if not is_present(process, address, 0xC0):  # nor swapped
         return bytes(PAGE)
-    with open(f"/proc/{process}/mem", "rb", buffering=0) as memory:
-        return os.pread(memory.fileno(), PAGE, address)
+    return data(process, "mem", address, PAGE)
 
 
 def fault_in(process, address):
@@ -128,19 +150,18 @@ def copied_at_fork(process):
     """Mappings, as (first page, end, whether they have pages of their own), that copy_page_range() tells notifiers of if they
     have: private, and neither VM_DONTCOPY nor VM_WIPEONFORK."""
     mappings = []
-    with open(f"/proc/{process}/smaps") as smaps:
-        for line in smaps:
-            first, *words = line.split()
-            if not first.endswith(":"):
-                pages, private, anonymous = [int(each, 16) // PAGE for each in first.split("-")], words[0].endswith("p"), False
-                kind = words[0], words[4:]
-            elif first == "Anonymous:":
-                anonymous = words[0] != "0"
-            elif first == "VmFlags:" and private and not {"dc", "wf"} & set(words):
-                if mappings and mappings[-1][1] == pages[0] and mappings[-1][3] == kind:
-                    first, _, others, _ = mappings.pop()  # userfaultfd keeps them apart
-                    pages, anonymous = (first, pages[1]), anonymous or others
-                mappings.append((*pages, anonymous, kind))
+    for line in lines(process, "smaps"):
+        first, *words = line.split()
+        if not first.endswith(":"):
+            pages, private, anonymous = [int(each, 16) // PAGE for each in first.split("-")], words[0].endswith("p"), False
+            kind = words[0], words[4:]
+        elif first == "Anonymous:":
+            anonymous = words[0] != "0"
+        elif first == "VmFlags:" and private and not {"dc", "wf"} & set(words):
+            if mappings and mappings[-1][1] == pages[0] and mappings[-1][3] == kind:
+                first, _, others, _ = mappings.pop()  # userfaultfd keeps them apart
+                pages, anonymous = (first, pages[1]), anonymous or others
+            mappings.append((*pages, anonymous, kind))
     return [each[:3] for each in mappings]
 
 

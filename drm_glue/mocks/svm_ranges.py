@@ -38,7 +38,7 @@ class SvmRanges:
             inner = old
             if own != old.pages:
                 inner = old.piece(own.start, own.stop - 1)
-                self.replace(old, [inner], own)
+                self.replace(old, own, [inner])
             update.insert(0, inner)
             if own.start > start:
                 update.insert(0, self.insert(start, own.start - 1))
@@ -52,14 +52,16 @@ class SvmRanges:
         self.all = sorted([*self.all, new], key=lambda each: each.first)
         return new
 
-    def replace(self, old, inner, own):
-        """`inner` in the place of its pages `own`, and what is left of it beside them."""
+    def replace(self, old, own, inner):
+        """`inner` in the place of its pages `own`; what is left of it beside them."""
         head = [old.piece(old.first, own.start - 1)] if old.first < own.start else []
         tail = [old.piece(own.stop, old.last)] if own.stop <= old.last else []
         at = self.all.index(old)
         self.all[at:at + 1] = head + inner + tail
+        return head + tail
 
     def remove(self, pages):
-        """svm_range_unmap_split()."""
+        """svm_range_unmap_split(): the first of what is left is the old range, the other one a new one."""
         for old in self.over(pages):
-            self.replace(old, [], old.part(pages))
+            for each in self.replace(old, old.part(pages), [])[:1]:
+                each.invalid = old.invalid
