@@ -42,6 +42,7 @@ class DmirrorTarget : public Target {
  public:
   explicit DmirrorTarget(Kernel& kernel = real_kernel()) : kernel_(kernel) {}
   std::string name() const override { return "dmirror"; }
+  std::string driver() const override { return "test_hmm"; }
   std::string unavailable() const override;
   Capabilities capabilities() const override;
   std::unique_ptr<DeviceHandle> open(int device) override;

@@ -220,6 +220,12 @@ struct EventWriter {
     if (event.iteration) object["iteration"] = *event.iteration;
     return object;
   }
+  json operator()(const CallsEvent& event) const {
+    json object = calls_json(event.calls);
+    object["ev"] = "calls";
+    object["id"] = event.id;
+    return object;
+  }
   json operator()(const HangEvent& event) const {
     json threads = json::array();
     for (const ThreadPlace& place : event.hang.threads)
@@ -276,6 +282,15 @@ BatchEvent parse_batch(const json& object) {
   for (const json& seen : list(object, "outcomes"))
     event.batch.outcomes.push_back({get<std::vector<std::string>>(seen, "texts"), get<std::uint64_t>(seen, "count"),
                                     get<std::uint64_t>(seen, "first")});
+  return event;
+}
+
+CallsEvent parse_calls(const json& object) {
+  CallsEvent event{get<std::uint64_t>(object, "id"),
+                   {{}, get<std::vector<std::string>>(object, "not_counted"), get<std::string>(object, "why_none")}};
+  for (const json& function : list(object, "functions"))
+    event.calls.functions.push_back({get<std::string>(function, "name"), get<std::string>(function, "what"),
+                                     get<std::uint64_t>(function, "calls"), get<std::uint64_t>(function, "missed")});
   return event;
 }
 
@@ -336,6 +351,7 @@ Event parse_event(std::string_view line) {
     return DriverEvent{get<std::uint64_t>(object, "id"),
                        object.contains("iteration") ? std::optional(get<std::uint64_t>(object, "iteration")) : std::nullopt,
                        get<std::string>(object, "words")};
+  if (ev == "calls") return parse_calls(object);
   if (ev == "error") return ErrorEvent{get<std::uint64_t>(object, "id"), get<std::string>(object, "message")};
   if (ev == "skipped") return SkippedEvent{get<std::uint64_t>(object, "id"), get<std::string>(object, "why")};
   if (ev == "done") return DoneEvent{get<std::uint64_t>(object, "id"), get<std::uint64_t>(object, "iterations")};

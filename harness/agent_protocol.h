@@ -32,6 +32,9 @@
 //   {"ev":"health","id":7,"lines":[...]}   the kernel log spoke up; id 0: between runs
 //   {"ev":"driver","id":7,"iteration":3,"words":"..."}   what the device's driver said as it failed or hung; without
 //       "iteration", what its part in the kernel told the log of a refused access
+//   {"ev":"calls","id":7,"functions":[{"name":"dmirror_fault","what":"device faults","calls":12,"missed":0}],
+//    "not_counted":["nouveau_range_fault: ..."],"why_none":""}   how often functions of the device's driver ran, before
+//       "done"; left out where its driver is none that is known
 //   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"threads":[{"thread":"P.gpu","tid":91,
 //    "statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...","stack":["..."]}]}
 //       stuck: something survived SIGKILL; restart the machine. slow: threads moved on between two samples,
@@ -51,6 +54,7 @@
 #include <variant>
 #include <vector>
 
+#include "harness/driver_calls.h"
 #include "harness/executor/executor.h"
 #include "harness/gpu.h"
 #include "harness/target.h"
@@ -101,9 +105,10 @@ struct HealthEvent { std::uint64_t id = 0; std::vector<std::string> lines; frien
 struct HangEvent { std::uint64_t id = 0; Hang hang; friend bool operator==(const HangEvent&, const HangEvent&) = default; };
 struct ErrorEvent { std::uint64_t id = 0; std::string message; friend bool operator==(const ErrorEvent&, const ErrorEvent&) = default; };
 struct DriverEvent { std::uint64_t id = 0; std::optional<std::uint64_t> iteration; std::string words; friend bool operator==(const DriverEvent&, const DriverEvent&) = default; };
+struct CallsEvent { std::uint64_t id = 0; DriverCalls calls; friend bool operator==(const CallsEvent&, const CallsEvent&) = default; };
 struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
 struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
-using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, DriverEvent, ErrorEvent,
+using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, DriverEvent, CallsEvent, ErrorEvent,
                            SkippedEvent, DoneEvent>;
 
 // A line that is no message; what() says which key is wrong.

@@ -2,8 +2,8 @@
 // observation for the person who reads the report: no verdict is made of it.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -24,20 +24,11 @@ struct DriverCalls {
   bool empty() const { return functions.empty() && not_counted.empty() && why_none.empty(); }
 
   // Of another slice of the same trial: another machine of its place may tell of other functions.
-  void add(const DriverCalls& slice) {
-    for (const Function& function : slice.functions) {
-      const auto same = std::ranges::find(functions, function.name, &Function::name);
-      if (same == functions.end()) {
-        functions.push_back(function);
-        continue;
-      }
-      same->calls += function.calls;
-      same->missed += function.missed;
-    }
-    not_counted = slice.not_counted;
-    why_none = slice.why_none;
-  }
+  void add(const DriverCalls& slice);
   friend bool operator==(const DriverCalls&, const DriverCalls&) = default;
 };
+
+// {"functions":[{"name","what","calls","missed"}],"not_counted":[...],"why_none":""}
+nlohmann::json calls_json(const DriverCalls& calls);
 
 }  // namespace faultline

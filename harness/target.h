@@ -135,6 +135,8 @@ class Target {
   virtual Capabilities capabilities() const = 0;
   // The GPUs whose health is watched while it runs, by their bus ids ("0000:03:00.0").
   virtual std::vector<std::string> gpus() const { return {}; }
+  // Whose functions are counted while it runs, beside those of its GPUs' drivers: "test_hmm".
+  virtual std::string driver() const { return {}; }
   // Where the driver's words go from now on, also those of processes that are forked then; null: nowhere.
   virtual void speak_to(DriverWords* /*words*/) {}
   // Opens the device with this index for the calling process. Null with errno set on failure.

@@ -10,6 +10,7 @@
 
 #include <exception>
 #include <fstream>
+#include <set>
 #include <utility>
 
 #include "harness/executor/direct_file.h"
@@ -30,6 +31,12 @@ int usable_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+std::set<std::string> drivers_of(const Target& target) {
+  std::set<std::string> drivers{target.driver()};
+  for (const std::string& bus : target.gpus()) drivers.insert(gpu_state(bus).driver);
+  return drivers;
 }
 
 }  // namespace
@@ -106,6 +113,7 @@ void Agent::obey(const RunRequest& request) {
       if (const std::string wrong = misfit(*plan.parameters, program, usable_cpus()); !wrong.empty())
         return refuse(request, wrong);
     gpus_.begin(gpus);
+    trace_.begin(drivers_of(*chosen));
     runner_ = std::make_unique<Runner>(request.id, program, *chosen, &frames_, plan);
   } catch (const std::exception& error) {
     refuse(request, error.what());
@@ -151,6 +159,7 @@ void Agent::report_health() {
 void Agent::finish_run() {
   const std::uint64_t run = id();
   runner_.reset();
+  if (DriverCalls calls = trace_.end(); !calls.empty()) send(CallsEvent{run, std::move(calls)});
   for (auto& lines : gpus_.end()) send(HealthEvent{run, std::move(lines)});
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "drm_glue/gpus/gpu.h"
+#include "drm_glue/health/driver_trace.h"
 #include "drm_glue/health/gpu_watch.h"
 #include "drm_glue/kernel_log.h"
 #include "drm_glue/pagemap.h"
@@ -46,6 +47,7 @@ class Agent {
   PagemapFrames frames_;
   KernelLog log_;
   GpuWatch gpus_;
+  DriverTrace trace_;
   std::unique_ptr<Runner> runner_;
   LineReader requests_;
   bool open_ = true;

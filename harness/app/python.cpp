@@ -165,13 +165,16 @@ py::dict to_dict(const Trial& trial) {
                              "first"_a = tally.iteration, "allowed"_a = allowed_by(trial.allowed, outcome).has_value()));
   py::list forbidden;
   for (const Outcome& outcome : not_allowed(trial)) forbidden.append(to_dict(trial.allowed.schema, outcome));
+  py::dict calls;
+  for (const DriverCalls::Function& function : trial.calls.functions) calls[py::str(function.name)] = function.calls;
   return py::dict("verdict"_a = verdict_text(verdict(trial)), "reason"_a = reason(trial), "outcomes"_a = outcomes,
                   "not_allowed"_a = forbidden, "allowed"_a = trial.allowed.outcomes.size(),
                   "allowed_seen"_a = allowed_seen(trial), "complete"_a = trial.allowed.complete,
                   "iterations"_a = trial.iterations, "seconds"_a = trial.seconds, "seed"_a = trial.seed,
                   "target"_a = trial.target, "kernel"_a = trial.kernel, "health"_a = trial.health,
                   "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost,
-                  "words"_a = trial.words, "driver"_a = trial.driver, "error"_a = trial.error, "skipped"_a = trial.skipped);
+                  "words"_a = trial.words, "driver"_a = trial.driver, "calls"_a = calls,
+                  "calls_why_none"_a = trial.calls.why_none, "error"_a = trial.error, "skipped"_a = trial.skipped);
 }
 
 py::dict run_source(const Source& source, const std::string& target, std::uint64_t iterations,

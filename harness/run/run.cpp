@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -54,6 +55,7 @@ class Runner {
   void end_session(const std::string& place, const std::string& why);
   bool prepare(Pair& pair);
   const Allowed& predicted(const Scenario& scenario, DeviceClass device_class);
+  void tell_what_is_not_counted(const Trial& trial);
   void slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds);
   void run_by_iterations();
   void run_by_time(double seconds);
@@ -80,6 +82,7 @@ class Runner {
   std::vector<Pair> pairs_;
   std::map<std::string, Place> places_;
   std::map<std::pair<const Scenario*, DeviceClass>, Allowed> predictions_;
+  std::set<std::string> told_;
   bool crashed_ = false;
   steady_clock::time_point start_ = steady_clock::now();
   RunResult result_;
@@ -216,6 +219,17 @@ bool Runner::prepare(Pair& pair) {
   return trial.skipped.empty() && trial.error.empty();
 }
 
+// Once for each target, since it is the same in all of its trials.
+void Runner::tell_what_is_not_counted(const Trial& trial) {
+  const DriverCalls& calls = trial.calls;
+  const auto tell = [&](const std::string& what) {
+    const std::string line = trial.target + ": not counted: " + what;
+    if (told_.insert(line).second) note(line);
+  };
+  if (!calls.why_none.empty()) return tell("faults and invalidations of its driver: " + calls.why_none);
+  for (const std::string& function : calls.not_counted) tell(function);
+}
+
 void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds) {
   Trial& trial = pair.trial;
   if (!pair.prepared) {
@@ -262,6 +276,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   events.stop = [this] { return stop(); };
   const Session::Ended ended = run_slice(*machine, work, trial, events);
 
+  tell_what_is_not_counted(trial);
   const std::string where = trial.program.name + " on " + trial.target;
   if (clean && !not_allowed(trial).empty())
     note(where + (trial.allowed.complete ? ": an outcome that is not allowed" : ": an outcome that was not predicted"));
@@ -302,6 +317,7 @@ void Runner::close(Pair& pair) {
                  {"allowed", trial.allowed.outcomes.size()}, {"allowed_seen", allowed_seen(trial)},
                  {"not_allowed", stray}, {"slow", trial.slow}, {"machines_lost", trial.machines_lost}};
   if (trial.times.commands > 0) record["commands"] = summary(trial.times);
+  if (!trial.calls.empty()) record["calls"] = calls_json(trial.calls);
   write("verdict", record);
   if (events_.trial) events_.trial(trial);
 }

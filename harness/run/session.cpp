@@ -207,6 +207,8 @@ std::optional<Session::Ended> Session::take(const agent::Event& event, const std
     if (handlers.error) handlers.error(error->message);
   } else if (const auto* driver = std::get_if<agent::DriverEvent>(&event)) {
     if (handlers.driver) handlers.driver(driver->iteration, driver->words);
+  } else if (const auto* calls = std::get_if<agent::CallsEvent>(&event)) {
+    if (handlers.calls) handlers.calls(calls->calls);
   } else if (const auto* skipped = std::get_if<agent::SkippedEvent>(&event)) {
     return finish(Kind::skipped, skipped->why);
   } else if (std::holds_alternative<agent::DoneEvent>(event)) {

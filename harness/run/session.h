@@ -72,6 +72,7 @@ class Session {
     std::function<void(const Hang&)> hang;
     std::function<void(const std::string& message)> error;
     std::function<void(std::optional<std::uint64_t> iteration, const std::string& words)> driver;
+    std::function<void(const DriverCalls&)> calls;
     std::function<void()> tick;  // several times a second
   };
 

@@ -87,6 +87,7 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
   handlers.driver = [&](std::optional<std::uint64_t> iteration, const std::string& words) {
     add_lines((iteration ? "iteration " + std::to_string(*iteration) : "kernel log") + ": " + words, trial.driver);
   };
+  handlers.calls = [&](const DriverCalls& calls) { trial.calls.add(calls); };
   const Session::Ended ended = session.run(slice, handlers, events.stop);
   trial.seconds += std::chrono::duration<double>(steady_clock::now() - start).count();
   switch (ended.kind) {

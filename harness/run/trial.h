@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/allowed.h"
+#include "harness/driver_calls.h"
 #include "harness/outcome.h"
 #include "harness/program.h"
 #include "harness/run/verdict.h"
@@ -41,6 +42,7 @@ struct Trial {
   std::map<Outcome, Tally> seen;
   std::uint64_t iterations = 0;
   CommandTimes times;  // of the device's commands
+  DriverCalls calls;   // in all of them, and before and after
   double seconds = 0;
   std::uint64_t seed = 0;
   bool started = false;  // false: it never ran (the run was interrupted first)
