@@ -25,6 +25,13 @@ bool owner_is_dead(const std::string& name) {
   return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
 }
 
+// "svm_range_restore_pages" of "amdgpu:svm_range_restore_pages.isra.0".
+std::string function_name(const std::string& symbol) {
+  const std::size_t colon = symbol.find(':');
+  const std::size_t start = colon == symbol.npos ? 0 : colon + 1;
+  return symbol.substr(start, symbol.find('.') - start);
+}
+
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : " or ") + name;
@@ -56,18 +63,26 @@ bool DriverTrace::fail(const std::string& what, int error) {
   return false;
 }
 
-// kprobe_events cannot be opened.
-std::string DriverTrace::why_no_tracefs(int error) {
-  for (const std::string& place : places_)
-    if (const int fd = kernel_.open((place + "/README").c_str(), O_RDONLY); fd >= 0) {
-      kernel_.close(fd);
-      if (error == ENOENT) return "this kernel has no kprobe events: it needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS";
+// The place where kprobe events are made.
+bool DriverTrace::find_tracefs() {
+  const auto opens = [&](const std::string& path, int flags) {
+    const int fd = kernel_.open(path.c_str(), flags);
+    if (fd >= 0) kernel_.close(fd);
+    return fd >= 0;
+  };
+  for (const std::string& place : places_) {
+    // O_TRUNC would remove everyone's.
+    if (opens(place + "/kprobe_events", O_WRONLY | O_APPEND)) {
+      tracefs_ = place;
+      return true;
     }
-  if (error == ENOENT)
-    return "there is no tracefs: mount -t tracefs tracefs " + places_.front() +
-           ", on a kernel with CONFIG_KPROBE_EVENTS";
-  fail(places_.front() + "/kprobe_events", error);
-  return told_.why_none;
+    if (errno != ENOENT) return fail(place + "/kprobe_events", errno);
+  }
+  const bool mounted = std::ranges::any_of(places_, [&](const auto& place) { return opens(place + "/README", O_RDONLY); });
+  told_.why_none = mounted ? "this kernel has no kprobe events: it needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS"
+                           : "there is no tracefs: mount -t tracefs tracefs " + places_.front() +
+                                 ", on a kernel with CONFIG_KPROBE_EVENTS";
+  return false;
 }
 
 void DriverTrace::begin(const std::set<std::string>& drivers) {
@@ -93,22 +108,7 @@ void DriverTrace::begin(const std::vector<DriverFunction>& functions) {
 }
 
 void DriverTrace::arm() {
-  int error = 0;
-  tracefs_.clear();
-  for (const std::string& place : places_) {
-    // O_TRUNC would remove everyone's.
-    const int fd = kernel_.open((place + "/kprobe_events").c_str(), O_WRONLY | O_APPEND);
-    if (fd >= 0) {
-      kernel_.close(fd);
-      tracefs_ = place;
-      break;
-    }
-    if (error == 0 || error == ENOENT) error = errno;
-  }
-  if (tracefs_.empty()) {
-    told_.why_none = why_no_tracefs(error);
-    return;
-  }
+  if (!find_tracefs()) return;
   remove_leftovers();
   if (make_instance()) add_probes();
   if (!told_.why_none.empty()) disarm();
@@ -158,7 +158,7 @@ void DriverTrace::add_probes() {
     for (const std::string& symbol : symbols[i]) {
       const std::string event = name_ + "_" + std::to_string(probes_.size());
       if (tell(tracefs_ + "/kprobe_events", "p:" + name_ + "/" + event + " " + symbol + "\n", O_APPEND)) {
-        probes_.push_back({event, i, {}});
+        probes_.push_back({event, i, function_name(symbol), {}});
         continue;
       }
       if (errno == EPERM || errno == EACCES) {
@@ -214,14 +214,14 @@ DriverCalls DriverTrace::end() {
   DriverCalls calls = told_;
   if (!calls.why_none.empty()) return calls;
   for (const Probe& probe : probes_) {
-    const DriverFunction& function = functions_[probe.function];
     const auto found = now.find(probe.event);
     if (found == now.end()) {
-      calls.not_counted.push_back(joined(function.names) + ": its probe is gone: somebody cleared kprobe_events");
+      calls.not_counted.push_back(probe.name + ": its probe is gone: somebody cleared kprobe_events");
       continue;
     }
-    if (calls.functions.empty() || calls.functions.back().what != function.what)
-      calls.functions.push_back({joined(function.names), function.what, 0, 0});
+    // A function that GCC has made variants of has a probe in each.
+    if (calls.functions.empty() || calls.functions.back().name != probe.name)
+      calls.functions.push_back({probe.name, functions_[probe.function].what, 0, 0});
     calls.functions.back().calls += found->second.calls - probe.before.calls;
     calls.functions.back().missed += found->second.missed - probe.before.missed;
   }

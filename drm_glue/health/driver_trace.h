@@ -40,19 +40,20 @@ class DriverTrace {
   };
   struct Probe {
     std::string event;
-    std::size_t function;
+    std::size_t function;  // of functions_
+    std::string name;      // which of its names
     Count before;
   };
 
   void arm();
   void disarm();
+  bool find_tracefs();
   void remove_leftovers();
   bool make_instance();
   void add_probes();
   bool tell(const std::string& path, const std::string& words, int more_flags = 0);
   bool fail(const std::string& what, int error);
   std::map<std::string, Count> profile();
-  std::string why_no_tracefs(int error);
 
   Kernel& kernel_;
   const std::vector<std::string> places_;
