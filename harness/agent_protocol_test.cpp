@@ -63,6 +63,7 @@ TEST(AgentProtocol, EventsComeBack) {
   round_trip(Event{HealthEvent{7, {"WARNING: x", "Call Trace:"}}});
   round_trip(Event{DriverEvent{7, 3, "clFinish: CL_DEVICE_NOT_AVAILABLE\nline 2"}});
   round_trip(Event{DriverEvent{7, std::nullopt, "GPU 0000:03:00.0 (amdgpu) refused an access: ..."}});
+  round_trip(Event{CallsEvent{7, {{{"dmirror_fault", "device faults", 12, 1}}, {"nouveau_range_fault: gone"}, "why"}}});
   round_trip(Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}}}}}});
   round_trip(Event{ErrorEvent{7, "what"}});
   round_trip(Event{SkippedEvent{7, "why"}});
@@ -86,6 +87,8 @@ TEST(AgentProtocol, RefusalsNameTheKey) {
             "no \"cpus\" in the message");
   EXPECT_THROW((void)parse_event(R"({"ev":"gpus","why_none":"","gpus":[{"bus":"0000:03:00.0"}]})"), ProtocolError);
   EXPECT_THROW((void)parse_event(R"({"ev":"gpus","why_none":"","gpus":7})"), ProtocolError);
+  EXPECT_THROW((void)parse_event(R"({"ev":"calls","id":1,"why_none":"","not_counted":[],"functions":[{"name":"f","what":"w","calls":-1,"missed":0}]})"),
+               ProtocolError);
 }
 
 TEST(AgentProtocol, TimesOfCommands) {

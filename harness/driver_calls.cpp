@@ -21,6 +21,21 @@ void DriverCalls::add(const DriverCalls& slice) {
   why_none = slice.why_none;
 }
 
+std::string calls_text(const DriverCalls& calls, bool with_names) {
+  std::string text;
+  for (const auto& [name, what, count, missed] : calls.functions) {
+    text += (text.empty() ? "" : ", ") + what + " " + std::to_string(count);
+    if (missed > 0) text += " and " + std::to_string(missed) + " more";
+    if (with_names) text += " (" + name + ")";
+  }
+  return text;
+}
+
+std::vector<std::string> lacks(const DriverCalls& calls) {
+  if (!calls.why_none.empty()) return {"faults and invalidations in its driver: " + calls.why_none};
+  return calls.not_counted;
+}
+
 json calls_json(const DriverCalls& calls) {
   json functions = json::array();
   for (const auto& [name, what, count, missed] : calls.functions)

@@ -28,6 +28,12 @@ struct DriverCalls {
   friend bool operator==(const DriverCalls&, const DriverCalls&) = default;
 };
 
+// "invalidations 12, device faults 0": each function, also one that was never called; with its name where it is asked for.
+std::string calls_text(const DriverCalls& calls, bool with_names);
+
+// What is not counted, and why; one line where nothing is.
+std::vector<std::string> lacks(const DriverCalls& calls);
+
 // {"functions":[{"name","what","calls","missed"}],"not_counted":[...],"why_none":""}
 nlohmann::json calls_json(const DriverCalls& calls);
 

@@ -24,7 +24,7 @@ TARGETS = {
                 "forked": True, "system": True, **BUFFERS},
 }
 FAULTS = ("die", "panic", "splat", "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
-          "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty")
+          "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted")
 
 
 def say(**event):
@@ -98,6 +98,12 @@ class Agent:
             return sys.stdout.flush()
         if fault == "health":
             say(ev="health", id=run["id"], lines=["WARNING: CPU: 1 PID: 7 at mm/hmm.c:1", "Call Trace:"])
+        if fault == "calls":
+            say(ev="calls", id=run["id"], not_counted=["nouveau_range_fault: gone"], why_none="", functions=[
+                {"name": "nouveau_svm_fault", "what": "fault buffers read", "calls": 3, "missed": 0},
+                {"name": "nouveau_dmem_migrate_vma", "what": "migrations to VRAM", "calls": 0, "missed": 2}])
+        if fault == "uncounted":
+            say(ev="calls", id=run["id"], not_counted=[], why_none="there is no tracefs", functions=[])
         if fault in ("hang", "stuck", "slow"):
             say(ev="hang", id=run["id"], iteration=31, stuck=fault == "stuck", slow=fault == "slow",
                 threads=[{"thread": "P.cpu", "tid": 91, "statement": "load a[0]#1", "state": "D",

@@ -113,17 +113,6 @@ std::string commands_text(const Trial& trial) {
   return text;
 }
 
-// Each function of the driver that is counted, also those that were never called.
-std::string calls_text(const Trial& trial, const ReportStyle& style) {
-  std::string text;
-  for (const DriverCalls::Function& function : trial.calls.functions) {
-    text += (text.empty() ? "" : ", ") + std::string(function.what) + " " + std::to_string(function.calls);
-    if (function.missed > 0) text += " and " + std::to_string(function.missed) + " more";
-    if (style.verbose) text += " (" + function.name + ")";
-  }
-  return text.empty() ? "" : "Driver " + trial.program.name + ": " + printable(text) + "\n";
-}
-
 std::string differences(const Trial& trial, const Outcome& outcome) {
   const std::optional<Nearest> near = nearest_allowed(trial.allowed, outcome);
   if (!near) return "Nothing is allowed at all\n";
@@ -231,7 +220,8 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
     text += "Slow: " + plural(trial.slow, "iteration") + " past the deadline on a machine too slow to tell a hang; not counted\n";
   text += trouble_text(trial, style);
   text += commands_text(trial);
-  text += calls_text(trial, style);
+  if (const std::string calls = calls_text(trial.calls, style.verbose); !calls.empty())
+    text += "Driver " + name + ": " + printable(calls) + "\n";
   if (trial.iterations > 0) text += "Time " + name + " " + fixed(trial.seconds, 2) + "\n";
   text += "Verdict " + name + " " + verdict_text(found) + " (" + trial.target;
   if (!trial.kernel.empty()) text += ", Linux " + kernel_release(trial.kernel) + device_text(trial);

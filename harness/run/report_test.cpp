@@ -91,6 +91,19 @@ TEST(TrialText, TimesOfADevicesCommands) {
             std::string::npos) << trial_text(timed, {});
 }
 
+TEST(TrialText, CallsOfADriver) {
+  Trial t = agreeing();
+  EXPECT_EQ(trial_text(t, {}).find("Driver"), std::string::npos);
+  t.calls.why_none = "there is no tracefs";  // is told once in a run, not in each trial
+  EXPECT_EQ(trial_text(t, {}).find("Driver"), std::string::npos);
+  t.calls = {{{"nouveau_svm_fault", "fault buffers read", 3, 0}, {"nouveau_dmem_migrate_vma", "migrations to VRAM", 0, 2}}, {}, {}};
+  EXPECT_NE(trial_text(t, {}).find("Driver order: fault buffers read 3, migrations to VRAM 0 and 2 more\nTime"),
+            std::string::npos) << trial_text(t, {});
+  ReportStyle style;
+  style.verbose = true;
+  EXPECT_NE(trial_text(t, style).find("read 3 (nouveau_svm_fault), "), std::string::npos) << trial_text(t, style);
+}
+
 TEST(TrialText, VerboseTellsWhatTheScenarioIs) {
   ReportStyle style;
   style.verbose = true;

@@ -55,7 +55,6 @@ class Runner {
   void end_session(const std::string& place, const std::string& why);
   bool prepare(Pair& pair);
   const Allowed& predicted(const Scenario& scenario, DeviceClass device_class);
-  void tell_what_is_not_counted(const Trial& trial);
   void slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds);
   void run_by_iterations();
   void run_by_time(double seconds);
@@ -82,7 +81,7 @@ class Runner {
   std::vector<Pair> pairs_;
   std::map<std::string, Place> places_;
   std::map<std::pair<const Scenario*, DeviceClass>, Allowed> predictions_;
-  std::set<std::string> told_;
+  std::set<std::string> told_;  // what is not counted on a target: the same in all of its trials
   bool crashed_ = false;
   steady_clock::time_point start_ = steady_clock::now();
   RunResult result_;
@@ -219,17 +218,6 @@ bool Runner::prepare(Pair& pair) {
   return trial.skipped.empty() && trial.error.empty();
 }
 
-// Once for each target, since it is the same in all of its trials.
-void Runner::tell_what_is_not_counted(const Trial& trial) {
-  const DriverCalls& calls = trial.calls;
-  const auto tell = [&](const std::string& what) {
-    const std::string line = trial.target + ": not counted: " + what;
-    if (told_.insert(line).second) note(line);
-  };
-  if (!calls.why_none.empty()) return tell("faults and invalidations of its driver: " + calls.why_none);
-  for (const std::string& function : calls.not_counted) tell(function);
-}
-
 void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds) {
   Trial& trial = pair.trial;
   if (!pair.prepared) {
@@ -276,7 +264,8 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   events.stop = [this] { return stop(); };
   const Session::Ended ended = run_slice(*machine, work, trial, events);
 
-  tell_what_is_not_counted(trial);
+  for (const std::string& what : lacks(trial.calls))
+    if (told_.insert(trial.target + what).second) note(trial.target + ": not counted: " + what);
   const std::string where = trial.program.name + " on " + trial.target;
   if (clean && !not_allowed(trial).empty())
     note(where + (trial.allowed.complete ? ": an outcome that is not allowed" : ": an outcome that was not predicted"));

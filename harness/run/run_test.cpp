@@ -257,6 +257,29 @@ TEST_F(RunTest, StoppedBeforeAnythingDecidesNothing) {
   EXPECT_EQ(go({}).exit_code(), 3);
 }
 
+TEST_F(RunTest, CallsOfADriverAreAddedUp) {
+  options_.seconds = 2;  // several slices each
+  const RunResult result = go({"--fault", "one=calls", "--fault", "two=calls"}, {"one", "two", "three"});
+  for (const Trial& trial : {result.trials.at(0), result.trials.at(1)}) {
+    ASSERT_EQ(trial.calls.functions.size(), 2u);
+    EXPECT_EQ(trial.calls.functions.at(0).calls % 3, 0u);
+    EXPECT_GT(trial.calls.functions.at(0).calls, 3u);
+    EXPECT_EQ(trial.calls.functions.at(1).missed * 3, trial.calls.functions.at(0).calls * 2);
+    EXPECT_EQ(verdict(trial), Verdict::agree);
+  }
+  EXPECT_TRUE(result.trials.at(2).calls.empty());
+  EXPECT_EQ(notes_, std::vector<std::string>{"host: not counted: nouveau_range_fault: gone"});
+  EXPECT_EQ(records("verdict").at(0)["calls"]["functions"].at(0)["name"], "nouveau_svm_fault");
+  EXPECT_FALSE(records("verdict").at(2).contains("calls"));
+}
+
+TEST_F(RunTest, WhyNothingIsCountedIsToldOnce) {
+  const RunResult result = go({"--fault", "one=uncounted", "--fault", "two=uncounted"});
+  EXPECT_EQ(result.exit_code(), 0);
+  EXPECT_EQ(notes_, std::vector<std::string>{"host: not counted: faults and invalidations in its driver: there is no tracefs"});
+  EXPECT_EQ(records("verdict").at(1)["calls"]["why_none"], "there is no tracefs");
+}
+
 TEST_F(RunTest, AFullDiskEndsItAndIsTold) {
   words_ = {};
   Journal journal("/dev/full");
