@@ -4,10 +4,16 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "ci/lab.d"))
+
+import mutants  # noqa: E402
+
 CALLS = ROOT / "build/driver-calls"
 PAGES = 3
 FUNCTIONS = ["dmirror_interval_invalidate", "dmirror_fault", "dmirror_devmem_fault", "dmirror_migrate_to_device",
@@ -59,10 +65,10 @@ def mirror(tmp_path_factory):
     return folder / "mirror"
 
 
-def in_the_lab(tmp_path, script, *files, **more):
+def in_the_lab(tmp_path, script, *files, lab=()):
     given = [word for file in (CALLS, *files) for word in ("--file", str(file))]
-    done = subprocess.run([ROOT / "ci/lab", "exec", "--console", tmp_path / "console", *given, "--", "sh", "-c", script],
-                          text=True, timeout=300, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+    done = subprocess.run([ROOT / "ci/lab", "exec", *lab, "--console", tmp_path / "console", *given, "--", "sh", "-c", script],
+                          text=True, timeout=300, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     console = (tmp_path / "console").read_text()
     assert "WARNING:" not in console and "BUG:" not in console
     return done
@@ -75,17 +81,23 @@ def counts(lines):
     return {name: int(calls) for name, calls, _ in rows}
 
 
-def counted(tmp_path, mirror, programs, words="test_hmm"):
-    script = "".join(f"echo ={program}; /driver-calls {words} -- /mirror {program} || exit 9\n" for program in programs)
-    done = in_the_lab(tmp_path, script, mirror)
+def counted(tmp_path, mirror, *programs, lab=()):
+    """By program, then by function."""
+    script = "".join(f"echo ={program}; /driver-calls test_hmm -- /mirror {program} || exit 9\n" for program in programs)
+    done = in_the_lab(tmp_path, script, mirror, lab=lab)
     assert done.returncode == 0, done
     parts = [part.splitlines() for part in done.stdout.split("=")[1:]]
     return {part[0]: counts(part[1:]) for part in parts}
 
 
+def invalidations(all_of, program, *others):
+    """How many more the others have."""
+    return [all_of[other][FUNCTIONS[0]] - all_of[program][FUNCTIONS[0]] for other in others]
+
+
 def test_counts_are_those_of_the_program(tmp_path, mirror):
-    all_of = counted(tmp_path, mirror, ["", "oc", "orc", "orrc", "ordrc", "omc", "omtc", "omttc", "omsc", "ordc", "orpc", "oruc",
-                                        "ouc", "omtmtc"])
+    all_of = counted(tmp_path, mirror, "", "oc", "orc", "orrc", "ordrc", "omc", "omtc", "omttc", "omsc", "ordc", "orpc", "oruc",
+                     "ouc", "omtmtc")
     assert all(list(each) == FUNCTIONS for each in all_of.values())
 
     def of(program):
@@ -102,9 +114,15 @@ def test_counts_are_those_of_the_program(tmp_path, mirror):
     assert of("omtmtc") == [0, 2 * PAGES, 2, 0]
     assert of("omsc") == [0, 0, 1, 1]
     # One invalidation for each call that changes the mapping (zap_page_range_single(), mprotect_fixup(), unmap_vmas()).
-    less = all_of["orc"]["dmirror_interval_invalidate"]
-    assert [all_of[program]["dmirror_interval_invalidate"] - less for program in ("ordc", "orpc", "oruc")] == [1, 1, 1]
-    assert all_of["ouc"]["dmirror_interval_invalidate"] - all_of["oc"]["dmirror_interval_invalidate"] == 1
+    assert invalidations(all_of, "oc", "ouc") == [1]
+    assert invalidations(all_of, "orc", "ordc", "orpc", "oruc") == [1, 1, 1]
+
+
+@pytest.mark.parametrize("mutant, seen", [("mprotect-no-notify", [1, 0, 1]), ("dontneed-no-notify", [0, 1, 1])])
+def test_what_a_broken_kernel_does_not_tell(tmp_path, mirror, mutant, seen):
+    number = next(each.number for each in mutants.MUTANTS if each.name == mutant)
+    all_of = counted(tmp_path, mirror, "orc", "ordc", "orpc", "oruc", lab=["--mutants", "--append", f"faultline_mutant={number}"])
+    assert invalidations(all_of, "orc", "ordc", "orpc", "oruc") == seen
 
 
 def test_functions_that_are_not_there(tmp_path, mirror):

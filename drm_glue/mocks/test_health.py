@@ -220,6 +220,17 @@ def test_a_run_on_a_healthy_gpu():
     assert code == 0 and verdict(records) == ("agree", "")
 
 
+def test_a_run_whose_kernel_counts_no_calls():
+    """Of the driver's functions; only the lab has tracefs."""
+    why = [(working(), "there is no tracefs: mount -t tracefs tracefs /sys/kernel/tracing, on a kernel with CONFIG_KPROBE_EVENTS"),
+           (working(), "this kernel has no kprobe events: it needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS")]
+    why[1][0].file("/sys/kernel/tracing/README").write_text("tracing mini-HOWTO\n")
+    for machine, words in why:
+        code, records = run(machine, targets=(TARGET, "host"))
+        assert code == 0
+        assert [each.get("calls", {}).get("why_none") for each in records if each["ev"] == "verdict"] == [words, None]
+
+
 def test_a_run_with_a_reset():
     code, records = run(working(), *RESET)
     assert code == 1 and verdict(records) == ("health", f"{GPU} was reset")
