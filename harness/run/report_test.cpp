@@ -104,6 +104,15 @@ TEST(TrialText, CallsOfADriver) {
   EXPECT_NE(trial_text(t, style).find("read 3 (nouveau_svm_fault), "), std::string::npos) << trial_text(t, style);
 }
 
+TEST(DriverCalls, SlicesAddUp) {
+  DriverCalls calls{{{"one", "firsts", 3, 1}}, {"two: gone"}, {}};
+  calls.add({{{"two", "seconds", 4, 0}, {"one", "firsts", 5, 2}}, {}, {}});
+  EXPECT_EQ(calls, (DriverCalls{{{"one", "firsts", 8, 3}, {"two", "seconds", 4, 0}}, {}, {}}));
+  calls.add({{}, {}, "no tracefs"});
+  EXPECT_EQ(calls.why_none, "no tracefs");
+  EXPECT_EQ(lacks(calls), std::vector<std::string>{"faults and invalidations in its driver: no tracefs"});
+}
+
 TEST(TrialText, VerboseTellsWhatTheScenarioIs) {
   ReportStyle style;
   style.verbose = true;
