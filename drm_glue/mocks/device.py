@@ -152,6 +152,8 @@ class Device(UMockdev.IoctlBase):
             self._waiting.append(client)
         except Refused as refused:
             client.complete(-1, refused.code)
+        except GLib.Error:  # the client was killed meanwhile: nobody waits
+            client.complete(-1, errno.EPIPE)
         except Exception as bug:  # of the mock: the client must not wait for ever, and the test must see it
             self.asked.append(("bug of the mock", repr(bug)))
             client.complete(-1, errno.EPROTO)

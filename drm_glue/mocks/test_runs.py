@@ -80,6 +80,18 @@ def test_a_mock_that_does_not_see_cpus(target, missing):
     assert set(verdicts.values()) == {"agree", "forbidden"} and len(verdicts) == len(EVENTS)
 
 
+def test_processes_that_are_killed():
+    """In whatever they were about: those that come after them find nothing of it."""
+    machine = machines.working_amdgpu()
+    command = [str(device.BUILD / "faultline"), "run", "-t", ON, "--iterations", "100000"]
+    for after in (0.7, 0.9, 1.1, 1.3):
+        done = device.run(machine.testbed, [*command, str(SCENARIOS / "driver-events/fork.scn"), "--json",
+                                            str(machine.file("/results/killed.json"))], timeout=after)
+        assert "killed after" in done.stderr
+    status, verdicts, text = run(machine, ON, *(f"driver-events/{each}.scn" for each in ("munmap", "dontneed", "prefetch")))
+    assert status == 0 and set(verdicts.values()) == {"agree"}, text
+
+
 @pytest.mark.parametrize("fault, scenario", [
     ("missed event", "munmap"), ("missed event", "mprotect-preempted"), ("missed event", "fork-preempted"),
     ("wrong location", "prefetch"), ("wrong location", "there-and-back"),
