@@ -42,8 +42,11 @@ def unavailable():
 
 
 def from_process(process, fd):
-    """A descriptor of its own for one of that process."""
-    whose = os.pidfd_open(process)
+    """A descriptor of its own for one of that process; -1: it may not have one, or the process is no more."""
+    try:
+        whose = os.pidfd_open(process)
+    except ProcessLookupError:
+        return -1
     try:
         return libc.syscall(PIDFD_GETFD, whose, fd, 0)
     finally:
