@@ -78,6 +78,16 @@ bool adds_weather(Observable::Weather weather, std::string_view seen, std::strin
   return allowed.empty() && stopped == stays_stopped;
 }
 
+// The same of what a prediction says. "*" at its end stands for whatever follows.
+bool events_allowed(Observable::Weather weather, std::string_view seen, std::string_view allowed) {
+  if (allowed == text_none) allowed = "";
+  if (!allowed.ends_with('*')) return adds_weather(weather, seen, allowed);
+  allowed.remove_suffix(1);
+  for (std::size_t length = allowed.size(); length <= seen.size(); ++length)
+    if (adds_weather(weather, seen.substr(0, length), allowed)) return true;
+  return false;
+}
+
 }  // namespace
 
 bool is_device_access(const Operation& operation) {
@@ -170,8 +180,7 @@ bool at_or_below(const Observable& observable, const std::string& seen, const st
   if (observable.kind == Observable::Kind::location)
     return observable.stays && seen == text_system && allowed == text_device;
   if (observable.kind == Observable::Kind::identity) return observable.stays && allowed == text_not_reached;
-  if (observable.kind == Observable::Kind::events)
-    return is_gap(observable, seen) || adds_weather(observable.weather, seen, allowed == text_none ? "" : allowed);
+  if (observable.kind == Observable::Kind::events) return is_gap(observable, seen) || events_allowed(observable.weather, seen, allowed);
   return observable.kind == Observable::Kind::faults && seen == text_fault && allowed == text_hit;
 }
 

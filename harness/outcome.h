@@ -10,7 +10,8 @@
 // names ("EPERM"), faults are signal names ("SIGSEGV"). "unknown": the process was killed before the
 // operation could tell; "-": not reached. A wait gives "exited" or "killed". A snapshot gives one letter
 // a page (see snapshot_text). "hit" / "fault": whether a device access found its page-table entry. "none",
-// "system", "device": where a page is. Events are the letters of PageHistory, "none" where there are none; "gap (why)":
+// "system", "device": where a page is. Events are the letters of PageHistory, "none" where there are none (of a prediction,
+// with a "*" where any may follow); "gap (why)":
 // the target cannot tell them this time.
 #pragma once
 

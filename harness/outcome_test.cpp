@@ -121,6 +121,9 @@ TEST(Events, WeatherAddsAndNeverTakes) {
   EXPECT_FALSE(allows(Weather::stops, "DR", "D"));
   EXPECT_FALSE(allows(Weather::stops, "D", "DER"));
   EXPECT_FALSE(allows(Weather::stops, "DU", "D"));
+  EXPECT_TRUE(allows(Weather::faults, "DFUSDFUSD", "DFUS*"));
+  EXPECT_TRUE(allows(Weather::none, "DFUS", "DFUS*"));
+  EXPECT_FALSE(allows(Weather::none, "DFU", "DFUS*"));
   EXPECT_TRUE(allows(Weather::none, "gap (events were dropped)", "DUS"));
 }
 

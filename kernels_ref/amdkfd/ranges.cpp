@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::string_view letters = "DSUERF";  // told as 1, 2, ...
 constexpr int letter_bits = 3;
+// CPU and GPU may take a page from each other for ever. What comes behind as many letters is not told apart.
+constexpr int most_letters = 16;
+constexpr std::uint64_t more = std::uint64_t{1} << 63;
 
 // Pages that one notifier is for: a range, and those that were cut off it and wait for the deferred work.
 Slot notifier_first(const Svms& svms, Slot slot) {
@@ -78,7 +81,10 @@ void tell(Cpu cpu, MmId mm, Slot from, Slot to, char letter) {
     // What was left comes with a later go, and the device faults until it finds what it needs.
     const std::uint64_t code = letters.find(letter) + 1;
     if ((letter == 'S' || letter == 'F') && (w.told[i] & 7) == code) continue;
-    if (w.told[i] >> (64 - letter_bits)) return cpu.breaks(Broken::tables_full);
+    if (w.told[i] >> letter_bits * (most_letters - 1)) {
+      w.told[i] |= more;
+      continue;
+    }
     w.told[i] = w.told[i] << letter_bits | code;
   }
 }
@@ -91,9 +97,9 @@ void forget_events(Cpu cpu, MmId mm) {
 
 std::string told_text(const World& world, int observe) {
   std::string text;
-  for (std::uint64_t told = world.told[observe]; told; told >>= letter_bits) text += letters[(told & 7) - 1];
+  for (std::uint64_t told = world.told[observe] & ~more; told; told >>= letter_bits) text += letters[(told & 7) - 1];
   std::reverse(text.begin(), text.end());
-  return text;
+  return world.told[observe] & more ? text + "*" : text;
 }
 
 Slot range_first(const Svms& svms, Slot slot) {
