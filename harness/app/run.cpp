@@ -38,6 +38,8 @@ constexpr const char* examples =
     "  faultline run fork.scn                    1000 iterations on this machine's own mm\n"
     "  faultline run -t host -t lab:dmirror --time 600 stress/scenarios\n"
     "                                            ten minutes, shared by all of them\n"
+    "  faultline run -t amdgpu -t nouveau --time 600 stress/scenarios\n"
+    "                                            on the GPUs here, amdgpu's in each of their modes\n"
     "  faultline run -t lab:dmirror --lab-kernel arch/x86/boot/bzImage stress/scenarios\n"
     "                                            on your own kernel\n"
     "  git bisect run faultline run --bisect -t lab:dmirror --lab-kernel bzImage fork.scn\n"
@@ -249,7 +251,7 @@ void add_run(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("run", "Run scenarios on targets and compare with what is allowed");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("PATH", arguments->paths, "Scenarios, and folders that are searched for *.scn")->required();
-  command->add_option("-t,--target", arguments->targets, "Where: host, dmirror, lab:dmirror, debian13:host ... [host]")
+  command->add_option("-t,--target", arguments->targets, "Where: host, lab:dmirror, amdgpu ...; 'faultline targets' lists what is here [host]")
       ->allow_extra_args(false)
       ->type_name("TARGET");
   CLI::Option* iterations =
