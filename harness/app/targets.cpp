@@ -23,6 +23,7 @@
 #include "harness/app/gpus_text.h"
 #include "harness/language/words.h"
 #include "harness/run/report.h"
+#include "harness/run/targets_text.h"
 
 namespace faultline::app {
 namespace {

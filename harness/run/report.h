@@ -15,6 +15,9 @@ namespace faultline {
 std::string padded(const std::string& text, std::size_t width);
 std::string right(const std::string& text, std::size_t width);
 
+// "1 page", "2 pages".
+std::string plural(std::size_t count, const std::string& noun);
+
 struct ReportStyle {
   bool verbose = false;               // documentation and every observable
   bool unseen = false;                // the allowed outcomes that were not seen
@@ -42,19 +45,6 @@ std::string prediction_text(const Program& program, DeviceClass device_class, co
 
 // A claim that the reference refutes, as a diagnostic of the scenario's text.
 Diagnostic refutation(const Scenario& scenario, const Claim& claim, const Allowed& allowed, const ClaimCheck& check);
-
-struct TargetRow {
-  std::string word;
-  bool available = false;
-  std::string why;    // not; or what kind of available
-  std::string files;  // what a scenario's files are on, where that is known
-  Capabilities capabilities;
-  std::size_t runs = 0;  // scenarios
-  std::vector<std::pair<std::string, std::string>> does_not_run;  // scenario, why
-  bool known = true;  // its capabilities are, whether it is here or not
-};
-// `names`: of the scenarios that do not run, beside how many.
-std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios, bool names);
 
 // The release of "6.12.95 #1 SMP ...".
 std::string kernel_release(const std::string& kernel);
