@@ -40,6 +40,12 @@ void GpuWatch::begin(const std::vector<std::string>& buses) {
   }
 }
 
+std::set<std::string> GpuWatch::drivers() const {
+  std::set<std::string> drivers;
+  for (const auto& [bus, gpu] : watched_) drivers.insert(gpu.before.driver);
+  return drivers;
+}
+
 // A line that names no GPU is the first one's of the driver, or of one that is not watched.
 GpuWatch::Watched* GpuWatch::owner(const GpuLine& line) {
   for (auto& [bus, gpu] : watched_)

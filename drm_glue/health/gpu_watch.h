@@ -19,6 +19,8 @@ class GpuWatch {
 
   // Before a run on a target with these GPUs, by their bus ids. Without any, nothing is read.
   void begin(const std::vector<std::string>& buses);
+  // Theirs, of the kernel.
+  std::set<std::string> drivers() const;
   // What the kernel log says meanwhile.
   void line(const std::string& text);
   std::vector<Report> reports();       // since the last call, from the log

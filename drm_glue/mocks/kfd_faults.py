@@ -2,9 +2,9 @@
 engine that finds none (svm_range_restore_pages() and what it calls in drivers/gpu/drm/amd/amdkfd/kfd_svm.c of Linux 6.1)."""
 
 import process_memory
+from kfd import PAGE
 from kfd_svm import KfdSvm
 
-PAGE = 4096
 GRANULARITY = 512  # pages: ALIGN(addr + 1, 2UL << 8)
 FAULT_START, FAULT_END = 7, 8
 BY_GPU_FAULT = 1

@@ -126,8 +126,9 @@ class KfdSvm(Kfd):
                 elif not self.cpus.has(process, page):
                     process_memory.populate(process, page * PAGE)
             self.has_mapped(process, pages, permissions[1] == "w")
-        svm_range.mapped = svm_range.mapped or sum(len(pages) for pages, _ in parts) == len(svm_range.pages)
-        return sum(len(pages) for pages, _ in parts) == len(svm_range.pages)
+        whole = sum(len(pages) for pages, _ in parts) == len(svm_range.pages)
+        svm_range.mapped = svm_range.mapped or whole
+        return whole
 
     def has_mapped(self, process, pages, writeable):
         """The GPU's entries are there."""

@@ -90,8 +90,8 @@ def start_time(process):
     return "".join(lines(process, "stat")).rsplit(")", 1)[-1].split()[19:20]
 
 
-def refuse(process, address, writes):
-    """Raises what hmm_vma_walk_test() gives; returns where the mapping is another one by now."""
+def look_up(process, address, writes):
+    """hmm_range_fault() of one page: raises what hmm_vma_walk_test() gives."""
     permissions = protection(process, address)
     if not permissions or permissions[0] != "r":
         raise Refused(errno.EFAULT)
@@ -106,7 +106,7 @@ def access(call, process, address, buffer, size, writes):
         error = ctypes.get_errno()
         if error != errno.EFAULT:
             raise Refused(error)
-        refuse(process, address, writes)
+        look_up(process, address, writes)  # it is another mapping by now where nothing is raised
     raise Refused(errno.EFAULT)  # mapped, and no page: past the end of a file
 
 
@@ -118,11 +118,6 @@ def load(process, address, size):
 
 def store(process, address, data):
     access(libc.process_vm_writev, process, address, ctypes.create_string_buffer(data, len(data)), len(data), True)
-
-
-def look_up(process, address, writes):
-    """hmm_range_fault() of one page."""
-    refuse(process, address, writes)
 
 
 def is_present(process, address, bits=0x80):

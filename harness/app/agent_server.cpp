@@ -33,12 +33,6 @@ int usable_cpus() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-std::set<std::string> drivers_of(const Target& target) {
-  std::set<std::string> drivers{target.driver()};
-  for (const std::string& bus : target.gpus()) drivers.insert(gpu_state(bus).driver);
-  return drivers;
-}
-
 }  // namespace
 
 Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets)
@@ -113,7 +107,9 @@ void Agent::obey(const RunRequest& request) {
       if (const std::string wrong = misfit(*plan.parameters, program, usable_cpus()); !wrong.empty())
         return refuse(request, wrong);
     gpus_.begin(gpus);
-    trace_.begin(drivers_of(*chosen));
+    std::set<std::string> drivers = gpus_.drivers();
+    drivers.insert(chosen->driver());
+    trace_.begin(drivers);
     runner_ = std::make_unique<Runner>(request.id, program, *chosen, &frames_, plan);
   } catch (const std::exception& error) {
     refuse(request, error.what());
