@@ -41,8 +41,9 @@ py::dict to_dict(const std::vector<Observable>& observables, const Outcome& outc
 
 DeviceClass class_of(const std::string& word) {
   if (const auto found = words::find(words::device_classes, word)) return *found;
-  throw py::value_error("unknown device class '" + word + "'; there are recoverable, shares-cpu-tables, pinned, fatal-faults,"
-                        " unmap-and-retry, preempt-and-restore and fault-and-migrate");
+  std::string known;
+  for (const std::string& each : words::all(words::device_classes)) known += (known.empty() ? "" : ", ") + each;
+  throw py::value_error("unknown device class '" + word + "'; there are " + known);
 }
 
 using Source = std::variant<std::shared_ptr<Program>, std::string>;
@@ -288,6 +289,7 @@ PYBIND11_MODULE(faultline, module) {
       .def_property_readonly("executions", [](const Prediction& each) { return each.allowed.executions; })
       .def_property_readonly("seconds", [](const Prediction& each) { return each.allowed.seconds; })
       .def_property_readonly("undefined", [](const Prediction& each) { return each.allowed.undefined; })
+      .def_property_readonly("unknown", [](const Prediction& each) { return each.allowed.unknown; })
       .def_property_readonly("known_bugs", [](const Prediction& each) { return each.allowed.known_bugs; })
       .def_property_readonly("findings", [](const Prediction& each) { return each.allowed.findings; })
       .def_property_readonly("device_class", [](const Prediction& each) {
@@ -318,6 +320,7 @@ PYBIND11_MODULE(faultline, module) {
     for (int r = 0; r < ref::rule_count; ++r) names.emplace_back(ref::rule_name(static_cast<ref::Rule>(r)));
     return names;
   }, "The rules of the reference, each a thing that a kernel function does");
+  module.def("device_classes", [] { return words::all(words::device_classes); }, "Every class that predict() knows");
   module.def("run", run_source, "program"_a, "target"_a = "host", "iterations"_a = 1000, "seed"_a = py::none(),
              "machine"_a = nullptr, "allowed"_a = nullptr, "deadline"_a = 0.0,
              "Runs a program in the agent's process and compares with what is allowed");
