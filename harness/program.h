@@ -48,7 +48,7 @@ struct Place {
 
 // What a mapping is backed by; a stack is anonymous and private, and grows down (VM_GROWSDOWN). Those from
 // svm_coarse on are no mappings but buffers, which the device's driver allocates.
-enum class Backing {
+enum class Backing : std::uint8_t {
   none,
   anon_private,
   anon_shared,

@@ -6,6 +6,7 @@
 #include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
 #include "kernels_ref/stack.h"
+#include "kernels_ref/test_hmm.h"
 
 namespace faultline::ref {
 
@@ -122,6 +123,12 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
 
 bool mapped_elsewhere(const World& world, FrameId page) { return world.frame[page].mapcount > 1; }
 
+bool copied_elsewhere(const World& world, FrameId page, MmId own) {
+  for (MirrorId id = 0; id < max_mirrors; ++id)
+    if (world.mirror[id].copying == page && mm_of(id) != own) return true;
+  return false;
+}
+
 void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own, Slot at) {
   World& w = cpu.world();
   tells_own = tells_own && mapped_elsewhere(w, page);
@@ -159,31 +166,27 @@ void remove_migration_entries(Cpu cpu, FrameId page, FrameId to) {
 Task<void> migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   World& w = cpu.world();
   Frame& old = w.frame[page];
-  if (old.locked) {
-    co_await cpu.until("do_swap_page: page lock", [&old] { return !old.locked; });
-    co_return;
-  }
-  old.locked = 1;
-  get_ref(w, page);
+  get_ref(w, page);  // do_swap_page, under the page-table lock
   const int device = device_of(old.owner);
   const bool told = others_listen(w, mm, device);
   if (told) co_await invalidate_start(cpu, mm, slot, slot, Event::migrate, device);
-  const bool tells_own = mapped_elsewhere(w, page) && co_await cpu.choose("try_to_migrate", 2);
-  unmap_for_migration(cpu, mm, page, tells_own);
+  const int way = co_await cpu.until("migrate_vma_collect_pmd", [&w, page, mm] {
+    return copied_elsewhere(w, page, mm) ? 0 : 1 + mapped_elsewhere(w, page);
+  });
+  const Pte& pte = w.mm[mm].pte[slot];
+  const bool collects = pte.kind == Pte::Kind::device && pte.frame == page && !old.locked;
+  if (collects) {
+    old.locked = 1;
+    get_ref(w, page);
+    unmap_for_migration(cpu, mm, page, way == 1);
+  }
   if (told) co_await invalidate_end(cpu, mm);
-  co_await cpu.step("dmirror_devmem_fault: xa_erase");
-  if (cpu.on(Rule::migrate_back_erases_entry) && old.owner != none)
-    for (DeviceEntry& e : w.mirror[old.owner].entry)
-      if (e.frame == page) e = {};
-  co_await cpu.step("dmirror_devmem_fault: copy");
-  const FrameId to =
-      alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::migrate_back_copies) ? old.contents : Contents{});
-  w.frame[to].exclusive = old.exclusive;
-  get_ref(w, to);
-  co_await cpu.step("migrate_vma_finalize");
-  remove_migration_entries(cpu, page, to);
-  old.locked = 0;
-  put_ref(w, to);
+  if (collects) {
+    MigratePages pages;
+    pages.fill(none);
+    pages[0] = static_cast<std::uint8_t>(page);
+    co_await dmirror_migrate_back(cpu, pages, 2);
+  }
   put_ref(w, page);
 }
 

@@ -36,6 +36,8 @@ Task<void> migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page);
 // A page of the page cache was collected `at` one place, and may be mapped at others of `own`.
 void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own, Slot at = -1);
 bool mapped_elsewhere(const World& world, FrameId page);
+// A mirror of another mm holds its mutex to copy the page of the device: CLEAR waits for it.
+bool copied_elsewhere(const World& world, FrameId page, MmId own);
 void remove_migration_entries(Cpu cpu, FrameId page, FrameId to);
 
 // Whether an access finds what it needs in the entry.

@@ -36,7 +36,7 @@ Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write, int devic
     if (!vma.read && cpu.on(Rule::hmm_checks_read)) co_return HmmPage{EFAULT};
     const Pte& pte = w.mm[mm].pte[slot];
     const HmmAction action = hmm_vma_handle_pte(entry_of(w, pte, device), pte.writable, false, asked);
-    if (action.kind == HmmAction::Kind::pfn) co_return HmmPage{0, pte.frame, action.write};
+    if (action.kind == HmmAction::Kind::pfn) co_return HmmPage{0, pte.frame, action.write, pte.kind == Pte::Kind::device};
     if (action.kind == HmmAction::Kind::efault) co_return HmmPage{EFAULT};
     if (action.write && !vma.write && cpu.on(Rule::hmm_checks_write)) co_return HmmPage{EPERM};  // hmm_vma_fault
     // Which waits for a migration, too.

@@ -11,6 +11,7 @@ struct HmmPage {
   int error = 0;
   std::uint8_t frame = none;  // none with error 0: the zero page
   bool writable = false;
+  bool own_private = false;  // a page in the memory of the device that asks
 };
 
 // The caller holds mmap_lock for read and is between read_begin and read_retry. `device` owns what it has in

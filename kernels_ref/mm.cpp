@@ -19,7 +19,11 @@ FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents) {
 
 void put_frame(World& world, FrameId frame) {
   Frame& f = world.frame[frame];
-  if (f.mapcount == 0 && f.refs == 0 && f.pins == 0) f = Frame{};
+  if (f.mapcount != 0 || f.refs != 0 || f.pins != 0) return;
+  if (f.kind == Frame::Kind::device)
+    for (const Mirror& mirror : world.mirror)
+      if (mirror.copying == frame) world.known_bugs |= 1u << static_cast<int>(KnownBug::freed_private_copy);
+  f = Frame{};
 }
 
 void put_ref(World& world, FrameId frame) {

@@ -100,14 +100,17 @@ bool can_begin_read(Cpu cpu, MirrorId mirror) {
   return !cpu.world().mirror[mirror].stamped || !cpu.on(Rule::read_begin_waits);
 }
 
-void begin_read(Cpu cpu, MirrorId mirror) {
-  cpu.self().reading = static_cast<std::uint8_t>(mirror);
-  cpu.self().collided = 0;
+void begin_read(Cpu cpu, MirrorId mirror, Slot slot) {
+  ThreadState& self = cpu.self();
+  self.reading = static_cast<std::uint8_t>(mirror);
+  self.asked = static_cast<std::uint8_t>(slot);
+  self.collided = self.moved = 0;
 }
 
 void end_read(Cpu cpu) {
-  cpu.self().reading = none;
-  cpu.self().collided = 0;
+  ThreadState& self = cpu.self();
+  self.reading = self.asked = none;
+  self.collided = self.moved = 0;
 }
 
 Task<void> release_notifiers(Cpu cpu, MmId mm) {

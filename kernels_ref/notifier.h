@@ -27,7 +27,7 @@ void invalidate_now(Cpu cpu, MmId mm, Slot slot);
 
 // mmu_interval_read_begin may go on; then begin_read.
 bool can_begin_read(Cpu cpu, MirrorId mirror);
-void begin_read(Cpu cpu, MirrorId mirror);
+void begin_read(Cpu cpu, MirrorId mirror, Slot slot);
 void end_read(Cpu cpu);
 
 // mn_itree_release, from exit_mmap.

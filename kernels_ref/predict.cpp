@@ -20,6 +20,8 @@ std::string known_bug_name(int bug) {
     case KnownBug::read_private_oops: return "erased-private-read";
     case KnownBug::write_private_warn: return "read-only-private-write";
     case KnownBug::unstamped_migrate: return "unstamped-migration";
+    case KnownBug::miscounted_private_page: return "miscounted-private-page";
+    case KnownBug::freed_private_copy: return "freed-private-copy";
     case KnownBug::stale_migrated_entry: return "stale-migrated-entry";
     case KnownBug::stale_exclusive_entry: return "stale-exclusive-entry";
     case KnownBug::dead_mm_fault: return "dead-mm-spin";

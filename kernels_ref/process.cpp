@@ -218,7 +218,8 @@ Task<void> put_file(Cpu cpu, MirrorId opener) {
   // dmirror_device_remove_chunks: every page of the device, whoever migrated it, goes back.
   for (FrameId f = 0; f < max_frames; ++f) {
     if (w.frame[f].kind != Frame::Kind::device || device_of(w.frame[f].owner) != device_of(opener)) continue;
-    co_await cpu.until("dmirror_device_evict_chunk", [&frame = w.frame[f]] { return !frame.locked; });
+    co_await cpu.until("dmirror_device_evict_chunk",
+                       [&w, f] { return !w.frame[f].locked && !copied_elsewhere(w, f, none); });
     if (w.frame[f].kind != Frame::Kind::device) continue;
     const FrameId to = alloc_frame(cpu, Frame::Kind::anon, w.frame[f].contents);
     w.frame[to].exclusive = w.frame[f].exclusive;

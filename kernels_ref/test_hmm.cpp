@@ -25,11 +25,12 @@ Task<bool> copy_through_entry(Cpu cpu, MirrorId opener, Slot slot, bool write, R
   if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
   if (!write) result->contents = frame.contents;
   if (frame.kind == Frame::Kind::device) {
-    // A fault of the CPU takes the page away without this mutex: the copy may come too late.
+    // Whoever migrates the page back does not take this mutex: the copy may come too late (KnownBug::freed_private_copy).
     w.mirror[opener].locked = 1;
+    w.mirror[opener].copying = entry.frame;
     co_await cpu.step("dmirror_do_read/write: copy");
     w.mirror[opener].locked = 0;
-    if (frame.kind != Frame::Kind::device) co_return true;
+    w.mirror[opener].copying = none;
     if (!write) result->contents = frame.contents;
   }
   if (write) frame.contents = stored;
@@ -43,23 +44,24 @@ Task<int> fault_entry(Cpu cpu, MirrorId id, Slot slot, bool write) {
   while (true) {
     co_await cpu.until("mmu_interval_read_begin, mmap_read_lock",
                        [cpu, id, mm] { return can_begin_read(cpu, id) && can_read_lock(cpu.world(), mm); });
-    begin_read(cpu, id);
+    begin_read(cpu, id, slot);
     ++w.mm[mm].readers;
     // Userptr memory of amdgpu has no dev_private_owner: pages in VRAM come back.
     const HmmPage page = co_await hmm_range_fault(cpu, mm, slot, write, is_kfd(cpu) ? -1 : device_of(id));
+    cpu.self().moved = 0;
+    const bool lost = page.own_private && w.frame[page.frame].entry_lost;
     read_unlock(w, mm);
     if (page.error == EBUSY) continue;
     if (page.error) co_return page.error;
     co_await cpu.until("dmirror_range_fault: mutex", [cpu, id] { return mutex_free(cpu, id); });
     if (cpu.self().collided && cpu.on(Rule::device_rechecks)) continue;  // mmu_interval_read_retry
-    const Pte& pte = w.mm[mm].pte[slot];
-    if (page.frame != none && w.frame[page.frame].kind == Frame::Kind::device) {
-      if (!write || page.writable) cpu.meets(KnownBug::read_private_oops);
+    if (page.own_private) {
+      if (lost) cpu.meets(KnownBug::miscounted_private_page);
+      else if (!write || page.writable) cpu.meets(KnownBug::read_private_oops);
       else cpu.meets(KnownBug::write_private_warn);
       co_return EFAULT;
     }
-    if (pte.frame != page.frame && (pte.kind == Pte::Kind::device || pte.kind == Pte::Kind::migration))
-      cpu.meets(KnownBug::unstamped_migrate);
+    if (cpu.self().moved) cpu.meets(KnownBug::unstamped_migrate);
     if (write && !page.writable && cpu.on(Rule::hmm_faults_for_write)) co_return EFAULT;
     w.mirror[id].entry[slot] = {page.frame == none ? zero_page : page.frame, page.writable};
     co_return 0;
@@ -168,6 +170,8 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
     const FrameId mapped = source[s - from] == zero_page ? device[s - from] : source[s - from];
     if (w.frame[mapped].mapcount == 0) cpu.meets(KnownBug::stale_migrated_entry);
     w.mirror[id].entry[s] = {device[s - from], writable[s - from]};
+    for (ThreadState& t : w.thread)  // the callback ignores MIGRATE of its own device, and stamps nothing
+      if (t.reading == id && t.asked == s) t.moved = 1;
   }
   co_await cpu.step("migrate_vma_finalize");
   for (Slot s = from; s <= to; ++s) {
@@ -192,7 +196,9 @@ Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
   }
   const int tells_own = co_await migrate_vma_setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
-    const Pte pte = w.mm[mm].pte[s];
+    const Pte& pte = w.mm[mm].pte[s];
+    if (owns(w, pte, device_of(id)) && copied_elsewhere(w, pte.frame, mm))
+      co_await cpu.until("try_to_migrate_one", [&w, &pte, mm] { return !copied_elsewhere(w, pte.frame, mm); });
     if (!owns(w, pte, device_of(id)) || w.frame[pte.frame].locked) continue;
     device[s - from] = pte.frame;
     w.frame[pte.frame].locked = 1;
@@ -200,20 +206,7 @@ Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
     unmap_for_migration(cpu, mm, pte.frame, tells_own);
   }
   if (told) co_await invalidate_end(cpu, mm);
-  co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: xa_erase");
-  if (cpu.on(Rule::migrate_back_erases_entry))
-    for (std::uint8_t d : device)
-      if (d != none && w.frame[d].owner != none)
-        for (DeviceEntry& e : w.mirror[w.frame[d].owner].entry)
-          if (e.frame == d) e = {};
-  co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: copy");
-  const MigratePages system = system_pages_for(cpu, device);
-  co_await cpu.step("migrate_vma_finalize");
-  for (std::size_t i = 0; i < device.size(); ++i) {
-    if (device[i] == none) continue;
-    migrate_vma_finalize(cpu, device[i], system[i]);
-    put_ref(w, system[i]);
-  }
+  co_await dmirror_migrate_back(cpu, device, 1);
 }
 
 // The part that both directions share: the file, mmget_not_zero, mmap_lock, VMA by VMA.
@@ -266,6 +259,38 @@ Task<Result> dmirror_migrate_to_device(Cpu cpu, MirrorId opener, Slot from, Slot
 
 Task<Result> dmirror_migrate_to_system(Cpu cpu, MirrorId opener, Slot from, Slot to) {
   return migrate(cpu, opener, from, to, false);
+}
+
+Task<void> dmirror_migrate_back(Cpu cpu, MigratePages pages, int own) {
+  World& w = cpu.world();
+  co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: xa_erase");
+  for (std::uint8_t& page : pages) {
+    if (page == none) continue;
+    // migrate_vma_check_page: allows pages of a device one reference more than they have since 27674ef6c73f.
+    const int others = w.frame[page].refs - own;
+    if (others > 1) {
+      migrate_vma_finalize(cpu, page, page);
+      page = none;
+    } else if (cpu.on(Rule::migrate_back_erases_entry) && w.frame[page].owner != none) {
+      for (DeviceEntry& e : w.mirror[w.frame[page].owner].entry)
+        if (e.frame == page) e = {};
+    }
+  }
+  co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: copy");
+  MigratePages system = system_pages_for(cpu, pages);
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    if (pages[i] == none || w.frame[pages[i]].refs == own) continue;
+    put_ref(w, system[i]);  // folio_migrate_mapping: -EAGAIN
+    system[i] = none;
+    w.frame[pages[i]].entry_lost = 1;
+  }
+  co_await cpu.step("migrate_vma_finalize");
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    if (pages[i] == none) continue;
+    const bool moved = system[i] != none;
+    migrate_vma_finalize(cpu, pages[i], moved ? system[i] : pages[i]);
+    if (moved) put_ref(w, system[i]);
+  }
 }
 
 Task<Result> dmirror_snapshot(Cpu cpu, MirrorId opener, Slot from, Slot to) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels_ref/hmm.h"
+#include "kernels_ref/migrate_device.h"
 
 namespace faultline::ref {
 
@@ -9,6 +10,9 @@ Task<Result> dmirror_read(Cpu cpu, MirrorId opener, Slot slot);
 Task<Result> dmirror_write(Cpu cpu, MirrorId opener, Slot slot, int value);
 Task<Result> dmirror_migrate_to_device(Cpu cpu, MirrorId opener, Slot from, Slot to);
 Task<Result> dmirror_migrate_to_system(Cpu cpu, MirrorId opener, Slot from, Slot to);
+// dmirror_devmem_fault_alloc_and_copy, migrate_vma_pages and migrate_vma_finalize: pages of the device that were collected
+// go back to system memory. Each is locked, and has `own` references of whoever migrates.
+Task<void> dmirror_migrate_back(Cpu cpu, MigratePages pages, int own);
 Task<Result> dmirror_snapshot(Cpu cpu, MirrorId opener, Slot from, Slot to);
 
 }  // namespace faultline::ref

@@ -52,6 +52,7 @@ struct Frame {
   std::uint8_t huge = 0;       // part of a huge page, which may not be taken apart
   std::uint8_t owner = none;   // device pages: the mirror that migrated it (zone_device_data)
   std::uint8_t pins = 0;       // FOLL_PIN
+  std::uint8_t entry_lost = 0;  // device pages: a migration back failed when the device's entry had been erased
   std::uint8_t dropped = 0;    // not in the page cache, to which it comes back with its contents at a fault
   std::uint8_t lingering = 0;  // 1: a pin may be there still, of a closed ring or a transfer's end; 2: a reference may
 };
@@ -131,12 +132,13 @@ inline constexpr auto no_pins = [] {
 struct Mirror {
   std::uint8_t files = 0;    // processes that hold the descriptor; 0: closed
   std::uint8_t locked = 0;   // dmirror->mutex
+  std::uint8_t copying = none;  // page of the device that dmirror_do_read or _write copies, under the mutex
   std::uint8_t stamped = 0;  // the subscription's invalidate_seq is the mm's current, odd one
   std::array<DeviceEntry, max_slots> entry{};
   // Frames that are held, by address: all that a pinned device has, and what a recoverable one cannot move.
   std::array<std::uint8_t, max_slots> pin = no_pins;
   std::uint32_t reads = 0;   // bit per address: held for reading only; then it may be the zero page
-  std::uint8_t pinning = 0;  // the executor's lock of the pins
+  std::uint32_t pinning = 0;  // the executor's lock of the pins
 };
 
 // A page as amdkfd's SVM knows it (amdkfd/ranges.h): `in` a struct svm_range, which is the run of pages from one `head`
@@ -169,7 +171,7 @@ struct ProcessState {
   std::uint8_t killed = 0;   // ... and it was the signal
   std::uint8_t threads = 0;  // that have not gone through exit_mm
   std::uint16_t descriptors = 0;  // bit per mirror: holds that file
-  std::uint8_t started = 0;      // its threads run (a forked process opens its device first)
+  std::uint16_t started = 0;     // its threads run (a forked process opens its device first)
 };
 
 struct ThreadState {
@@ -177,7 +179,9 @@ struct ThreadState {
   Life life = Life::waiting;
   std::uint8_t next = 0;      // statement
   std::uint8_t collided = 0;  // a callback stamped the subscription since this thread's read_begin
-  std::uint8_t reading = none;  // mirror whose read side this thread is in
+  std::uint8_t reading = none;  // mirror whose read side this thread is in ...
+  std::uint8_t asked = none;    // ... for this page
+  std::uint8_t moved = 0;       // ... whose entry a migration to the device has stored since hmm_range_fault() gave it
   std::array<std::uint8_t, limits::barriers> arrivals{};
 };
 
@@ -187,7 +191,7 @@ struct Result {
   Kind kind = Kind::none;
   std::uint8_t faulted = 0;
   Contents contents;         // kind contents
-  std::uint8_t number = 0;   // errno or signal
+  std::uint32_t number = 0;  // errno or signal
   std::uint64_t letters = 0;  // snapshot: 4 bits a page, index into snapshot_alphabet
 };
 inline constexpr char snapshot_alphabet[] = "!.rwzZdD";
@@ -201,19 +205,25 @@ struct World {
   std::array<Mm, max_mms> mm{};
   std::array<Svms, max_mms> svms{};
   std::array<Result, max_statements> result{};  // of all threads, thread by thread
-  std::uint8_t direct_io = none;                // how O_DIRECT takes pages in this kernel, once it has (direct_io.cpp)
-  std::uint8_t gup_grows = none;                // whether it lets GUP extend a stack, once it has (gup.cpp)
+  std::uint16_t direct_io = none;               // how O_DIRECT takes pages in this kernel, once it has (direct_io.cpp)
+  std::uint16_t gup_grows = none;               // whether it lets GUP extend a stack, once it has (gup.cpp)
   std::uint32_t known_bugs = 0;                 // bit per KnownBug that this execution ran into
   std::array<std::uint64_t, limits::observes> told{};  // what the driver has told, for observes of events
   std::uint32_t broken = 0;                     // bit per Broken: the execution ends here
 };
 static_assert(std::is_trivially_copyable_v<World>);
+// Padding of what is assigned as a whole would be copied with whatever lies in it, and tell equal states apart.
+template <typename... Parts>
+inline constexpr bool without_padding = (std::has_unique_object_representations_v<Parts> && ...);
+static_assert(without_padding<ThreadState, ProcessState, Frame, Object, Mirror, Mm, Svms, Result>);
 
 // Behaviour of a healthy kernel that a scenario must keep away from: its outcome is undefined.
 enum class KnownBug : int {
   read_private_oops,       // READ of an own device-private page whose entry was erased
   write_private_warn,      // WRITE to one that is read-only
   unstamped_migrate,       // a fault begun before a migration installs the old, freed page
+  miscounted_private_page, // READ or WRITE of one whose entry a migration back erased before it failed
+  freed_private_copy,      // a page of the device is freed while READ or WRITE copies it
   stale_migrated_entry,    // the entry that a migration stores for a page that was zapped meanwhile
   stale_exclusive_entry,   // the entry of a page for the device alone that was zapped meanwhile
   dead_mm_fault,           // a device fault whose opener's mm is gone: some kernels spin for ever

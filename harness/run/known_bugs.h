@@ -16,8 +16,8 @@ struct KnownBug {
   const char* what;       // what goes wrong, in one line
   const char* reason;     // why it does
   const char* kernels;    // which ones have it, for a person
-  const char* fixed_in;   // stable releases without it, "6.1.192 ..."; one is without when it is at or after
-                          // an entry with the same first two numbers. Empty: none known
+  const char* fixed_in;   // releases without it, "6.1.192 6.15+": those at or after an entry with the same first two
+                          // numbers, and all from one with a plus on. Empty: none known
   const char* reference;  // the code
 };
 

@@ -1,0 +1,64 @@
+// Pages of test_hmm's devices that two threads move or copy at once: the bugs of a healthy kernel that lie there are told.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "harness/language/parser.h"
+#include "kernels_ref/predict.h"
+
+namespace faultline {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Names bugs_of(const std::string& body) {
+  const Allowed allowed = predict(parse("scenario t\ndevice d: recoverable\ndevice e: recoverable\nprocess P\n"
+                                        "  a: 2 pages anon rw = 5\n" + body, "test"));
+  EXPECT_TRUE(allowed.complete);
+  EXPECT_TRUE(allowed.findings.empty()) << allowed.findings.front();
+  Names names = allowed.known_bugs;
+  std::ranges::sort(names);
+  return names;
+}
+
+const std::string migrated = "thread P.m\n  migrate a[0] to d\n  barrier go\n";
+const std::string cpu_load = "  barrier go\n  load a[0]\n";
+const std::string device_load = "  barrier go\n  load a[0] via d\n";
+
+// do_swap_page takes a reference before migrate_to_ram; migrate_vma_check_page lets one too many pass.
+TEST(DmirrorMemory, TwoFaultsAtOnceMayLoseTheDevicesEntry) {
+  const std::string two_faults = migrated + "thread P.c1\n" + cpu_load + "thread P.c2\n" + cpu_load;
+  EXPECT_EQ(bugs_of(two_faults), Names{});
+  EXPECT_EQ(bugs_of(two_faults + "thread P.d\n" + device_load), (Names{"freed-private-copy", "miscounted-private-page"}));
+  EXPECT_EQ(bugs_of(migrated + "thread P.c1\n" + cpu_load + "thread P.s\n  barrier go\n  migrate a[0] to system via d\n"
+                    "thread P.d\n" + device_load), (Names{"freed-private-copy", "miscounted-private-page"}));
+}
+
+// One after the other they do nothing to each other.
+TEST(DmirrorMemory, OneFaultAfterTheOther) {
+  EXPECT_EQ(bugs_of("thread P.m\n  migrate a[0] to d\n  load a[0]\n  load a[0]\n  load a[0] via d\n"), Names{});
+}
+
+// dmirror_devmem_fault_alloc_and_copy takes no mutex.
+TEST(DmirrorMemory, ACopyMayComeTooLate) {
+  EXPECT_EQ(bugs_of("thread P.m\n  migrate a[0] to e\n  barrier go\n  load a[0] via e\nthread P.c\n  barrier go\n  store a[0] 7\n"),
+            Names{"freed-private-copy"});
+  EXPECT_EQ(bugs_of(migrated + "thread P.d\n  barrier go\n  store a[0] 7 via d\nthread P.s\n  barrier go\n"
+                    "  migrate a[0] to system via d\n"), Names{"freed-private-copy"});
+}
+
+// An munmap's callback takes the mutex, and so does that of a close: dmirror_device_evict_chunk sends CLEAR.
+TEST(DmirrorMemory, WhatTellsTheDeviceWaitsForTheCopy) {
+  EXPECT_EQ(bugs_of(migrated + "thread P.d\n" + device_load + "thread P.u\n  barrier go\n  munmap a[0]\n"), Names{});
+  EXPECT_EQ(bugs_of("thread P.m\n  fork C\n  migrate a[0] to d\n  barrier go\nthread P.d\n" + device_load +
+                    "process C\n  barrier go\n  load a[0]\n"), Names{});
+}
+
+// MIGRATE of the device's own stamps nothing: the fault has the old page, also where it is in system memory again.
+TEST(DmirrorMemory, AFaultBeginsBeforeAMigration) {
+  EXPECT_EQ(bugs_of("thread P.m\n  migrate a[0] to d\n  load a[0]\nthread P.d\n  load a[0] via d\n"),
+            (Names{"erased-private-read", "freed-private-copy", "unstamped-migration"}));
+}
+
+}  // namespace
+}  // namespace faultline
