@@ -335,6 +335,19 @@ inline bool is_about_memory_model(const Program& program) {
   return false;
 }
 
+// Pages of a huge page that an entry of the page middle directory maps (HPAGE_PMD_NR), 2 MiB.
+inline constexpr int huge_pages = 512;
+
+// Whether some statement asks for huge pages: then the kernel may make them wherever they fit. In other Programs the
+// executor turns them off.
+inline bool may_have_huge_pages(const Program& program) {
+  for (const Thread& thread : program.threads)
+    for (const Statement& statement : thread.statements)
+      if (const auto* advise = std::get_if<op::Madvise>(&statement.operation))
+        if (advise->advice == op::Advice::hugepage || advise->advice == op::Advice::collapse) return true;
+  return false;
+}
+
 // Whether a region is larger than what is ever populated. Then every mapping of the Program is
 // MAP_NORESERVE: the kernel would refuse one that is larger than its memory.
 inline bool maps_without_reserve(const Program& program) {

@@ -21,7 +21,7 @@ class Cuts {
       cell(observe.cell);
       if (observe.kind == Observe::Kind::same) cell(observe.cell2);
     }
-    while (carry_through_moves()) {
+    while (carry_through_moves() || cut_huge_pages()) {
     }
   }
 
@@ -36,14 +36,6 @@ class Cuts {
   void add(const op::Mmap& o) {
     range(o.range);
     maps(o.range.region, o.file);
-  }
-  void add(const op::Madvise& o) {
-    range(o.range);
-    if (o.advice != op::Advice::collapse) return;
-    constexpr int huge = 512;  // a huge page is made whole
-    const int end = o.range.first + o.range.count;
-    for (int page = o.range.first / huge * huge; page <= end && page <= limits::spans * huge; page += huge)
-      cut(o.range.region, page);
   }
   void add(const op::Truncate& o) { cut(of_file(o.file), o.pages); }
   void add(const op::Load& o) { cell(o.cell); }
@@ -89,6 +81,17 @@ class Cuts {
     }
     const auto too_many = [](const std::set<int>& cuts) { return cuts.size() > limits::spans; };
     return more && std::ranges::none_of(at_, too_many);
+  }
+  // A huge page is made and mapped whole: a span lies in one, or is some of them.
+  bool cut_huge_pages() {
+    bool more = false;
+    for (int each = 0; each < static_cast<int>(at_.size()) && may_have_huge_pages(program_); ++each) {
+      const std::vector<int> cuts(at_[each].begin(), at_[each].end());
+      for (const int page : cuts)
+        for (const int end : {page / huge_pages * huge_pages, (page + huge_pages - 1) / huge_pages * huge_pages})
+          more = cut(each, end) || more;
+    }
+    return more;
   }
   bool carry(const PageRange& from, Cell to) {
     bool more = false;

@@ -3,7 +3,8 @@
 // A page that a load, a store, an observe or a snapshot names is a span of its own; what lies between, and
 // is only ever part of ranges, is one span however long it is. So what a Program costs to predict follows
 // from its operations, and a region can be as large as an address space. Where mremap moves a range, source
-// and target are cut at the same pages; so are all regions that map one file, and the file.
+// and target are cut at the same pages; so are all regions that map one file, and the file. Where there may be huge
+// pages, a span is a part of one, or some whole ones.
 #pragma once
 
 #include <vector>

@@ -57,6 +57,13 @@ TEST(Spans, OfGivesTheSpanThatAPageIsIn) {
   EXPECT_EQ(s.first(5), (Cell{1, 4}));
 }
 
+TEST(Spans, AHugePageIsWhole) {
+  EXPECT_EQ(spans(program("  madvise b hugepage\n  store b[1030] 1\n"), 1), (Pages{0, 1024, 1030, 1031, 1536}));
+  EXPECT_EQ(spans(program("  madvise b hugepage\n  store b[1030] 1\n  store a[3] 1\n"), 0), (Pages{0, 3, 4, 512}));
+  EXPECT_EQ(spans(program("  madvise b collapse\n  munmap b[512..2047]\n"), 1), (Pages{0, 512, 2048}));
+  EXPECT_EQ(spans(program("  store b[1030] 1\n"), 1), (Pages{0, 1030, 1031}));
+}
+
 TEST(Spans, AFileAndWhatMapsItAreCutAlike) {
   const Program p = parse("scenario s\nprocess P\n  file f: 20 pages\n  a: 30 pages shared f rw\n  b: 10 pages private f rw\n"
                           "  c: 9 pages none\n  load a[2]\n  mmap c[4] private f r\n  truncate f 6\n", "test");

@@ -22,6 +22,7 @@ struct Shape {
   DeviceClass device_class = DeviceClass::recoverable;
   Rules dropped;
   Spans spans;
+  bool huge_pages = false;  // there may be some (may_have_huge_pages)
   bool accounts = true;  // VM_ACCOUNT is set where the kernel sets it: no mapping is MAP_NORESERVE
   std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
   std::array<bool, max_mms> mortal{};       // a statement can end the process (exit, kill, a fault of a device)

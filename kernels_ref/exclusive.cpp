@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "kernels_ref/gup.h"
+#include "kernels_ref/huge_memory.h"
 #include "kernels_ref/mmap.h"
 #include "kernels_ref/process.h"
 
@@ -48,6 +49,7 @@ Task<int> get_user_pages(Cpu cpu, MmId mm, Slot from, Slot to, Pages* pages) {
       if (co_await handle_mm_fault(cpu, mm, s, true, true) == Fault::sigbus) co_return s - from;
       co_await cpu.step("faultin_page: again");
     }
+    split_huge_pmd(cpu, mm, s);  // FOLL_SPLIT_PMD
     pte.lazyfree = 0;  // follow_page_pte: set_page_dirty
     (*pages)[s - from] = pte.frame;
     get_ref(w, pte.frame);
@@ -61,7 +63,7 @@ Task<bool> make_exclusive(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   co_await cpu.step("folio_trylock");
   Frame& frame = w.frame[page];
   if (frame.locked || frame.kind == Frame::Kind::shared) co_return false;  // folio_test_anon
-  if (frame.huge && co_await cpu.choose("make_device_exclusive_range: PageTail", 2)) co_return false;
+  if (frame.folio && co_await cpu.choose("make_device_exclusive_range: PageTail", 2)) co_return false;
   if (frame.locked) co_return false;
   frame.locked = 1;
   Pte& pte = w.mm[mm].pte[slot];

@@ -5,6 +5,7 @@
 #include "kernels_ref/amdkfd/migrate.h"
 #include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
+#include "kernels_ref/huge_memory.h"
 #include "kernels_ref/stack.h"
 #include "kernels_ref/test_hmm.h"
 
@@ -37,8 +38,9 @@ Task<void> copy_page(Cpu cpu, MmId mm, Slot slot, bool unshare = false) {
   co_await cpu.step("wp_page_copy: ptep_clear_flush");
   if (w.mm[mm].pte[slot] == old || !cpu.on(Rule::cow_rechecks_pte)) {
     w.frame[copy].exclusive = 1;
+    leave_stale(cpu, mm, slot, old);
     set_pte(w, mm, slot, page_pte(copy, !unshare));
-    flush(w, mm, slot, slot);
+    if (cpu.on(Rule::cow_flushes)) flush(w, mm, slot, slot);
   }
   if (cpu.on(Rule::cow_notifies)) co_await invalidate_end(cpu, mm);
   put_ref(w, copy);
@@ -51,7 +53,7 @@ Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot, bool unshare = fals
   const Pte old = w.mm[mm].pte[slot];
   const auto sole = [&w, cpu, old] {
     const Frame& frame = w.frame[old.frame];
-    const bool held = (frame.refs || frame.pins) && cpu.on(Rule::cow_counts_references);
+    const bool held = folio_held(w, old.frame) && cpu.on(Rule::cow_counts_references);
     return frame.kind == Frame::Kind::anon && frame.mapcount == 1 && !held;
   };
   if (sole()) {
@@ -73,15 +75,27 @@ Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot, bool unshare = fals
 
 }  // namespace
 
-Task<void> unshare_page(Cpu cpu, MmId mm, Slot slot) { return write_protected_page(cpu, mm, slot, true); }
+Task<void> unshare_page(Cpu cpu, MmId mm, Slot slot) {
+  bool shared = true;
+  if (cpu.world().mm[mm].pte[slot].huge) shared = !co_await huge_write_protected(cpu, mm, slot, true);
+  if (shared) co_await write_protected_page(cpu, mm, slot, true);
+}
 
 Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock) {
   World& w = cpu.world();
   VmaPage& vma = w.mm[mm].vma[slot];
   Pte& pte = w.mm[mm].pte[slot];
+  if (pte.huge && write && !pte.writable) {
+    const bool done = co_await huge_write_protected(cpu, mm, slot, false);
+    if (done) co_return Fault::done;
+  }
   switch (pte.kind) {
     case Pte::Kind::none:
       if (vma.object != none) co_return co_await fault_object(cpu, mm, slot, write);
+      if (cpu.shape->huge_pages) {
+        const bool done = co_await huge_anonymous_fault(cpu, mm, slot, write);
+        if (done) co_return Fault::done;
+      }
       if (write || !cpu.on(Rule::read_fault_maps_zero_page)) {  // do_anonymous_page
         prepare_anon_vma(cpu, mm, slot);
         const FrameId f = alloc_frame(cpu, Frame::Kind::anon, {});
@@ -136,10 +150,12 @@ void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own, Slot a
     for (Slot s = 0; s < cpu.shape->slots(); ++s) {
       Pte& pte = w.mm[m].pte[s];
       if (pte.frame != page || pte.kind == Pte::Kind::migration) continue;
+      split_huge_pmd(cpu, m, s);
+      leave_stale(cpu, m, s, pte);
       pte.kind = Pte::Kind::migration;
       pte.protnone = 0;
-      flush(w, m, s, s);
-      if (m != own || tells_own || (at >= 0 && s != at)) invalidate_now(cpu, m, s);
+      if (cpu.on(Rule::migrate_flushes)) flush(w, m, s, s);
+      if (m != own || tells_own || (at >= 0 && s != at)) invalidate_now(cpu, m, s, s);
     }
   }
 }

@@ -17,6 +17,31 @@ bool beyond_end(Cpu cpu, const VmaPage& vma) {
 
 std::uint8_t& cached_page(World& w, const VmaPage& vma) { return w.object[vma.object].frame[vma.pgoff]; }
 
+}  // namespace
+
+bool caches_huge(Cpu cpu, MmId mm, HugePage huge) {
+  World& w = cpu.world();
+  std::uint8_t folio = 0;
+  for (Slot s = huge.first; s <= huge.last; ++s) {
+    const FrameId page = cached_page(w, w.mm[mm].vma[s]);
+    if (page == none || !w.frame[page].folio || (folio && w.frame[page].folio != folio)) return false;
+    folio = w.frame[page].folio;
+  }
+  return true;
+}
+
+void map_huge_page(Cpu cpu, MmId mm, HugePage huge, bool writable) {
+  World& w = cpu.world();
+  for (Slot s = huge.first; s <= huge.last; ++s) {
+    Pte pte = page_pte(cached_page(w, w.mm[mm].vma[s]), writable);
+    pte.protnone = !w.mm[mm].vma[s].accessible();
+    pte.huge = 1;
+    set_pte(w, mm, s, pte);
+  }
+}
+
+namespace {
+
 bool page_locked(const World& w, FrameId page) { return page != none && w.frame[page].locked; }
 
 constexpr int fault_around_pages = 16;  // fault_around_bytes: 64 KiB
@@ -58,6 +83,19 @@ void read_all(Cpu cpu, int object) {
   }
 }
 
+// filemap_map_pmd, do_set_pmd: a huge page of the page cache, where a PMD fits.
+Task<bool> map_huge(Cpu cpu, MmId mm, Slot slot, bool writable) {
+  World& w = cpu.world();
+  if (!cpu.shape->huge_pages) co_return false;
+  const HugePage huge = huge_page_of(*cpu.shape, slot);
+  const auto fits = [cpu, &w, mm, huge] { return pmd_fits(cpu, mm, huge) && pmd_none(cpu, mm, huge) && caches_huge(cpu, mm, huge); };
+  if (!fits()) co_return false;
+  const int maps = co_await cpu.choose("do_set_pmd", 2);
+  if (!maps || !fits()) co_return false;
+  map_huge_page(cpu, mm, huge, writable);
+  co_return true;
+}
+
 enum ReadAround { nothing, reads, starts_over };  // outside the coroutine: inside, g++ 12 may crash
 
 // do_sync_mmap_readahead, after a page that was not in memory: it may bring in all of the file, or nothing
@@ -80,6 +118,10 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
   // vma_wants_writenotify: where there is a disk the first store is a fault of its own (page_mkwrite).
   bool writable = vma.write && !vma.is_private();
   if (write && vma.is_private()) prepare_anon_vma(cpu, mm, slot);
+  else if (!beyond_end(cpu, vma)) {
+    const bool mapped = co_await map_huge(cpu, mm, slot, writable);
+    if (mapped) co_return Fault::done;
+  }
   if (!write) {
     if (writable && cpu.shape->tracks_dirty[vma.object])
       writable = co_await cpu.choose("do_read_fault: vm_page_prot", 2) == 0;
@@ -180,36 +222,66 @@ Task<void> unmap_mapping_range(Cpu cpu, int object, int first, int last, bool ev
   --w.object[object].walked;
 }
 
-// try_to_unmap, from wherever the page is mapped.
+}  // namespace
+
 void unmap_everywhere(Cpu cpu, FrameId page) {
   World& w = cpu.world();
   for (MmId m = 0; m < max_mms; ++m)
     for (Slot s = 0; s < cpu.shape->slots(); ++s) {
       if (w.mm[m].pte[s].frame != page) continue;
-      invalidate_now(cpu, m, s);
+      split_huge_pmd(cpu, m, s);
+      invalidate_now(cpu, m, s, s);
       set_pte(w, m, s, {});
       flush(w, m, s, s);
     }
 }
 
+namespace {
+
 // truncate_inode_partial_folio: a large folio that reaches over an end of pages [first, last] is split, and that
-// unmaps all of it. How many pages are in one with those that go is up to readahead and the file system.
-Task<void> split_at_ends(Cpu cpu, int object, int first, int last) {
-  const Object& inode = cpu.world().object[object];
-  if (!cpu.shape->on_disk[object] || first > last) co_return;
+// unmaps all of it. How many pages are in one with those that go is up to readahead and the file system; in memory they are
+// in one where they were collapsed. A folio that somebody holds stays, with zeroes where it was cut: its pages, a bit each.
+Task<std::uint32_t> split_at_ends(Cpu cpu, int object, int first, int last) {
+  World& w = cpu.world();
+  const Object& inode = w.object[object];
+  if (first > last) co_return 0;
+  std::uint32_t stay = 0;
+  for (int p = first; p <= last; ++p) {
+    const FrameId page = inode.frame[p];
+    if (page == none || !w.frame[page].folio) continue;
+    const std::uint8_t folio = w.frame[page].folio;
+    const auto outside = [&](int q) { return inode.frame[q] != none && w.frame[inode.frame[q]].folio == folio && (q < first || q > last); };
+    bool partial = false;
+    for (int q = 0; q < static_cast<int>(inode.frame.size()); ++q) partial = partial || outside(q);
+    if (!partial) continue;
+    for (int q = first; q <= last; ++q)
+      if (inode.frame[q] != none && w.frame[inode.frame[q]].folio == folio) w.frame[inode.frame[q]].contents = {};
+    const int fails = co_await cpu.choose("truncate_inode_partial_folio: split_folio", 2);
+    if (fails || folio_held(w, page)) {
+      for (int q = first; q <= last; ++q)
+        if (inode.frame[q] != none && w.frame[inode.frame[q]].folio == folio) stay |= 1u << q;
+      p = last;
+    } else {
+      for (int q = 0; q < static_cast<int>(inode.frame.size()); ++q)
+        if (outside(q)) unmap_everywhere(cpu, inode.frame[q]);
+      split_huge_page(cpu, page);
+    }
+  }
+  if (!cpu.shape->on_disk[object]) co_return stay;
   const int below = co_await cpu.choose("truncate_inode_partial_folio: split_folio", first + 1);
   const int above = co_await cpu.choose("truncate_inode_partial_folio: split_folio", std::max(1, inode.size - last));
   for (int p = first - below; p <= last + above; ++p)
     if ((p < first || p > last) && inode.frame[p] != none) unmap_everywhere(cpu, inode.frame[p]);
+  co_return stay;
 }
 
 // truncate_inode_folio: under the page's lock, from wherever a fault has mapped it meanwhile, and from the
-// page cache.
-Task<void> remove_pages(Cpu cpu, int object, int first, int last) {
+// page cache; but for those that stay.
+Task<void> remove_pages(Cpu cpu, int object, int first, int last, std::uint32_t stay) {
   World& w = cpu.world();
   for (int p = first; p <= last; ++p) {
     std::uint8_t& cached = w.object[object].frame[p];
-    if (cached == none) continue;
+    if (cached == none || stay >> p & 1) continue;
     co_await cpu.until("truncate_inode_folio", [&w, &cached] { return !page_locked(w, cached); });
     const FrameId page = std::exchange(cached, none);
     if (cpu.on(Rule::truncate_unmaps)) unmap_everywhere(cpu, page);
@@ -227,11 +299,12 @@ Task<void> lock_inode(Cpu cpu, int object) {
 Task<Result> sys_truncate(Cpu cpu, int object, int pages) {
   Object& inode = cpu.world().object[object];
   co_await lock_inode(cpu, object);
-  const int last = inode.size - 1;
+  // A huge page may reach beyond the end.
+  const int last = cpu.shape->huge_pages && pages <= inode.size ? static_cast<int>(inode.frame.size()) - 1 : inode.size - 1;
   inode.size = static_cast<std::uint8_t>(pages);
   co_await unmap_mapping_range(cpu, object, pages, last, true);
-  co_await split_at_ends(cpu, object, pages, last);
-  co_await remove_pages(cpu, object, pages, last);
+  const std::uint32_t stay = co_await split_at_ends(cpu, object, pages, last);
+  co_await remove_pages(cpu, object, pages, last, stay);
   // Once more: a private mapping may have copied a page before it left (truncate_pagecache).
   if (cpu.on(Rule::truncate_unmaps_twice)) co_await unmap_mapping_range(cpu, object, pages, last, true);
   inode.locked = 0;
@@ -241,8 +314,8 @@ Task<Result> sys_truncate(Cpu cpu, int object, int pages) {
 Task<void> punch_hole(Cpu cpu, int object, int first, int last) {
   co_await lock_inode(cpu, object);
   co_await unmap_mapping_range(cpu, object, first, last, !cpu.on(Rule::hole_keeps_copies));
-  co_await split_at_ends(cpu, object, first, last);
-  co_await remove_pages(cpu, object, first, last);
+  const std::uint32_t stay = co_await split_at_ends(cpu, object, first, last);
+  co_await remove_pages(cpu, object, first, last, stay);
   cpu.world().object[object].locked = 0;
 }
 

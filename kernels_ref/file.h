@@ -5,11 +5,19 @@
 #pragma once
 
 #include "kernels_ref/fault.h"
+#include "kernels_ref/huge_memory.h"
 
 namespace faultline::ref {
 
 // do_read_fault, do_shared_fault, do_cow_fault, for an empty entry of a mapping with an object.
 Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write);
+
+// Whether the page cache has one huge page there, and its mapping by a PMD (do_set_pmd).
+bool caches_huge(Cpu cpu, MmId mm, HugePage huge);
+void map_huge_page(Cpu cpu, MmId mm, HugePage huge, bool writable);
+
+// try_to_unmap, from wherever the page is mapped.
+void unmap_everywhere(Cpu cpu, FrameId page);
 
 // i_mmap_lock_write, for whoever adds a mapping: taken and given back.
 Task<void> lock_i_mmap(Cpu cpu, int object);

@@ -53,7 +53,7 @@ int hmm_snapshot(Cpu cpu, MmId mm, Slot slot, int device) {
   if (!vma.mapped() || !vma.read) return letter('!');
   const HmmAction action = hmm_vma_handle_pte(entry_of(cpu.world(), pte, device), pte.writable, false, {});
   if (action.kind != HmmAction::Kind::pfn) return letter('.');
-  if (pte.kind == Pte::Kind::zero) return letter('z');
+  if (pte.kind == Pte::Kind::zero) return letter(pte.huge ? 'r' : 'z');  // is_zero_pfn knows the small one
   if (pte.kind == Pte::Kind::device) return letter(action.write ? 'D' : 'd');
   return letter(action.write ? 'w' : 'r');
 }

@@ -1,6 +1,7 @@
 #include <cerrno>
 
 #include "kernels_ref/file.h"
+#include "kernels_ref/khugepaged.h"
 #include "kernels_ref/mmap.h"
 #include "kernels_ref/reclaim.h"
 
@@ -57,6 +58,19 @@ Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, std::uint8_t VmaPage::*fl
   co_return result;
 }
 
+// Of a large folio that is not all in [from, to] only pages of its own can be taken: false where it cannot be split.
+Task<bool> split_to_work_on(Cpu cpu, MmId mm, Slot slot, Slot from, Slot to) {
+  World& w = cpu.world();
+  const std::uint8_t page = w.mm[mm].pte[slot].frame;
+  if (page == none || !w.frame[page].folio) co_return true;
+  const HugePage huge = huge_page_of(*cpu.shape, slot);
+  if (w.mm[mm].pte[slot].huge && huge.first >= from && huge.last <= to) co_return true;
+  const int fails = co_await cpu.choose("split_huge_page", 2);
+  if (w.mm[mm].pte[slot].frame != page || fails || folio_held(w, page)) co_return false;
+  split_huge_page(cpu, page);
+  co_return true;
+}
+
 // madvise_free_single_vma: the pages become clean, so that whoever reclaims them has nothing to write.
 Task<Result> madvise_free(Cpu cpu, Slot from, Slot to) {
   const MmId mm = cpu.process();
@@ -72,6 +86,8 @@ Task<Result> madvise_free(Cpu cpu, Slot from, Slot to) {
     if (cpu.on(Rule::free_notifies)) co_await invalidate_start(cpu, mm, s, last, Event::clear);
     for (Slot p = s; p <= last; ++p) {
       if (w.mm[mm].pte[p].kind != Pte::Kind::page) continue;
+      const bool splits = co_await split_to_work_on(cpu, mm, p, s, last);
+      if (!splits) continue;
       co_await cpu.step("madvise_free_pte_range");
       Pte& pte = w.mm[mm].pte[p];
       if (pte.kind != Pte::Kind::page || pte.lazyfree) continue;
@@ -96,9 +112,11 @@ Task<Result> madvise_pageout(Cpu cpu, Slot from, Slot to) {
   Gather gather;
   for (Slot s = from; s <= to; ++s) {
     if (!w.mm[mm].vma[s].mapped()) result = failed(ENOMEM);
-    if (can_page_out(w, mm, s) &&
-        co_await cpu.until("madvise_pageout", [&w, mm, s] { return 1 + can_page_out(w, mm, s); }))
-      co_await try_to_unmap(cpu, mm, s, &gather);
+    if (!can_page_out(w, mm, s)) continue;
+    const bool splits = co_await split_to_work_on(cpu, mm, s, from, to);
+    if (!splits) continue;
+    const int takes = co_await cpu.until("madvise_pageout", [&w, mm, s] { return 1 + can_page_out(w, mm, s); });
+    if (takes) co_await try_to_unmap(cpu, mm, s, &gather);
   }
   if (gather.any()) {
     co_await cpu.step("try_to_unmap_flush");

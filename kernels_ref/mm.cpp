@@ -1,4 +1,4 @@
-#include "kernels_ref/mm.h"
+#include "kernels_ref/huge_memory.h"
 
 #include <algorithm>
 #include <utility>
@@ -45,6 +45,7 @@ void set_pte(World& world, MmId mm, Slot slot, Pte pte) {
 void leave_stale(Cpu cpu, MmId mm, Slot slot, Pte old) {
   if ((old.kind != Pte::Kind::page && old.kind != Pte::Kind::zero) || old.protnone) return;
   if (old.lazyfree) old.writable = old.lazyfree = 0;  // not dirty: a store walks the page table first
+  old.huge = 0;
   auto& stale = cpu.world().mm[mm].stale[slot];
   for (Stale& s : stale) {
     if (s.pte == old) return;
@@ -78,6 +79,7 @@ void free_gather(World& world, const Gather& gather) {
 }
 
 void split(Cpu cpu, MmId mm, Slot from, Slot to) {
+  split_huge_pmd_at(cpu, mm, from, to);  // vma_adjust_trans_huge
   auto& vma = cpu.world().mm[mm].vma;
   if (vma[from].mapped()) vma[from].head = 1;
   const Slot next = cpu.shape->after(to);

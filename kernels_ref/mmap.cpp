@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "kernels_ref/file.h"
+#include "kernels_ref/huge_memory.h"
 
 namespace faultline::ref {
 
@@ -19,11 +20,15 @@ bool should_zap(const World& w, MmId mm, Slot slot, bool even_cows) {
 Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Rule notifies, Gather* gather, bool even_cows) {
   const bool unmap = notifies == Rule::munmap_notifies;
   if (cpu.on(notifies)) co_await invalidate_start(cpu, mm, from, to, unmap ? Event::unmap : Event::clear);
+  split_huge_pmd_at(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     if (!should_zap(cpu.world(), mm, s, even_cows)) continue;
     if (unmap && s == to && from != to && !cpu.on(Rule::munmap_zaps_last_page)) continue;
     co_await cpu.step("zap_pte_range");
-    if (should_zap(cpu.world(), mm, s, even_cows)) zap(cpu, mm, s, *gather);
+    const Slot last = cpu.world().mm[mm].pte[s].huge ? huge_page_of(*cpu.shape, s).last : s;  // zap_huge_pmd
+    for (; s <= last; ++s)
+      if (should_zap(cpu.world(), mm, s, even_cows)) zap(cpu, mm, s, *gather);
+    s = last;
   }
   if (cpu.on(notifies)) co_await invalidate_end(cpu, mm);
 }
@@ -33,9 +38,10 @@ Task<void> finish(Cpu cpu, MmId mm, Slot from, Slot to, const Gather* gather, Ru
   for (Slot s = from; s <= to; ++s)
     for (const Stale& old : cpu.world().mm[mm].stale[s]) stale = stale || old.pte.kind != Pte::Kind::none;
   if (!stale) co_return;
+  if (!cpu.on(Rule::zapped_pages_stay)) free_gather(cpu.world(), *gather);
   co_await cpu.step("tlb_finish_mmu");
   if (cpu.on(flushes)) flush(cpu.world(), mm, from, to);
-  free_gather(cpu.world(), *gather);
+  if (cpu.on(Rule::zapped_pages_stay)) free_gather(cpu.world(), *gather);
 }
 
 Task<void> write_lock(Cpu cpu, MmId mm) {
@@ -205,6 +211,8 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
       for (Slot p = s; p <= last && cpu.on(Rule::mprotect_changes_ptes); ++p) {
         if (w.mm[mm].pte[p].kind == Pte::Kind::none) continue;
         const int keep = co_await cpu.until("change_pte_range", [cpu, mm, p] { return 1 + may_upgrade(cpu.world(), mm, p); });
+        const Slot with = w.mm[mm].pte[p].huge ? huge_page_of(*cpu.shape, p).last : p;  // change_huge_pmd
+        for (; p < with; ++p) change_entry(cpu, mm, p, keep);
         change_entry(cpu, mm, p, keep);
         changed = true;
       }
@@ -243,6 +251,9 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   if (cpu.on(Rule::mremap_notifies)) co_await invalidate_start(cpu, mm, from, to, Event::unmap);
   co_await cpu.step("move_ptes");
   for (int i = 0; i < pages; ++i) {
+    // move_huge_pmd, where both places begin a huge page.
+    const bool aligned = (cpu.shape->page(from + i) - cpu.shape->page(target + i)) % huge_pages == 0;
+    if (!aligned) split_huge_pmd(cpu, mm, from + i);
     const Pte old = w.mm[mm].pte[from + i];
     leave_stale(cpu, mm, from + i, old);
     if (cpu.on(Rule::mremap_moves_contents)) set_pte(w, mm, target + i, old);

@@ -89,11 +89,11 @@ Task<void> invalidate_end(Cpu cpu, MmId mm) {
   for (MirrorId id = mm; id < max_mirrors; id += max_mms) w.mirror[id].stamped = 0;
 }
 
-void invalidate_now(Cpu cpu, MmId mm, Slot slot) {
-  if (is_kfd(cpu)) svm_invalidate(cpu, mm, slot, slot, Event::clear);
+void invalidate_now(Cpu cpu, MmId mm, Slot from, Slot to) {
+  if (is_kfd(cpu)) svm_invalidate(cpu, mm, from, to, Event::clear);
   if (faults_on_ranges(cpu)) return;
   for (MirrorId id = mm; id < max_mirrors; id += max_mms)
-    if (cpu.world().mirror[id].files) callback(cpu, id, slot, slot);
+    if (cpu.world().mirror[id].files) callback(cpu, id, from, to);
 }
 
 bool can_begin_read(Cpu cpu, MirrorId mirror) {

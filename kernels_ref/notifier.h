@@ -23,7 +23,7 @@ Task<void> invalidate_end(Cpu cpu, MmId mm);
 bool others_listen(const World& world, MmId mm, int device);
 
 // The callback at once, for steps that are modelled whole (another mm's entries during a migration).
-void invalidate_now(Cpu cpu, MmId mm, Slot slot);
+void invalidate_now(Cpu cpu, MmId mm, Slot from, Slot to);
 
 // mmu_interval_read_begin may go on; then begin_read.
 bool can_begin_read(Cpu cpu, MirrorId mirror);

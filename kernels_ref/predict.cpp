@@ -138,7 +138,12 @@ class Texts {
     const Pte& b = w_.mm[o.process2].pte[shape_.spans.of(o.cell2)];
     const auto present = [](const Pte& p) { return p.kind == Pte::Kind::page || p.kind == Pte::Kind::zero; };
     if (!present(a) || !present(b)) return text_not_reached;
-    return a.frame == b.frame ? text_same : text_different;
+    bool same = a.frame == b.frame;
+    if (same && a.frame == none) {  // the zero page, or a place in the huge one
+      const auto offset = [](const Pte& pte, Cell cell) { return pte.huge ? cell.page % huge_pages : -1; };
+      same = offset(a, o.cell) == offset(b, o.cell2);
+    }
+    return same ? text_same : text_different;
   }
 
   // A process that holds no descriptor cannot ask.

@@ -4,6 +4,7 @@
 
 #include "kernels_ref/exclusive.h"
 #include "kernels_ref/file.h"
+#include "kernels_ref/huge_memory.h"
 #include "kernels_ref/pinned.h"
 
 namespace faultline::ref {
@@ -40,8 +41,7 @@ enum class Seen { unpinned, pinned, either };
 Seen pin_seen(const World& w, MmId parent, Slot s) {
   const Pte& pte = w.mm[parent].pte[s];
   if (pte.kind != Pte::Kind::page || !w.frame[pte.frame].exclusive) return Seen::unpinned;
-  const Frame& frame = w.frame[pte.frame];
-  return frame.pins ? Seen::pinned : frame.lingering & 1 ? Seen::either : Seen::unpinned;
+  return folio_pinned(w, pte.frame) ? Seen::pinned : folio_lingering(w, pte.frame) ? Seen::either : Seen::unpinned;
 }
 
 // copy_present_page: the parent keeps its page and its entry, the child gets a page of its own.
@@ -120,6 +120,19 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
           return 1 + (pin_seen(cpu.world(), parent, p) == Seen::either);
         });
         const bool pinned = leftover || pin_seen(w, parent, p) == Seen::pinned;
+        if (w.mm[parent].pte[p].huge) {  // copy_huge_pmd
+          const Slot with = huge_page_of(*cpu.shape, p).last;
+          const std::uint8_t frame = w.mm[parent].pte[p].frame;
+          if (frame != none && w.frame[frame].kind == Frame::Kind::shared) {  // can be had again at a fault
+            p = with;
+            continue;
+          }
+          if (pinned && cpu.on(Rule::fork_copies_pinned)) {
+            split_huge_pmd(cpu, parent, p);
+          } else {
+            for (; p < with; ++p) copy_entry(cpu, parent, child, p, false);
+          }
+        }
         if (pinned && cpu.on(Rule::fork_copies_pinned)) {
           copy_pinned(cpu, parent, child, p);
           continue;

@@ -39,22 +39,22 @@ constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broke
 
 }  // namespace
 
-ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape), works_(is_kfd(shape.device_class)) {
+ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape), weather_(shape.huge_pages), works_(is_kfd(shape.device_class)) {
   for (const Thread& thread : shape.program->threads)
     for (const Statement& statement : thread.statements) {
       const auto* advise = std::get_if<op::Madvise>(&statement.operation);
-      reclaims_ = reclaims_ || (advise && advise->advice == op::Advice::free);
+      weather_ = weather_ || (advise && advise->advice == op::Advice::free);
     }
 }
 
-int ProgramSubject::threads() const { return program_threads() + (reclaims_ || works_); }
+int ProgramSubject::threads() const { return program_threads() + (weather_ || works_); }
 
 void ProgramSubject::start(void* world) const { ref::start(shape_, *new (world) World); }
 
 Task<void> ProgramSubject::thread(void* world, Suspension* place, int thread) const {
   const Cpu cpu{&shape_, static_cast<World*>(world), place, thread};
   if (thread < program_threads()) return thread_main(cpu);
-  return works_ ? svm_workers(cpu) : kswapd(cpu);
+  return works_ ? svm_workers(cpu) : kernel_weather(cpu);
 }
 
 bool ProgramSubject::arrive(void* world) const {

@@ -13,12 +13,12 @@ bool reclaimable(const World& world, MmId mm, Slot slot);
 // ... or MADV_PAGEOUT makes it unmap a page of the page cache.
 bool can_page_out(const World& world, MmId mm, Slot slot);
 
-// try_to_unmap_one, for an entry of the calling process. Its frame stays in the gather until
+// try_to_unmap, for a page that was mapped only there when it was isolated. It stays in the gather until
 // try_to_unmap_flush.
 Task<void> try_to_unmap(Cpu cpu, MmId mm, Slot slot, Gather* gather);
 
-// The thread that may take any such page at any time, and need not. Runs beside a program that uses
-// MADV_FREE.
-Task<void> kswapd(Cpu cpu);
+// What the kernel may do by itself at any time, and need not: kswapd takes what MADV_FREE has given up, khugepaged makes
+// huge pages. Runs beside a program for which there is something to do.
+Task<void> kernel_weather(Cpu cpu);
 
 }  // namespace faultline::ref

@@ -16,6 +16,7 @@ enum class Rule {
   cow_keeps_shared_page,       // do_wp_page: a page mapped elsewhere is not written in place
   cow_notifies,                // wp_page_copy: mmu_notifier_invalidate_range_start(CLEAR)
   cow_rechecks_pte,            // wp_page_copy: pte_same under the page-table lock
+  cow_flushes,                 // wp_page_copy: ptep_clear_flush, before the new entry
   zero_page_is_copied,         // do_wp_page: the zero page is never written
   read_fault_maps_zero_page,   // do_anonymous_page: read of none gives the zero page
   fault_checks_write,          // access_error: a store needs VM_WRITE
@@ -39,6 +40,7 @@ enum class Rule {
   copied_vma_grows,            // vm_area_dup: fork() and mremap() keep VM_GROWSDOWN
   munmap_notifies,
   munmap_flushes,
+  zapped_pages_stay,           // tlb_finish_mmu: pages are given back when no TLB leads to them any more
   munmap_zaps_last_page,
   mprotect_notifies,
   mprotect_flushes,
@@ -54,6 +56,8 @@ enum class Rule {
   free_flushes,
   collapse_copies,             // collapse_huge_page: the huge page has the contents of the small ones
   collapse_notifies,
+  collapse_flushes,            // pmdp_collapse_flush
+  collapse_flushes_first,      // ... before it looks for who holds the pages: nobody can take another reference then
   populate_faults,             // madvise_populate: every page is faulted in
   // mm/truncate.c
   truncate_unmaps,             // unmap_mapping_range, truncate_inode_folio
@@ -63,6 +67,7 @@ enum class Rule {
   hole_keeps_copies,           // unmap_mapping_range without even_cows: private copies stay
   // mm/rmap.c, mm/vmscan.c
   reclaim_notifies,            // try_to_unmap_one: CLEAR
+  reclaim_flushes,             // try_to_unmap_flush, before the page is free
   // mm/mmu_notifier.c
   callback_erases,             // the driver's invalidate() drops the device's entries
   callback_stamps,             // mmu_interval_set_seq
@@ -82,6 +87,8 @@ enum class Rule {
   device_rechecks,             // mmu_interval_read_retry before the entries are stored
   device_checks_write_tag,     // WRITE needs a writable entry
   migrate_inserts_pages,       // migrate_vma_insert_page: a page that was not there is one on the device
+  migrate_flushes,             // migrate_vma_collect_pmd: ptep_clear_flush, before anything is copied
+  migrate_checks_late,         // ... and who holds a page is asked when nobody can take another reference
   migrate_copies,              // the device page gets the system page's contents
   migrate_back_copies,         // and back
   migrate_back_erases_entry,   // dmirror_devmem_fault_alloc_and_copy: xa_erase

@@ -6,6 +6,7 @@ namespace faultline::ref {
 
 Shape make_shape(const Program& program, const Facets& facets) {
   Shape shape(program);
+  shape.huge_pages = may_have_huge_pages(program);
   shape.accounts = !maps_without_reserve(program);
   shape.device_class = facets.device_class;
   shape.dropped = facets.dropped;

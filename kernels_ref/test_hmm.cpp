@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "kernels_ref/amdkfd/ranges.h"
+#include "kernels_ref/huge_memory.h"
 #include "kernels_ref/migrate_device.h"
 #include "kernels_ref/process.h"
 
@@ -111,11 +112,13 @@ Task<bool> tell_others(Cpu cpu, MirrorId id, Slot from, Slot to) {
 // stays. What a closed ring has left behind may be gone or not.
 Task<bool> held(Cpu cpu, FrameId frame) {
   const Frame& f = cpu.world().frame[frame];
-  const int cached = f.kind == Frame::Kind::shared;
   if (!cpu.on(Rule::migrate_respects_pins)) co_return false;
-  if (f.refs > cached || f.pins) co_return true;
-  // A huge page has to be split first, which may fail.
-  if (f.huge) co_return co_await cpu.choose("migrate_vma_collect_pmd: split_huge_page", 2) == 1;
+  if (folio_held(cpu.world(), frame)) co_return true;
+  if (f.folio) {  // has to be split first, which may fail
+    const int fails = co_await cpu.choose("migrate_vma_collect_pmd: split_huge_page", 2);
+    if (fails || folio_held(cpu.world(), frame)) co_return true;
+    split_huge_page(cpu, frame);
+  }
   co_return f.lingering && co_await cpu.choose("migrate_vma_collect_pmd: io_ring_exit_work", 2) == 0;
 }
 
@@ -132,13 +135,19 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   const int tells_own = co_await migrate_vma_setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
-    const Pte pte = w.mm[mm].pte[s];
+    if (w.mm[mm].pte[s].kind == Pte::Kind::zero) split_huge_pmd(cpu, mm, s);
+    Pte pte = w.mm[mm].pte[s];
     if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) {
       if (vma.object != none || !cpu.on(Rule::migrate_inserts_pages)) continue;  // vma_is_anonymous
       source[s - from] = zero_page;
       writable[s - from] = vma.write;
-    } else if (pte.kind == Pte::Kind::page && !w.frame[pte.frame].locked && !co_await held(cpu, pte.frame) &&
-               w.mm[mm].pte[s] == pte && !w.frame[pte.frame].locked) {
+      continue;
+    }
+    if (pte.kind != Pte::Kind::page || w.frame[pte.frame].locked) continue;
+    const bool stays = co_await held(cpu, pte.frame);
+    if (!cpu.on(Rule::migrate_checks_late)) co_await cpu.step("migrate_vma_collect_pmd: ptep_clear_flush");
+    pte.huge = 0;  // it has been split
+    if (!stays && w.mm[mm].pte[s] == pte && !w.frame[pte.frame].locked) {
       source[s - from] = pte.frame;
       writable[s - from] = pte.writable;
       w.frame[pte.frame].locked = 1;

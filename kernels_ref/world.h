@@ -49,7 +49,7 @@ struct Frame {
   std::uint8_t refs = 0;       // others: mmu_gather, a copy in progress, the page cache
   std::uint8_t exclusive = 0;  // PageAnonExclusive
   std::uint8_t locked = 0;     // PG_locked
-  std::uint8_t huge = 0;       // part of a huge page, which may not be taken apart
+  std::uint8_t folio = 0;      // which large folio it is part of; 0: none
   std::uint8_t owner = none;   // device pages: the mirror that migrated it (zone_device_data)
   std::uint8_t pins = 0;       // FOLL_PIN
   std::uint8_t entry_lost = 0;  // device pages: a migration back failed when the device's entry had been erased
@@ -64,6 +64,7 @@ struct Pte {
   std::uint8_t writable = 0;
   std::uint8_t protnone = 0;  // present, but not accessible (PROT_NONE)
   std::uint8_t lazyfree = 0;  // MADV_FREE made it clean, and no CPU has stored through it since
+  std::uint8_t huge = 0;      // mapped by the entry of a page middle directory, with all of its huge page
   friend bool operator==(const Pte&, const Pte&) = default;
 };
 
