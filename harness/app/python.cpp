@@ -18,6 +18,7 @@
 #include "harness/language/printer.h"
 #include "harness/language/words.h"
 #include "harness/run/known_bugs.h"
+#include "harness/run/report.h"
 #include "harness/run/slice.h"
 #include "kernels_ref/predict.h"
 
@@ -87,6 +88,11 @@ std::shared_ptr<Prediction> predict_source(const Source& source, const std::opti
                               [&](std::uint64_t) { return interrupts.asked() == Stop::none; });
   }
   interrupts.raise();
+  if (!result->allowed.waiting.empty()) {
+    // Of the text that the program is now: that of a Program is not kept.
+    const Scenario scenario{"<text>", text_of(source), parse(text_of(source), "<text>")};
+    throw ParseError(endless_wait(scenario, result->allowed));
+  }
   return result;
 }
 

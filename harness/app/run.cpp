@@ -124,7 +124,7 @@ std::vector<TargetWord> targets_of(const Arguments& arguments) {
   return targets;
 }
 
-// A wrong claim cannot survive: nothing runs before every one of them has been checked.
+// A wrong claim cannot survive, nor a wait without an end: nothing runs before all have been checked.
 bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predictor, ProgressBar& bar) {
   std::string refuted;
   RunProgress progress;
@@ -134,6 +134,7 @@ bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predi
     const Allowed allowed = predictor(scenario.program, class_of_claims(scenario.program),
                                       [](std::uint64_t) { return stop_asked() == Stop::none; });
     if (stop_asked() != Stop::none) return false;
+    if (!allowed.waiting.empty()) refuted += render(endless_wait(scenario, allowed));
     for (const Claim& claim : scenario.program.claims) {
       const ClaimCheck check = check_claim(claim, allowed);
       if (check.state == ClaimState::refuted) refuted += render(refutation(scenario, claim, allowed, check));

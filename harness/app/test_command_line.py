@@ -86,6 +86,15 @@ BAD_INPUT = [
     (["predict"], "faultline: FILE is required\n" + tried(" predict")),
     (["predict", "bad.scn"],
      "bad.scn:3:3: unknown word 'laod'\n    laod a[0]\n    ^~~~\n  did you mean 'load'?\n"),
+    *((words, "endless.scn:6:8: waits for ever: nothing ends 'C', which stays when its statements have run\n"
+       "    wait C\n         ^\n"
+       "  let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait\n")
+      for words in (["predict", "endless.scn"], ["explain", "endless.scn", "P.t:#1 = ok"], ["run", "endless.scn"])),
+    *((words, "crossed.scn:6:8: may wait for ever: 'C' is at 'barrier x' (line 9)\n"
+       "    wait C\n         ^\n"
+       "  let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait\n")
+      for words in (["predict", "crossed.scn"], ["explain", "crossed.scn", "P.t:#1 = ok"],
+                    ["run", "one.scn", "crossed.scn"])),
     (["run", "one.scn", "refuted.scn"],
      "refuted.scn:6:1: the reference refutes this claim: an allowed outcome has it\n"
      "    never P:r0 = 7\n    ^~~~~~~~~~~~~~\n  counter-example: P:r0=7\n"),
@@ -99,6 +108,9 @@ BAD_INPUT = [
 def test_bad_input(folder, words, message):
     (folder / "empty").mkdir()
     (folder / "bad.scn").write_text("scenario bad\nprocess P\n  laod a[0]\n")
+    endless = "scenario endless\nprocess P\n  a: 1 page anon rw = 7\nthread P.t\n  fork C\n  wait C\n"
+    (folder / "endless.scn").write_text(endless + "process C\n  load a[0]\n")
+    (folder / "crossed.scn").write_text(endless + "  barrier x\nprocess C\n  barrier x\n  exit\n")
     (folder / "refuted.scn").write_text(ONE.replace("always", "never"))
     (folder / "unseen.scn").write_text(ONE.replace("always P:r0 = 7", "sometimes P:r0 = zero"))
     result = faultline(folder, *words)

@@ -170,6 +170,25 @@ TEST_F(RunTest, AfterAHealthFindingTheLabIsRestarted) {
   EXPECT_EQ(machines_, 2);
 }
 
+// The claims' own class has been looked at before; that of the target may let a thread wait.
+TEST_F(RunTest, WhatWaitsForEverOnThatClassOfDevicesIsSkipped) {
+  predictor_ = [](const Program& program, DeviceClass device_class, const std::function<bool(std::uint64_t)>& go_on) {
+    Allowed allowed = seven(program, device_class, go_on);
+    allowed.outcomes = {Outcome(allowed.schema.size(), "ok")};
+    allowed.waiting = {{0, 1}};
+    return allowed;
+  };
+  Scenario waits;
+  waits.file = "w.scn";
+  waits.text = "scenario w\nprocess P\n  a: 1 page anon rw = 7\n  fork C\n  wait C\nprocess C\n  exit\n";
+  waits.program = parse(waits.text, waits.file);
+  Journal journal(path());
+  const RunResult result = run({waits}, options_, predictor_, journal, events_);
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::skipped);
+  EXPECT_EQ(reason(result.trials[0]), "on a device of this class a statement of it (line 5) may wait for ever: "
+                                      "nothing ends 'C', which stays when its statements have run");
+}
+
 TEST_F(RunTest, AnotherRootIsNotRestartedForItsKernel) {
   options_.targets = {{"debian13", "host"}};
   const RunResult result = go({"--fault=one=health"});
