@@ -148,6 +148,7 @@ Session* Runner::session(const std::string& name) {
       for (const std::string& word : failure.words) note("  " + word);
       // A second try: a virtual machine can be unlucky. A first one that fails twice is not there.
       if (stopped() || number >= starts_tried) place.failure = failure.what();
+      else note(shown + " is started again");
     }
   }
   return place.session.get();

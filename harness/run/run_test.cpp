@@ -206,6 +206,21 @@ TEST_F(RunTest, AMachineThatDoesNotStartDecidesNothing) {
             "the machine did not start: it did not say hello, and nothing else for 1 s");
 }
 
+TEST_F(RunTest, AMachineThatPanicsAsItStartsIsStartedAgain) {
+  options_.targets = {{"lab", "dmirror"}};
+  options_.machine = [fake = options_.machine](const std::string& place, int number) {
+    Machine::Spec spec = fake(place, number);
+    if (number == 1) spec.command = {"/bin/sh", "-c", "echo 'Kernel panic: IO-APIC + timer' >\"$0\"; exit 1", "{console}"};
+    return spec;
+  };
+  const RunResult result = go({});
+  EXPECT_EQ(result.exit_code(), 0);
+  EXPECT_EQ(notes_, (std::vector<std::string>{"lab does not start: its process ended: exit status 1",
+                                              "  Kernel panic: IO-APIC + timer", "lab is started again"}));
+  ASSERT_EQ(records("machine").size(), 5u);  // start, failed, start, hello, end
+  EXPECT_EQ(records("machine")[1]["words"][0], "Kernel panic: IO-APIC + timer");
+}
+
 TEST_F(RunTest, ATargetThatIsNotHere) {
   options_.targets = {{"", "host"}, {"", "dmirror"}};
   try {
