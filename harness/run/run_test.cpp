@@ -162,6 +162,13 @@ TEST_F(RunTest, ASplatBeforeTheEndIsHealth) {
   EXPECT_EQ(result.exit_code(), 1);
 }
 
+TEST_F(RunTest, AConsoleIsReadByTheWordsOfTheAgentsLog) {
+  options_.targets = {{"lab", "dmirror"}};
+  const RunResult result = go({"--fault=one=lockup", "--once", folder_ / "once"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
+  EXPECT_EQ(reason(result.trials[0]), "[   12.5] watchdog: Watchdog detected hard LOCKUP on cpu 1");
+}
+
 TEST_F(RunTest, AfterAHealthFindingTheLabIsRestarted) {
   options_.targets = {{"lab", "dmirror"}};
   const RunResult result = go({"--fault=one=health"});
