@@ -152,14 +152,15 @@ py::dict hello_of(PythonMachine& machine) {
   py::dict targets;
   for (const agent::TargetInfo& target : hello.targets) {
     const Capabilities& can = target.capabilities;
-    targets[py::str(target.name)] =
-        py::dict("available"_a = target.available, "why"_a = target.why,
-                 "device_class"_a = words::text(words::device_classes, can.device_class),
-                 "faults"_a = can.sight.faults, "identity"_a = can.sight.identity,
-                 "location"_a = can.sight.location, "events"_a = can.sight.events, "migrate"_a = can.migrate,
-                 "snapshot"_a = can.snapshot, "pin"_a = can.pin, "exclusive"_a = can.exclusive,
-                 "direct"_a = can.direct,
-                 "inherited"_a = can.inherited);
+    py::dict told("available"_a = target.available, "why"_a = target.why,
+                  "device_class"_a = words::text(words::device_classes, can.device_class));
+    for (const Capability& row : capability_table) told[py::str(row.name)] = row.of(can);
+    for (const UsmKind& kind : usm_kinds) {
+      py::dict usm;
+      for (const UsmCapability& row : usm_table) usm[py::str(row.name)] = can.*kind.member.*row.member;
+      told[py::str("usm_" + std::string(kind.name))] = usm;
+    }
+    targets[py::str(target.name)] = told;
   }
   return py::dict("agent"_a = hello.agent, "kernel"_a = hello.kernel, "arch"_a = hello.arch, "cpus"_a = hello.cpus,
                   "root"_a = hello.root, "log"_a = hello.log, "targets"_a = targets);

@@ -81,6 +81,9 @@ def test_a_wait_without_an_end_is_refused():
 def test_run_on_a_machine_that_stays(fake):
     with faultline.Machine() as machine:
         assert machine.hello["kernel"] == "6.1.99 #1 SMP"
+        host = machine.hello["targets"]["host"]
+        assert host["device_class"] == "shares-cpu-tables" and host["forked"] and not host["migrate"]
+        assert host["usm_device"] == {"access": False, "atomics": False, "concurrent": False, "concurrent_atomics": False}
         allowed = faultline.predict(ONE, device_class="shares-cpu-tables")
         began = time.monotonic()
         for seed in range(200):
