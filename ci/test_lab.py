@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import types
 
 import pytest
 
@@ -318,6 +319,24 @@ def test_exec_gives_output_and_status(built, tmp_path):
                "sh", "-c", 'cat /tmp-sent; ls /dev/hmm_dmirror0; echo "$1"; exit 9', "sh", "a  b")
     assert done.stdout.decode() == "payload\n/dev/hmm_dmirror0\na  b\n"
     assert done.returncode == 9
+
+
+@pytest.mark.parametrize("words, reason", [
+    (vm.APPEND, ""),
+    (vm.APPEND.replace("no_timer_check ", ""), "the guest's kernel panicked"),
+])
+def test_a_timer_that_is_late_does_not_end_a_boot(built, tmp_path, monkeypatch, words, reason):
+    """A machine whose timers never tick is what the kernel's check takes a late one for."""
+    monkeypatch.setattr(vm, "APPEND", words)
+    options = types.SimpleNamespace(kernel=os.path.join(built, "bzImage"), append="", memory=1024, cpus=2, accel="tcg",
+                                    console=str(tmp_path / "console"), qemu="-machine hpet=off,pit=off", timeout=None,
+                                    verbose=False)
+    overlay = {"lab-command": (b"#!/bin/sh\nexit 7\n", 0o755)}
+    with open(os.devnull, "wb") as sink:
+        result = vm.run(options, os.path.join(built, "initramfs"), overlay, None, sink.fileno())
+    assert result.reason == reason, result.console.last_words()
+    assert result.status == (None if reason else 7)
+    assert (b"IO-APIC + timer doesn't work" in result.console.text()) == bool(reason)
 
 
 def test_mutants_are_alive_and_the_healthy_kernel_is_not(tmp_path):

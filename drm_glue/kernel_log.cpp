@@ -5,53 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <charconv>
 #include <utility>
 
+#include "harness/health_lines.h"
+
 namespace faultline {
-namespace {
-
-constexpr std::array health_words = {
-    "WARNING:",
-    "BUG:",
-    "Oops",
-    "Kernel panic",
-    "KASAN:",
-    "KCSAN:",
-    "KFENCE:",
-    "UBSAN:",
-    "possible circular locking",
-    "possible recursive locking",
-    "possible deadlock",
-    "inconsistent lock state",
-    "suspicious RCU usage",
-    "bad unlock balance",
-    "Bad page state",
-    "Bad rss-counter",
-    "bad rss-counter",
-    "general protection",
-    "unable to handle",
-    "soft lockup",
-    "hard LOCKUP",
-    "detected stall",
-    "self-detected stall",
-    "scheduling while atomic",
-    "sleeping function called from invalid",
-    "list_add corruption",
-    "list_del corruption",
-    "stack guard page was hit",
-};
-
-}  // namespace
-
-bool is_health_line(std::string_view line) {
-  const auto has = [&](std::string_view word) { return line.find(word) != std::string_view::npos; };
-  // "INFO: task kworker/0:1:9 blocked for more than 120 seconds."
-  if (has("INFO: task") && has("blocked for")) return true;
-  return std::ranges::any_of(health_words, has);
-}
 
 void SplatCollector::feed(std::string line) {
   if (current_.empty()) {

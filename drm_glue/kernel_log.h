@@ -12,11 +12,7 @@
 
 namespace faultline {
 
-// Whether a line is the kernel's word that something is wrong (a WARNING, a BUG, lockdep, KASAN, a hung
-// task, ...). A line of context, such as "Call Trace:", is not.
-bool is_health_line(std::string_view line);
-
-// Cuts a stream of log lines into reports: a health line, a few lines before it and some forty after it.
+// Cuts a stream of log lines into reports: a health line (health_lines.h), a few lines before it and some forty after it.
 class SplatCollector {
  public:
   void feed(std::string line);

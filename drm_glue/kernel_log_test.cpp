@@ -8,40 +8,6 @@
 namespace faultline {
 namespace {
 
-TEST(HealthLines, Splats) {
-  for (const char* line : {
-           "WARNING: CPU: 1 PID: 77 at mm/memory.c:1234 zap_pte_range+0x1/0x2",
-           "WARNING: possible circular locking dependency detected",
-           "BUG: unable to handle page fault for address: ffff888000000000",
-           "BUG: KASAN: slab-use-after-free in dmirror_fault+0x1/0x2",
-           "BUG: Bad page state in process agent  pfn:1234",
-           "BUG: Bad rss-counter state mm:00000000 type:MM_ANONPAGES val:1",
-           "Oops: general protection fault, probably for non-canonical address 0xdead: 0000 [#1] SMP",
-           "UBSAN: array-index-out-of-bounds in mm/hmm.c:1:2",
-           "INFO: task faultline-agent:91 blocked for more than 30 seconds.",
-           "rcu: INFO: rcu_preempt self-detected stall on CPU",
-           "watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [agent:91]",
-           "inconsistent lock state",
-           "list_del corruption. prev->next should be x, but was y",
-           "Kernel panic - not syncing: sysrq triggered crash",
-       })
-    EXPECT_TRUE(is_health_line(line)) << line;
-}
-
-TEST(HealthLines, Chatter) {
-  for (const char* line : {
-           "HMM test module loaded. This is only for testing HMM.",
-           "Call Trace:",
-           "Linux version 6.1.0 (gcc) #1 SMP",
-           "random: crng init done",
-           "lab: agent starts",
-           "INFO: lockdep is turned off.",
-           "Warning: unable to open an initial console.",
-           "added new 256 MB chunk (total 1 chunks, 256 MB) PFNs [0x0 0x1)",
-       })
-    EXPECT_FALSE(is_health_line(line)) << line;
-}
-
 TEST(Kmsg, Records) {
   EXPECT_EQ(kmsg_message("4,339,5140900,-;WARNING: x\n SUBSYSTEM=mm\n"), "WARNING: x");
   EXPECT_EQ(kmsg_message("12,339,5140900,-;WARNING: written by a person\n"), "");

@@ -1,6 +1,10 @@
 #include "harness/agent_protocol.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
+
+#include "harness/language/words.h"
 
 namespace faultline::agent {
 namespace {
@@ -47,82 +51,36 @@ Parameters parse_parameters(const json& object) {
           get<std::vector<std::vector<std::int64_t>>>(object, "offsets")};
 }
 
-constexpr std::pair<DeviceClass, const char*> class_names[] = {{DeviceClass::recoverable, "recoverable"},
-                                                               {DeviceClass::shares_cpu_tables, "shares_cpu_tables"},
-                                                               {DeviceClass::pinned, "pinned"},
-                                                               {DeviceClass::fatal_faults, "fatal_faults"},
-                                                               {DeviceClass::unmap_and_retry, "unmap_and_retry"},
-                                                               {DeviceClass::preempt_and_restore, "preempt_and_restore"},
-                                                               {DeviceClass::fault_and_migrate, "fault_and_migrate"}};
-
+// "shares_cpu_tables": as in the language, but for the dashes.
 std::string class_name(DeviceClass device_class) {
-  for (const auto& [known, name] : class_names)
-    if (known == device_class) return name;
-  return "?";
+  std::string name = words::text(words::device_classes, device_class);
+  std::ranges::replace(name, '-', '_');
+  return name;
 }
 
 DeviceClass parse_class(const std::string& name) {
-  for (const auto& [device_class, known] : class_names)
-    if (known == name) return device_class;
+  std::string word = name;
+  std::ranges::replace(word, '_', '-');
+  if (const auto found = words::find(words::device_classes, word)) return *found;
   throw ProtocolError("unknown device class \"" + name + "\"");
 }
 
-json to_json(const UsmAccess& usm) {
-  return {{"access", usm.access}, {"atomics", usm.atomics}, {"concurrent", usm.concurrent},
-          {"concurrent_atomics", usm.concurrent_atomics}};
-}
-
-UsmAccess parse_usm(const json& object) {
-  return {get<bool>(object, "access"), get<bool>(object, "atomics"), get<bool>(object, "concurrent"),
-          get<bool>(object, "concurrent_atomics")};
-}
-
 json to_json(const Capabilities& can) {
-  return {{"class", class_name(can.device_class)},
-          {"faults", can.sight.faults},
-          {"identity", can.sight.identity},
-          {"location", can.sight.location},
-          {"events", can.sight.events},
-          {"migration_errors", can.sight.migration_errors},
-          {"migrate", can.migrate},
-          {"snapshot", can.snapshot},
-          {"pin", can.pin},
-          {"exclusive", can.exclusive},
-          {"direct", can.direct},
-          {"inherited", can.inherited},
-          {"forked", can.forked},
-          {"system", can.system},
-          {"svm_coarse", can.svm_coarse},
-          {"svm_fine", can.svm_fine},
-          {"atomics", can.atomics},
-          {"usm_host", to_json(can.usm_host)},
-          {"usm_shared", to_json(can.usm_shared)},
-          {"usm_device", to_json(can.usm_device)},
-          {"device_address", can.device_address},
-          {"swap", can.swap}};
+  json object = {{"class", class_name(can.device_class)}};
+  for (const Capability& row : capability_table) object[std::string(row.name)] = row.of(can);
+  for (const UsmKind& kind : usm_kinds)
+    for (const UsmCapability& row : usm_table)
+      object["usm_" + std::string(kind.name)][std::string(row.name)] = can.*kind.member.*row.member;
+  return object;
 }
 
 Capabilities parse_capabilities(const json& object) {
   Capabilities can;
   can.device_class = parse_class(get<std::string>(object, "class"));
-  can.sight = {get<bool>(object, "faults"), get<bool>(object, "identity"), get<bool>(object, "location"),
-               get<bool>(object, "events"), get<bool>(object, "migration_errors")};
-  can.migrate = get<bool>(object, "migrate");
-  can.snapshot = get<bool>(object, "snapshot");
-  can.pin = get<bool>(object, "pin");
-  can.exclusive = get<bool>(object, "exclusive");
-  can.direct = get<bool>(object, "direct");
-  can.inherited = get<bool>(object, "inherited");
-  can.forked = get<bool>(object, "forked");
-  can.system = get<bool>(object, "system");
-  can.svm_coarse = get<bool>(object, "svm_coarse");
-  can.svm_fine = get<bool>(object, "svm_fine");
-  can.atomics = get<bool>(object, "atomics");
-  can.usm_host = parse_usm(part(object, "usm_host"));
-  can.usm_shared = parse_usm(part(object, "usm_shared"));
-  can.usm_device = parse_usm(part(object, "usm_device"));
-  can.device_address = get<bool>(object, "device_address");
-  can.swap = get<bool>(object, "swap");
+  for (const Capability& row : capability_table) row.of(can) = get<bool>(object, std::string(row.name).c_str());
+  for (const UsmKind& kind : usm_kinds)
+    for (const UsmCapability& row : usm_table)
+      can.*kind.member.*row.member = get<bool>(part(object, ("usm_" + std::string(kind.name)).c_str()), std::string(row.name).c_str());
   return can;
 }
 

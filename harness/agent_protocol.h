@@ -15,13 +15,8 @@
 // Agent to client ("ev"):
 //   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
 //    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","about","capabilities":{"class":"recoverable",
-//    "faults":true,"identity":true,"location":true,"events":false,"migration_errors":true,"migrate":true,"snapshot":true,
-//    "pin":false,"exclusive":true,"inherited":true,"forked":true,"system":true,
-//    "svm_coarse":false,"svm_fine":false,"atomics":false,"usm_host":{"access":false,"atomics":false,
-//    "concurrent":false,"concurrent_atomics":false},"usm_shared":{...},"usm_device":{...},
-//    "device_address":false,"swap":false}}]}
-//       class: "recoverable", "shares_cpu_tables", "pinned", "fatal_faults", "unmap_and_retry", "preempt_and_restore"
-//       or "fault_and_migrate".
+//    "faults":true,...,"usm_host":{"access":false,...},"usm_shared":{...},"usm_device":{...}}}]}
+//       class: "recoverable", "shares_cpu_tables", ...; the others by the names in capabilities.h.
 //   {"ev":"gpus","gpus":[...],"why_none":""}   the GPUs, as gpus_json() has them (gpu.h)
 //   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
 //    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003,

@@ -27,6 +27,7 @@ struct Allowed {
   std::string undefined;  // why nothing is said about the Program: it does what its programming interface leaves undefined
   std::string unknown;    // why nothing is predicted: something in it is not modelled for that device
   std::vector<AtOnce> at_once;  // of USM regions, at most one of each kind of pair
+  std::vector<Waiting> waiting;         // threads that some execution leaves waiting for ever, by the Program's own doing
   std::vector<std::string> findings;    // invariants broken on some path: a bug of the reference, or a variant's
 };
 

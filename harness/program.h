@@ -5,6 +5,7 @@
 // compiler list every place that must know it.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -284,6 +285,13 @@ struct Claim {
   Condition condition;
   Place place;
   friend bool operator==(const Claim&, const Claim&) = default;
+};
+
+// A thread that waits, and the index of the statement in which it does.
+struct Waiting {
+  int thread = 0;
+  int statement = 0;
+  friend auto operator<=>(const Waiting&, const Waiting&) = default;
 };
 
 struct Program {

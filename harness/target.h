@@ -10,39 +10,10 @@
 #include <vector>
 
 #include "harness/allowed.h"
-#include "harness/outcome.h"
+#include "harness/capabilities.h"
 #include "harness/program.h"
 
 namespace faultline {
-
-// What cl_intel_unified_shared_memory says of one kind of allocation (CL_UNIFIED_SHARED_MEMORY_..._INTEL).
-struct UsmAccess {
-  bool access = false;
-  bool atomics = false;
-  bool concurrent = false;  // while the host uses it
-  bool concurrent_atomics = false;
-  friend bool operator==(const UsmAccess&, const UsmAccess&) = default;
-};
-
-struct Capabilities {
-  DeviceClass device_class = DeviceClass::shares_cpu_tables;
-  Sight sight{.location = false, .events = false};  // what it can tell beside values and errors
-  bool migrate = false;   // migrate to device and to system
-  bool snapshot = false;
-  bool pin = false;       // pin and unpin, through a process's own descriptor
-  bool exclusive = false;  // exclusive and check-exclusive
-  bool direct = false;     // direct-read and direct-write: the machine has a file system with O_DIRECT
-  bool inherited = true;  // a child may drive the descriptor that its parent opened
-  bool forked = true;     // a process that a statement forks may open the device
-  bool system = true;     // the device reaches any memory of its process
-  bool svm_coarse = false;   // SVM buffers: Svm below, handed over by map and unmap
-  bool svm_fine = false;     // ... that CPU and device use at once
-  bool atomics = false;      // accesses with an order, in memory that both use at once
-  UsmAccess usm_host, usm_shared, usm_device;
-  bool device_address = false;  // buffers whose address a kernel is given
-  bool swap = false;      // the machine has swap: the reference does not know what MADV_PAGEOUT does there
-  friend bool operator==(const Capabilities&, const Capabilities&) = default;
-};
 
 // Result of a device access. A device that shares the CPU's tables takes signals instead of errors; the
 // executor sees those itself.

@@ -53,7 +53,6 @@ struct Search {
   std::atomic<bool> stop = false;
   std::atomic<int> hungry = 0;  // workers that wait for a branch
   std::mutex end_mutex;
-  bool never_returns = false;
   std::mutex mutex;
   std::condition_variable more;
   std::vector<Branch> branches;
@@ -143,9 +142,7 @@ class Worker {
     }
     ++search_.ends;
     const std::lock_guard lock(search_.end_mutex);
-    const bool waits = machine_.someone_waits();
-    search_.never_returns = search_.never_returns || waits;
-    search_.at_end(machine_.world(), waits);
+    search_.at_end(machine_.world(), machine_.someone_waits());
     return false;
   }
 
@@ -227,8 +224,7 @@ Exploration explore(const Subject& subject, const Limits& limits,
   worker.begin();
   while (const auto branch = search.next_branch()) worker.go_on(*branch);
   helpers.clear();
-  return {.complete = !search.stop, .states = search.states, .ends = search.ends,
-          .never_returns = search.never_returns, .deepest = search.deepest};
+  return {.complete = !search.stop, .states = search.states, .ends = search.ends, .deepest = search.deepest};
 }
 
 }  // namespace faultline::ref

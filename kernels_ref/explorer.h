@@ -18,7 +18,6 @@ struct Exploration {
   bool complete = false;
   std::uint64_t states = 0;
   std::uint64_t ends = 0;  // states in which no thread can go on
-  bool never_returns = false;  // in one of them some thread waits in vain
   std::uint64_t deepest = 0;  // steps of the longest path that was walked
 };
 

@@ -181,6 +181,21 @@ Outcome outcome_of(const Shape& shape, const World& world, const std::vector<Obs
   return outcome;
 }
 
+// Those who wait in an end state. Nothing when one of them waits inside the kernel: then it is no doing of the Program.
+std::vector<Waiting> waiting_in(const Program& program, const World& world) {
+  std::vector<Waiting> waiting;
+  for (int t = 0; t < static_cast<int>(program.threads.size()); ++t) {
+    if (world.thread[t].life != ThreadState::Life::running) continue;
+    const int at = world.thread[t].next;
+    const auto& statements = program.threads[t].statements;
+    if (at >= static_cast<int>(statements.size())) return {};
+    const Operation& operation = statements[at].operation;
+    if (!std::holds_alternative<op::Wait>(operation) && !std::holds_alternative<op::Barrier>(operation)) return {};
+    waiting.push_back({t, at});
+  }
+  return waiting;
+}
+
 // Without ranges amdkfd has nothing to do: what is left are userptr pages, which come and go as test_hmm's do.
 Facets effective(const Program& program, Facets facets) {
   if (is_kfd(facets.device_class) && !has_ranges(program, facets.device_class)) facets.device_class = DeviceClass::recoverable;
@@ -222,13 +237,20 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   const ProgramSubject subject(make_shape(program, own));
   std::set<Outcome> outcomes;
   bool lost = false;  // an end that cannot be looked at
-  const auto at_end = [&](const void* world, bool) {
+  bool never_returns = false;
+  const auto at_end = [&](const void* world, bool waits) {
+    if (waits) {
+      const std::vector<Waiting> found = waiting_in(program, *static_cast<const World*>(world));
+      // The same one whatever the order of the exploration.
+      if (facets.dropped.any() || found.empty()) never_returns = true;
+      else if (allowed.waiting.empty() || found < allowed.waiting) allowed.waiting = found;
+    }
     if (is_kfd(own.device_class) && loses_location(subject.shape(), *static_cast<const World*>(world))) lost = true;
     else outcomes.insert(outcome_of(subject.shape(), *static_cast<const World*>(world), allowed.schema));
   };
   const Exploration e = explore(subject, {.states = budget.states, .workers = budget.workers}, at_end, keep_going);
   std::uint32_t broken = subject.broken();
-  if (e.never_returns) broken |= 1u << static_cast<int>(Broken::never_returns);
+  if (never_returns) broken |= 1u << static_cast<int>(Broken::never_returns);
   allowed.outcomes.assign(outcomes.begin(), outcomes.end());
   allowed.complete = e.complete && !(broken >> static_cast<int>(Broken::tables_full) & 1);
   allowed.states = e.states;

@@ -44,6 +44,6 @@ struct Explained {
   bool complete = true;  // false: the budget ended first, so that nothing found means nothing
 };
 Explained explain(const Program& program, const Facets& facets, const std::function<bool(const Outcome&)>& wanted,
-                  std::uint64_t max_states = 2'000'000);
+                  std::uint64_t max_states);
 
 }  // namespace faultline

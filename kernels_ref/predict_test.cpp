@@ -134,9 +134,36 @@ TEST(Predict, NamesKnownBugsThatAProgramRunsInto) {
   EXPECT_EQ(allowed.known_bugs, std::vector<std::string>{"erased-private-read"});
 }
 
-TEST(Predict, WaitForAProcessThatNeverEndsIsAFinding) {
-  const Allowed allowed = of("thread P.t\n fork C\n wait C\nprocess C\n");
+// What the parser lets through, since a process that dies may let the others go on: it waits in every execution, or in
+// one where the kill comes before the fork.
+TEST(Predict, TellsWaitsWithoutAnEndOfTheProgramsOwnDoing) {
+  const Allowed crossed = of("thread P.t\n fork C\n wait C\n barrier x\nprocess C\n barrier x\n exit\n");
+  EXPECT_EQ(crossed.waiting, (std::vector<Waiting>{{0, 1}, {1, 0}}));
+  EXPECT_TRUE(crossed.findings.empty()) << "not of the reference";
+  const Allowed raced = of("thread P.t\n fork C\n wait C\nthread P.u\n kill C\nprocess C\n");
+  EXPECT_EQ(raced.waiting, (std::vector<Waiting>{{0, 1}}));
+  EXPECT_TRUE(of("thread P.t\n fork C\n kill C\n wait C\nprocess C\n").waiting.empty());
+}
+
+// With a rule dropped it is the model's.
+TEST(Predict, AWaitWithoutAnEndInABrokenModelIsAFinding) {
+  Facets broken;
+  broken.dropped.set(static_cast<int>(ref::Rule::kill_ends_process));
+  const Allowed allowed = of("thread P.t\n fork C\n kill C\n wait C\nprocess C\n", broken);
   EXPECT_EQ(allowed.findings, std::vector<std::string>{"a thread waits for ever"});
+  EXPECT_TRUE(allowed.waiting.empty());
+}
+
+// A device of one class ends the process that the other one waits for, one of another class does not.
+TEST(Predict, AFaultThatEndsAProcessEndsTheWaitForIt) {
+  const auto waiting = [](DeviceClass device_class) {
+    Facets facets;
+    facets.device_class = device_class;
+    return predict(parse("scenario t\ndevice d: fatal-faults\nprocess P\n a: 1 page anon rw = 1\nthread P.t\n fork C\n"
+                         " wait C\nprocess C\n munmap a\n load a[0] via d\n", "test"), facets).waiting;
+  };
+  EXPECT_TRUE(waiting(DeviceClass::fatal_faults).empty());
+  EXPECT_EQ(waiting(DeviceClass::shares_cpu_tables), (std::vector<Waiting>{{0, 1}}));
 }
 
 TEST(Predict, KilledThreadsTellOrDoNot) {

@@ -1,7 +1,7 @@
 // mm/vmscan.c, mm/rmap.c: pages that the kernel takes away, by itself or because it was asked to.
 //
 // Without swap that is what MADV_FREE has given up; pages of the page cache lose their entries and stay. A
-// machine with swap may take more, where no value shows it; what MADV_PAGEOUT does there is not modelled (harness/target.h: Capabilities::swap).
+// machine with swap may take more, where no value shows it; what MADV_PAGEOUT does there is not modelled (harness/capabilities.h: swap).
 #pragma once
 
 #include "kernels_ref/notifier.h"

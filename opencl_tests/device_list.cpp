@@ -17,8 +17,16 @@
 #include "opencl_tests/commands.h"
 
 namespace faultline {
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(UsmAccess, access, atomics, concurrent, concurrent_atomics)
+
+void to_json(nlohmann::json& object, const UsmAccess& usm) {
+  for (const UsmCapability& row : usm_table) object[std::string(row.name)] = usm.*row.member;
 }
+
+void from_json(const nlohmann::json& object, UsmAccess& usm) {
+  for (const UsmCapability& row : usm_table) object.at(std::string(row.name)).get_to(usm.*row.member);
+}
+
+}  // namespace faultline
 
 namespace faultline::opencl {
 

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "build/python"))
 
 import faultline  # noqa: E402
-from journals import CLASSES, seen_in  # noqa: E402
+from journals import seen_in  # noqa: E402
 
 STATES = 300_000  # a broken reference may have endless ways; a healthy one needs some thousand
 
@@ -40,7 +40,7 @@ def noticed(rule, scenarios, seen):
             return f"reference, on {path.stem}: {allowed.findings[0]}"
     for (text, target), outcomes in seen.items():
         program = faultline.parse(text, "journal")
-        allowed = faultline.predict(program, device_class=CLASSES[target], states=STATES, without=[rule])
+        allowed = faultline.predict(program, device_class=target.device_class, states=STATES, without=[rule])
         if allowed.complete and faultline.judge(program, allowed, outcomes) == "forbidden":
             return f"healthy run of {program.name} ({target})"
     return None

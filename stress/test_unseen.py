@@ -3,6 +3,7 @@ import json
 import subprocess
 
 import unseen as subject
+from journals import CLASSES
 from unseen_reasons import REASONS
 
 STALE = (subject.ROOT / "stress/scenarios/races/dontneed-stale-load.scn").read_text()
@@ -44,5 +45,5 @@ def test_every_reason_is_about_something_allowed():
     for name, targets, wanted, _ in REASONS:
         for target in targets:
             program = subject.faultline.parse(texts[name], name)
-            allowed = subject.faultline.predict(program, device_class=subject.CLASSES[target]).outcomes
+            allowed = subject.faultline.predict(program, device_class=CLASSES[target]).outcomes
             assert any(subject.reason(name, target, outcome) for outcome in allowed), (name, target, wanted)

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "build/python"))
 
 import faultline  # noqa: E402
-from journals import CLASSES, seen_in  # noqa: E402
+from journals import seen_in  # noqa: E402
 from unseen_reasons import REASONS  # noqa: E402
 
 
@@ -35,10 +35,10 @@ def reason(name, target, outcome):
     return None
 
 
-def unseen(text, target, rows):
+def unseen(text, kind, rows):
     """(scenario's name, how many outcomes are allowed, [outcome as {key: text} that no row shows])."""
     program = faultline.parse(text, "journal")
-    allowed = faultline.predict(program, device_class=CLASSES[target])
+    allowed = faultline.predict(program, device_class=kind.device_class)
     if not allowed.complete:
         return program.name, 0, []
     keys = {key for row in rows for key in row}
@@ -61,7 +61,7 @@ def main():
         if missing:
             print(f"{name} on {target}: {allowed - len(missing)} of {allowed} seen")
         for outcome in missing:
-            why = reason(name, target, outcome)
+            why = reason(name, target.name, outcome)
             print("  " + " ".join(f"{key}={value}" for key, value in outcome.items() if ":#" not in key))
             print(f"    {why or 'NO REASON KNOWN'}")
             total[2] += bool(why)

@@ -97,9 +97,7 @@ void Agent::obey(const RunRequest& request) {
   if (const std::string why = gpus_.gone(gpus); !why.empty()) return send(SkippedEvent{request.id, why});
   try {
     const Program program = parse(request.text, request.file);
-    std::string why = cannot_run(program, capabilities_here(*chosen));
-    if (why.empty()) why = cannot_execute(program);
-    if (!why.empty()) return send(SkippedEvent{request.id, why});
+    if (const std::string why = cannot_run(program, capabilities_here(*chosen)); !why.empty()) return send(SkippedEvent{request.id, why});
     RunPlan plan = request.plan;
     if (plan.deadline_ms <= 0)
       plan.deadline_ms = measure_longest_offset_ns() > slow_machine_ns ? slow_deadline_ms : native_deadline_ms;

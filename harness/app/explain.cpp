@@ -33,6 +33,8 @@ constexpr const char* examples =
     "that forbid it (each alone, when it is left out, lets it happen), and one such schedule. A scenario\n"
     "about the memory model has executions instead: which store each load reads from.";
 
+constexpr std::uint64_t most_states = 2'000'000;
+
 struct Arguments {
   std::string file;
   std::string condition;
@@ -77,7 +79,7 @@ struct Search {
 
 Search search(const Program& program, const Facets& facets, const std::function<bool(const Outcome&)>& wanted) {
   if (!is_about_memory_model(program)) {
-    const Explained explained = explain(program, facets, wanted);
+    const Explained explained = explain(program, facets, wanted, most_states);
     if (!explained.found) return {std::nullopt, explained.complete};
     return {Way{"shortest schedule:\n" + trace_text(program, *explained.found), explained.found->schedule.size()}};
   }
@@ -136,7 +138,8 @@ ref::Rule rule(const std::string& name) {
 }
 
 int explain_command(const Arguments& arguments) {
-  Program program = load_scenarios({arguments.file}).front().program;
+  const Scenario scenario = load_scenarios({arguments.file}).front();
+  Program program = scenario.program;
   Facets facets;
   facets.device_class = class_of_claims(program);
   if (!arguments.device_class.empty()) facets.device_class = *words::find(words::device_classes, arguments.device_class);
@@ -161,6 +164,8 @@ int explain_command(const Arguments& arguments) {
     if (conditions.empty()) throw BadInput("faultline: " + arguments.file + " makes no claim: give a CONDITION\n");
   }
   watch_signals();
+  const Allowed allowed = predict(scenario.program, facets, {.states = most_states}, [](std::uint64_t) { return stop_asked() == Stop::none; });
+  if (!allowed.waiting.empty()) throw BadInput(render(endless_wait(scenario, allowed)));
   std::cout << "Scenario " << program.name << " (device class " << words::text(words::device_classes, facets.device_class) << ")\n";
   bool decided = true;
   for (const Condition& condition : conditions) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/app/app.h"
@@ -67,9 +68,7 @@ int bad_usage(const CLI::App& app, const CLI::ParseError& error) {
   return usage(error.what(), "", help);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int faultline_command(int argc, char** argv) {
   int status = faultline::exits::agree;
   CLI::App app{about, "faultline"};
   app.footer(examples);
@@ -108,4 +107,13 @@ int main(int argc, char** argv) {
     return faultline::exits::bench;
   }
   return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int status = faultline_command(argc, argv);
+  // Also where the words were too wrong to be read as a command line: git would take that for a bad commit.
+  const bool bisects = std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--bisect"; });
+  return bisects ? faultline::bisect_code(status) : status;
 }

@@ -71,6 +71,7 @@ int predict_command(const Arguments& arguments) {
     const DeviceClass device_class = asked.value_or(own);
     const Allowed allowed =
         predictor(scenario.program, device_class, [](std::uint64_t) { return stop_asked() == Stop::none; });
+    if (!allowed.waiting.empty()) refuted += render(endless_wait(scenario, allowed));
     std::vector<ClaimRow> rows;
     // Claims are about the scenario's own class; for another one they are told, and refute nothing.
     for (const Claim& claim : scenario.program.claims) {

@@ -18,6 +18,7 @@
 #include "harness/language/printer.h"
 #include "harness/language/words.h"
 #include "harness/run/known_bugs.h"
+#include "harness/run/report.h"
 #include "harness/run/slice.h"
 #include "kernels_ref/predict.h"
 
@@ -87,6 +88,11 @@ std::shared_ptr<Prediction> predict_source(const Source& source, const std::opti
                               [&](std::uint64_t) { return interrupts.asked() == Stop::none; });
   }
   interrupts.raise();
+  if (!result->allowed.waiting.empty()) {
+    // Of the text that the program is now: that of a Program is not kept.
+    const Scenario scenario{"<text>", text_of(source), parse(text_of(source), "<text>")};
+    throw ParseError(endless_wait(scenario, result->allowed));
+  }
   return result;
 }
 
@@ -146,14 +152,15 @@ py::dict hello_of(PythonMachine& machine) {
   py::dict targets;
   for (const agent::TargetInfo& target : hello.targets) {
     const Capabilities& can = target.capabilities;
-    targets[py::str(target.name)] =
-        py::dict("available"_a = target.available, "why"_a = target.why,
-                 "device_class"_a = words::text(words::device_classes, can.device_class),
-                 "faults"_a = can.sight.faults, "identity"_a = can.sight.identity,
-                 "location"_a = can.sight.location, "events"_a = can.sight.events, "migrate"_a = can.migrate,
-                 "snapshot"_a = can.snapshot, "pin"_a = can.pin, "exclusive"_a = can.exclusive,
-                 "direct"_a = can.direct,
-                 "inherited"_a = can.inherited);
+    py::dict told("available"_a = target.available, "why"_a = target.why,
+                  "device_class"_a = words::text(words::device_classes, can.device_class));
+    for (const Capability& row : capability_table) told[py::str(row.name)] = row.of(can);
+    for (const UsmKind& kind : usm_kinds) {
+      py::dict usm;
+      for (const UsmCapability& row : usm_table) usm[py::str(row.name)] = can.*kind.member.*row.member;
+      told[py::str("usm_" + std::string(kind.name))] = usm;
+    }
+    targets[py::str(target.name)] = told;
   }
   return py::dict("agent"_a = hello.agent, "kernel"_a = hello.kernel, "arch"_a = hello.arch, "cpus"_a = hello.cpus,
                   "root"_a = hello.root, "log"_a = hello.log, "targets"_a = targets);

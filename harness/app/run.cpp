@@ -47,7 +47,8 @@ constexpr const char* examples =
     "Every run keeps a journal (results/runs/, or --json FILE), readable whatever happens to the run.\n"
     "Ctrl-C ends it in good order; a second one at once.\n"
     "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
-    "decided (125 with --bisect), 4 the bench itself failed.";
+    "decided, 4 the bench itself failed. With --bisect 125 instead of 3 and 4, which skips the commit,\n"
+    "and 128 instead of 2 and after Ctrl-C, which ends the bisection.";
 
 struct Arguments {
   std::vector<std::string> targets;
@@ -124,7 +125,7 @@ std::vector<TargetWord> targets_of(const Arguments& arguments) {
   return targets;
 }
 
-// A wrong claim cannot survive: nothing runs before every one of them has been checked.
+// A wrong claim cannot survive, nor a wait without an end: nothing runs before all have been checked.
 bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predictor, ProgressBar& bar) {
   std::string refuted;
   RunProgress progress;
@@ -134,6 +135,7 @@ bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predi
     const Allowed allowed = predictor(scenario.program, class_of_claims(scenario.program),
                                       [](std::uint64_t) { return stop_asked() == Stop::none; });
     if (stop_asked() != Stop::none) return false;
+    if (!allowed.waiting.empty()) refuted += render(endless_wait(scenario, allowed));
     for (const Claim& claim : scenario.program.claims) {
       const ClaimCheck check = check_claim(claim, allowed);
       if (check.state == ClaimState::refuted) refuted += render(refutation(scenario, claim, allowed, check));
@@ -198,13 +200,10 @@ int run_command(const Arguments& arguments) {
 
   watch_signals();
   ProgressBar bar(stderr, ::isatty(2));
-  const auto code = [&](int status) {
-    return arguments.bisect && status == exits::undecided ? exits::bisect_skip : status;
-  };
   const Predictor predictor = reference();
   if (!check_claims(scenarios, predictor, bar)) {
     std::fputs("faultline: interrupted before anything ran\n", stderr);
-    return code(exits::undecided);
+    return arguments.bisect ? exits::bisect_abort : exits::undecided;
   }
 
   const Files files = files_of(arguments, root);
@@ -240,7 +239,7 @@ int run_command(const Arguments& arguments) {
     throw BadInput("faultline: " + std::string(error.what()) + "\n");
   }
   bar.clear();
-  const int status = code(result.exit_code());
+  const int status = arguments.bisect ? bisect_code(result.exit_code(), result.interrupted) : result.exit_code();
   std::cout << summary_text(result, files.journal, status) << std::flush;
   return status;
 }
@@ -274,7 +273,7 @@ void add_run(CLI::App& app, int& status) {
       ->type_name("SECONDS");
   command->add_option("--replay", arguments->replay, "Take the parameters of the batch on this line of a journal")
       ->type_name("JOURNAL:LINE");
-  command->add_flag("--bisect", arguments->bisect, "Exit 125 instead of 3, for 'git bisect run'");
+  command->add_flag("--bisect", arguments->bisect, "Exit codes for 'git bisect run'");
   command->add_flag("--unseen", arguments->unseen, "List what is allowed and was never seen");
   command->add_flag("-v,--verbose", arguments->verbose, "Documentation, and results without a name");
   command->add_option("--crash", arguments->crash, "Panic the lab's kernel once while this scenario runs")

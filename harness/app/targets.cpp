@@ -203,10 +203,8 @@ void add_scenarios(TargetRow& row, const std::vector<Scenario>& scenarios) {
 // What of a kind of USM there is, in words.
 json usm_words(const UsmAccess& usm) {
   json words = json::array();
-  if (usm.access) words.push_back("access");
-  if (usm.atomics) words.push_back("atomics");
-  if (usm.concurrent) words.push_back("concurrent");
-  if (usm.concurrent_atomics) words.push_back("concurrent_atomics");
+  for (const UsmCapability& row : usm_table)
+    if (usm.*row.member) words.push_back(row.name);
   return words;
 }
 
@@ -214,16 +212,19 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
   const Capabilities& can = row.capabilities;
   json skips = json::array();
   for (const auto& [name, why] : row.does_not_run) skips.push_back({{"scenario", name}, {"why", why}});
-  return {{"target", row.word}, {"available", row.available}, {"why", row.why},
-          {"class", words::text(words::device_classes, can.device_class)}, {"faults", can.sight.faults},
-          {"identity", can.sight.identity}, {"location", can.sight.location}, {"events", can.sight.events},
-          {"migrate", can.migrate}, {"snapshot", can.snapshot},
-          {"pin", can.pin}, {"exclusive", can.exclusive}, {"direct", can.direct}, {"files", row.files},
-          {"svm", {{"coarse", can.svm_coarse}, {"fine", can.svm_fine}, {"system", can.svm_coarse && can.system},
-                   {"atomics", can.atomics}}},
-          {"usm", {{"host", usm_words(can.usm_host)}, {"shared", usm_words(can.usm_shared)}, {"device", usm_words(can.usm_device)}}},
-          {"device_address", can.device_address},
-          {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
+  json object = {{"target", row.word}, {"available", row.available}, {"why", row.why}, {"files", row.files},
+                 {"class", words::text(words::device_classes, can.device_class)},
+                 {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
+  for (const Capability& each : capability_table) {
+    const std::string name(each.name);
+    // Any memory is SVM where there are buffers of it.
+    if (each.line == Capability::Line::svm)
+      object["svm"][name.starts_with("svm_") ? name.substr(4) : name] = each.of(can) && (can.svm_coarse || each.member != &Capabilities::system);
+    else
+      object[name] = each.of(can);
+  }
+  for (const UsmKind& kind : usm_kinds) object["usm"][std::string(kind.name)] = usm_words(can.*kind.member);
+  return object;
 }
 
 int targets_command(const Arguments& arguments) {

@@ -86,6 +86,15 @@ BAD_INPUT = [
     (["predict"], "faultline: FILE is required\n" + tried(" predict")),
     (["predict", "bad.scn"],
      "bad.scn:3:3: unknown word 'laod'\n    laod a[0]\n    ^~~~\n  did you mean 'load'?\n"),
+    *((words, "endless.scn:6:8: waits for ever: nothing ends 'C', which stays when its statements have run\n"
+       "    wait C\n         ^\n"
+       "  let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait\n")
+      for words in (["predict", "endless.scn"], ["explain", "endless.scn", "P.t:#1 = ok"], ["run", "endless.scn"])),
+    *((words, "crossed.scn:6:8: may wait for ever: 'C' is at 'barrier x' (line 9)\n"
+       "    wait C\n         ^\n"
+       "  let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait\n")
+      for words in (["predict", "crossed.scn"], ["explain", "crossed.scn", "P.t:#1 = ok"],
+                    ["run", "one.scn", "crossed.scn"])),
     (["run", "one.scn", "refuted.scn"],
      "refuted.scn:6:1: the reference refutes this claim: an allowed outcome has it\n"
      "    never P:r0 = 7\n    ^~~~~~~~~~~~~~\n  counter-example: P:r0=7\n"),
@@ -99,6 +108,9 @@ BAD_INPUT = [
 def test_bad_input(folder, words, message):
     (folder / "empty").mkdir()
     (folder / "bad.scn").write_text("scenario bad\nprocess P\n  laod a[0]\n")
+    endless = "scenario endless\nprocess P\n  a: 1 page anon rw = 7\nthread P.t\n  fork C\n  wait C\n"
+    (folder / "endless.scn").write_text(endless + "process C\n  load a[0]\n")
+    (folder / "crossed.scn").write_text(endless + "  barrier x\nprocess C\n  barrier x\n  exit\n")
     (folder / "refuted.scn").write_text(ONE.replace("always", "never"))
     (folder / "unseen.scn").write_text(ONE.replace("always P:r0 = 7", "sometimes P:r0 = zero"))
     result = faultline(folder, *words)
@@ -141,7 +153,73 @@ def test_a_machine_that_does_not_start(folder):
     result = faultline(folder, "run", "--json", "j.jsonl", "one.scn", agent="false")
     assert result.returncode == 3
     assert "the machine did not start: its process ended: exit status 1" in result.stdout
-    assert faultline(folder, "run", "--bisect", "--json", "j.jsonl", "one.scn", agent="false").returncode == 125
+
+
+@pytest.mark.parametrize("words, agent, code", [
+    (["one.scn"], FAKE, 0),
+    (["one.scn"], FAKE + " --fault one=forbidden", 1),
+    (["one.scn"], FAKE + " --fault one=die", 1),
+    (["one.scn"], "false", 125),                        # 3: its machine does not start
+    (["one.scn"], FAKE + " --fault one=empty", 125),
+    (["one.scn"], FAKE + " --fault one=error", 125),    # 4
+    (["bad.scn"], FAKE, 128),                           # 2: no commit can be tested
+    (["gone.scn"], FAKE, 128),
+    (["one.scn", "--iterations", "0"], FAKE, 128),
+    (["one.scn", "--no-such-option"], FAKE, 128),
+    (["-t", "hots", "one.scn"], FAKE, 128),
+    (["-t", "dmirror", "one.scn"], FAKE + " --targets host", 128),
+])
+def test_exit_codes_for_git_bisect(folder, words, agent, code):
+    (folder / "bad.scn").write_text("scenario bad\nprocess P\n  laod a[0]\n")
+    result = faultline(folder, "run", "--bisect", "--json", "j.jsonl", *words, agent=agent)
+    assert result.returncode == code, result.stderr
+    if code != 128:
+        assert f"\nExit {code}: " in result.stdout
+
+
+def test_an_interrupt_ends_the_bisection(folder):
+    with subprocess.Popen([FAULTLINE, "run", "--bisect", "--json", "j.jsonl", "one.scn"], cwd=folder, text=True,
+                          env=environment(FAKE + " --fault one=endless"), stdout=subprocess.PIPE) as process:
+        while not (folder / "j.jsonl").exists() or '"batch"' not in (folder / "j.jsonl").read_text():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0].endswith("\nExit 128: was interrupted, which ends the bisection (--bisect)\n")
+        assert process.returncode == 128
+
+
+def bisect(folder, faults, *words):
+    """What git says at the end of a bisection over commits whose agents have these faults."""
+    def git(*arguments):
+        return subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@x", *arguments], cwd=folder,
+                              env=environment(FAKE + " $(cat fault)"), capture_output=True, text=True,
+                              timeout=120, check=False)
+
+    git("init", "-q", ".")
+    for number, fault in enumerate(faults):
+        (folder / "fault").write_text(fault)
+        git("add", "fault")
+        git("commit", "-q", "--allow-empty", "-m", f"commit {number}")
+    git("bisect", "start", "HEAD", f"HEAD~{len(faults) - 1}")
+    result = git("bisect", "run", FAULTLINE, "run", "--bisect", "--json", "j.jsonl", *words)
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_git_bisect_finds(folder):
+    code, said = bisect(folder, ["", "", "", "--fault one=forbidden", "--fault one=forbidden"], "one.scn")
+    assert code == 0 and "is the first bad commit" in said and "commit 3" in said, said
+
+
+def test_git_bisect_skips_what_cannot_be_tested(folder):
+    """Commit 2 is as good a candidate as the bad one behind it."""
+    code, said = bisect(folder, ["", "", "--fault one=error", "--fault one=forbidden"], "one.scn")
+    candidates = said.split("The first bad commit could be any of:\n")[1].split("We cannot")[0].split()
+    assert code != 0 and len(candidates) == 2, said
+
+
+def test_git_bisect_ends_where_nothing_can_be_tested(folder):
+    code, said = bisect(folder, ["", "", "", "", ""], "gone.scn")
+    assert code != 0 and "is the first bad commit" not in said
+    assert "gone.scn: cannot be read" in said
 
 
 def test_agree(folder):

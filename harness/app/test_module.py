@@ -65,9 +65,25 @@ def test_predict_and_judge():
         faultline.predict(ONE, device_class="magic")
 
 
+def test_a_wait_without_an_end_is_refused():
+    """By the parser where the text tells, else by the prediction."""
+    endless = "scenario e\nprocess P\n  a: 1 page anon rw = 7\nthread P.t\n  fork C\n  wait C\n"
+    with pytest.raises(faultline.ParseError, match="waits for ever: nothing ends 'C'") as caught:
+        faultline.parse(endless + "process C\n  load a[0]\n")
+    assert (caught.value.line, caught.value.column) == (6, 8)
+    crossed = faultline.parse("\n" + endless + "  barrier x\nprocess C\n  barrier x\n  exit\n")
+    with pytest.raises(faultline.ParseError, match="may wait for ever: 'C' is at 'barrier x'") as caught:
+        faultline.predict(crossed)
+    assert crossed.print().splitlines()[caught.value.line - 1].strip() == "wait C"
+    assert faultline.predict(crossed, without=["wait-waits"]).findings == []
+
+
 def test_run_on_a_machine_that_stays(fake):
     with faultline.Machine() as machine:
         assert machine.hello["kernel"] == "6.1.99 #1 SMP"
+        host = machine.hello["targets"]["host"]
+        assert host["device_class"] == "shares-cpu-tables" and host["forked"] and not host["migrate"]
+        assert host["usm_device"] == {"access": False, "atomics": False, "concurrent": False, "concurrent_atomics": False}
         allowed = faultline.predict(ONE, device_class="shares-cpu-tables")
         began = time.monotonic()
         for seed in range(200):

@@ -194,33 +194,13 @@ std::uint64_t Run::all() {
 
 std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener) {
   const int cpus = static_cast<int>(usable_cpus().size());
-  std::string refusal = cannot_execute(program);
-  if (refusal.empty()) refusal = cannot_run(program, capabilities_here(target));
+  std::string refusal = cannot_run(program, capabilities_here(target));
   if (refusal.empty() && plan.parameters) refusal = misfit(*plan.parameters, program, cpus);
   if (!refusal.empty()) {
     listener.error(refusal);
     return 0;
   }
   return Run(program, target, frames, plan, listener).all();
-}
-
-std::string cannot_execute(const Program& program) {
-  // A wait for a process that nothing ends would be a hang of the bench's own making: a process whose
-  // threads are done stays, to be observed.
-  for (const Thread& thread : program.threads)
-    for (const Statement& statement : thread.statements) {
-      const auto* wait = std::get_if<op::Wait>(&statement.operation);
-      if (wait == nullptr) continue;
-      const bool ends = std::ranges::any_of(program.threads, [&](const Thread& other) {
-        return std::ranges::any_of(other.statements, [&](const Statement& candidate) {
-          const auto* kill = std::get_if<op::Kill>(&candidate.operation);
-          return (kill != nullptr && kill->process == wait->process) ||
-                 (other.process == wait->process && std::holds_alternative<op::Exit>(candidate.operation));
-        });
-      });
-      if (!ends) return "wait " + program.processes[wait->process].name + ": nothing ends that process";
-    }
-  return {};
 }
 
 }  // namespace faultline

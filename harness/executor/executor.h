@@ -87,7 +87,4 @@ class Frames {
 // How many iterations gave an outcome. `frames` may be null when no `same` is observed.
 std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener);
 
-// Why the executor refuses a Program whatever the target ("wait C: nothing ends C"); empty when it does not.
-std::string cannot_execute(const Program& program);
-
 }  // namespace faultline

@@ -344,17 +344,6 @@ thread P.gpu on d
 }
 
 TEST(Operations, WhatCannotBeExecutedIsRefused) {
-  const Seen endless = run_text(R"(scenario s
-process P
-  a: 1 page anon rw = 1
-thread P.t
-  fork C
-  wait C
-process C
-  load a[0]
-)",
-                                5);
-  EXPECT_EQ(endless.errors, std::vector<std::string>{"wait C: nothing ends that process"});
   const Seen inherited = run_text(R"(scenario s
 device d: shares-cpu-tables
 process P

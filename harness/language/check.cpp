@@ -3,6 +3,7 @@
 #include <variant>
 #include <vector>
 
+#include "harness/language/waits.h"
 #include "harness/spans.h"
 
 namespace faultline {
@@ -77,6 +78,8 @@ class Checker {
       source_.fail_at(program_.threads[limits::threads].place, program_.threads[limits::threads].name,
                       "too many threads: the limit is " + std::to_string(limits::threads));
     }
+    if (const std::vector<Waiting> waiting = wait_for_ever(program_); !waiting.empty())
+      throw ParseError(endless_wait(program_, source_, waiting, true));
   }
 
  private:

@@ -122,19 +122,26 @@ std::string_view Source::line(int number) const {
   return number >= 1 && number <= lines() ? lines_[number - 1] : std::string_view{};
 }
 
+Diagnostic Source::at(Place place, int length, std::string message, std::string suggestion) const {
+  return {file_, place, length, std::string(line(place.line)), std::move(message), std::move(suggestion)};
+}
+
+Diagnostic Source::about(Place place, std::string_view word, std::string message, std::string suggestion) const {
+  const std::string_view text = line(place.line);
+  for (std::size_t found = text.find(word, place.column - 1); found != text.npos; found = text.find(word, found + 1)) {
+    const std::size_t end = found + word.size();
+    if ((found > 0 && word_byte(text[found - 1])) || (end < text.size() && word_byte(text[end]))) continue;
+    return at({place.line, static_cast<int>(found) + 1}, static_cast<int>(word.size()), std::move(message), std::move(suggestion));
+  }
+  return at(place, 1, std::move(message), std::move(suggestion));
+}
+
 void Source::fail(Place place, int length, std::string message, std::string suggestion) const {
-  throw ParseError({file_, place, length, std::string(line(place.line)), std::move(message), std::move(suggestion)});
+  throw ParseError(at(place, length, std::move(message), std::move(suggestion)));
 }
 
 void Source::fail_at(Place place, std::string_view word, std::string message, std::string suggestion) const {
-  const std::string_view text = line(place.line);
-  for (std::size_t at = text.find(word, place.column - 1); at != text.npos; at = text.find(word, at + 1)) {
-    const std::size_t end = at + word.size();
-    if ((at > 0 && word_byte(text[at - 1])) || (end < text.size() && word_byte(text[end]))) continue;
-    const Place found{place.line, static_cast<int>(at) + 1};
-    fail(found, static_cast<int>(word.size()), std::move(message), std::move(suggestion));
-  }
-  fail(place, 1, std::move(message), std::move(suggestion));
+  throw ParseError(about(place, word, std::move(message), std::move(suggestion)));
 }
 
 }  // namespace faultline

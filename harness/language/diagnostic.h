@@ -48,8 +48,11 @@ class Source {
   int lines() const { return static_cast<int>(lines_.size()); }
   std::string_view line(int number) const;  // 1-based, without its end
 
-  [[noreturn]] void fail(Place place, int length, std::string message, std::string suggestion = {}) const;
+  Diagnostic at(Place place, int length, std::string message, std::string suggestion = {}) const;
   // Points at the first `word` at or after `place` on its line; at `place` when it is not there.
+  Diagnostic about(Place place, std::string_view word, std::string message, std::string suggestion = {}) const;
+
+  [[noreturn]] void fail(Place place, int length, std::string message, std::string suggestion = {}) const;
   [[noreturn]] void fail_at(Place place, std::string_view word, std::string message, std::string suggestion = {}) const;
 
  private:

@@ -332,6 +332,36 @@ TEST(ParserErrors, Limits) {
             "0:0+1 too large for a scenario: the limit is 65536 bytes");
 }
 
+// What no execution ends; who may die or be killed on the way is left to the reference.
+TEST(ParserErrors, WaitsWithoutAnEnd) {
+  const std::string order = " (let all threads name their barriers in one order, and none before a fork of one that names it)";
+  expect_all(in_thread, {
+      {"fork C\nwait C\nprocess C\n",
+       "7:6+1 waits for ever: nothing ends 'C', which stays when its statements have run "
+       "(let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait)"},
+      {"barrier x\nbarrier y\nthread P.u\nbarrier y\nbarrier x\n",
+       "6:9+1 waits for ever: 'P.u' is at 'barrier y' (line 9)" + order},
+      {"barrier x\nbarrier y\nthread P.u\nbarrier y\nbarrier z\nbarrier x\nthread P.v\nbarrier z\nbarrier x\nbarrier y\n",
+       "6:9+1 waits for ever: 'P.u' is at 'barrier y' (line 9); 'P.v' is at 'barrier z' (line 13)" + order},
+      {"barrier x\nfork C\nprocess C\nbarrier x\n",
+       "6:9+1 waits for ever: 'C' is not forked yet (line 7)" + order},
+      {"barrier x\nbarrier x\nthread P.u\nbarrier x\nbarrier y\nthread P.v\nbarrier y\n", "no error"},
+      {"barrier x\nthread P.u\nbarrier x\nbarrier x\n", "no error"},
+      {"barrier x\n", "no error"},
+      {"fork C\nbarrier x\nprocess C\nbarrier x\n", "no error"},
+      {"fork C\nkill C\nwait C\nprocess C\n", "no error"},
+      {"fork C\nwait C\nprocess C\nexit\n", "no error"},
+      {"fork C\nwait C\nbarrier x\nprocess C\nbarrier x\nexit\n", "no error"},
+      {"barrier x\nbarrier y\nthread P.u\nbarrier y\nbarrier x\nprocess Q\nkill P\n", "no error"},
+  });
+  // Where nothing but the text can tell: the memory model is not explored step by step.
+  const std::string buffer = "scenario x\ndevice d: fatal-faults\nprocess P\n a: 1 page svm-fine = 0\n";
+  expect_all(buffer, {
+      {"thread P.t\nbarrier x\nbarrier y\nthread P.u\nbarrier y\nbarrier x\n",
+       "6:9+1 waits for ever: 'P.u' is at 'barrier y' (line 9)" + order},
+  });
+}
+
 TEST(ParserErrors, TheMemoryModel) {
   const std::string head = "scenario x\ndevice d: fatal-faults\nprocess P\n";
   expect_all(head, {

@@ -7,6 +7,7 @@
 #include "harness/language/check.h"
 #include "harness/language/names.h"
 #include "harness/language/texts.h"
+#include "harness/language/waits.h"
 #include "harness/language/words.h"
 #include "harness/outcome.h"
 
@@ -273,6 +274,10 @@ class Generator {
 
 }  // namespace
 
-Program random_program(std::mt19937& random) { return Generator(random).run(); }
+Program random_program(std::mt19937& random) {
+  Program program = Generator(random).run();
+  while (!wait_for_ever(program).empty()) program = Generator(random).run();
+  return program;
+}
 
 }  // namespace faultline::test

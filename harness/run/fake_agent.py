@@ -23,7 +23,9 @@ TARGETS = {
                 "snapshot": True, "pin": False, "exclusive": True, "direct": False, "inherited": True, "swap": False,
                 "forked": True, "system": True, **BUFFERS},
 }
-FAULTS = ("die", "panic", "splat", "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
+LAST_WORDS = {"panic": "bye", "splat": "BUG: kernel NULL pointer dereference",
+              "lockup": "watchdog: Watchdog detected hard LOCKUP on cpu 1"}
+FAULTS = ("die", *LAST_WORDS, "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted")
 
 
@@ -85,9 +87,8 @@ class Agent:
         batch(run, 0, count, texts)
         if fault == "die":
             os._exit(7)
-        if fault in ("panic", "splat"):
-            self.console("all is well", "BUG: kernel NULL pointer dereference" if fault == "splat" else "bye",
-                         "last word")
+        if fault in LAST_WORDS:
+            self.console("all is well", LAST_WORDS[fault], "last word")
             os._exit(1)
         if fault == "silent":
             time.sleep(3600)

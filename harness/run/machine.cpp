@@ -211,13 +211,4 @@ std::vector<std::string> last_lines(const std::string& name, std::uint64_t mark,
   return lines;
 }
 
-bool is_splat(const std::string& line) {
-  static constexpr const char* words[] = {
-      "WARNING:", "BUG:", "BUG at", "Oops", "Kernel panic", "general protection fault", "KASAN:", "KCSAN:", "UBSAN:",
-      "possible circular locking", "possible recursive locking", "inconsistent lock state", "blocked for more than",
-      "detected stall", "Internal error:", "Unable to handle kernel", "bad page state", "Bad page state"};
-  return std::any_of(std::begin(words), std::end(words),
-                     [&](const char* word) { return line.find(word) != std::string::npos; });
-}
-
 }  // namespace faultline

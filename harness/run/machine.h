@@ -77,8 +77,4 @@ class Machine {
 // The last `limit` lines of a file from byte `mark` on, without control characters; none if unreadable.
 std::vector<std::string> last_lines(const std::string& file, std::uint64_t mark, std::size_t limit);
 
-// Whether a line of a kernel log says that something is wrong: WARNING, BUG, Oops, panic, lockdep, KASAN,
-// hung task.
-bool is_splat(const std::string& line);
-
 }  // namespace faultline

@@ -83,14 +83,5 @@ TEST(Machine, LastWords) {
   std::filesystem::remove(name);
 }
 
-TEST(Splat, Lines) {
-  for (const char* line : {"[   1.0] WARNING: CPU: 0 PID: 1 at mm/hmm.c:1", "BUG: kernel NULL pointer dereference",
-                           "Kernel panic - not syncing: sysrq", "WARNING: possible circular locking dependency detected",
-                           "INFO: task faultline:7 blocked for more than 30 seconds."})
-    EXPECT_TRUE(is_splat(line)) << line;
-  for (const char* line : {"random: crng init done", "lockdep: debugging enabled", "lab: agent starts"})
-    EXPECT_FALSE(is_splat(line)) << line;
-}
-
 }  // namespace
 }  // namespace faultline

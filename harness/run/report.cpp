@@ -6,6 +6,7 @@
 #include <set>
 
 #include "harness/language/printer.h"
+#include "harness/language/waits.h"
 #include "harness/language/words.h"
 #include "harness/run/known_bugs.h"
 
@@ -310,16 +311,7 @@ std::string prediction_text(const Program& program, DeviceClass device_class, co
 }
 
 Diagnostic refutation(const Scenario& scenario, const Claim& claim, const Allowed& allowed, const ClaimCheck& check) {
-  Diagnostic diagnostic;
-  diagnostic.file = scenario.file;
-  diagnostic.place = claim.place;
-  std::size_t start = 0;
-  for (int line = 1; line < claim.place.line && start != std::string::npos; ++line) {
-    start = scenario.text.find('\n', start);
-    if (start != std::string::npos) start++;
-  }
-  if (start != std::string::npos && claim.place.line > 0)
-    diagnostic.source = scenario.text.substr(start, scenario.text.find('\n', start) - start);
+  Diagnostic diagnostic = Source(scenario.text, scenario.file).at(claim.place, 1, "");
   diagnostic.length = std::max<int>(1, static_cast<int>(diagnostic.source.size()) - claim.place.column + 1);
   diagnostic.message = "the reference refutes this claim: ";
   switch (claim.kind) {
@@ -332,6 +324,10 @@ Diagnostic refutation(const Scenario& scenario, const Claim& claim, const Allowe
   if (check.counterexample)
     diagnostic.suggestion = "counter-example: " + describe(allowed.schema, scenario.program, *check.counterexample, true);
   return diagnostic;
+}
+
+Diagnostic endless_wait(const Scenario& scenario, const Allowed& allowed) {
+  return endless_wait(scenario.program, Source(scenario.text, scenario.file), allowed.waiting, false);
 }
 
 }  // namespace faultline

@@ -46,6 +46,9 @@ std::string prediction_text(const Program& program, DeviceClass device_class, co
 // A claim that the reference refutes, as a diagnostic of the scenario's text.
 Diagnostic refutation(const Scenario& scenario, const Claim& claim, const Allowed& allowed, const ClaimCheck& check);
 
+// Threads that wait for ever in some execution, likewise.
+Diagnostic endless_wait(const Scenario& scenario, const Allowed& allowed);
+
 // The release of "6.12.95 #1 SMP ...".
 std::string kernel_release(const std::string& kernel);
 

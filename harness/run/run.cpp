@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/run/known_bugs.h"
+#include "harness/run/report.h"
 #include "harness/run/slice.h"
 
 namespace faultline {
@@ -147,6 +148,7 @@ Session* Runner::session(const std::string& name) {
       for (const std::string& word : failure.words) note("  " + word);
       // A second try: a virtual machine can be unlucky. A first one that fails twice is not there.
       if (stopped() || number >= starts_tried) place.failure = failure.what();
+      else note(shown + " is started again");
     }
   }
   return place.session.get();
@@ -213,6 +215,11 @@ bool Runner::prepare(Pair& pair) {
   trial.skipped = known_bug_in_the_way(allowed.known_bugs, pair.target.name, trial.kernel);
   if (!allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + allowed.undefined;
   if (!allowed.unknown.empty()) trial.skipped = "nothing is predicted: " + allowed.unknown;
+  if (!allowed.waiting.empty()) {
+    // On a device of the class that its claims are about it does not, or it would have been refused.
+    const Diagnostic wait = endless_wait(*pair.scenario, allowed);
+    trial.skipped = "on a device of this class a statement of it (line " + std::to_string(wait.place.line) + ") " + wait.message;
+  }
   if (trial.skipped.empty() && !allowed.findings.empty()) trial.error = "the reference: " + allowed.findings.front();
   write_trial(pair);
   return trial.skipped.empty() && trial.error.empty();

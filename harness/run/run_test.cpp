@@ -162,12 +162,38 @@ TEST_F(RunTest, ASplatBeforeTheEndIsHealth) {
   EXPECT_EQ(result.exit_code(), 1);
 }
 
+TEST_F(RunTest, AConsoleIsReadByTheWordsOfTheAgentsLog) {
+  options_.targets = {{"lab", "dmirror"}};
+  const RunResult result = go({"--fault=one=lockup", "--once", folder_ / "once"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
+  EXPECT_EQ(reason(result.trials[0]), "[   12.5] watchdog: Watchdog detected hard LOCKUP on cpu 1");
+}
+
 TEST_F(RunTest, AfterAHealthFindingTheLabIsRestarted) {
   options_.targets = {{"lab", "dmirror"}};
   const RunResult result = go({"--fault=one=health"});
   EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
   EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);
   EXPECT_EQ(machines_, 2);
+}
+
+// The claims' own class has been looked at before; that of the target may let a thread wait.
+TEST_F(RunTest, WhatWaitsForEverOnThatClassOfDevicesIsSkipped) {
+  predictor_ = [](const Program& program, DeviceClass device_class, const std::function<bool(std::uint64_t)>& go_on) {
+    Allowed allowed = seven(program, device_class, go_on);
+    allowed.outcomes = {Outcome(allowed.schema.size(), "ok")};
+    allowed.waiting = {{0, 1}};
+    return allowed;
+  };
+  Scenario waits;
+  waits.file = "w.scn";
+  waits.text = "scenario w\nprocess P\n  a: 1 page anon rw = 7\n  fork C\n  wait C\nprocess C\n  exit\n";
+  waits.program = parse(waits.text, waits.file);
+  Journal journal(path());
+  const RunResult result = run({waits}, options_, predictor_, journal, events_);
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::skipped);
+  EXPECT_EQ(reason(result.trials[0]), "on a device of this class a statement of it (line 5) may wait for ever: "
+                                      "nothing ends 'C', which stays when its statements have run");
 }
 
 TEST_F(RunTest, AnotherRootIsNotRestartedForItsKernel) {
@@ -185,6 +211,21 @@ TEST_F(RunTest, AMachineThatDoesNotStartDecidesNothing) {
   EXPECT_EQ(result.exit_code(), 3);
   EXPECT_EQ(reason(result.trials[1]),
             "the machine did not start: it did not say hello, and nothing else for 1 s");
+}
+
+TEST_F(RunTest, AMachineThatPanicsAsItStartsIsStartedAgain) {
+  options_.targets = {{"lab", "dmirror"}};
+  options_.machine = [fake = options_.machine](const std::string& place, int number) {
+    Machine::Spec spec = fake(place, number);
+    if (number == 1) spec.command = {"/bin/sh", "-c", "echo 'Kernel panic: IO-APIC + timer' >\"$0\"; exit 1", "{console}"};
+    return spec;
+  };
+  const RunResult result = go({});
+  EXPECT_EQ(result.exit_code(), 0);
+  EXPECT_EQ(notes_, (std::vector<std::string>{"lab does not start: its process ended: exit status 1",
+                                              "  Kernel panic: IO-APIC + timer", "lab is started again"}));
+  ASSERT_EQ(records("machine").size(), 5u);  // start, failed, start, hello, end
+  EXPECT_EQ(records("machine")[1]["words"][0], "Kernel panic: IO-APIC + timer");
 }
 
 TEST_F(RunTest, ATargetThatIsNotHere) {

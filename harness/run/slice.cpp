@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "harness/health_lines.h"
+
 namespace faultline {
 namespace {
 
@@ -59,9 +61,9 @@ void add_loss(Machine& machine, std::uint64_t mark, const std::string& how, Tria
   trial.lost = how;
   trial.words = machine.console_since(mark);
   if (!trial.health.empty()) return;
-  // The report begins at the first splat, however much came after it.
+  // The report begins at the first such line, however much came after it.
   const std::vector<std::string> all = machine.console_since(mark, 5000);
-  const auto first = std::find_if(all.begin(), all.end(), is_splat);
+  const auto first = std::find_if(all.begin(), all.end(), is_health_line);
   trial.health.assign(first, first + std::min<std::ptrdiff_t>(40, all.end() - first));
 }
 

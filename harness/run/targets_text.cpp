@@ -23,11 +23,19 @@ std::string wrapped(const std::vector<std::string>& words, const std::string& in
   return text + line + "\n";
 }
 
+std::string words_of(Capability::Line line, const Capabilities& can) {
+  std::string text;
+  for (const Capability& row : capability_table)
+    if (row.line == line && row.of(can)) text += row.text;
+  return text;
+}
+
 std::string usm_line(const std::string& indent, const Capabilities& can) {
   std::string text;
-  for (const auto& [kind, usm] : {std::pair("host", can.usm_host), std::pair("shared", can.usm_shared), std::pair("device", can.usm_device)}) {
+  for (const UsmKind& kind : usm_kinds) {
+    const UsmAccess& usm = can.*kind.member;
     if (!usm.access) continue;
-    text += (text.empty() ? indent + "USM: " : "; ") + std::string(kind) + (usm.concurrent ? ", beside the host" : "") +
+    text += (text.empty() ? indent + "USM: " : "; ") + std::string(kind.name) + (usm.concurrent ? ", beside the host" : "") +
             (usm.concurrent_atomics ? " with atomics" : usm.atomics ? ", atomics of the device" : "");
   }
   if (can.device_address) text += (text.empty() ? indent : "; ") + std::string("buffer device addresses");
@@ -47,17 +55,8 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     if (!row.known) continue;
     const std::string indent(width + 2, ' ');
     text += indent + "class " + words::text(words::device_classes, can.device_class) + "; sees values and errors";
-    if (can.sight.faults) text += ", device faults";
-    if (can.sight.identity) text += ", page identity";
-    if (can.sight.location) text += ", where pages are";
-    if (can.sight.events) text += ", the driver's events";
-    if (can.snapshot) text += ", snapshots";
-    if (can.exclusive) text += ", exclusive access";
-    if (can.pin) text += "; pins";
-    if (can.direct) text += "; direct I/O";
-    text += can.migrate ? "; migrates\n" : "\n";
-    if (can.svm_coarse) text += indent + "SVM: coarse-grained buffers" + (can.svm_fine ? ", fine-grained buffers" : "") +
-                                (can.system ? ", any memory" : "") + (can.atomics ? ", atomics" : "") + "\n";
+    text += words_of(Capability::Line::own, can) + "\n";
+    if (can.svm_coarse) text += indent + "SVM: " + words_of(Capability::Line::svm, can) + "\n";
     text += usm_line(indent, can);
     if (!row.files.empty()) text += indent + "files on " + row.files + "\n";
     if (scenarios == 0) continue;

@@ -139,6 +139,12 @@ int exit_code(const std::map<std::string, std::vector<Verdict>>& by_target) {
   return undecided ? exits::undecided : exits::agree;
 }
 
+int bisect_code(int code, bool interrupted) {
+  if (code == exits::found) return code;
+  if (interrupted || code == exits::usage) return exits::bisect_abort;
+  return code == exits::undecided || code == exits::bench ? exits::bisect_skip : code;
+}
+
 const char* exit_reason(int code) {
   switch (code) {
     case exits::agree: return "0: all agree";
@@ -147,6 +153,7 @@ const char* exit_reason(int code) {
     case exits::undecided: return "3: nothing could be decided, or not everything";
     case exits::bench: return "4: the bench itself failed";
     case exits::bisect_skip: return "125: could not be tested (--bisect)";
+    case exits::bisect_abort: return "128: was interrupted, which ends the bisection (--bisect)";
   }
   return "?";
 }

@@ -69,9 +69,14 @@ inline constexpr int found = 1;
 inline constexpr int usage = 2;
 inline constexpr int undecided = 3;
 inline constexpr int bench = 4;
-inline constexpr int bisect_skip = 125;  // what `git bisect run` takes for "cannot be tested"
+// To `git bisect run` every other code from 1 to 127 means bad.
+inline constexpr int bisect_skip = 125;   // this commit cannot be tested
+inline constexpr int bisect_abort = 128;  // nor can any other: the bisection ends
 }  // namespace exits
 int exit_code(const std::map<std::string, std::vector<Verdict>>& by_target);
+
+// The same for `git bisect run`. What was found before an interrupt is found.
+int bisect_code(int code, bool interrupted = false);
 
 // "1: something was found"
 const char* exit_reason(int code);
