@@ -63,7 +63,10 @@ Task<bool> make_exclusive(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   co_await cpu.step("folio_trylock");
   Frame& frame = w.frame[page];
   if (frame.locked || frame.kind == Frame::Kind::shared) co_return false;  // folio_test_anon
-  if (frame.folio && co_await cpu.choose("make_device_exclusive_range: PageTail", 2)) co_return false;
+  if (frame.folio) {
+    const int tail = co_await cpu.choose("make_device_exclusive_range: PageTail", 2);
+    if (tail) co_return false;
+  }
   if (frame.locked) co_return false;
   frame.locked = 1;
   Pte& pte = w.mm[mm].pte[slot];

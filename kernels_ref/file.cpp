@@ -61,9 +61,10 @@ Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
     // Where the page table is missing too, kernels since 6.18 make none for the last page of a file on a disk.
     const bool only_last = first && vma.pgoff + 1 == w.object[vma.object].size;
     first = false;
-    if (s != slot && only_last && cpu.shape->on_disk[vma.object] &&
-        co_await cpu.choose("filemap_map_pages: filemap_map_pmd", 2) == 1)
-      co_return;
+    if (s != slot && only_last && cpu.shape->on_disk[vma.object]) {
+      const int ends = co_await cpu.choose("filemap_map_pages: filemap_map_pmd", 2);
+      if (ends) co_return;
+    }
     if (w.mm[mm].pte[s].kind == Pte::Kind::none && !(s == slot && cpu.shape->cuts_files))
       set_pte(w, mm, s, page_pte(page, writable));
   }
@@ -347,7 +348,9 @@ Task<Result> sys_msync(Cpu cpu, Slot from, Slot to) {
     if (!vma.mapped()) result = failed(ENOMEM);
     if (!vma.mapped() || vma.is_private() || !cpu.shape->tracks_dirty[vma.object]) continue;
     const FrameId page = cached_page(w, vma);
-    if (page == none || co_await cpu.choose("vfs_fsync_range", 2) == 0) continue;
+    if (page == none) continue;
+    const int syncs = co_await cpu.choose("vfs_fsync_range", 2);
+    if (!syncs) continue;
     read_unlock(w, mm);
     co_await page_mkclean(cpu, page);
     co_await read_lock(cpu, mm);

@@ -228,7 +228,7 @@ Task<bool> huge_write_protected(Cpu cpu, MmId mm, Slot slot, bool unshare) {
   if (way == splits) {
     bool all = true;
     for (Slot s = huge.first; s <= huge.last; ++s) all = all && sole(s);
-    way = all ? co_await cpu.choose("do_huge_pmd_wp_page: reuse or split", 2) : splits;
+    if (all) way = co_await cpu.choose("do_huge_pmd_wp_page: reuse or split", 2);
     if (w.mm[mm].pte[slot] != old) co_return true;
     for (Slot s = huge.first; s <= huge.last && way == reuses; ++s)
       if (!sole(s)) way = splits;

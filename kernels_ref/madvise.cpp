@@ -139,7 +139,7 @@ Task<Result> madvise_populate(Cpu cpu, Slot from, Slot to, bool write) {
     const VmaPage& vma = w.mm[mm].vma[s];
     if (!vma.mapped()) {
       result = failed(ENOMEM);
-      walks = walks || (s < to && co_await cpu.choose("madvise_populate: hole", 2));
+      if (!walks && s < to) walks = co_await cpu.choose("madvise_populate: hole", 2);
       if (!walks) break;
       continue;
     }
@@ -170,8 +170,8 @@ Task<Result> madvise_remove(Cpu cpu, Slot from, Slot to) {
     const Slot last = vma_end(cpu, mm, s, to);
     const int object = w.mm[mm].vma[s].object, page = w.mm[mm].vma[s].pgoff;
     // It asks for a writable mapping; since e8e17ee90eaf (6.7) for one that could be made writable.
-    const bool refuses = w.mm[mm].vma[s].is_private() ||
-                         (!w.mm[mm].vma[s].write && co_await cpu.choose("madvise_remove: VM_WRITE", 2) == 0);
+    bool refuses = w.mm[mm].vma[s].is_private();
+    if (!refuses && !w.mm[mm].vma[s].write) refuses = co_await cpu.choose("madvise_remove: VM_WRITE", 2) == 0;
     if (object == none || refuses) {
       result = failed(object == none ? EINVAL : EACCES);
       break;

@@ -63,7 +63,9 @@ Task<void> write_lock_vmas(Cpu cpu, MmId mm, Slot from, Slot to) {
 
 Task<void> merge_vma(Cpu cpu, MmId mm, Slot from, Slot to) {
   const int ways = merge_ways(cpu, mm, from, to);
-  merge(cpu, mm, from, to, ways > 1 ? co_await cpu.choose("vma_merge", ways) : 0);
+  int way = 0;
+  if (ways > 1) way = co_await cpu.choose("vma_merge", ways);
+  merge(cpu, mm, from, to, way);
 }
 
 namespace {
@@ -276,7 +278,8 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
   co_await write_lock(cpu, mm);
   if (!w.mm[mm].vma[from].mapped()) {
     // Overlap is found by mremap_to after vma_lookup, since 6.15 by check_mremap_params before it.
-    const int second = overlaps ? co_await cpu.choose("mremap: checks", 2) : 0;
+    int second = 0;
+    if (overlaps) second = co_await cpu.choose("mremap: checks", 2);
     write_unlock(w, mm);
     co_return failed(second ? EINVAL : EFAULT);
   }
@@ -291,7 +294,8 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
   for (Slot s = from + 1; s <= to; ++s)
     pieces = pieces || !w.mm[mm].vma[s].mapped() || w.mm[mm].vma[s].head;
   enum { by_pieces, late, early };
-  const int way = pieces ? co_await cpu.choose("mremap: several VMAs", 3) : by_pieces;
+  int way = by_pieces;
+  if (pieces) way = co_await cpu.choose("mremap: several VMAs", 3);
   if (way != by_pieces) {
     if (way == late) co_await unmap_target(cpu, mm, target, target_last);
     write_unlock(w, mm);

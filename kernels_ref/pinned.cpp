@@ -23,7 +23,8 @@ Task<int> io_pin_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
   const VmaPage& vma = cpu.world().mm[mm].vma[slot];
   enum { in_memory, refused_late, refused };
   const bool tracked = vma.object != none && cpu.shape->tracks_dirty[vma.object];
-  const int way = tracked ? co_await cpu.choose("writable_file_mapping_allowed", 2 + !vma.is_private()) : in_memory;
+  int way = in_memory;
+  if (tracked) way = co_await cpu.choose("writable_file_mapping_allowed", 2 + !vma.is_private());
   if (way == refused) co_return EFAULT;
   const int error = co_await gup(cpu, mm, slot, {.write = true, .pins = true}, pin);
   if (error || way == in_memory) co_return error;

@@ -8,7 +8,9 @@
 // coroutine touches the heap. Freed frames are zeroed, so that what is dead does not tell states apart.
 //
 // g++ 12 drops the whole body of a coroutine that awaits in the condition of an if, while or switch and
-// declares no variable: such a thread ends before its first step. Put what it awaits into a variable.
+// declares no variable: such a thread ends before its first step. And it awaits what stands behind a && or || or in a ?:
+// though it should not, in an argument or what is returned, for instance. So what is awaited is a statement, or the whole of
+// what a variable is given (test_coroutines.py).
 #pragma once
 
 #include <coroutine>

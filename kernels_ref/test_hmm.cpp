@@ -119,7 +119,9 @@ Task<bool> held(Cpu cpu, FrameId frame) {
     if (fails || folio_held(cpu.world(), frame)) co_return true;
     split_huge_page(cpu, frame);
   }
-  co_return f.lingering && co_await cpu.choose("migrate_vma_collect_pmd: io_ring_exit_work", 2) == 0;
+  if (!f.lingering) co_return false;
+  const int gone = co_await cpu.choose("migrate_vma_collect_pmd: io_ring_exit_work", 2);
+  co_return !gone || folio_held(cpu.world(), frame);
 }
 
 // The migration of [from, to], inside one VMA (migrate_vma_setup, dmirror_migrate_alloc_and_copy,

@@ -208,7 +208,9 @@ Task<void> thread_main(Cpu cpu) {
       if (cpu.shape->opens_first[process] >> device & 1) co_await open_device(cpu, device);
     cpu.own_process().started = 1;
   }
-  if (born && !co_await run_statements(cpu)) {
+  bool dies = true;
+  if (born) dies = co_await run_statements(cpu);
+  if (!dies) {
     cpu.self().life = Life::done;
     if (!cpu.shape->mortal[process]) co_return;
     co_await cpu.until("killed while idle", [cpu] { return cpu.own_process().ending; });

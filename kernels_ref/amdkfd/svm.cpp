@@ -127,7 +127,8 @@ Task<int> set_attributes(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_devic
   int ranges = 0, error = 0;
   for (Slot s = from; s <= to; ++s) ranges += svms.page[s].head;
   // The order of the list of what is to be updated is nobody's promise.
-  const int backwards = ranges > 1 ? co_await cpu.choose("svm_range_set_attr: update_list", 2) : 0;
+  int backwards = 0;
+  if (ranges > 1) backwards = co_await cpu.choose("svm_range_set_attr: update_list", 2);
   for (int i = 0; i < ranges && !error; ++i) {
     Slot first = from;
     for (int skip = backwards ? ranges - 1 - i : i; skip > 0; --skip) first = range_last(*cpu.shape, svms, first) + 1;

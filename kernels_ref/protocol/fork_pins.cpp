@@ -70,8 +70,9 @@ Task<void> b_exits(Kernel k, int) {
 
 Task<void> c_pins_and_writes(Kernel k, int fast) {
   World& w = k.world();
-  const int frame = fast ? co_await get_user_pages_fast(k, 1, 0, gup_read, no_callback)
-                         : co_await get_user_pages(k, 1, 0, gup_read, no_callback);
+  int frame = 0;
+  if (fast) frame = co_await get_user_pages_fast(k, 1, 0, gup_read, no_callback);
+  else frame = co_await get_user_pages(k, 1, 0, gup_read, no_callback);
   co_await cpu_store(k, 1, 0, device_bit, no_callback);
   co_await k.step("C's device reads the pinned page");
   if (w.mm[1].page[0].frame != frame) k.find(Finding::wrong_page);

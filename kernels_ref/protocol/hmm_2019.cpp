@@ -53,7 +53,9 @@ Task<Snapshot> hmm_range_fault(Kernel k, bool block, int circumstance) {
     co_return {-EAGAIN, {}};
   }
   // FAULT_FLAG_ALLOW_RETRY: handle_mm_fault may drop mmap_sem and say so.
-  if (!block && co_await k.choose("handle_mm_fault", 2)) {
+  int dropped = 0;
+  if (!block) dropped = co_await k.choose("handle_mm_fault", 2);
+  if (dropped) {
     k.read_unlock(Lock::mmap_a);
     co_return {-EAGAIN, {}};
   }

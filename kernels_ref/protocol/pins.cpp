@@ -11,7 +11,8 @@ namespace {
 Task<void> pin_holder(Kernel k, int) {
   World& w = k.world();
   co_await k.until("RDMA: transfers go on", [&w] { return w.frame[1].pins != 0; });
-  const bool drops = k.with(Variant::pins_are_short) || co_await k.choose("RDMA: keeps the pin, or drops it", 2);
+  int drops = k.with(Variant::pins_are_short);
+  if (!drops) drops = co_await k.choose("RDMA: keeps the pin, or drops it", 2);
   if (!drops) co_await k.until("RDMA: registered for as long as the process likes", [] { return 0; });
   unpin_frame(w, 1);
 }
