@@ -36,6 +36,8 @@ struct Capabilities {
   UsmAccess usm_host, usm_shared, usm_device;
   bool device_address = false;  // buffers whose address a kernel is given
   bool swap = false;      // the machine has swap: the reference does not know what MADV_PAGEOUT does there
+  bool huge_pages = false;         // the kernel makes some that nobody advised, and cannot be kept from it
+  bool shared_huge_pages = false;  // it makes some in shared memory
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
 
@@ -79,6 +81,8 @@ inline constexpr std::array capability_table = {
     Capability("inherited", Capability::Line::none, "", &Capabilities::inherited),
     Capability("forked", Capability::Line::none, "", &Capabilities::forked),
     Capability("swap", Capability::Line::none, "", &Capabilities::swap),
+    Capability("huge_pages", Capability::Line::none, "", &Capabilities::huge_pages),
+    Capability("shared_huge_pages", Capability::Line::none, "", &Capabilities::shared_huge_pages),
 };
 
 struct UsmCapability {

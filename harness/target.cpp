@@ -1,5 +1,6 @@
 #include "harness/target.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "harness/language/words.h"
@@ -74,6 +75,27 @@ std::string missing_buffer(Backing backing, const Capabilities& can) {
               : "the device has no unified shared memory (cl_intel_unified_shared_memory)";
 }
 
+bool shares_memory(const Program& program) {
+  const auto shared = [](Backing backing) { return backing != Backing::none && backing != Backing::anon_private && backing != Backing::stack; };
+  const auto maps_shared = [&](const Statement& statement) {
+    const auto* map = std::get_if<op::Mmap>(&statement.operation);
+    return map && shared(map->backing);
+  };
+  return std::ranges::any_of(program.regions, [&](const Region& region) { return shared(region.backing); }) ||
+         std::ranges::any_of(program.threads, [&](const Thread& thread) { return std::ranges::any_of(thread.statements, maps_shared); });
+}
+
+// The executor turns huge pages off, but for Programs about them.
+std::string other_huge_pages(const Program& program, const Capabilities& can) {
+  if (!may_have_huge_pages(program)) return {};
+  constexpr const char* folder = "/sys/kernel/mm/transparent_hugepage/";
+  if (can.huge_pages)
+    return std::string("huge pages where nobody advises them: echo madvise > ") + folder + "enabled (and for each size), or the virtual lab";
+  if (can.shared_huge_pages && shares_memory(program))
+    return std::string("huge pages in all shared memory: echo never > ") + folder + "shmem_enabled (and for each size), or the virtual lab";
+  return {};
+}
+
 std::string missing(const Request& request, const Program& program, const Capabilities& can) {
   const Backing backing = request.region < 0 ? Backing::none : program.regions[request.region].backing;
   if (request.migrate && !can.migrate && !is_buffer(backing)) return "no migration between device and system memory";
@@ -121,6 +143,7 @@ void do_on_cpu(OrderedAccess& access) {
 std::string cannot_run(const Program& program, const Capabilities& capabilities) {
   for (const Region& region : program.regions)
     if (const std::string why = missing_buffer(region.backing, capabilities); !why.empty()) return why;
+  if (const std::string why = other_huge_pages(program, capabilities); !why.empty()) return why;
   for (const Thread& thread : program.threads) {
     for (const Statement& statement : thread.statements) {
       const auto* advise = std::get_if<op::Madvise>(&statement.operation);

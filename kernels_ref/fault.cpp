@@ -32,7 +32,7 @@ Task<void> copy_page(Cpu cpu, MmId mm, Slot slot, bool unshare = false) {
   co_await cpu.step("wp_page_copy: copy");
   Contents contents;
   if (old.frame != none && cpu.on(Rule::cow_copies_contents)) contents = w.frame[old.frame].contents;
-  const FrameId copy = alloc_frame(cpu, Frame::Kind::anon, contents);
+  const FrameId copy = alloc_frame(cpu, Frame::Kind::anon, contents, {mm, slot});
   get_ref(w, copy);
   if (cpu.on(Rule::cow_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Event::clear);
   co_await cpu.step("wp_page_copy: ptep_clear_flush");
@@ -98,7 +98,7 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
       }
       if (write || !cpu.on(Rule::read_fault_maps_zero_page)) {  // do_anonymous_page
         prepare_anon_vma(cpu, mm, slot);
-        const FrameId f = alloc_frame(cpu, Frame::Kind::anon, {});
+        const FrameId f = alloc_frame(cpu, Frame::Kind::anon, {}, {mm, slot});
         w.frame[f].exclusive = 1;
         set_pte(w, mm, slot, page_pte(f, vma.write));
       } else {
@@ -201,7 +201,7 @@ Task<void> migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page) {
     MigratePages pages;
     pages.fill(none);
     pages[0] = static_cast<std::uint8_t>(page);
-    co_await dmirror_migrate_back(cpu, pages, 2);
+    co_await dmirror_migrate_back(cpu, mm, slot, pages, 2);
   }
   put_ref(w, page);
 }

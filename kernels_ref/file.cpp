@@ -15,15 +15,29 @@ bool beyond_end(Cpu cpu, const VmaPage& vma) {
   return vma.pgoff >= cpu.world().object[vma.object].size && cpu.on(Rule::fault_checks_size);
 }
 
+constexpr int fault_around_pages = 16;  // fault_around_bytes: 64 KiB
+
+int window(const Shape& shape, Slot slot) { return shape.spans.first(slot).page / fault_around_pages; }
+
 std::uint8_t& cached_page(World& w, const VmaPage& vma) { return w.object[vma.object].frame[vma.pgoff]; }
 
 }  // namespace
 
-bool caches_huge(Cpu cpu, MmId mm, HugePage huge) {
-  World& w = cpu.world();
+bool reaches_around(const Shape& shape, const World& world, MmId mm, Slot slot) {
+  const auto& vma = world.mm[mm].vma;
+  const HugePage huge = huge_page_of(shape, slot);
+  for (Slot s = huge.first; s <= huge.last; ++s)
+    if (window(shape, s) == window(shape, slot) && vma[s].object == vma[slot].object &&
+        vma[s].pgoff < world.object[vma[s].object].size)
+      return true;
+  return false;
+}
+
+bool caches_huge(const World& w, MmId mm, HugePage huge) {
   std::uint8_t folio = 0;
   for (Slot s = huge.first; s <= huge.last; ++s) {
-    const FrameId page = cached_page(w, w.mm[mm].vma[s]);
+    const VmaPage& vma = w.mm[mm].vma[s];
+    const FrameId page = w.object[vma.object].frame[vma.pgoff];
     if (page == none || !w.frame[page].folio || (folio && w.frame[page].folio != folio)) return false;
     folio = w.frame[page].folio;
   }
@@ -44,20 +58,22 @@ namespace {
 
 bool page_locked(const World& w, FrameId page) { return page != none && w.frame[page].locked; }
 
-constexpr int fault_around_pages = 16;  // fault_around_bytes: 64 KiB
-
 // filemap_map_pages: what is in the page cache around the page, with nothing to wait for, and itself. (Where
 // files are cut the fault does that one, to be able to come too late.)
 Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
   World& w = cpu.world();
-  const auto window = [cpu](Slot s) { return cpu.shape->spans.first(s).page / fault_around_pages; };
   const Slot last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
   bool first = true;
   for (Slot s = vma_start(cpu, mm, slot); s <= last; ++s) {
-    if (window(s) != window(slot)) continue;
+    if (window(*cpu.shape, s) != window(*cpu.shape, slot)) continue;
     const VmaPage& vma = w.mm[mm].vma[s];
     const FrameId page = cached_page(w, vma);
-    if (page == none || beyond_end(cpu, vma) || page_locked(w, page) || w.frame[page].dropped) continue;
+    if (page == none || page_locked(w, page) || w.frame[page].dropped) continue;
+    if (beyond_end(cpu, vma)) {  // of a huge page that is partly before it
+      if (!w.frame[page].folio || !reaches_around(*cpu.shape, w, mm, s)) continue;
+      const int maps = co_await cpu.choose("filemap_map_folio_range: beyond i_size", 2);
+      if (!maps) continue;
+    }
     // Where the page table is missing too, kernels since 6.18 make none for the last page of a file on a disk.
     const bool only_last = first && vma.pgoff + 1 == w.object[vma.object].size;
     first = false;
@@ -89,7 +105,7 @@ Task<bool> map_huge(Cpu cpu, MmId mm, Slot slot, bool writable) {
   World& w = cpu.world();
   if (!cpu.shape->huge_pages) co_return false;
   const HugePage huge = huge_page_of(*cpu.shape, slot);
-  const auto fits = [cpu, &w, mm, huge] { return pmd_fits(cpu, mm, huge) && pmd_none(cpu, mm, huge) && caches_huge(cpu, mm, huge); };
+  const auto fits = [cpu, &w, mm, huge] { return pmd_fits(*cpu.shape, w, mm, huge) && pmd_none(w, mm, huge) && caches_huge(w, mm, huge); };
   if (!fits()) co_return false;
   const int maps = co_await cpu.choose("do_set_pmd", 2);
   if (!maps || !fits()) co_return false;
@@ -119,7 +135,7 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
   // vma_wants_writenotify: where there is a disk the first store is a fault of its own (page_mkwrite).
   bool writable = vma.write && !vma.is_private();
   if (write && vma.is_private()) prepare_anon_vma(cpu, mm, slot);
-  else if (!beyond_end(cpu, vma)) {
+  else if (write ? !beyond_end(cpu, vma) : reaches_around(*cpu.shape, w, mm, slot)) {
     const bool mapped = co_await map_huge(cpu, mm, slot, writable);
     if (mapped) co_return Fault::done;
   }
@@ -141,7 +157,7 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
     if (cpu.shape->on_disk[vma.object]) co_await read_around(cpu, mm, slot, write, writable);
   }
   if (page == none || (!vma.is_private() && !cpu.on(Rule::shared_fault_uses_cache))) {
-    page = alloc_frame(cpu, Frame::Kind::shared, {});
+    page = alloc_frame(cpu, Frame::Kind::shared, {}, {mm, slot});
     if (cached == none) {
       cached = static_cast<std::uint8_t>(page);
       get_ref(w, page);
@@ -150,7 +166,7 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
   }
   if (write && vma.is_private()) {  // do_cow_fault
     const Contents contents = cpu.on(Rule::cow_fault_copies) ? w.frame[page].contents : Contents{};
-    const FrameId copy = alloc_frame(cpu, Frame::Kind::anon, contents);
+    const FrameId copy = alloc_frame(cpu, Frame::Kind::anon, contents, {mm, slot});
     w.frame[copy].exclusive = 1;
     set_pte(w, mm, slot, page_pte(copy, true));
     co_return Fault::done;

@@ -12,8 +12,11 @@ namespace faultline::ref {
 // do_read_fault, do_shared_fault, do_cow_fault, for an empty entry of a mapping with an object.
 Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write);
 
+// Whether a read fault comes upon a page of the file: the one that it is for, or one around it (do_fault_around).
+bool reaches_around(const Shape& shape, const World& world, MmId mm, Slot slot);
+
 // Whether the page cache has one huge page there, and its mapping by a PMD (do_set_pmd).
-bool caches_huge(Cpu cpu, MmId mm, HugePage huge);
+bool caches_huge(const World& world, MmId mm, HugePage huge);
 void map_huge_page(Cpu cpu, MmId mm, HugePage huge, bool writable);
 
 // try_to_unmap, from wherever the page is mapped.

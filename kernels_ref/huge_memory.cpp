@@ -12,24 +12,17 @@ HugePage huge_page_of(const Shape& shape, Slot slot) {
   return huge;
 }
 
-bool pmd_fits(Cpu cpu, MmId mm, HugePage huge) {
-  const Shape& shape = *cpu.shape;
+bool pmd_fits(const Shape& shape, const World& world, MmId mm, HugePage huge) {
   if (shape.page(huge.first) % huge_pages != 0 || shape.page_behind(huge.last) % huge_pages != 0) return false;
-  const auto& vma = cpu.world().mm[mm].vma;
+  const auto& vma = world.mm[mm].vma;
   for (Slot s = huge.first; s <= huge.last; ++s)
     if (!vma[s].mapped() || (s > huge.first && vma[s].head)) return false;
   return true;
 }
 
-bool pmd_none(Cpu cpu, MmId mm, HugePage huge) {
-  const auto& pte = cpu.world().mm[mm].pte;
+bool pmd_none(const World& world, MmId mm, HugePage huge) {
+  const auto& pte = world.mm[mm].pte;
   return std::all_of(&pte[huge.first], &pte[huge.last] + 1, [](const Pte& p) { return p.kind == Pte::Kind::none; });
-}
-
-std::uint8_t new_folio(const World& world) {
-  std::uint8_t number = 1;
-  while (std::ranges::any_of(world.frame, [number](const Frame& f) { return f.folio == number; })) ++number;
-  return number;
 }
 
 namespace {
@@ -94,9 +87,9 @@ namespace {
 // A folio of zeroes for [from, to], mapped by a PMD or by entries of its pages.
 void map_anon_folio(Cpu cpu, MmId mm, Slot from, Slot to, bool by_pmd) {
   World& w = cpu.world();
-  const std::uint8_t folio = new_folio(w);
+  const std::uint8_t folio = new_folio(cpu, {mm, from});
   for (Slot s = from; s <= to; ++s) {
-    const FrameId page = alloc_frame(cpu, Frame::Kind::anon, {});
+    const FrameId page = alloc_frame(cpu, Frame::Kind::anon, {}, {mm, s});
     w.frame[page].exclusive = 1;
     w.frame[page].folio = folio;
     Pte pte = page_pte(page, w.mm[mm].vma[s].write);
@@ -138,7 +131,7 @@ Brought nth_brought(Cpu cpu, MmId mm, Slot slot, bool write, int way, int* ways)
   *ways = 1;
   const auto counts = [&] { return (*ways)++ == way; };
   const HugePage huge = huge_page_of(*cpu.shape, slot);
-  if (pmd_fits(cpu, mm, huge) && pmd_none(cpu, mm, huge)) {
+  if (pmd_fits(*cpu.shape, cpu.world(), mm, huge) && pmd_none(cpu.world(), mm, huge)) {
     if (!write && counts()) return {How::zeroes, {}};
     if (!write && counts()) return {How::huge_zeroes, huge};
     if (counts()) return {How::huge_page, huge};

@@ -15,12 +15,10 @@ struct HugePage {
 HugePage huge_page_of(const Shape& shape, Slot slot);
 
 // Whether a PMD could map it: all of it is there and in one VMA (thp_vma_suitable_order).
-bool pmd_fits(Cpu cpu, MmId mm, HugePage huge);
+bool pmd_fits(const Shape& shape, const World& world, MmId mm, HugePage huge);
 // ... and nothing of it is mapped: there may be no page table yet (pmd_none).
-bool pmd_none(Cpu cpu, MmId mm, HugePage huge);
+bool pmd_none(const World& world, MmId mm, HugePage huge);
 
-// The smallest number that no folio has.
-std::uint8_t new_folio(const World& world);
 // Whether somebody holds the page or another one of its folio: references or pins, beside those of the page cache.
 bool folio_held(const World& world, FrameId page);
 // The most that is true of some page of its folio.

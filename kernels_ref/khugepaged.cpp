@@ -35,7 +35,7 @@ bool is_huge(const World& w, MmId mm, HugePage huge) {
 // hugepage_vma_revalidate, which expects anonymous memory that was written to.
 bool revalidate(Cpu cpu, MmId mm, HugePage huge) {
   const VmaPage& vma = cpu.world().mm[mm].vma[huge.first];
-  return pmd_fits(cpu, mm, huge) && vma.backing == Backing::anon_private && vma.anon_vma;
+  return pmd_fits(*cpu.shape, cpu.world(), mm, huge) && vma.backing == Backing::anon_private && vma.anon_vma;
 }
 
 // hpage_collapse_scan_pmd: whether nobody holds what is there.
@@ -58,13 +58,13 @@ bool replace_pages(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   const bool checked_before = !cpu.on(Rule::collapse_flushes_first);
   const bool replaces = checked_before || can_isolate(w, mm, huge);
-  const std::uint8_t folio = new_folio(w);
+  const std::uint8_t folio = new_folio(cpu, {mm, huge.first});
   for (Slot s = huge.first; s <= huge.last; ++s) {
     const Pte old = w.mm[mm].pte[s];
     leave_stale(cpu, mm, s, old);
     if (!replaces) continue;
     const bool copies = old.frame != none && cpu.on(Rule::collapse_copies);
-    const FrameId page = alloc_frame(cpu, Frame::Kind::anon, copies ? w.frame[old.frame].contents : Contents{});
+    const FrameId page = alloc_frame(cpu, Frame::Kind::anon, copies ? w.frame[old.frame].contents : Contents{}, {mm, s});
     w.frame[page].exclusive = 1;
     w.frame[page].folio = folio;
     Pte pte = page_pte(page, w.mm[mm].vma[s].write);
@@ -115,12 +115,12 @@ int collapse_cache(Cpu cpu, MmId mm, HugePage huge) {
     const FrameId cached = w.object[vma.object].frame[vma.pgoff];
     if (cached != none && (folio_held(w, cached) || w.frame[cached].locked)) return EAGAIN;
   }
-  const std::uint8_t folio = new_folio(w);
+  const std::uint8_t folio = new_folio(cpu, {mm, huge.first});
   for (Slot s = huge.first; s <= huge.last; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
     std::uint8_t& cached = w.object[vma.object].frame[vma.pgoff];
     if (cached == none) {
-      cached = static_cast<std::uint8_t>(alloc_frame(cpu, Frame::Kind::shared, {}));
+      cached = static_cast<std::uint8_t>(alloc_frame(cpu, Frame::Kind::shared, {}, {mm, s}));
       get_ref(w, cached);
     }
     unmap_everywhere(cpu, cached);
@@ -130,17 +130,29 @@ int collapse_cache(Cpu cpu, MmId mm, HugePage huge) {
   return 0;
 }
 
+// Where collapse_file gives up, the pages that it had come to are no longer mapped.
+Task<void> collapse_file_fails(Cpu cpu, MmId mm, HugePage huge) {
+  World& w = cpu.world();
+  const int unmapped = co_await cpu.choose("collapse_file: try_to_unmap", 2 + huge.last - huge.first);
+  for (Slot s = huge.first; s < huge.first + unmapped; ++s) {
+    const VmaPage& vma = w.mm[mm].vma[s];
+    if (vma.object == none) co_return;
+    const FrameId cached = w.object[vma.object].frame[vma.pgoff];
+    if (cached != none && !w.frame[cached].locked) unmap_everywhere(cpu, cached);
+  }
+}
+
 // collapse_pte_mapped_thp: the process that asked gets a PMD. Not where it has copies of its own there.
 Task<int> install_pmd(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   const int fails = co_await cpu.choose("collapse_pte_mapped_thp", 2);
-  if (fails || !pmd_fits(cpu, mm, huge) || w.mm[mm].vma[huge.first].object == none || !caches_huge(cpu, mm, huge)) co_return EINVAL;
+  if (fails || !pmd_fits(*cpu.shape, cpu.world(), mm, huge) || w.mm[mm].vma[huge.first].object == none || !caches_huge(w, mm, huge)) co_return EINVAL;
   for (Slot s = huge.first; s <= huge.last; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
     const std::uint8_t frame = w.mm[mm].pte[s].frame;
     if (frame != none && frame != w.object[vma.object].frame[vma.pgoff]) co_return EINVAL;
   }
-  if (!pmd_none(cpu, mm, huge)) invalidate_now(cpu, mm, huge.first, huge.last);
+  if (!pmd_none(w, mm, huge)) invalidate_now(cpu, mm, huge.first, huge.last);
   const VmaPage& vma = w.mm[mm].vma[huge.first];
   map_huge_page(cpu, mm, huge, vma.write && !vma.is_private() && !cpu.shape->tracks_dirty[vma.object]);
   flush(w, mm, huge.first, huge.last);
@@ -153,11 +165,14 @@ Task<int> collapse(Cpu cpu, MmId mm, HugePage huge) {
   if (is_huge(w, mm, huge)) co_return 0;  // SCAN_PMD_MAPPED
   constexpr int errors[] = {EINVAL, EAGAIN, ENOMEM, EBUSY};
   const int way = co_await cpu.choose("hpage_collapse_scan_pmd", 1 + std::size(errors));
-  if (way > 0) co_return errors[way - 1];
-  if (!pmd_fits(cpu, mm, huge)) co_return EINVAL;
+  if (!pmd_fits(*cpu.shape, cpu.world(), mm, huge)) co_return EINVAL;
+  if (way > 0) {
+    if (w.mm[mm].vma[huge.first].object != none) co_await collapse_file_fails(cpu, mm, huge);
+    co_return errors[way - 1];
+  }
   if (w.mm[mm].vma[huge.first].object == none) co_return co_await collapse_huge_page(cpu, mm, huge);
   int error = 0;
-  if (!caches_huge(cpu, mm, huge)) error = collapse_cache(cpu, mm, huge);
+  if (!caches_huge(w, mm, huge)) error = collapse_cache(cpu, mm, huge);
   read_unlock(w, mm);  // before it looks at the page cache
   co_await read_lock(cpu, mm);
   if (!error) error = co_await install_pmd(cpu, mm, huge);
@@ -182,12 +197,20 @@ Task<Result> madvise_collapse(Cpu cpu, Slot from, Slot to) {
     const int begin = (asked.begin + huge_pages - 1) / huge_pages * huge_pages, end = asked.end / huge_pages * huge_pages;
     const Slot vma_last = vma_end(cpu, mm, s, cpu.shape->slots() - 1);
     int error = suitable(pages_of(cpu, vma_start(cpu, mm, s), vma_last)) ? 0 : EINVAL;
+    // __thp_vma_allowable_orders: not what nobody has touched, and files on a disk only in some kernels.
+    const VmaPage& vma = w.mm[mm].vma[s];
+    if (vma.object == none && !vma.anon_vma) error = EINVAL;
+    if (!error && vma.object != none && cpu.shape->on_disk[vma.object]) {
+      const int allowed = co_await cpu.choose("file_thp_enabled", 2);
+      if (!allowed) error = EINVAL;
+    }
+    const bool refused = error != 0;
     // Nothing to do: newer kernels look at that first.
     if (!error && begin > end) {
       const int looks_first = co_await cpu.choose("madvise_collapse: hstart >= hend", 2);
       if (!looks_first) error = EINVAL;
     }
-    for (Slot at = s; at <= last; at = huge_page_of(*cpu.shape, at).last + 1) {
+    for (Slot at = s; at <= last && !refused; at = huge_page_of(*cpu.shape, at).last + 1) {
       const HugePage huge = huge_page_of(*cpu.shape, at);
       if (cpu.shape->page(huge.first) < begin || cpu.shape->page_behind(huge.last) > end) continue;
       if (error) {  // after some errors it goes on with the next one
@@ -211,7 +234,9 @@ bool can_khugepaged(Cpu cpu, MmId mm, Slot slot) {
   const World& w = cpu.world();
   const Mm& m = w.mm[mm];
   const HugePage huge = huge_page_of(*cpu.shape, slot);
-  if (huge.first != slot || !m.vma[slot].hugepage || is_huge(w, mm, huge) || !can_write_lock(w, mm)) return false;
+  // fork() holds the lock of the mm that it makes.
+  if (w.process[mm].life != ProcessState::Life::alive || m.users == 0 || !can_write_lock(w, mm)) return false;
+  if (huge.first != slot || !m.vma[slot].hugepage || is_huge(w, mm, huge)) return false;
   const bool any = std::any_of(&m.pte[huge.first], &m.pte[huge.last] + 1, [](const Pte& p) { return p.kind == Pte::Kind::page; });
   return any && revalidate(cpu, mm, huge) && can_start_write(w, mm, huge.first, huge.last) && can_isolate(w, mm, huge);
 }

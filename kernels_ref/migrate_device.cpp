@@ -12,24 +12,25 @@ Task<int> migrate_vma_setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
   });
 }
 
-FrameId device_page_for(Cpu cpu, MirrorId owner, FrameId source) {
+FrameId device_page_for(Cpu cpu, MirrorId owner, FrameId source, Slot slot) {
   World& w = cpu.world();
   const bool copies = source != zero_page && cpu.on(Rule::migrate_copies);
-  const FrameId page = alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[source].contents : Contents{});
+  const FrameId page = alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[source].contents : Contents{}, {mm_of(owner), slot});
   w.frame[page].owner = static_cast<std::uint8_t>(owner);
   w.frame[page].exclusive = source == zero_page ? 1 : w.frame[source].exclusive;
   get_ref(w, page);
   return page;
 }
 
-MigratePages system_pages_for(Cpu cpu, const MigratePages& device) {
+MigratePages system_pages_for(Cpu cpu, const MigratePages& device, MmId mm, Slot from) {
   World& w = cpu.world();
   MigratePages system;
   system.fill(none);
   for (std::size_t i = 0; i < device.size(); ++i) {
     if (device[i] == none) continue;
     const Frame& old = w.frame[device[i]];
-    const FrameId f = alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::migrate_back_copies) ? old.contents : Contents{});
+    const FrameId f = alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::migrate_back_copies) ? old.contents : Contents{},
+                                  {mm, from + static_cast<Slot>(i)});
     w.frame[f].exclusive = old.exclusive;
     get_ref(w, f);
     system[i] = static_cast<std::uint8_t>(f);

@@ -15,10 +15,10 @@ using MigratePages = std::array<std::uint8_t, limits::spans_per_region>;
 Task<int> migrate_vma_setup_ways(Cpu cpu, MmId mm, Slot from, Slot to);
 
 // The driver's page for `source`, which is zero_page where there was none, with a reference of the migration.
-FrameId device_page_for(Cpu cpu, MirrorId owner, FrameId source);
+FrameId device_page_for(Cpu cpu, MirrorId owner, FrameId source, Slot slot);
 
-// Pages of system memory for those of the device, likewise.
-MigratePages system_pages_for(Cpu cpu, const MigratePages& device);
+// Pages of system memory for those of the device, which `mm` has from `from` on, likewise.
+MigratePages system_pages_for(Cpu cpu, const MigratePages& device, MmId mm, Slot from);
 
 // migrate_vma_insert_page: a page of the device where nothing was. Whether there still is nothing.
 bool migrate_vma_insert_page(Cpu cpu, MmId mm, Slot slot, FrameId page, bool writable);

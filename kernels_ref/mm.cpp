@@ -5,9 +5,22 @@
 
 namespace faultline::ref {
 
-FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents) {
+namespace {
+
+// The `nth` choice for an address, from 0: its own number, one for each round that all have had theirs, and then any.
+// Once for all numbers below `end`, which may come twice.
+int numbered(Cpu cpu, Address address, int nth, int end) {
+  const int all = cpu.shape->slots() * static_cast<int>(cpu.shape->program->processes.size());
+  const int own = address.mm * cpu.shape->slots() + address.slot + nth * all;
+  return own < end ? own : nth % end;
+}
+
+}  // namespace
+
+FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents, Address address) {
   World& w = cpu.world();
-  for (FrameId f = 0; f < max_frames; ++f) {
+  for (int nth = 0; nth < 2 * max_frames; ++nth) {
+    const FrameId f = numbered(cpu, address, nth, max_frames);
     if (w.frame[f].kind != Frame::Kind::free) continue;
     w.frame[f].kind = kind;
     w.frame[f].contents = contents;
@@ -15,6 +28,14 @@ FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents) {
   }
   cpu.breaks(Broken::tables_full);
   return max_frames - 1;
+}
+
+std::uint8_t new_folio(Cpu cpu, Address address) {
+  const auto& frames = cpu.world().frame;
+  const auto taken = [&frames](int number) { return std::ranges::any_of(frames, [number](const Frame& f) { return f.folio == number; }); };
+  int nth = 0;
+  while (taken(1 + numbered(cpu, address, nth, max_frames))) ++nth;  // there are fewer folios than frames
+  return static_cast<std::uint8_t>(1 + numbered(cpu, address, nth, max_frames));
 }
 
 void put_frame(World& world, FrameId frame) {

@@ -9,8 +9,15 @@
 namespace faultline::ref {
 
 // --- frames ---
-// A frame with no users yet; the caller maps it or takes a reference in the same step.
-FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents);
+// A frame with no users yet; the caller maps it or takes a reference in the same step. Which number it gets follows from the
+// place in memory that it is for, so that states do not differ in which of two threads came first.
+struct Address {
+  MmId mm = 0;
+  Slot slot = 0;
+};
+FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents, Address address = {});
+// A number that no folio has, likewise.
+std::uint8_t new_folio(Cpu cpu, Address address);
 // Frees it once nothing refers to it. For use after a mapcount or ref went down.
 void put_frame(World& world, FrameId frame);
 inline void get_ref(World& world, FrameId frame) { ++world.frame[frame].refs; }

@@ -50,7 +50,7 @@ void copy_pinned(Cpu cpu, MmId parent, MmId child, Slot s) {
   const VmaPage& vma = w.mm[child].vma[s];
   const Contents contents = w.frame[w.mm[parent].pte[s].frame].contents;
   const FrameId copy =
-      alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::fork_copy_keeps_contents) ? contents : Contents{});
+      alloc_frame(cpu, Frame::Kind::anon, cpu.on(Rule::fork_copy_keeps_contents) ? contents : Contents{}, {child, s});
   w.frame[copy].exclusive = 1;
   Pte pte = page_pte(copy, vma.write);
   pte.protnone = !vma.accessible();

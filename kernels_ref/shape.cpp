@@ -96,7 +96,7 @@ void start(const Shape& shape, World& w) {
         const bool shared = !vma.is_private();
         std::uint8_t* const cached = shared ? &w.object[vma.object].frame[vma.pgoff] : nullptr;
         const bool is_there = shared && *cached != none;
-        const FrameId f = is_there ? *cached : alloc_frame(cpu, shared ? Frame::Kind::shared : Frame::Kind::anon, {});
+        const FrameId f = is_there ? *cached : alloc_frame(cpu, shared ? Frame::Kind::shared : Frame::Kind::anon, {}, {mm, s});
         w.frame[f].contents = contents;
         Pte pte = page_pte(f, region.protection.write);
         pte.protnone = !region.protection.read && !region.protection.write;

@@ -163,7 +163,7 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
     const std::uint8_t f = source[s - from];
     // migrate_vma_pages: only anonymous memory can live on the device.
     if (f == none || (f != zero_page && w.frame[f].kind == Frame::Kind::shared)) continue;
-    device[s - from] = static_cast<std::uint8_t>(device_page_for(cpu, id, f));
+    device[s - from] = static_cast<std::uint8_t>(device_page_for(cpu, id, f, s));
   }
   bool inserts = false;  // migrate_vma_pages: MIGRATE once more, from the first page that was not there
   for (Slot s = from; s <= to; ++s) {
@@ -217,7 +217,7 @@ Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
     unmap_for_migration(cpu, mm, pte.frame, tells_own);
   }
   if (told) co_await invalidate_end(cpu, mm);
-  co_await dmirror_migrate_back(cpu, device, 1);
+  co_await dmirror_migrate_back(cpu, mm, from, device, 1);
 }
 
 // The part that both directions share: the file, mmget_not_zero, mmap_lock, VMA by VMA.
@@ -272,7 +272,7 @@ Task<Result> dmirror_migrate_to_system(Cpu cpu, MirrorId opener, Slot from, Slot
   return migrate(cpu, opener, from, to, false);
 }
 
-Task<void> dmirror_migrate_back(Cpu cpu, MigratePages pages, int own) {
+Task<void> dmirror_migrate_back(Cpu cpu, MmId mm, Slot from, MigratePages pages, int own) {
   World& w = cpu.world();
   co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: xa_erase");
   for (std::uint8_t& page : pages) {
@@ -288,7 +288,7 @@ Task<void> dmirror_migrate_back(Cpu cpu, MigratePages pages, int own) {
     }
   }
   co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: copy");
-  MigratePages system = system_pages_for(cpu, pages);
+  MigratePages system = system_pages_for(cpu, pages, mm, from);
   for (std::size_t i = 0; i < pages.size(); ++i) {
     if (pages[i] == none || w.frame[pages[i]].refs == own) continue;
     put_ref(w, system[i]);  // folio_migrate_mapping: -EAGAIN

@@ -32,7 +32,7 @@ class DirectFile {
   int direct_ = -1, cached_ = -1;
 };
 
-// What the target can do on this machine, whose file systems the target does not know.
+// What the target can do on this machine, whose file systems and settings the target does not know.
 Capabilities capabilities_here(const Target& target);
 
 }  // namespace faultline

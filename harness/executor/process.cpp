@@ -14,6 +14,7 @@
 #include <array>
 
 #include "harness/executor/access.h"
+#include "harness/executor/huge_pages.h"
 #include "harness/executor/look.h"
 #include "harness/executor/value.h"
 
@@ -161,6 +162,7 @@ void set_up(ProcessContext& context, Layout& layout) {
   free_buffers(context);
   context.handles.close_all();
   munmap(reinterpret_cast<void*>(regions_base), context.layout.regions_bytes());
+  if (const int error = forbid_huge_pages()) give_up(context, "cannot forbid huge pages", error);
   if (const char* failure = context.files.prepare(context.program, context.process)) give_up(context, failure, errno);
   const std::uint64_t iteration = context.area.iteration.load();
   if (const char* failure = context.direct_file.prepare(context.program, context.layout, context.process, iteration))
@@ -169,6 +171,8 @@ void set_up(ProcessContext& context, Layout& layout) {
     if (context.program.regions[region].owner == context.process &&
         context.program.regions[region].backing != Backing::none && !is_buffer(context.program.regions[region].backing))
       map_region(context, region);
+  if (may_have_huge_pages(context.program))
+    if (const int error = allow_advised_huge_pages()) give_up(context, "cannot allow huge pages", error);
   open_devices(context);
   each_buffer(context, [&](int region) { allocate_buffer(context, layout, region); });
 }
@@ -203,12 +207,17 @@ Result observed(ProcessContext& context, Cell cell) {
   return result;
 }
 
+// The last pages first: a load may map all of a huge page, beyond the end of its file too, where another load would then
+// find zeroes.
 void answer_observes(ProcessContext& context) {
   Area& area = context.area;
-  for (std::size_t i = 0; i < context.program.observes.size(); ++i) {
-    const Observe& observe = context.program.observes[i];
-    if (observe.kind != Observe::Kind::value || observe.process != context.process) continue;
-    area.readings[i].result = observed(context, observe.cell);
+  const std::vector<Observe>& observes = context.program.observes;
+  std::vector<std::size_t> own;
+  for (std::size_t i = 0; i < observes.size(); ++i)
+    if (observes[i].kind == Observe::Kind::value && observes[i].process == context.process) own.push_back(i);
+  std::ranges::stable_sort(own, std::ranges::greater{}, [&](std::size_t i) { return observes[i].cell.page; });
+  for (const std::size_t i : own) {
+    area.readings[i].result = observed(context, observes[i].cell);
     area.readings[i].done.store(1, std::memory_order_release);
   }
 }

@@ -54,7 +54,7 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from];
     if (f == none) continue;
-    device[s - from] = static_cast<std::uint8_t>(device_page_for(cpu, id, f));
+    device[s - from] = static_cast<std::uint8_t>(device_page_for(cpu, id, f, s));
   }
   for (Slot s = from; s <= to; ++s) {
     if (source[s - from] != zero_page) continue;
@@ -96,7 +96,7 @@ Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to) {
     co_return left;
   }
   co_await cpu.step("svm_migrate_copy_to_ram");
-  const MigratePages system = system_pages_for(cpu, device);
+  const MigratePages system = system_pages_for(cpu, device, mm, from);
   co_await cpu.step("migrate_vma_finalize");
   for (std::size_t i = 0; i < device.size(); ++i) {
     if (device[i] == none) continue;

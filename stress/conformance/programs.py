@@ -24,6 +24,9 @@ PROCESS_NAMES = "PCDE"
 DEVICE_NAMES = "de"
 REGION_NAMES = "abc"
 PROTECTIONS = ("rw", "r", "-", "w")
+HUGE = 512  # pages of a huge page
+HUGE_REGION = 2 * HUGE
+MOST_REQUESTED = 4  # pages of a device's request in such a region
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,26 @@ class Region:
     pages: int
     protection: str = "rw"
     populated: bool = False
+
+
+    @property
+    def huge(self) -> bool:
+        return self.pages >= HUGE
+
+    def landmarks(self) -> tuple[int, ...]:
+        """The pages that a program may name."""
+        return (0, 3, HUGE - 1, HUGE) if self.huge else tuple(range(self.pages))
+
+    def range(self, first: int, count: int) -> tuple[int, int]:
+        """Of a huge region 1 is a page, 2 what is behind it in its huge page, 3 that huge page, more the whole region."""
+        if not self.huge:
+            first %= self.pages
+            return first, min(count, self.pages - first)
+        first = self.landmarks()[first % len(self.landmarks())]
+        begin = first // HUGE * HUGE
+        if count < 3:
+            return first, 1 if count == 1 else begin + HUGE - first
+        return (begin, HUGE) if count == 3 else (0, self.pages)
 
 
 @dataclass(frozen=True)
@@ -65,6 +88,7 @@ MAPPINGS = ("mmap anon", "mmap shared", "mmap stack", "mmap private f", "mmap sh
 PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprotect", "mremap", "dontneed",
                "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
                "remove", "collapse", "fork", "exit", "kill")
+REQUEST_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive", "pin", "pin read", "unpin")
 ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
 MIGRATION_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive")
 PIN_KINDS = ("pin", "pin read", "unpin")
@@ -155,13 +179,12 @@ class _Writer:
 
     def _range(self, region: int, first: int, count: int) -> tuple[int, int, int]:
         region %= len(self.draft.regions)
-        pages = self.draft.regions[region].pages
-        first %= pages
-        return region, first, min(count, pages - first)
+        return region, *self.draft.regions[region].range(first, count)
 
     def _text(self, region: int, first: int, count: int) -> str:
-        for page in range(first, first + count):
-            self.touched[region, page] = None
+        for page in self.draft.regions[region].landmarks():
+            if first <= page < first + count:
+                self.touched[region, page] = None
         name = REGION_NAMES[region]
         if count == self.draft.regions[region].pages:
             return name
@@ -209,6 +232,8 @@ class _Writer:
             self.holder = child.parent
             return
         pages = self._range(statement.region, statement.first, statement.count)
+        if kind in REQUEST_KINDS and self.draft.regions[pages[0]].huge:
+            pages = (*pages[:2], min(pages[2], MOST_REQUESTED))
         if kind == "free":
             pages = (*pages[:2], min(pages[2], MOST_FREED - self.freed))
             if pages[2] == 0:
@@ -237,7 +262,8 @@ class _Writer:
             line = f"mprotect {self._text(*pages)} {statement.protection}"
         elif kind == "mremap":
             region, first, count = pages
-            to_region, to_first, room = self._range(statement.to_region, statement.to_first, count)
+            to_region, to_first, _ = self._range(statement.to_region, statement.to_first, 1)
+            room = min(count, self.draft.regions[to_region].pages - to_first)
             source = self._text(region, first, min(count, room))
             self._text(to_region, to_first, min(count, room))
             line = f"mremap {source} -> {REGION_NAMES[to_region]}[{to_first}]"
@@ -271,7 +297,7 @@ class _Writer:
     def _observes(self) -> list[str]:
         """Values, identities and places of what was touched first: a program may have more cells than observes."""
         cells = list(self.touched)
-        cells += [(r, p) for r, region in enumerate(self.draft.regions) for p in range(region.pages)
+        cells += [(r, p) for r, region in enumerate(self.draft.regions) for p in region.landmarks()
                   if (r, p) not in self.touched]
         alive = [p for p in self.processes if p.alive]
         texts = []
@@ -337,8 +363,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
     fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
     if kind == "truncate":
         return st.builds(Statement, kind=st.just(kind), who=_who, count=st.integers(0, 5))
-    if kind in (*ADVICES, *MAPPINGS, "msync", "munmap", "mprotect", "mremap", "to device", "to system",
-                "snapshot", "exclusive", "check-exclusive", "pin", "pin read", "unpin"):
+    if kind in (*ADVICES, *MAPPINGS, "msync", "munmap", "mprotect", "mremap", *REQUEST_KINDS):
         fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
     if kind in (*MAPPINGS, "mprotect"):
         fields["protection"] = _protections
@@ -360,6 +385,10 @@ _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to syst
                    "check-exclusive": 2, "open": 1, "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
 
 
+# Where there may be huge pages, these as well.
+_huge_weights = {"hugepage": 6, "collapse": 6}
+
+
 def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
     kinds = [kind for kind, weight in weights.items() for _ in range(weight)]
     by_kind = {kind: _statement(kind) for kind in weights}
@@ -367,14 +396,26 @@ def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
 
 
 _backings = st.sampled_from(("anon", "anon", "anon", "shared", "stack", "none", "private f", "shared f"))
-_regions = st.builds(Region, backing=_backings, pages=st.integers(2, 5),
-                     protection=st.sampled_from(("rw", "rw", "rw", "r", "-", "w")), populated=st.booleans())
+
+
+def _some_regions(pages: st.SearchStrategy[int], least: int, most: int) -> st.SearchStrategy[tuple[Region, ...]]:
+    region = st.builds(Region, backing=_backings, pages=pages, protection=st.sampled_from(("rw", "rw", "rw", "r", "-", "w")),
+                       populated=st.booleans())
+    return st.lists(region, min_size=least, max_size=most).map(tuple)
 
 
 def drafts(kinds: tuple[str, ...], device_class: str = "recoverable",
            around: tuple[str, str] | None = None) -> st.SearchStrategy[Draft]:
-    """Programs of these kinds of statements, for a target of this class; `around` two that are neighbours."""
-    weights = _weights | _device_weights
+    """Programs of these kinds of statements, for a target of this class; `around` two that are neighbours. Every other one
+    has regions in which huge pages fit."""
+    small = _drafts(kinds, device_class, around, _weights | _device_weights, _some_regions(st.integers(2, 5), 2, 3))
+    pages = st.sampled_from((HUGE_REGION, HUGE_REGION, 4))
+    return st.one_of(small, _drafts(kinds, device_class, around, _weights | _device_weights | _huge_weights,
+                                    _some_regions(pages, 2, 2)))
+
+
+def _drafts(kinds: tuple[str, ...], device_class: str, around: tuple[str, str] | None, weights: dict[str, int],
+            regions: st.SearchStrategy[tuple[Region, ...]]) -> st.SearchStrategy[Draft]:
     statement = _statements({kind: weights[kind] for kind in kinds})
     device = "device load" in kinds
     # The longer ones second: shrinking prefers the first branch.
@@ -386,7 +427,6 @@ def drafts(kinds: tuple[str, ...], device_class: str = "recoverable",
         before = st.one_of(st.lists(statement, max_size=4), forks)
         pair = st.tuples(*map(_statement, around)).map(list)
         statements = st.builds(lambda *parts: sum(parts, []), before, pair, st.lists(statement, max_size=4))
-    return st.builds(Draft, regions=st.lists(_regions, min_size=2, max_size=3).map(tuple),
-                     statements=statements.map(tuple), file=st.sampled_from(("memfd", "file")),
+    return st.builds(Draft, regions=regions, statements=statements.map(tuple), file=st.sampled_from(("memfd", "file")),
                      file_pages=st.integers(0, 5), probe=st.booleans() if device else st.just(False),
                      device_class=st.just(device_class))
