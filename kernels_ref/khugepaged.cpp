@@ -197,11 +197,11 @@ Task<Result> madvise_collapse(Cpu cpu, Slot from, Slot to) {
     const int begin = (asked.begin + huge_pages - 1) / huge_pages * huge_pages, end = asked.end / huge_pages * huge_pages;
     const Slot vma_last = vma_end(cpu, mm, s, cpu.shape->slots() - 1);
     int error = suitable(pages_of(cpu, vma_start(cpu, mm, s), vma_last)) ? 0 : EINVAL;
-    // __thp_vma_allowable_orders: not what nobody has touched, and files on a disk only in some kernels.
+    // __thp_vma_allowable_orders: not what nobody has touched, and files only as a kernel is configured.
     const VmaPage& vma = w.mm[mm].vma[s];
     if (vma.object == none && !vma.anon_vma) error = EINVAL;
-    if (!error && vma.object != none && cpu.shape->on_disk[vma.object]) {
-      const int allowed = co_await cpu.choose("file_thp_enabled", 2);
+    if (!error && vma.object != none) {
+      const int allowed = co_await cpu.choose("shmem_is_huge, file_thp_enabled", 2);
       if (!allowed) error = EINVAL;
     }
     const bool refused = error != 0;
