@@ -45,7 +45,7 @@ def test_scenarios_agree(tmp_path, pocl):
     result = run(tmp_path, pocl, SVM)
     assert result.returncode == 0, result.stdout + result.stderr
     told = verdicts(result)
-    assert told["svm-coarse-map"] == told["svm-message-passing"] == told["svm-fine-turns"] == "agree"
+    assert told["svm-coarse-map"] == told["svm-message-passing"] == told["svm-fine-turns"] == told["svm-host-copies"] == "agree"
     assert set(told.values()) <= {"agree", "skipped"}
 
 
@@ -62,6 +62,7 @@ FAULTS = {
     "lost-unmap": "svm-coarse-map",
     "stale-map": "svm-coarse-map",
     "short-migrate": "svm-coarse-copy-fill",
+    "lost-host-copies": "svm-host-copies",
     "early-wait": "svm-fine-turns",
     "exec-info-ignored": "svm-message-passing",
     "lost-updates": "svm-counter",
@@ -205,6 +206,7 @@ def test_extensions_of_another_driver(tmp_path, debian13, fault, scenario, verdi
 def test_under_debian_13(tmp_path, debian13):
     """PoCL 6 and rusticl, which reach any memory: scenarios about mappings too."""
     for name in debian13:
-        result = run(tmp_path, name, SVM / "coarse-map.scn", ROOT / "stress/scenarios/races/unmap-and-map-again.scn", iterations=5)
+        result = run(tmp_path, name, SVM / "coarse-map.scn", SVM / "host-copies.scn",
+                     ROOT / "stress/scenarios/races/unmap-and-map-again.scn", iterations=5)
         assert result.returncode == 0, result.stdout + result.stderr
         assert set(verdicts(result).values()) == {"agree"}
