@@ -36,6 +36,10 @@ std::string repeated(int count, const std::string& before, const std::string& af
   return text;
 }
 
+std::string overlap(const std::string& place, const std::string& cell) {
+  return place + " a copy of " + cell + " to itself is an error of OpenCL's (CL_MEM_COPY_OVERLAP) (name another cell, in this region or another one)";
+}
+
 const std::string nothing;
 const std::string below_process = "scenario x\ndevice d: recoverable\nprocess P\n  a: 2 pages anon rw = 0\n";
 const std::string in_thread = below_process + "thread P.t\n";
@@ -367,6 +371,7 @@ TEST(ParserErrors, TheMemoryModel) {
 // Without a buffer too: the command is the same.
 TEST(ParserErrors, CommandsOnAnyMemory) {
   expect_all("scenario x\ndevice d: fatal-faults\nprocess P\n a: 2 pages anon rw = 0\nthread P.t on d\n", {
+      {" svm-copy a[1] -> a[1]\n", overlap("6:19+4", "a[1]")},
       {" svm-copy a[0] -> a[1]\n munmap a\n", "7:2+1 beside buffers, their commands and accesses with an order, nothing changes mappings or processes"},
       {" svm-fill a[1] 7\n fork C\nprocess C\n", "7:2+1 beside buffers, their commands and accesses with an order, nothing changes mappings or processes"},
       {" svm-map a r\n", "6:10+1 'a' is no buffer"},
@@ -386,6 +391,9 @@ TEST(ParserErrors, BuffersOfEachKind) {
       {" migrate h to d\n", "9:10+1 'h' stays where it is: of USM, only usm-shared migrates"},
       {" svm-copy h[0] -> s[0]\n", "9:19+1 no command copies between 'h' and 's', which are of different kinds"},
       {" svm-copy b[0] -> u[0]\n", "9:19+1 no command copies between 'b' and 'u', which are of different kinds"},
+      {" svm-copy s[0] -> s[0]\n", overlap("9:19+4", "s[0]")},
+      {" svm-copy h[0] -> h[0]\n", overlap("9:19+4", "h[0]")},
+      {" r = svm-copy b[0] -> b[0]\n", overlap("9:23+4", "b[0]")},
       {" load b[0] relaxed\n",
        "9:2+1 atomic accesses need memory that both sides use at once: svm-fine, usm-host, usm-shared, or any pages"},
       {" load u[0]\nobserve same(P:u[0], P:h[0])\n", "10:9+4 beside buffers, their commands and accesses with an order, page frames mean nothing"},
