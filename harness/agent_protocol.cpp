@@ -144,6 +144,7 @@ struct EventWriter {
       targets.push_back({{"name", target.name},
                          {"available", target.available},
                          {"why", target.why},
+                         {"crashed", target.crashed},
                          {"about", target.about},
                          {"capabilities", to_json(target.capabilities)}});
     return {{"ev", "hello"},       {"agent", hello.agent}, {"kernel", hello.kernel}, {"arch", hello.arch},
@@ -201,6 +202,13 @@ struct EventWriter {
             {"slow", event.hang.slow},
             {"threads", threads}};
   }
+  json operator()(const CrashEvent& event) const {
+    json places = json::array();
+    for (const DriverPlace& place : event.crash.places)
+      places.push_back({{"function", place.function}, {"thread", place.thread}, {"where", place.where}});
+    return {{"ev", "crash"}, {"id", event.id}, {"iteration", event.crash.iteration}, {"what", event.crash.what},
+            {"in_call", event.crash.in_call}, {"places", places}};
+  }
   json operator()(const ErrorEvent& event) const {
     return {{"ev", "error"}, {"id", event.id}, {"message", event.message}};
   }
@@ -218,7 +226,7 @@ HelloEvent parse_hello(const json& object) {
   for (const json& target : list(object, "targets"))
     hello.targets.push_back({get<std::string>(target, "name"), get<bool>(target, "available"),
                              get<std::string>(target, "why"), get<std::string>(target, "about"),
-                             parse_capabilities(part(target, "capabilities"))});
+                             parse_capabilities(part(target, "capabilities")), get_or<bool>(target, "crashed", false)});
   return hello;
 }
 
@@ -265,6 +273,15 @@ HangEvent parse_hang(const json& object) {
   return event;
 }
 
+CrashEvent parse_crash(const json& object) {
+  CrashEvent event{get<std::uint64_t>(object, "id"),
+                   {get<std::uint64_t>(object, "iteration"), get<std::string>(object, "what"), get<bool>(object, "in_call"), {}}};
+  for (const json& place : list(object, "places"))
+    event.crash.places.push_back({get<std::string>(place, "function"), get<std::string>(place, "thread"),
+                                  get<std::string>(place, "where")});
+  return event;
+}
+
 RunRequest parse_run(const json& object) {
   RunRequest run;
   run.id = get<std::uint64_t>(object, "id");
@@ -305,6 +322,7 @@ Event parse_event(std::string_view line) {
   if (ev == "health")
     return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};
   if (ev == "hang") return parse_hang(object);
+  if (ev == "crash") return parse_crash(object);
   if (ev == "driver")
     return DriverEvent{get<std::uint64_t>(object, "id"),
                        object.contains("iteration") ? std::optional(get<std::uint64_t>(object, "iteration")) : std::nullopt,

@@ -14,7 +14,7 @@
 //
 // Agent to client ("ev"):
 //   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
-//    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","about","capabilities":{"class":"recoverable",
+//    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","crashed","about","capabilities":{"class":"recoverable",
 //    "faults":true,...,"usm_host":{"access":false,...},"usm_shared":{...},"usm_device":{...}}}]}
 //       class: "recoverable", "shares_cpu_tables", ...; the others by the names in capabilities.h.
 //   {"ev":"gpus","gpus":[...],"why_none":""}   the GPUs, as gpus_json() has them (gpu.h)
@@ -34,6 +34,9 @@
 //    "statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...","stack":["..."]}]}
 //       stuck: something survived SIGKILL; restart the machine. slow: threads moved on between two samples,
 //       or an iteration that does nothing special did not finish either: no verdict on the kernel.
+//   {"ev":"crash","id":7,"iteration":31,"what":"took SIGSEGV at address 0x8","in_call":true,
+//    "places":[{"function":"clEnqueueSVMMemcpy","thread":"P.gpu","where":"at r0 (line 8)"}]}
+//       the device's driver ended a process under test. in_call: by the thread that was there, else while it was there
 //   {"ev":"error","id":7,"message":"..."}  the bench itself; the run goes on unless "done" follows
 //   {"ev":"skipped","id":7,"why":"..."}    the target cannot run this; no "done" follows
 //   {"ev":"done","id":7,"iterations":1000}
@@ -79,6 +82,7 @@ struct TargetInfo {
   std::string why;  // when not available: why not, and what would help
   std::string about;  // the device and its driver, where the name does not tell
   Capabilities capabilities;
+  bool crashed = false;  // not available because its driver crashed when it was asked for its devices
   friend bool operator==(const TargetInfo&, const TargetInfo&) = default;
 };
 
@@ -98,13 +102,14 @@ struct GpusEvent { GpuList list; friend bool operator==(const GpusEvent&, const 
 struct BatchEvent { std::uint64_t id = 0; Batch batch; friend bool operator==(const BatchEvent&, const BatchEvent&) = default; };
 struct HealthEvent { std::uint64_t id = 0; std::vector<std::string> lines; friend bool operator==(const HealthEvent&, const HealthEvent&) = default; };
 struct HangEvent { std::uint64_t id = 0; Hang hang; friend bool operator==(const HangEvent&, const HangEvent&) = default; };
+struct CrashEvent { std::uint64_t id = 0; Crash crash; friend bool operator==(const CrashEvent&, const CrashEvent&) = default; };
 struct ErrorEvent { std::uint64_t id = 0; std::string message; friend bool operator==(const ErrorEvent&, const ErrorEvent&) = default; };
 struct DriverEvent { std::uint64_t id = 0; std::optional<std::uint64_t> iteration; std::string words; friend bool operator==(const DriverEvent&, const DriverEvent&) = default; };
 struct CallsEvent { std::uint64_t id = 0; DriverCalls calls; friend bool operator==(const CallsEvent&, const CallsEvent&) = default; };
 struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
 struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
-using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, DriverEvent, CallsEvent, ErrorEvent,
-                           SkippedEvent, DoneEvent>;
+using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, CrashEvent, DriverEvent, CallsEvent,
+                           ErrorEvent, SkippedEvent, DoneEvent>;
 
 // A line that is no message; what() says which key is wrong.
 struct ProtocolError : std::runtime_error {

@@ -50,7 +50,7 @@ TEST(AgentProtocol, EventsComeBack) {
   pins.device_class = DeviceClass::pinned;
   pins.pin = true;
   round_trip(Event{HelloEvent{"1", "6.1 #1", "x86_64", 2, true, false, "why",
-                              {{"a", true, "", "PoCL 3.1", can}, {"b", false, "no", "", {}}, {"c", true, "", "", pins}}}});
+                              {{"a", true, "", "PoCL 3.1", can}, {"b", false, "no", "", {}, true}, {"c", true, "", "", pins}}}});
   const Gpu mi200{.render_node = "/dev/dri/renderD128", .card_node = "/dev/dri/card0", .bus = "0000:03:00.0",
                   .vendor = 0x1002, .device = 0x7408, .revision = 1, .driver = "amdgpu", .driver_version = "3.49.0",
                   .chip = "gfx90a", .vram = std::uint64_t{1} << 36, .firmware = {{"MEC", "0x44"}, {"SDMA", "0x8"}},
@@ -65,6 +65,8 @@ TEST(AgentProtocol, EventsComeBack) {
   round_trip(Event{DriverEvent{7, std::nullopt, "GPU 0000:03:00.0 (amdgpu) refused an access: ..."}});
   round_trip(Event{CallsEvent{7, {{{"dmirror_fault", "device faults", 12, 1}}, {"nouveau_range_fault: gone"}, "why"}}});
   round_trip(Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}}}}}});
+  round_trip(Event{CrashEvent{7, {31, "took SIGSEGV at address 0x8", true, {{"clFinish", "P.t", "at #1 (line 4)"}}}}});
+  round_trip(Event{CrashEvent{7, {0, "ended the process with status 3", false, {}}}});
   round_trip(Event{ErrorEvent{7, "what"}});
   round_trip(Event{SkippedEvent{7, "why"}});
   round_trip(Event{DoneEvent{7, 1000}});

@@ -332,14 +332,20 @@ inline const Cell* cell_of_result(const Operation& operation) {
   return nullptr;
 }
 
-// Whether the Program is about the memory model of OpenCL: it has a driver's buffers, or accesses with an order.
-// Nothing in it changes mappings then (check.cpp).
+// Whether it is a command of OpenCL's, about buffers and other memory.
+inline bool is_svm_command(const Operation& operation) {
+  return std::holds_alternative<op::SvmMap>(operation) || std::holds_alternative<op::SvmUnmap>(operation) ||
+         std::holds_alternative<op::SvmCopy>(operation) || std::holds_alternative<op::SvmFill>(operation);
+}
+
+// Whether the Program is about the memory model of OpenCL: it has a driver's buffers, commands about them, or accesses
+// with an order. Nothing in it changes mappings then (check.cpp).
 inline bool is_about_memory_model(const Program& program) {
   for (const Region& region : program.regions)
     if (is_buffer(region.backing)) return true;
   for (const Thread& thread : program.threads)
     for (const Statement& statement : thread.statements)
-      if (order_of(statement.operation) != Order::plain) return true;
+      if (is_svm_command(statement.operation) || order_of(statement.operation) != Order::plain) return true;
   return false;
 }
 

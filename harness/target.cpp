@@ -15,8 +15,10 @@ struct Request {
   bool pin = false;
   bool exclusive = false;
   bool direct = false;
+  bool command = false;  // one of OpenCL's for SVM, which other memory may take too
   Order order = Order::plain;
   int region = -1;  // that the device reaches
+  int other = -1;   // the other end of a copy
   Via via;
 };
 
@@ -35,8 +37,12 @@ struct RequestOf {
   Request operator()(const op::Unpin& unpin) const { return {.pin = true, .via = unpin.via}; }
   Request operator()(const op::SvmMap& map) const { return {.region = map.range.region, .via = map.via}; }
   Request operator()(const op::SvmUnmap& unmap) const { return {.region = unmap.range.region, .via = unmap.via}; }
-  Request operator()(const op::SvmCopy& copy) const { return {.region = copy.from.region, .via = copy.via}; }
-  Request operator()(const op::SvmFill& fill) const { return {.region = fill.cell.region, .via = fill.via}; }
+  Request operator()(const op::SvmCopy& copy) const {
+    return {.command = true, .region = copy.from.region, .other = copy.to.region, .via = copy.via};
+  }
+  Request operator()(const op::SvmFill& fill) const {
+    return {.command = true, .region = fill.cell.region, .via = fill.via};
+  }
   Request operator()(const op::Mmap&) const { return {}; }
   Request operator()(const op::Munmap&) const { return {}; }
   Request operator()(const op::Mprotect&) const { return {}; }
@@ -97,7 +103,8 @@ std::string other_huge_pages(const Program& program, const Capabilities& can) {
 }
 
 std::string missing(const Request& request, const Program& program, const Capabilities& can) {
-  const Backing backing = request.region < 0 ? Backing::none : program.regions[request.region].backing;
+  const auto backing_of = [&](int region) { return region < 0 ? Backing::none : program.regions[region].backing; };
+  const Backing backing = backing_of(request.region);
   if (request.migrate && !can.migrate && !is_buffer(backing)) return "no migration between device and system memory";
   if (request.snapshot && !can.snapshot) return "no snapshots of page tables";
   if (request.pin && !can.pin) return "no long-term pins";
@@ -108,6 +115,9 @@ std::string missing(const Request& request, const Program& program, const Capabi
     return is_usm(backing) ? "the device has no atomics in " + words::text(words::buffers, backing) +
                                  " (CL_UNIFIED_SHARED_MEMORY_ATOMIC_ACCESS_INTEL)"
                            : "no atomics that CPU and device share";
+  if (request.command && !can.svm_coarse && !is_buffer(backing) && !is_buffer(backing_of(request.other)))
+    return "no SVM, and so no command that copies or fills other memory";
+  if (request.other >= 0) return {};  // memory of the host, at either end, is the driver's to reach
   if (!is_buffer(backing) && !can.system && !request.migrate) return "the device reaches SVM buffers only, no other memory";
   return {};
 }

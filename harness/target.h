@@ -103,6 +103,8 @@ class Target {
   virtual std::string about() const { return {}; }  // the device and its driver, where the name does not tell
   // Empty when the target works here; else why not and what would help.
   virtual std::string unavailable() const = 0;
+  // It does not, because its driver crashed when it was asked for its devices.
+  virtual bool crashed() const { return false; }
   virtual Capabilities capabilities() const = 0;
   // The GPUs whose health is watched while it runs, by their bus ids ("0000:03:00.0").
   virtual std::vector<std::string> gpus() const { return {}; }

@@ -72,6 +72,39 @@ TEST(Target, SaysWhichBuffersItLacks) {
   EXPECT_EQ(cannot_run(with("usm-device", "store a[0] 1 release"), can), "");
 }
 
+// A copy takes memory of the host at either end; a buffer that the device lacks is said whichever end it is.
+TEST(Target, CopiesFromAndToOtherMemory) {
+  const auto with = [](const std::string& backing, const std::string& statement) {
+    const std::string head = "scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page " + backing + " = 0\n  m: 2 pages anon rw = 0\n";
+    return parse(head + "thread P.t on d\n  " + statement + "\n", "x.scn");
+  };
+  Capabilities buffers_only;
+  buffers_only.system = false;
+  buffers_only.svm_coarse = buffers_only.svm_fine = true;
+  Capabilities usm_only;
+  usm_only.system = false;
+  usm_only.usm_host.access = usm_only.usm_shared.access = usm_only.usm_device.access = true;
+  for (const std::string statement : {"svm-copy a[0] -> m[0]", "svm-copy m[0] -> a[0]"}) {
+    for (const std::string backing : {"svm-coarse", "svm-fine"}) {
+      EXPECT_EQ(cannot_run(with(backing, statement), buffers_only), "") << backing << ": " << statement;
+      EXPECT_NE(cannot_run(with(backing, statement), usm_only), "") << backing << ": " << statement;
+    }
+    for (const std::string backing : {"usm-host", "usm-shared", "usm-device"}) {
+      EXPECT_EQ(cannot_run(with(backing, statement), usm_only), "") << backing << ": " << statement;
+      EXPECT_EQ(cannot_run(with(backing, statement), buffers_only),
+                "the device has no unified shared memory (cl_intel_unified_shared_memory)") << backing << ": " << statement;
+    }
+  }
+  const std::string no_command = "no SVM, and so no command that copies or fills other memory";
+  const Capabilities cpu;
+  EXPECT_EQ(cannot_run(with("anon rw", "svm-copy a[0] -> m[0]"), buffers_only), "");
+  EXPECT_EQ(cannot_run(with("usm-host", "svm-copy m[0] -> m[1]"), usm_only), no_command);
+  EXPECT_EQ(cannot_run(with("anon rw", "svm-copy a[0] -> m[0]"), cpu), no_command);
+  EXPECT_EQ(cannot_run(with("anon rw", "svm-fill m[0] 1"), cpu), no_command);
+  EXPECT_EQ(cannot_run(with("svm-fine", "svm-fill m[0] 1"), buffers_only), "the device reaches SVM buffers only, no other memory");
+  EXPECT_EQ(cannot_run(with("svm-fine", "svm-fill a[0] 1"), buffers_only), "");
+}
+
 TEST(Target, SaysWhatItCannotDoAtOnce) {
   const Program program = parse("scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page usm-host = 0\nthread P.t on d\n  load a[0]\n", "x.scn");
   Allowed allowed;

@@ -12,7 +12,7 @@ constexpr std::size_t page_bytes = 4096;
 
 Buffers::Buffers(const Device& device, const cl::Context& context, const cl::Device& on)
     : atomics_(device.svm.atomics), context_(context), device_(on) {
-  const cl_platform_id platform = on.getInfo<CL_DEVICE_PLATFORM>();
+  const cl_platform_id platform = in_driver("clGetDeviceInfo", [&] { return on.getInfo<CL_DEVICE_PLATFORM>(); });
   if (device.has_usm()) usm_.emplace(platform);
   if (device.addresses != Addresses::none) addresses_.emplace(platform, device.addresses);
 }
@@ -25,11 +25,13 @@ void* Buffers::allocate(std::size_t bytes, Backing backing) {
   } else if (backing == Backing::device_address) {
     start = std::aligned_alloc(page_bytes, bytes);
     if (!start) throw cl::Error(CL_OUT_OF_HOST_MEMORY, "aligned_alloc");
-    buffer.memory = addresses_->create(context_, bytes, start);
-    buffer.device_start = addresses_->address_of(buffer.memory);
+    buffer.memory = std::make_shared<cl::Buffer>(addresses_->create(context_, bytes, start));
+    buffer.device_start = addresses_->address_of(*buffer.memory);
   } else {
     const cl_svm_mem_flags shared = CL_MEM_SVM_FINE_GRAIN_BUFFER | (atomics_ ? CL_MEM_SVM_ATOMICS : 0);
-    start = clSVMAlloc(context_(), CL_MEM_READ_WRITE | (backing == Backing::svm_fine ? shared : 0), bytes, 0);
+    start = in_driver("clSVMAlloc", [&] {
+      return clSVMAlloc(context_(), CL_MEM_READ_WRITE | (backing == Backing::svm_fine ? shared : 0), bytes, 0);
+    });
   }
   if (!start) return nullptr;
   buffer.start = reinterpret_cast<std::uintptr_t>(start);
@@ -41,13 +43,16 @@ void* Buffers::allocate(std::size_t bytes, Backing backing) {
 }
 
 void* Buffers::allocate_usm(std::size_t bytes, Backing backing) {
-  cl_int error = CL_SUCCESS;
   const auto of_device = backing == Backing::usm_shared ? usm_->shared_alloc : usm_->device_alloc;
-  void* const start = backing == Backing::usm_host ? usm_->host_alloc(context_(), nullptr, bytes, 0, &error)
-                                                   : of_device(context_(), device_(), nullptr, bytes, 0, &error);
-  must(error, backing == Backing::usm_host     ? "clHostMemAllocINTEL"
-              : backing == Backing::usm_shared ? "clSharedMemAllocINTEL"
-                                               : "clDeviceMemAllocINTEL");
+  void* start = nullptr;
+  must(backing == Backing::usm_host     ? "clHostMemAllocINTEL"
+       : backing == Backing::usm_shared ? "clSharedMemAllocINTEL"
+                                        : "clDeviceMemAllocINTEL", [&] {
+    cl_int error = CL_SUCCESS;
+    start = backing == Backing::usm_host ? usm_->host_alloc(context_(), nullptr, bytes, 0, &error)
+                                         : of_device(context_(), device_(), nullptr, bytes, 0, &error);
+    return error;
+  });
   return start;
 }
 
@@ -61,12 +66,12 @@ void Buffers::free(void* start) {
     buffers_.erase(found);
   }
   if (is_usm(buffer.backing)) {
-    usm_->free(context_(), start);
+    in_driver("clMemFreeINTEL", [&] { usm_->free(context_(), start); });
   } else if (buffer.backing == Backing::device_address) {
-    buffer.memory = cl::Buffer();
+    in_driver("clReleaseMemObject", [&] { buffer.memory.reset(); });
     std::free(start);
   } else {
-    clSVMFree(context_(), start);
+    in_driver("clSVMFree", [&] { clSVMFree(context_(), start); });
   }
 }
 

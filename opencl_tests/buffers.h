@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -16,7 +17,7 @@ struct Buffer {
   std::uintptr_t start = 0;
   std::size_t bytes = 0;
   Backing backing = Backing::none;  // none: not in a buffer
-  cl::Buffer memory;                // of a device_address one, over its memory of the host
+  std::shared_ptr<cl::Buffer> memory;  // of a device_address one, over its memory of the host
   cl_ulong device_start = 0;        // ... and where it is on the device
 
   std::size_t offset(std::uintptr_t address) const { return address - start; }

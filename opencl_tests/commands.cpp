@@ -10,18 +10,16 @@ namespace faultline::opencl {
 
 using std::chrono::steady_clock;
 
-void must(cl_int error, const char* call) {
-  if (error != CL_SUCCESS) throw cl::Error(error, call);
-}
-
 Queue::Queue(const cl::Context& context, const cl::Device& device, bool out)
-    : queue(context, device,
-            out ? cl::QueueProperties::Profiling | cl::QueueProperties::OutOfOrder : cl::QueueProperties::Profiling),
+    : queue(in_driver("clCreateCommandQueueWithProperties", [&] {
+        return cl::CommandQueue(context, device,
+                                out ? cl::QueueProperties::Profiling | cl::QueueProperties::OutOfOrder : cl::QueueProperties::Profiling);
+      })),
       out_of_order(out) {}
 
 Watch::Watch(DriverWords* words) : words_(words) {
   if (!words) return;
-  // The signals of a fault are for the threads of the scenario and of the driver.
+  // No signal is for this thread.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -53,23 +51,30 @@ void Watch::look_on() {
 }
 
 Commands::~Commands() {
-  if (!events_.empty()) clFinish(queue_.queue());
+  if (events_.empty()) return;
+  in_driver("clFinish", [&] { clFinish(queue_.queue()); });
+  release();
 }
 
 void Commands::wait(DriverWords* words) {
   watch_.begin(*this);
-  const cl_int waited = clWaitForEvents(1, &events_.back()());
+  const cl_int waited = in_driver("clWaitForEvents", [&] { return clWaitForEvents(1, &events_.back()()); });
   watch_.end(*this);
-  must(waited, "clWaitForEvents");
+  if (waited != CL_SUCCESS) throw cl::Error(waited, "clWaitForEvents");
   const auto time = [](const cl::Event& event, cl_profiling_info what) {
     cl_ulong ns = 0;
-    must(clGetEventProfilingInfo(event(), what, sizeof ns, &ns, nullptr), "clGetEventProfilingInfo");
+    must("clGetEventProfilingInfo", [&] { return clGetEventProfilingInfo(event(), what, sizeof ns, &ns, nullptr); });
     return ns;
   };
   if (words)
     for (const cl::Event& event : events_)
       words->ran(time(event, CL_PROFILING_COMMAND_QUEUED), time(event, CL_PROFILING_COMMAND_SUBMIT),
                  time(event, CL_PROFILING_COMMAND_START), time(event, CL_PROFILING_COMMAND_END));
+  release();
+}
+
+void Commands::release() {
+  const DriverCall in("clReleaseEvent");
   events_.clear();
 }
 

@@ -6,13 +6,17 @@
 #include <set>
 #include <vector>
 
+#include "harness/driver_call.h"
 #include "harness/target.h"
 #include "opencl_tests/cl.h"
 
 namespace faultline::opencl {
 
-// What a driver's call has returned; throws where that is an error.
-void must(cl_int error, const char* call);
+// Calls a function of the driver; throws where it returns an error.
+template <typename Call>
+void must(const char* function, const Call& call) {
+  if (const cl_int error = in_driver(function, call); error != CL_SUCCESS) throw cl::Error(error, function);
+}
 
 // A queue with profiling. In an out-of-order one only events order the commands.
 struct Queue {
@@ -51,7 +55,7 @@ class Commands {
   void add(const char* call, const Enqueue& enqueue) {
     const bool behind = queue_.out_of_order && !events_.empty();
     cl_event event = nullptr;
-    must(enqueue(queue_.queue(), behind ? 1u : 0u, behind ? &events_.back()() : nullptr, &event), call);
+    must(call, [&] { return enqueue(queue_.queue(), behind ? 1u : 0u, behind ? &events_.back()() : nullptr, &event); });
     events_.emplace_back(event);
     calls_.push_back(call);
   }
@@ -63,6 +67,8 @@ class Commands {
   std::chrono::steady_clock::time_point since;  // when the wait began
 
  private:
+  void release();
+
   const Queue& queue_;
   Watch& watch_;
   std::vector<cl::Event> events_;

@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -12,7 +14,9 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
+#include "harness/driver_call.h"
 #include "harness/in_child.h"
 #include "opencl_tests/commands.h"
 
@@ -33,7 +37,7 @@ namespace faultline::opencl {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SvmLevels, coarse, fine, system, atomics)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Device, platform, platform_name, platform_index, index, name, version, driver, cpu, svm,
                                    usm_host, usm_shared, usm_device, addresses, out_of_order, bus)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceList, devices, troubles)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DeviceList, devices, troubles, crashed)
 
 namespace {
 
@@ -70,7 +74,7 @@ std::vector<std::string> broken_drivers() {
       troubles.push_back(file + ": cannot be read, or names no library: reinstall the driver that it belongs to");
       continue;
     }
-    if (!dlopen(library.c_str(), RTLD_LAZY | RTLD_LOCAL))
+    if (!in_driver("dlopen", [&] { return dlopen(library.c_str(), RTLD_LAZY | RTLD_LOCAL); }))
       troubles.push_back(file + ": " + dlerror() + ": reinstall this driver, or remove the file");
   }
   return troubles;
@@ -78,7 +82,7 @@ std::vector<std::string> broken_drivers() {
 
 UsmAccess usm_access(const cl::Device& device, cl_device_info kind) {
   cl_device_unified_shared_memory_capabilities_intel can = 0;
-  must(clGetDeviceInfo(device(), kind, sizeof can, &can, nullptr), "clGetDeviceInfo of unified shared memory");
+  must("clGetDeviceInfo of unified shared memory", [&] { return clGetDeviceInfo(device(), kind, sizeof can, &can, nullptr); });
   return {(can & CL_UNIFIED_SHARED_MEMORY_ACCESS_INTEL) != 0, (can & CL_UNIFIED_SHARED_MEMORY_ATOMIC_ACCESS_INTEL) != 0,
           (can & CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ACCESS_INTEL) != 0,
           (can & CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ATOMIC_ACCESS_INTEL) != 0};
@@ -86,7 +90,9 @@ UsmAccess usm_access(const cl::Device& device, cl_device_info kind) {
 
 std::string pci_bus(const cl::Device& device) {
   cl_device_pci_bus_info_khr info{};
-  must(clGetDeviceInfo(device(), CL_DEVICE_PCI_BUS_INFO_KHR, sizeof info, &info, nullptr), "clGetDeviceInfo of the PCI bus");
+  must("clGetDeviceInfo of the PCI bus", [&] {
+    return clGetDeviceInfo(device(), CL_DEVICE_PCI_BUS_INFO_KHR, sizeof info, &info, nullptr);
+  });
   char text[32];
   std::snprintf(text, sizeof text, "%04x:%02x:%02x.%x", info.pci_domain, info.pci_bus, info.pci_device, info.pci_function);
   return text;
@@ -97,7 +103,9 @@ void describe_extensions(const cl::Device& device, Device& result) {
   std::size_t bytes = 0;
   if (clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, 0, nullptr, &bytes) != CL_SUCCESS) return;
   std::vector<cl_name_version> extensions(bytes / sizeof(cl_name_version));
-  must(clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, bytes, extensions.data(), nullptr), "clGetDeviceInfo");
+  must("clGetDeviceInfo", [&] {
+    return clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, bytes, extensions.data(), nullptr);
+  });
   for (const cl_name_version& extension : extensions) {
     const std::string name = extension.name;
     if (name == "cl_intel_unified_shared_memory") {
@@ -139,19 +147,21 @@ DeviceList ask() {
   list.troubles = broken_drivers();
   std::vector<cl::Platform> platforms;
   try {
-    cl::Platform::get(&platforms);
+    in_driver("clGetPlatformIDs", [&] { cl::Platform::get(&platforms); });
   } catch (const cl::Error& error) {
     if (error.err() != platform_not_found) list.troubles.push_back(text_of(error));
   }
   for (std::size_t p = 0; p < platforms.size(); ++p) try {
       std::vector<cl::Device> devices;
       try {
-        platforms[p].getDevices(CL_DEVICE_TYPE_ALL, &devices);
+        in_driver("clGetDeviceIDs", [&] { platforms[p].getDevices(CL_DEVICE_TYPE_ALL, &devices); });
       } catch (const cl::Error& error) {
         if (error.err() != CL_DEVICE_NOT_FOUND) throw;
       }
       for (std::size_t d = 0; d < devices.size(); ++d)
-        list.devices.push_back(describe(platforms[p], static_cast<int>(p), devices[d], static_cast<int>(d)));
+        list.devices.push_back(in_driver("clGetDeviceInfo", [&] {
+          return describe(platforms[p], static_cast<int>(p), devices[d], static_cast<int>(d));
+        }));
     } catch (const cl::Error& error) {
       list.troubles.push_back("platform " + std::to_string(p) + ": " + text_of(error));
     }
@@ -167,6 +177,52 @@ DeviceList only_trouble(const std::string& what) {
   return {{}, {what + "; OCL_ICD_VENDORS=/etc/OpenCL/vendors/NAME.icd leaves all drivers but one out"}};
 }
 
+// The drivers' answer from a child, and where in them it was when it ended.
+class Question {
+ public:
+  Question() {
+    void* const memory = mmap(nullptr, sizeof *function_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
+    function_ = new (memory) std::atomic<const char*>(nullptr);
+  }
+  ~Question() { munmap(function_, sizeof *function_); }
+  Question(const Question&) = delete;
+  Question& operator=(const Question&) = delete;
+
+  // `only`: the *.icd file of a driver that is asked alone; empty: all are.
+  ChildAnswer ask(std::chrono::milliseconds patience, const std::string& only = "") {
+    return in_child([&] {
+      DriverCall::keep_in(*function_);
+      if (!only.empty()) setenv("OCL_ICD_VENDORS", only.c_str(), 1);
+      return json(opencl::ask()).dump(-1, ' ', false, json::error_handler_t::replace);
+    }, patience);
+  }
+
+  // What a driver did to the child that was asked last; empty: nothing that is its doing.
+  std::string crash(const ChildAnswer& answer) const {
+    const char* const function = function_->load();
+    if (answer.error != 0 || answer.late || !function) return {};
+    if (WIFEXITED(answer.status)) return std::string("ended the process that asked it for its devices, with status ") +
+                                         std::to_string(WEXITSTATUS(answer.status)) + " in " + function;
+    if (WTERMSIG(answer.status) == SIGKILL) return {};  // from outside, as for want of memory
+    return std::string("crashed when it was asked for its devices: SIG") + sigabbrev_np(WTERMSIG(answer.status)) + " in " + function;
+  }
+
+ private:
+  std::atomic<const char*>* function_;
+};
+
+// Which one it was.
+DeviceList crashed(Question& question, const std::string& how, std::chrono::milliseconds patience) {
+  DeviceList list{.crashed = true};
+  for (const std::string& file : icd_files())
+    if (const std::string alone = question.crash(question.ask(patience, file)); !alone.empty())
+      list.troubles.push_back("the OpenCL driver of " + file + " " + alone +
+                              "; would help: another version of it, or another driver alone (OCL_ICD_VENDORS=/etc/OpenCL/vendors/NAME.icd)");
+  if (list.troubles.empty()) list.troubles = only_trouble("an OpenCL driver " + how).troubles;
+  return list;
+}
+
 }  // namespace
 
 std::string short_name(const std::string& platform_name, const std::string& icd_suffix) {
@@ -180,15 +236,15 @@ std::string short_name(const std::string& platform_name, const std::string& icd_
 
 DeviceList list_devices() {
   constexpr std::chrono::seconds patience{30};
-  const auto text = [] { return json(ask()).dump(-1, ' ', false, json::error_handler_t::replace); };
-  const ChildAnswer answer = in_child(text, patience);
+  Question question;
+  const ChildAnswer answer = question.ask(patience);
   if (answer.error != 0) return only_trouble(std::string("no process to ask for devices: ") + strerror(answer.error));
   if (answer.late) return only_trouble("an OpenCL driver did not say in " + std::to_string(patience.count()) + " s which devices it has");
+  if (const std::string how = question.crash(answer); !how.empty()) return crashed(question, how, patience);
   if (WIFSIGNALED(answer.status))
-    return only_trouble(std::string("an OpenCL driver crashed when it was asked for its devices (SIG") +
-                        sigabbrev_np(WTERMSIG(answer.status)) + ")");
+    return only_trouble(std::string("the process that asks for OpenCL devices was ended by SIG") + sigabbrev_np(WTERMSIG(answer.status)));
   const json list = json::parse(answer.text, nullptr, false);
-  if (list.is_discarded()) return only_trouble("an OpenCL driver ended the process that asked for its devices");
+  if (list.is_discarded()) return only_trouble("the process that asks for OpenCL devices ended without an answer");
   return list.get<DeviceList>();
 }
 

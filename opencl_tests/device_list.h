@@ -42,6 +42,7 @@ struct DeviceList {
   std::vector<Device> devices;
   // Why there are none, or what is wrong with a driver; a line each, with what would help.
   std::vector<std::string> troubles;
+  bool crashed = false;  // a driver did, when it was asked for its devices: there are none, of any driver
 };
 
 // Asks in a child process, so that the calling one never loads a driver (threads of a driver would not

@@ -21,18 +21,19 @@ constexpr std::size_t words_of_an_access = 4;
 cl::Program build_binary(const cl::Context& context, const cl::Device& device, const std::vector<unsigned char>& binary,
                          const char* options) try {
   if (binary.empty()) return {};
-  cl::Program program(context, {device}, {binary});
-  program.build({device}, options);
+  cl::Program program = in_driver("clCreateProgramWithBinary", [&] { return cl::Program(context, {device}, {binary}); });
+  in_driver("clBuildProgram", [&] { program.build({device}, options); });
   return program;
 } catch (const cl::Error&) {
   return {};
 }
 
 cl::Program build(const cl::Context& context, const cl::Device& device, const char* source, const char* options) {
-  cl::Program program(context, source);
+  cl::Program program = in_driver("clCreateProgramWithSource", [&] { return cl::Program(context, source); });
   try {
-    program.build({device}, options);
+    in_driver("clBuildProgram", [&] { program.build({device}, options); });
   } catch (const cl::BuildError& error) {
+    const DriverCall in("clGetProgramBuildInfo");
     throw BuildError("a kernel does not build: " + text_of(error) + "\n" +
                      program.getBuildInfo<CL_PROGRAM_BUILD_LOG>(device));
   }
@@ -44,7 +45,7 @@ cl::Program build_once(const cl::Context& context, const cl::Device& device, con
   if (cl::Program built = build_binary(context, device, binaries.find(which), options); built()) return built;
   cl::Program program = build(context, device, source, options);
   try {
-    const std::vector<std::vector<unsigned char>> made = program.getInfo<CL_PROGRAM_BINARIES>();
+    const auto made = in_driver("clGetProgramInfo", [&] { return program.getInfo<CL_PROGRAM_BINARIES>(); });
     if (!made.empty()) binaries.keep(which, made.front());
   } catch (const cl::Error&) {
     // A driver that gives none: the next process builds too.
@@ -54,6 +55,19 @@ cl::Program build_once(const cl::Context& context, const cl::Device& device, con
 
 // The scope of all devices is a feature of OpenCL C 3.0 that PoCL 3.1 has and does not name.
 constexpr const char* with_all_devices_scope = "-cl-std=CL3.0 -D__opencl_c_atomic_scope_all_devices=1";
+
+cl::Kernel make_kernel(const cl::Program& program, const char* name) {
+  return in_driver("clCreateKernel", [&] { return cl::Kernel(program, name); });
+}
+
+cl::Buffer make_buffer(const cl::Context& context, cl_mem_flags flags, std::size_t bytes) {
+  return in_driver("clCreateBuffer", [&] { return cl::Buffer(context, flags, bytes); });
+}
+
+template <typename Value>
+void set_argument(cl::Kernel& kernel, cl_uint index, const Value& value) {
+  in_driver("clSetKernelArg", [&] { kernel.setArg(index, value); });
+}
 
 void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
@@ -72,17 +86,17 @@ cl_ulong code_of(const OrderedAccess& access) {
 
 }  // namespace
 
-Lane::Lane(const cl::Context& context, const Queue& in, const cl::Program& cells, const cl::Program* orders)
-    : queue(in),
-      load(cells, "load_cell"),
-      store(cells, "store_cell"),
-      accesses(context, CL_MEM_READ_ONLY, limits::operations * words_of_an_access * sizeof(cl_ulong)),
-      results(context, CL_MEM_WRITE_ONLY, limits::operations * sizeof(cl_ulong)) {
-  load.setArg(1, results);
+Lane::Lane(const cl::Context& context, Queue in, const cl::Program& cells, const cl::Program* orders)
+    : queue(std::move(in)),
+      load(make_kernel(cells, "load_cell")),
+      store(make_kernel(cells, "store_cell")),
+      accesses(make_buffer(context, CL_MEM_READ_ONLY, limits::operations * words_of_an_access * sizeof(cl_ulong))),
+      results(make_buffer(context, CL_MEM_WRITE_ONLY, limits::operations * sizeof(cl_ulong))) {
+  set_argument(load, 1, results);
   if (!orders) return;
-  ordered = cl::Kernel(*orders, "ordered");
-  ordered.setArg(0, accesses);
-  ordered.setArg(2, results);
+  ordered = make_kernel(*orders, "ordered");
+  set_argument(ordered, 0, accesses);
+  set_argument(ordered, 2, results);
 }
 
 class Runtime::Use {
@@ -99,7 +113,8 @@ class Runtime::Use {
 };
 
 Runtime::Runtime(const Device& device, DriverWords* words, Binaries& binaries)
-    : words_(words), watch_(words), device_(device), on_(find(device)), context_(on_), buffers_(device, context_, on_),
+    : words_(words), watch_(words), device_(device), on_(find(device)),
+      context_(in_driver("clCreateContext", [&] { return cl::Context(on_); })), buffers_(device, context_, on_),
       cells_(build_once(context_, on_, cell_source, "", Source::cell, binaries)) {
   if (device.svm.atomics) orders_ = build_once(context_, on_, ordered_source, with_all_devices_scope, Source::ordered, binaries);
   if (device.out_of_order) shared_.emplace(context_, on_, true);
@@ -121,8 +136,9 @@ Runtime* Runtime::make(const Device& device, DriverWords* words, Binaries& binar
 
 std::unique_ptr<Lane> Runtime::make_lane() {
   const std::lock_guard lock(mutex_);
-  const Queue& queue = lanes_++ % 2 == 1 && shared_ ? *shared_ : Queue(context_, on_, false);
-  return std::make_unique<Lane>(context_, queue, cells_, orders_ ? &*orders_ : nullptr);
+  const bool shared = lanes_++ % 2 == 1 && shared_;
+  Queue queue = shared ? in_driver("clRetainCommandQueue", [&] { return *shared_; }) : Queue(context_, on_, false);
+  return std::make_unique<Lane>(context_, std::move(queue), cells_, orders_ ? &*orders_ : nullptr);
 }
 
 std::unique_ptr<Lane> Runtime::take() {
@@ -147,11 +163,13 @@ void Runtime::give_back(std::unique_ptr<Lane> lane) {
 void Runtime::point_to(cl::Kernel& kernel, std::uintptr_t address) {
   const Buffer buffer = buffers_.at(address);
   if (is_usm(buffer.backing))
-    must(buffers_.usm().set_argument(kernel(), 0, pointer(address)), "clSetKernelArgMemPointerINTEL");
+    must("clSetKernelArgMemPointerINTEL", [&] { return buffers_.usm().set_argument(kernel(), 0, pointer(address)); });
   else if (buffer.backing == Backing::device_address)
-    must(buffers_.addresses().set_argument(kernel(), 0, buffer.device_start + buffer.offset(address)), "clSetKernelArgDevicePointerEXT");
+    must("clSetKernelArgDevicePointerEXT", [&] {
+      return buffers_.addresses().set_argument(kernel(), 0, buffer.device_start + buffer.offset(address));
+    });
   else
-    must(clSetKernelArgSVMPointer(kernel(), 0, pointer(address)), "clSetKernelArgSVMPointer");
+    must("clSetKernelArgSVMPointer", [&] { return clSetKernelArgSVMPointer(kernel(), 0, pointer(address)); });
 }
 
 // The addresses are not among the arguments: the driver must be told what they may be in.
@@ -159,13 +177,15 @@ void Runtime::name_what_is_reached(cl::Kernel& kernel) {
   for (const auto& [usm, what] : {std::pair(false, CL_KERNEL_EXEC_INFO_SVM_PTRS), std::pair(true, CL_KERNEL_EXEC_INFO_USM_PTRS_INTEL)}) {
     const std::vector<void*> reached = buffers_.starts(usm);
     if (!reached.empty())
-      must(clSetKernelExecInfo(kernel(), static_cast<cl_kernel_exec_info>(what), reached.size() * sizeof(void*), reached.data()),
-           usm ? "clSetKernelExecInfo USM_PTRS_INTEL" : "clSetKernelExecInfo SVM_PTRS");
+      must(usm ? "clSetKernelExecInfo USM_PTRS_INTEL" : "clSetKernelExecInfo SVM_PTRS", [&] {
+        return clSetKernelExecInfo(kernel(), static_cast<cl_kernel_exec_info>(what), reached.size() * sizeof(void*), reached.data());
+      });
   }
   if (!device_.svm.system) return;
   const cl_bool any = CL_TRUE;
-  must(clSetKernelExecInfo(kernel(), CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM, sizeof any, &any),
-       "clSetKernelExecInfo SVM_FINE_GRAIN_SYSTEM");
+  must("clSetKernelExecInfo SVM_FINE_GRAIN_SYSTEM", [&] {
+    return clSetKernelExecInfo(kernel(), CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM, sizeof any, &any);
+  });
 }
 
 std::uint64_t Runtime::load(std::uintptr_t address) {
@@ -184,7 +204,7 @@ std::uint64_t Runtime::load(std::uintptr_t address) {
 void Runtime::store(std::uintptr_t address, std::uint64_t value) {
   const Use lane(*this);
   point_to(lane->store, address);
-  lane->store.setArg(1, static_cast<cl_ulong>(value));
+  set_argument(lane->store, 1, static_cast<cl_ulong>(value));
   Commands commands(lane->queue, watch_);
   commands.add("clEnqueueNDRangeKernel", one_of(lane->store));
   commands.wait(words_);
@@ -196,7 +216,7 @@ void Runtime::ordered(std::span<OrderedAccess> accesses) {
   for (const OrderedAccess& access : accesses)
     words.insert(words.end(), {access.address, access.value, code_of(access), access.expected});
   std::vector<cl_ulong> results(accesses.size());
-  lane->ordered.setArg(1, static_cast<cl_uint>(accesses.size()));
+  set_argument(lane->ordered, 1, static_cast<cl_uint>(accesses.size()));
   name_what_is_reached(lane->ordered);
   Commands commands(lane->queue, watch_);
   commands.add("clEnqueueWriteBuffer", [&](cl_command_queue queue, auto... events) {
@@ -230,7 +250,7 @@ void Runtime::map(std::uintptr_t address, std::size_t bytes, Protection access) 
   const void* where = nullptr;
   command("clEnqueueMapBuffer", [&](cl_command_queue queue, auto... events) {
     cl_int error = CL_SUCCESS;
-    where = clEnqueueMapBuffer(queue, buffer.memory(), CL_FALSE, flags, buffer.offset(address), bytes, events..., &error);
+    where = clEnqueueMapBuffer(queue, (*buffer.memory)(), CL_FALSE, flags, buffer.offset(address), bytes, events..., &error);
     return error;
   });
   // CL_MEM_USE_HOST_PTR: it is derived from the host's pointer.
@@ -244,7 +264,7 @@ void Runtime::unmap(std::uintptr_t address) {
       return clEnqueueSVMUnmap(queue, pointer(address), events...);
     });
   command("clEnqueueUnmapMemObject", [&](cl_command_queue queue, auto... events) {
-    return clEnqueueUnmapMemObject(queue, buffer.memory(), pointer(address), events...);
+    return clEnqueueUnmapMemObject(queue, (*buffer.memory)(), pointer(address), events...);
   });
 }
 
@@ -256,7 +276,7 @@ void Runtime::copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
     });
   if (target.backing == Backing::device_address)
     return command("clEnqueueCopyBuffer", [&](cl_command_queue queue, auto... events) {
-      return clEnqueueCopyBuffer(queue, source.memory(), target.memory(), source.offset(from), target.offset(to), bytes, events...);
+      return clEnqueueCopyBuffer(queue, (*source.memory)(), (*target.memory)(), source.offset(from), target.offset(to), bytes, events...);
     });
   command("clEnqueueSVMMemcpy", [&](cl_command_queue queue, auto... events) {
     return clEnqueueSVMMemcpy(queue, CL_FALSE, pointer(to), pointer(from), bytes, events...);
@@ -271,7 +291,7 @@ void Runtime::fill(std::uintptr_t address, std::uint64_t word) {
     });
   if (buffer.backing == Backing::device_address)
     return command("clEnqueueFillBuffer", [&](cl_command_queue queue, auto... events) {
-      return clEnqueueFillBuffer(queue, buffer.memory(), &word, sizeof word, buffer.offset(address), sizeof word, events...);
+      return clEnqueueFillBuffer(queue, (*buffer.memory)(), &word, sizeof word, buffer.offset(address), sizeof word, events...);
     });
   command("clEnqueueSVMMemFill", [&](cl_command_queue queue, auto... events) {
     return clEnqueueSVMMemFill(queue, pointer(address), &word, sizeof word, sizeof word, events...);
@@ -292,7 +312,7 @@ void Runtime::migrate(std::uintptr_t address, std::size_t bytes, bool to_device)
     }
   if (buffer.backing == Backing::device_address)
     return command("clEnqueueMigrateMemObjects", [&](cl_command_queue queue, auto... events) {
-      return clEnqueueMigrateMemObjects(queue, 1, &buffer.memory(), flags, events...);
+      return clEnqueueMigrateMemObjects(queue, 1, &(*buffer.memory)(), flags, events...);
     });
   const void* start = pointer(address);
   command("clEnqueueSVMMigrateMem", [&](cl_command_queue queue, auto... events) {

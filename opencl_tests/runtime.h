@@ -33,7 +33,7 @@ struct BuildError : std::runtime_error {
 // What one thread needs for one request at a time: a queue, kernel objects (whose arguments are the last ones that
 // any thread set) and buffers.
 struct Lane {
-  Lane(const cl::Context& context, const Queue& in, const cl::Program& cells, const cl::Program* orders);
+  Lane(const cl::Context& context, Queue in, const cl::Program& cells, const cl::Program* orders);
   Queue queue;
   cl::Kernel load, store, ordered;
   cl::Buffer accesses, results;

@@ -75,15 +75,17 @@ class OpenClHandle : public DeviceHandle, public Svm {
 // What is wrong with the drivers of a machine without a device.
 class NoOpenCl : public Target {
  public:
-  explicit NoOpenCl(const std::vector<std::string>& troubles) {
-    for (const std::string& trouble : troubles) why_ += (why_.empty() ? "" : "; ") + trouble;
+  explicit NoOpenCl(const DeviceList& list) : crashed_(list.crashed) {
+    for (const std::string& trouble : list.troubles) why_ += (why_.empty() ? "" : "; ") + trouble;
   }
   std::string name() const override { return "opencl"; }
   std::string unavailable() const override { return why_; }
+  bool crashed() const override { return crashed_; }
   Capabilities capabilities() const override { return {}; }
   std::unique_ptr<DeviceHandle> open(int) override { return nullptr; }
 
  private:
+  const bool crashed_;
   std::string why_;
 };
 
@@ -122,7 +124,7 @@ std::unique_ptr<DeviceHandle> OpenClTarget::open(int) {
 std::vector<std::unique_ptr<Target>> opencl_targets(const DeviceList& list) {
   std::vector<std::unique_ptr<Target>> targets;
   for (const Device& device : list.devices) targets.push_back(std::make_unique<OpenClTarget>(device));
-  if (targets.empty()) targets.push_back(std::make_unique<NoOpenCl>(list.troubles));
+  if (targets.empty()) targets.push_back(std::make_unique<NoOpenCl>(list));
   for (const std::string& trouble : list.troubles) fprintf(stderr, "opencl: %s\n", trouble.c_str());
   return targets;
 }

@@ -45,7 +45,7 @@ def test_scenarios_agree(tmp_path, pocl):
     result = run(tmp_path, pocl, SVM)
     assert result.returncode == 0, result.stdout + result.stderr
     told = verdicts(result)
-    assert told["svm-coarse-map"] == told["svm-message-passing"] == told["svm-fine-turns"] == "agree"
+    assert told["svm-coarse-map"] == told["svm-message-passing"] == told["svm-fine-turns"] == told["svm-host-copies"] == "agree"
     assert set(told.values()) <= {"agree", "skipped"}
 
 
@@ -62,6 +62,7 @@ FAULTS = {
     "lost-unmap": "svm-coarse-map",
     "stale-map": "svm-coarse-map",
     "short-migrate": "svm-coarse-copy-fill",
+    "lost-host-copies": "svm-host-copies",
     "early-wait": "svm-fine-turns",
     "exec-info-ignored": "svm-message-passing",
     "lost-updates": "svm-counter",
@@ -94,6 +95,63 @@ def test_a_device_that_goes_wrong_is_told(tmp_path, pocl, fault):
     assert result.returncode == code, result.stdout + result.stderr
     assert verdicts(result) == dict.fromkeys(["svm-coarse-map", "svm-fine-turns"], verdict)
     assert all(each in result.stdout for each in words), result.stdout
+
+
+# A driver that takes the process with it is a finding about the driver: with its function, the statement and the iteration.
+CRASHES = {
+    "crash-in-copy": "took SIGSEGV at address 0x10 in clEnqueueSVMMemcpy, called by P.gpu at #2 (line 9)",
+    "crash-in-context": "took SIGSEGV at address 0x10 in clCreateContext, called by P.gpu in the set-up of the iteration",
+    "crash-in-thread": "took SIGSEGV at address 0x10 in a thread of its own, while P.gpu was in clWaitForEvents in the set-up",
+    "crash-in-blocked-thread": "took SIGSEGV at address 0x10 in a thread of its own, while P.gpu was in clWaitForEvents",
+    # LLVM, in PoCL, has the handler of this signal.
+    "abort-in-launch": "ended the process with SIGABRT, while P.gpu was in clEnqueueNDRangeKernel at r1 (line 16)",
+    "exit-in-fill": "ended the process with status 3, while P.gpu was in clEnqueueSVMMemFill at #1 (line 8)",
+}
+
+
+@pytest.mark.parametrize("fault", CRASHES)
+def test_a_driver_that_crashes_is_a_finding(tmp_path, pocl, fault):
+    result = run(tmp_path, pocl, SVM / "coarse-copy-fill.scn", "--seed", 5, OPENCL_LAYERS=str(LAYER), FAULTLINE_OPENCL_FAULT=fault)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert verdicts(result) == {"svm-coarse-copy-fill": "health"}
+    assert f"Crash: iteration 0 (seed 5): the driver {CRASHES[fault]}" in result.stdout, result.stdout
+    assert re.search(r"^Target: opencl:pocl/0, Linux .*, driver \S+$", result.stdout, re.M), result.stdout
+    assert "; 3 times in all\n" in result.stdout  # and no more: the rest would be the same
+
+
+def test_a_process_that_is_killed_is_no_finding(tmp_path, pocl):
+    result = run(tmp_path, pocl, SVM / "coarse-copy-fill.scn", OPENCL_LAYERS=str(LAYER), FAULTLINE_OPENCL_FAULT="killed-in-copy")
+    assert (result.returncode, verdicts(result)) == (4, {"svm-coarse-copy-fill": "error"}), result.stdout
+    assert "ended by nobody in the scenario: SIGKILL, which a person or a program outside has sent" in result.stdout
+
+
+def test_a_driver_that_crashes_when_it_is_listed(tmp_path, pocl):
+    broken = {"OPENCL_LAYERS": str(LAYER), "FAULTLINE_OPENCL_FAULT": "crash-when-listed"}
+    crash = r"the OpenCL driver of \S+\.icd crashed when it was asked for its devices: SIGSEGV in clGetDeviceIDs; would help: "
+    row = rows(tmp_path, **broken)["opencl"]
+    assert not row["available"] and re.match(crash, row["why"])
+    result = run(tmp_path, pocl, SVM / "coarse-copy-fill.scn", **broken)
+    assert (result.returncode, verdicts(result)) == (1, {"svm-coarse-copy-fill": "health"}), result.stdout + result.stderr
+    assert re.search("^Crash: " + crash, result.stdout, re.M)
+
+
+def test_no_driver_is_in_the_agent_or_its_runner(tmp_path, pocl):
+    """So that none crashes there: each is in processes under test alone, and in the child that is asked for devices."""
+    def libraries(pid):
+        return {line.split()[-1].rpartition("/")[2].partition(".")[0] for line in pathlib.Path(f"/proc/{pid}/maps").open() if ".so" in line}
+
+    def children(pid):
+        return [int(each) for task in pathlib.Path(f"/proc/{pid}/task").iterdir() for each in (task / "children").read_text().split()]
+
+    agent = subprocess.Popen([ROOT / "build/faultline-agent-opencl", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    say = {"op": "run", "id": 1, "target": pocl, "text": (SVM / "coarse-map.scn").read_text(), "seed": 1, "iterations": 10**9}
+    print(json.dumps(say), file=agent.stdin, flush=True)
+    assert json.loads(agent.stdout.readline())["ev"] == "batch"
+    [runner] = children(agent.pid)
+    [under_test] = children(runner)
+    assert "libpocl" in libraries(under_test)
+    assert "libpocl" not in libraries(agent.pid) | libraries(runner)
+    agent.communicate(json.dumps({"op": "quit"}) + "\n", timeout=30)
 
 
 def test_a_hung_kernel_is_ended(tmp_path, pocl):
@@ -202,9 +260,22 @@ def test_extensions_of_another_driver(tmp_path, debian13, fault, scenario, verdi
     assert verdicts(result) == {scenario: verdict}, result.stdout + result.stderr
 
 
+def test_a_crash_beside_faults_that_are_expected(tmp_path, debian13):
+    """Where a fault at an address of the scenario ends the process, one at another address is the driver's, in whatever thread."""
+    expected = ROOT / "stress/scenarios/races/unmap-and-map-again.scn"
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as shared:
+        layer = shutil.copy(LAYER, shared)
+        for name in debian13:
+            for fault in "crash-in-thread", "crash-in-blocked-thread":
+                result = run(tmp_path, name, expected, OPENCL_LAYERS=layer, FAULTLINE_OPENCL_FAULT=fault)
+                assert verdicts(result) == {"unmap-and-map-again": "health"}, result.stdout + result.stderr
+                assert "the driver took SIGSEGV at address 0x10 in a thread of its own" in result.stdout
+
+
 def test_under_debian_13(tmp_path, debian13):
     """PoCL 6 and rusticl, which reach any memory: scenarios about mappings too."""
     for name in debian13:
-        result = run(tmp_path, name, SVM / "coarse-map.scn", ROOT / "stress/scenarios/races/unmap-and-map-again.scn", iterations=5)
+        result = run(tmp_path, name, SVM / "coarse-map.scn", SVM / "host-copies.scn",
+                     ROOT / "stress/scenarios/races/unmap-and-map-again.scn", iterations=5)
         assert result.returncode == 0, result.stdout + result.stderr
         assert set(verdicts(result).values()) == {"agree"}

@@ -25,18 +25,24 @@ Device::Device(const std::string& render_node, Addresses addresses) : addresses_
   if (fd < 0) throw Failure("open " + render_node, errno);
   std::uint32_t major, minor;
   // libdrm (2.4.114) uses the version that a device which is gone has not given, and dies.
-  const std::unique_ptr<drmVersion, void (*)(drmVersion*)> version(drmGetVersion(fd), drmFreeVersion);
-  const int error = version ? amdgpu_device_initialize(fd, &major, &minor, &handle_) : -errno;
+  const auto get_version = [&] { return drmGetVersion(fd); };
+  const auto initialize = [&] { return amdgpu_device_initialize(fd, &major, &minor, &handle_); };
+  const std::unique_ptr<drmVersion, void (*)(drmVersion*)> version(in_driver("drmGetVersion", get_version), drmFreeVersion);
+  const int error = version ? in_driver("amdgpu_device_initialize", initialize) : -errno;
   close(fd);  // libdrm has one of its own
   check("amdgpu_device_initialize", error);
   amdgpu_gpu_info info{};
-  if (const int refused = amdgpu_query_gpu_info(handle_, &info)) {
-    amdgpu_device_deinitialize(handle_);
+  if (const int refused = in_driver("amdgpu_query_gpu_info", [&] { return amdgpu_query_gpu_info(handle_, &info); })) {
+    deinitialize();
     check("amdgpu_query_gpu_info", refused);
   }
   family_ = info.family_id;
 }
 
-Device::~Device() { amdgpu_device_deinitialize(handle_); }
+Device::~Device() { deinitialize(); }
+
+void Device::deinitialize() {
+  in_driver("amdgpu_device_deinitialize", [&] { amdgpu_device_deinitialize(handle_); });
+}
 
 }  // namespace faultline::amdgpu

@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "harness/driver_call.h"
+
 namespace faultline::amdgpu {
 
 // A request that the kernel, or libdrm for it, did not do.
@@ -19,8 +21,12 @@ class Failure : public std::runtime_error {
   int error_;
 };
 
-// libdrm gives negative errors.
+// Of a function of libdrm, which gives negative errors.
 void check(const char* request, int negative_error);
+template <typename Call>
+void check(const char* function, const Call& call) {
+  check(function, in_driver(function, call));
+}
 
 // One client of the kernel. Serves the process that made it, not one that is forked from it: a job on memory of
 // another mm is EPERM (amdgpu_cs_list_validate). Any number of threads may use it.
@@ -39,6 +45,8 @@ class Device {
   Addresses addresses() const { return addresses_; }
 
  private:
+  void deinitialize();
+
   amdgpu_device_handle handle_ = nullptr;
   std::uint32_t family_ = 0;
   const Addresses addresses_;

@@ -7,11 +7,14 @@ namespace faultline::amdgpu {
 
 VaRange::VaRange(Device& device, std::size_t bytes) {
   const std::uint64_t flags = device.addresses() == Device::Addresses::not_of_processes ? AMDGPU_VA_RANGE_HIGH : 0;
-  check("amdgpu_va_range_alloc",
-        amdgpu_va_range_alloc(device.handle(), amdgpu_gpu_va_range_general, bytes, page_bytes, 0, &address_, &handle_, flags));
+  check("amdgpu_va_range_alloc", [&] {
+    return amdgpu_va_range_alloc(device.handle(), amdgpu_gpu_va_range_general, bytes, page_bytes, 0, &address_, &handle_, flags);
+  });
 }
 
-VaRange::~VaRange() { amdgpu_va_range_free(handle_); }
+VaRange::~VaRange() {
+  in_driver("amdgpu_va_range_free", [&] { amdgpu_va_range_free(handle_); });
+}
 
 Buffer::Buffer(Device& device, Where where) : range_(device, page_bytes) {
   amdgpu_bo_alloc_request request{.alloc_size = page_bytes, .phys_alignment = page_bytes,
@@ -20,12 +23,12 @@ Buffer::Buffer(Device& device, Where where) : range_(device, page_bytes) {
     request.preferred_heap = AMDGPU_GEM_DOMAIN_VRAM;
     request.flags = AMDGPU_GEM_CREATE_NO_CPU_ACCESS;
   }
-  check("amdgpu_bo_alloc", amdgpu_bo_alloc(device.handle(), &request, &bo_));
+  check("amdgpu_bo_alloc", [&] { return amdgpu_bo_alloc(device.handle(), &request, &bo_); });
   try {
-    check("amdgpu_bo_export", amdgpu_bo_export(bo_, amdgpu_bo_handle_type_kms, &handle_));
-    check("amdgpu_bo_va_op", amdgpu_bo_va_op(bo_, 0, page_bytes, address(), 0, AMDGPU_VA_OP_MAP));
+    check("amdgpu_bo_export", [&] { return amdgpu_bo_export(bo_, amdgpu_bo_handle_type_kms, &handle_); });
+    check("amdgpu_bo_va_op", [&] { return amdgpu_bo_va_op(bo_, 0, page_bytes, address(), 0, AMDGPU_VA_OP_MAP); });
     mapped_ = true;
-    if (where == Where::gtt) check("amdgpu_bo_cpu_map", amdgpu_bo_cpu_map(bo_, &cpu_));
+    if (where == Where::gtt) check("amdgpu_bo_cpu_map", [&] { return amdgpu_bo_cpu_map(bo_, &cpu_); });
   } catch (...) {
     release();
     throw;
@@ -35,9 +38,9 @@ Buffer::Buffer(Device& device, Where where) : range_(device, page_bytes) {
 Buffer::~Buffer() { release(); }
 
 void Buffer::release() {
-  if (cpu_) amdgpu_bo_cpu_unmap(bo_);
-  if (mapped_) amdgpu_bo_va_op(bo_, 0, page_bytes, address(), 0, AMDGPU_VA_OP_UNMAP);
-  amdgpu_bo_free(bo_);
+  if (cpu_) in_driver("amdgpu_bo_cpu_unmap", [&] { amdgpu_bo_cpu_unmap(bo_); });
+  if (mapped_) in_driver("amdgpu_bo_va_op", [&] { amdgpu_bo_va_op(bo_, 0, page_bytes, address(), 0, AMDGPU_VA_OP_UNMAP); });
+  in_driver("amdgpu_bo_free", [&] { amdgpu_bo_free(bo_); });
 }
 
 // Past amdgpu_create_bo_from_user_mem(), which makes no BO that is only read, and none of a file's pages.
@@ -47,18 +50,24 @@ UserPage::UserPage(Device& device, std::uintptr_t address, Access access) : devi
   args.addr = address;
   args.size = page_bytes;
   args.flags = AMDGPU_GEM_USERPTR_REGISTER | (reads ? AMDGPU_GEM_USERPTR_READONLY : 0u);
-  check("DRM_IOCTL_AMDGPU_GEM_USERPTR", drmCommandWriteRead(device.fd(), DRM_AMDGPU_GEM_USERPTR, &args, sizeof args));
+  check("DRM_IOCTL_AMDGPU_GEM_USERPTR", [&] {
+    return drmCommandWriteRead(device.fd(), DRM_AMDGPU_GEM_USERPTR, &args, sizeof args);
+  });
   handle_ = args.handle;
   const std::uint32_t flags = AMDGPU_VM_PAGE_READABLE | (reads ? 0u : AMDGPU_VM_PAGE_WRITEABLE);
   if (const int error = change(AMDGPU_VA_OP_MAP, flags)) {
-    drmCloseBufferHandle(device.fd(), handle_);
+    close_handle();
     check("DRM_IOCTL_AMDGPU_GEM_VA", error);
   }
 }
 
 UserPage::~UserPage() {
   change(AMDGPU_VA_OP_UNMAP, 0);
-  drmCloseBufferHandle(device_.fd(), handle_);
+  close_handle();
+}
+
+void UserPage::close_handle() {
+  in_driver("drmCloseBufferHandle", [&] { drmCloseBufferHandle(device_.fd(), handle_); });
 }
 
 int UserPage::change(std::uint32_t operation, std::uint32_t flags) {
@@ -68,7 +77,7 @@ int UserPage::change(std::uint32_t operation, std::uint32_t flags) {
   args.flags = flags;
   args.va_address = address();
   args.map_size = page_bytes;
-  return drmCommandWrite(device_.fd(), DRM_AMDGPU_GEM_VA, &args, sizeof args);
+  return in_driver("DRM_IOCTL_AMDGPU_GEM_VA", [&] { return drmCommandWrite(device_.fd(), DRM_AMDGPU_GEM_VA, &args, sizeof args); });
 }
 
 }  // namespace faultline::amdgpu

@@ -73,6 +73,7 @@ class UserPage {
 
  private:
   int change(std::uint32_t operation, std::uint32_t flags);
+  void close_handle();
 
   Device& device_;
   VaRange range_;

@@ -156,6 +156,16 @@ def test_a_gpu_that_is_gone():
     assert "amdgpu_device_initialize: ENODEV" in text
 
 
+@pytest.mark.parametrize("target, machine, request_number, scenario, function", [
+    (ON, machines.working_amdgpu, "0x44", "mapping/munmap-neighbour.scn", "amdgpu_cs_submit_raw2"),
+    (NOUVEAU, machines.nouveau, "0x49", "migration/munmap.scn", "DRM_NOUVEAU_SVM_BIND")])
+def test_a_library_that_crashes(target, machine, request_number, scenario, function):
+    """libdrm's crash is a finding about it, and no result of the access."""
+    status, verdicts, text = run(machine(), target, scenario, environment={"FAULTLINE_CRASH_IN_REQUEST": request_number})
+    assert status == 1 and list(verdicts.values()) == ["health"], text
+    assert re.search(rf"iteration 0 \(seed 1\): the driver took SIGSEGV in {function}, called by P\.\w+ at \S+ \(line \d+\)", text), text
+
+
 def test_nouveau():
     """Its own requests; where they move pages to is not to be seen in the pages of this machine."""
     machine = machines.nouveau()

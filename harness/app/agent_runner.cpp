@@ -26,6 +26,7 @@ class PipeListener : public RunListener {
 
   void batch(const Batch& batch) override { send(BatchEvent{id_, batch}); }
   void hang(const Hang& hang) override { send(HangEvent{id_, hang}); }
+  void crash(const Crash& crash) override { send(CrashEvent{id_, crash}); }
   void error(const std::string& message) override { send(ErrorEvent{id_, message}); }
   void driver(std::uint64_t iteration, const std::string& words) override { send(DriverEvent{id_, iteration, words}); }
   bool stop_requested() override { return stop_.load(); }

@@ -71,7 +71,7 @@ void Agent::obey(const HelloRequest&) {
   hello.files = disk_text();
   for (const auto& target : targets_) {
     const std::string why = target->unavailable();
-    hello.targets.push_back({target->name(), why.empty(), why, target->about(), capabilities_here(*target)});
+    hello.targets.push_back({target->name(), why.empty(), why, target->about(), capabilities_here(*target), target->crashed()});
   }
   send(hello);
 }

@@ -152,7 +152,7 @@ py::dict hello_of(PythonMachine& machine) {
   py::dict targets;
   for (const agent::TargetInfo& target : hello.targets) {
     const Capabilities& can = target.capabilities;
-    py::dict told("available"_a = target.available, "why"_a = target.why,
+    py::dict told("available"_a = target.available, "why"_a = target.why, "crashed"_a = target.crashed,
                   "device_class"_a = words::text(words::device_classes, can.device_class));
     for (const Capability& row : capability_table) told[py::str(row.name)] = row.of(can);
     for (const UsmKind& kind : usm_kinds) {
@@ -180,7 +180,7 @@ py::dict to_dict(const Trial& trial) {
                   "allowed_seen"_a = allowed_seen(trial), "complete"_a = trial.allowed.complete,
                   "iterations"_a = trial.iterations, "seconds"_a = trial.seconds, "seed"_a = trial.seed,
                   "target"_a = trial.target, "kernel"_a = trial.kernel, "health"_a = trial.health,
-                  "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost,
+                  "crash"_a = trial.crash, "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost,
                   "words"_a = trial.words, "driver"_a = trial.driver, "calls"_a = calls,
                   "calls_why_none"_a = trial.calls.why_none, "error"_a = trial.error, "skipped"_a = trial.skipped);
 }
@@ -211,6 +211,10 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
   trial.kernel = session.hello().kernel;
   trial.seed = seed ? *seed : std::random_device{}();
   trial.started = true;
+  if (info && info->crashed) {
+    trial.crash = info->why;
+    return to_dict(trial);
+  }
   if (!info || !info->available) throw std::runtime_error("the target " + target + " is not here: " + (info ? info->why : ""));
   trial.skipped = cannot_run(*program, info->capabilities);
   if (!trial.skipped.empty()) return to_dict(trial);

@@ -111,6 +111,14 @@ def test_a_machine_that_dies_is_replaced(fake, tmp_path):
         assert machine.started == 2
 
 
+def test_a_driver_that_crashes(fake):
+    fake("--fault one=crash")
+    result = faultline.run(ONE)
+    assert result["verdict"] == "health" and "took SIGSEGV at address 0x10 in clEnqueueSVMMemcpy" in result["crash"]
+    fake("--crashed-opencl crash")
+    assert faultline.run(ONE, target="opencl:pocl")["crash"] == "crash"
+
+
 def test_what_cannot_run(fake, monkeypatch):
     fake("--targets host")
     with pytest.raises(RuntimeError, match="the target dmirror is not here: no /dev/hmm_dmirror0"):

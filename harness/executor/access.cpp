@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "harness/driver_call.h"
 #include "harness/executor/meeting.h"
 
 namespace faultline {
@@ -23,38 +24,61 @@ struct ThreadGuard {
 thread_local ThreadGuard guard;
 std::atomic<Area*> report_area{nullptr};
 
+std::atomic<int> own_process{-1};
+
 struct {
-  int process = -1;
   std::uintptr_t begin = 0;
   std::size_t bytes = 0;
-} device_faults;  // set before there is a second thread
+  bool end_process = false;  // faults there
+} regions;  // set before there is a second thread
+
+// The first one of an iteration is kept: what it leads to in other threads says less.
+void report(Area& area, int signal, const siginfo_t& info) {
+  FatalSignal& told = area.fatal_signal;
+  std::uint32_t none = 0;
+  if (!told.state.compare_exchange_strong(none, 1)) return;
+  told.signal = signal;
+  told.process = own_process.load();
+  told.thread = guard.thread;
+  told.foreign = guard.process < 0;
+  told.sender = info.si_code <= 0 && info.si_pid != getpid() ? info.si_pid : -1;
+  // A fault of the machine code alone, as of an address that is none, has SI_KERNEL.
+  told.addressed = (signal == SIGSEGV || signal == SIGBUS) && info.si_code > 0 && info.si_code != SI_KERNEL;
+  told.address = reinterpret_cast<std::uintptr_t>(info.si_addr);
+  told.state.store(2, std::memory_order_release);
+  area.finished.bump();
+}
 
 void on_fault(int signal, siginfo_t* info, void*) {
-  if (guard.on != 0) siglongjmp(guard.point, signal);
+  const bool access = (signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0;
+  const bool in_region = access && reinterpret_cast<std::uintptr_t>(info->si_addr) - regions.begin < regions.bytes;
+  // A driver's function is never jumped out of, but at an access to what the scenario has there.
+  const bool expected = access && (in_region || !DriverCall::of_this_thread());
+  if (guard.on != 0 && expected) {
+    DriverCall::forget();
+    siglongjmp(guard.point, signal);
+  }
   Area* const area = report_area.load();
-  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-  if (area && address - device_faults.begin < device_faults.bytes) {
-    suspect(*area, device_faults.process, Suspect::doomed);
+  if (area && in_region && regions.end_process) {
+    suspect(*area, own_process.load(), Suspect::doomed);
     kill(getpid(), SIGKILL);  // by itself: the access may go well by now
     for (;;) pause();
   }
-  if (area) report_bench_error(*area, "unexpected signal", guard.process, guard.thread, signal);
+  if (area) report(*area, signal, *info);
   _exit(99);
 }
 
 }  // namespace
 
-void install_access_guard(Area& area) {
+void install_access_guard(Area& area, std::uintptr_t begin, std::size_t bytes, bool faults_end_process) {
   report_area.store(&area);
+  regions = {begin, bytes, faults_end_process};
   struct sigaction action {};
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
-  for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) sigaction(signal, &action, nullptr);
-}
-
-void end_process_at_device_faults(int process, std::uintptr_t begin, std::size_t bytes) {
-  device_faults = {process, begin, bytes};
+  for (const int signal : crash_signals) sigaction(signal, &action, nullptr);
+  // Of a thread that blocks the signal.
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
 }
@@ -63,6 +87,9 @@ void enter_guarded_thread(int process, int thread) {
   guard.process = process;
   guard.thread = thread;
   guard.on = 0;
+  own_process.store(process);
+  if (Area* const area = report_area.load())
+    DriverCall::keep_in(thread >= 0 ? area->threads[thread].call : area->processes[process].call);
   stack_t stack{};
   stack.ss_sp = guard.stack;
   stack.ss_size = sizeof guard.stack;

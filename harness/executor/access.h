@@ -1,7 +1,8 @@
 // CPU loads and stores that may fault.
 //
 // One access is one 8-byte instruction with a full fence on both sides, so that store buffers play no
-// part. SIGSEGV and SIGBUS of a guarded access become its result; anywhere else they are a bench error.
+// part. SIGSEGV and SIGBUS of a guarded access become its result; anywhere else, as in a driver's function, they end the
+// process, which tells the runner of it.
 #pragma once
 
 #include <csetjmp>
@@ -11,13 +12,11 @@
 
 namespace faultline {
 
-// Installs the handlers for the calling process; its children inherit them. `area` is where signals that
-// nobody expected are reported.
-void install_access_guard(Area& area);
-
-// From now on a fault in [begin, begin + bytes) outside guarded() ends the calling process by that signal: a
-// thread of a device's driver took it, which nobody can help out.
-void end_process_at_device_faults(int process, std::uintptr_t begin, std::size_t bytes);
+// Installs the handlers for the calling process; its children inherit them. `area` is where signals that nobody expected
+// are reported. The regions of the scenario lie in [begin, begin + bytes). `faults_end_process`: of a fault there outside
+// guarded() nothing is reported, since the scenario expects it. A thread of a device's driver took it, which nobody
+// can help out.
+void install_access_guard(Area& area, std::uintptr_t begin, std::size_t bytes, bool faults_end_process);
 
 // For each thread once, before its first access: who it is (for reports) and a stack for its signals. A
 // forked child calls it again: its only thread is somebody else now.

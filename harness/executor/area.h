@@ -78,11 +78,13 @@ struct ProcessRecord {
   Word command;                        // what its leader sleeps on; the runner bumps it
   std::atomic<std::uint32_t> answered; // equals `command` when the leader has obeyed
   std::atomic<std::int64_t> origin_ns; // for a forked process: what its threads' offsets count from
+  std::atomic<const char*> call;       // as of a thread, of a leader that has no statements
 };
 
 struct ThreadRecord {
   std::atomic<int> tid;
   std::atomic<std::uint32_t> done;  // all its statements have run
+  std::atomic<const char*> call;    // the driver's function that it is in (driver_call.h); null: none
   std::array<std::atomic<std::uint32_t>, limits::barriers> arrivals;
 };
 
@@ -104,6 +106,18 @@ struct Look {
 struct Utterance {
   std::atomic<std::uint32_t> state;  // 0, 1 being written, 2 there
   std::array<char, 4096> text;
+};
+
+// The signal that ended a process, told by the thread that took it.
+struct FatalSignal {
+  std::atomic<std::uint32_t> state;  // 0, 1 being written, 2 there
+  int signal = 0;
+  int process = -1;
+  int thread = -1;        // -1: a leader that has no statements, where it is no thread of the driver's
+  bool foreign = false;   // a thread that the bench does not know: one of the driver's own
+  int sender = -1;        // the process that has sent it; -1: none has
+  bool addressed = false;
+  std::uintptr_t address = 0;
 };
 
 enum class Command : std::uint32_t { none, iterate, look, observe, leave };
@@ -136,6 +150,7 @@ struct Area {
   std::atomic<std::uint32_t> bench_error;  // 0, 1 being written, 2 there
   std::array<char, 256> bench_error_text;
 
+  FatalSignal fatal_signal;  // the first one of an iteration
   Utterance driver_failed;
   Utterance driver_waits;
   CommandTimes times;

@@ -81,6 +81,7 @@ class Run {
   std::uint64_t done_ = 0;
   int errors_in_a_row_ = 0;
   int hangs_in_a_row_ = 0;
+  int crashes_in_a_row_ = 0;
   int driver_told_ = 0;
   std::string driver_last_;
 };
@@ -118,17 +119,26 @@ void Run::tell_driver(Iterations::End end, std::uint64_t iteration) {
 Run::Next Run::failed(Iterations::End end, std::uint64_t iteration) {
   constexpr int most_errors_in_a_row = 5;
   constexpr int most_hangs_in_a_row = 3;
+  constexpr int most_crashes_in_a_row = 3;
   if (end == Iterations::End::late) {
     const Hang hang = investigate(iteration);
     listener_.hang(hang);
     // Each costs its deadline, and a device that hangs every time tells nothing new.
     return hang.stuck || ++hangs_in_a_row_ == most_hangs_in_a_row ? Next::end : Next::go_on;
   }
-  listener_.error("iteration " + std::to_string(iteration) + ": " + iterations_.error());
+  if (end == Iterations::End::crash) {
+    Crash crash = iterations_.crash();
+    crash.iteration = iteration;
+    listener_.crash(crash);
+  } else {
+    listener_.error("iteration " + std::to_string(iteration) + ": " + iterations_.error());
+  }
   if (!iterations_.clear(deadline_ms_)) {
     listener_.error("a process survives being killed");
     return Next::end;
   }
+  // A driver that crashes every time tells nothing new.
+  if (end == Iterations::End::crash) return ++crashes_in_a_row_ < most_crashes_in_a_row ? Next::go_on : Next::end;
   // A bench that cannot do one iteration cannot do the next million either.
   return ++errors_in_a_row_ < most_errors_in_a_row ? Next::go_on : Next::end;
 }
@@ -155,7 +165,7 @@ Run::Next Run::one_batch(std::uint64_t size) {
       next = failed(end, iteration);
       break;  // with a batch message first: what was seen so far is worth having
     }
-    errors_in_a_row_ = hangs_in_a_row_ = 0;
+    errors_in_a_row_ = hangs_in_a_row_ = crashes_in_a_row_ = 0;
     count(batch, iteration);
     if (!iterations_.finish()) {
       Hang hang;

@@ -65,12 +65,30 @@ struct Hang {
   friend bool operator==(const Hang&, const Hang&) = default;
 };
 
+// A function of the device's driver that a thread was in.
+struct DriverPlace {
+  std::string function;
+  std::string thread;  // name in the Program
+  std::string where;   // "at r0 (line 8)", "in the set-up of the iteration"
+  friend bool operator==(const DriverPlace&, const DriverPlace&) = default;
+};
+
+// The device's driver has ended a process under test.
+struct Crash {
+  std::uint64_t iteration = 0;
+  std::string what;  // "took SIGSEGV at address 0x10", "ended the process with status 3"
+  bool in_call = false;  // by the thread that was there; else by one of the driver's own, or nobody tells by which
+  std::vector<DriverPlace> places;
+  friend bool operator==(const Crash&, const Crash&) = default;
+};
+
 // Called by execute() as things happen.
 class RunListener {
  public:
   virtual ~RunListener() = default;
   virtual void batch(const Batch& batch) = 0;
   virtual void hang(const Hang& hang) = 0;
+  virtual void crash(const Crash& crash) = 0;
   virtual void error(const std::string& message) = 0;  // of the bench itself
   // What the device's driver said of a request that failed, or that did not return.
   virtual void driver(std::uint64_t iteration, const std::string& words) = 0;

@@ -43,18 +43,6 @@ std::string state_of(const std::string& stat) {
   return close == std::string::npos || close + 2 >= stat.size() ? std::string() : stat.substr(close + 2, 1);
 }
 
-// The first statement without a result, as a person finds it in the text.
-std::string statement_of(const Program& program, const Layout& layout, const Area& area, int thread) {
-  const std::vector<Statement>& statements = program.threads[thread].statements;
-  for (int i = 0; i < static_cast<int>(statements.size()); ++i) {
-    if (area.slots[layout.first_slot[thread] + i].done.load() != 0) continue;
-    std::string text = statements[i].name.empty() ? "#" + std::to_string(i + 1) : statements[i].name;
-    if (statements[i].place.line > 0) text += " (line " + std::to_string(statements[i].place.line) + ")";
-    return text;
-  }
-  return {};
-}
-
 int control_child() {
   constexpr std::size_t page = 4096;
   void* memory = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -68,6 +56,17 @@ int control_child() {
 }
 
 }  // namespace
+
+std::string statement_of(const Program& program, const Layout& layout, const Area& area, int thread) {
+  const std::vector<Statement>& statements = program.threads[thread].statements;
+  for (int i = 0; i < static_cast<int>(statements.size()); ++i) {
+    if (area.slots[layout.first_slot[thread] + i].done.load() != 0) continue;
+    std::string text = statements[i].name.empty() ? "#" + std::to_string(i + 1) : statements[i].name;
+    if (statements[i].place.line > 0) text += " (line " + std::to_string(statements[i].place.line) + ")";
+    return text;
+  }
+  return {};
+}
 
 std::vector<ThreadPlace> sample_threads(const Program& program, const Layout& layout, const Area& area) {
   std::vector<ThreadPlace> places;

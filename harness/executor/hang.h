@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <string>
 #include <vector>
 
 #include "harness/executor/area.h"
@@ -10,6 +11,9 @@
 #include "harness/executor/layout.h"
 
 namespace faultline {
+
+// The first statement of a thread without a result, as a person finds it in the text: "r0 (line 8)".
+std::string statement_of(const Program& program, const Layout& layout, const Area& area, int thread);
 
 // Every thread of the Program that was started in this iteration, as /proc tells it.
 std::vector<ThreadPlace> sample_threads(const Program& program, const Layout& layout, const Area& area);

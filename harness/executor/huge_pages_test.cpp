@@ -67,6 +67,7 @@ TEST_F(HugePages, AKernelWithoutThemHasNone) {
 }
 
 TEST_F(HugePages, AskingLeavesTheProcessAsItWas) {
+  const int advised = can_be_told() ? 3 : 0;
   const int before = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
   set("enabled", "[always] madvise never");
   settings();
@@ -75,7 +76,7 @@ TEST_F(HugePages, AskingLeavesTheProcessAsItWas) {
   settings();
   EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
   ASSERT_EQ(allow_advised_huge_pages(), 0);
-  EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), can_be_told() ? 3 : 0);
+  EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), advised);
   prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 }
 

@@ -29,7 +29,8 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
       prototype_{program_, layout_, target, *area_, cpus_, program.threads.size() > cpus_.size(),
                  program.threads.size() >= cpus_.size(),
                  target.capabilities().device_class == DeviceClass::fatal_faults, -1, {}},
-      identities_(program.observes.size(), Sameness::unknown) {
+      identities_(program.observes.size(), Sameness::unknown),
+      killed_before_(processes_killed_for_memory()) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   target.speak_to(&driver_words_);
   area_->runner_pid.store(getpid());
@@ -54,10 +55,13 @@ bool Iterations::alive(int process) const {
 void Iterations::start_roots() {
   area_->round.value.store(0);
   area_->started.value.store(0);
+  area_->fatal_signal.state.store(0);
+  for (ThreadRecord& record : area_->threads) record.call.store(nullptr);
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
     ProcessRecord& record = area_->processes[process];
     record.command.value.store(0);
     record.answered.store(0);
+    record.call.store(nullptr);
     if (!root(process)) continue;
     const pid_t pid = fork();
     if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork of a root process");
@@ -83,7 +87,7 @@ void Iterations::reset() {
     record.done.store(0);
     for (auto& arrivals : record.arrivals) arrivals.store(0);
     if (root(program_.threads[thread].process)) ++live;
-    else record.tid.store(0);
+    else record.tid.store(0), record.call.store(nullptr);
     const int first = layout_.first_slot[thread];
     for (std::size_t i = 0; i < program_.threads[thread].statements.size(); ++i) area.slots[first + i].done.store(0);
   }
@@ -94,6 +98,7 @@ void Iterations::reset() {
     record.ended.store(0);
     record.reaped.store(0);
     if (root(process)) continue;
+    record.call.store(nullptr);
     record.pid.store(0);
     record.life.store(static_cast<std::uint32_t>(Life::unborn));
   }
@@ -168,18 +173,31 @@ bool Iterations::quiet() {
   return true;
 }
 
-// Somebody from outside, or the bench's own fault; -1 for nobody.
+// Somebody from outside, the driver, or the bench's own fault; -1 for nobody.
 int Iterations::unexpected_death() {
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
     const ProcessRecord& record = area_->processes[process];
     // In this order: a process that somebody ends is a suspect before it is dead.
     if (!alive(process) || record.reaped.load() != 0 || !is_dead(record.pid.load()) || suspect(process) != Suspect::no) continue;
     // A driver's thread that blocks the signal of a fault is not asked.
-    const int signal = signal_that_ended(record.pid.load());
-    if (!prototype_.faults_end_process || (signal != SIGSEGV && signal != SIGBUS)) return process;
+    const Ending ending = ending_of(record.pid.load());
+    const bool fault = ending.kind == Ending::Kind::signal && (ending.code == SIGSEGV || ending.code == SIGBUS);
+    if (!fault || !prototype_.faults_end_process || is_about_memory_model(program_)) return process;
     faultline::suspect(*area_, process, Suspect::doomed);
   }
   return -1;
+}
+
+// A process that nobody in the scenario has ended. A signal that it took says more than an error of who waited for it.
+Iterations::End Iterations::ended(int process) {
+  if (!told() && area_->bench_error.load() != 0) return End::error;
+  const Death death = told() ? death_by_signal(program_, layout_, *area_)
+                             : death_unannounced(program_, layout_, *area_, process, ending_of(area_->processes[process].pid.load()),
+                                                 processes_killed_for_memory() > killed_before_);
+  error_ = death.error;
+  if (!death.crash) return End::error;
+  crash_ = *death.crash;
+  return End::crash;
 }
 
 Iterations::End Iterations::wait_for_quiet(std::int64_t deadline_ns) {
@@ -191,6 +209,7 @@ Iterations::End Iterations::wait_for_quiet(std::int64_t deadline_ns) {
     const bool suspects = area_->suspects.load() != 0;
     if (suspects) note_deaths();
     const bool over = quiet();
+    if (told()) return ended(area_->fatal_signal.process);
     if (area_->bench_error.load() != 0) return End::error;
     if (over) return End::outcome;
     const std::int64_t start = now_ns();
@@ -199,11 +218,7 @@ Iterations::End Iterations::wait_for_quiet(std::int64_t deadline_ns) {
       for (int i = 0; i < spins && area_->finished.get() == seen; ++i) __builtin_ia32_pause();
     area_->finished.sleep_while(seen, suspects ? look_for_deaths_ns : look_at_everything_ns);
     if (now_ns() - start < look_at_everything_ns) continue;
-    if (const int process = unexpected_death(); process >= 0) {
-      if (area_->bench_error.load() == 0)
-        error_ = "process " + program_.processes[process].name + " was ended by nobody in the scenario";
-      return End::error;
-    }
+    if (const int process = unexpected_death(); process >= 0) return ended(process);
   }
 }
 
@@ -253,8 +268,7 @@ std::optional<Iterations::End> Iterations::ask(Command command, std::int64_t dea
       if (is_dead(record.pid.load())) {
         note_deaths();
         if (!alive(process)) return std::nullopt;
-        error_ = "process " + program_.processes[process].name + " died while it was observed";
-        return End::error;
+        return ended(process);
       }
       area_->finished.sleep_while(seen, 20 * ms);
     }
@@ -325,7 +339,7 @@ bool Iterations::finish() {
 }
 
 std::string Iterations::error() const {
-  if (area_->bench_error.load() == 2) return area_->bench_error_text.data();
+  if (error_.empty() && area_->bench_error.load() == 2) return area_->bench_error_text.data();
   return error_;
 }
 

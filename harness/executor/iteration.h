@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/executor/area.h"
+#include "harness/executor/crash.h"
 #include "harness/executor/driver_words.h"
 #include "harness/executor/executor.h"
 #include "harness/executor/layout.h"
@@ -21,6 +22,7 @@ class Iterations {
  public:
   enum class End {
     outcome,  // every thread is done or dead
+    crash,    // of the device's driver: crash() says where
     error,    // of the bench: error() says what
     late,     // the deadline passed
   };
@@ -38,6 +40,7 @@ class Iterations {
   bool finish();
   const std::vector<Sameness>& identities() const { return identities_; }
   std::string error() const;
+  const Crash& crash() const { return crash_; }
 
   // Kills every process below the runner and reaps it. False: something survives.
   bool clear(int longest_ms);
@@ -56,6 +59,7 @@ class Iterations {
   void resolve_cut_fork(int process);
   void note_deaths();
   int unexpected_death();
+  End ended(int process);
   bool alive(int process) const;
   void forget_end();
   std::optional<End> observe(std::int64_t deadline_ns);
@@ -63,6 +67,7 @@ class Iterations {
   Sameness compare(const Observe& observe) const;
   void end_children();
   bool root(int process) const { return program_.processes[process].parent < 0; }
+  bool told() const { return area_->fatal_signal.state.load(std::memory_order_acquire) == 2; }
   Suspect suspect(int process) const { return static_cast<Suspect>(area_->processes[process].suspect.load()); }
   Life life(int process) const { return static_cast<Life>(area_->processes[process].life.load()); }
 
@@ -76,6 +81,8 @@ class Iterations {
   bool roots_alive_ = false;
   std::vector<Sameness> identities_;
   std::string error_;
+  Crash crash_;
+  const std::uint64_t killed_before_;  // for want of memory
 };
 
 }  // namespace faultline

@@ -263,8 +263,7 @@ void check_addresses(ProcessContext& context) {
                          prototype.oversubscribed, prototype.crowded, prototype.faults_end_process, process, {}};
   Area& area = context.area;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  install_access_guard(area);
-  if (context.faults_end_process) end_process_at_device_faults(process, regions_base, context.layout.regions_bytes());
+  install_access_guard(area, regions_base, context.layout.regions_bytes(), context.faults_end_process);
   const std::vector<int>& threads = context.layout.threads_of[process];
   const int thread = threads.empty() ? -1 : threads.front();
   enter_guarded_thread(process, thread);

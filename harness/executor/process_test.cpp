@@ -283,7 +283,8 @@ thread P.t
   plan.batch = 100;
   Saboteur seen;
   execute(program, target, nullptr, plan, seen);
-  EXPECT_EQ(seen.errors, std::vector<std::string>{"iteration 100: process P was ended by nobody in the scenario"});
+  EXPECT_EQ(seen.errors, std::vector<std::string>{"iteration 100: process P was ended by nobody in the scenario: SIGKILL, "
+                                                   "which a person or a program outside has sent"});
   EXPECT_EQ(seen.iterations, 299u);
 }
 

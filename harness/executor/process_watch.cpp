@@ -24,10 +24,10 @@ bool wait_for_death(pid_t pid, int longest_ms) {
 
 bool is_dead(pid_t pid) { return wait_for_death(pid, 0); }
 
-int signal_that_ended(pid_t child) {
+Ending ending_of(pid_t child) {
   siginfo_t info{};
-  if (waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != child) return 0;
-  return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ? info.si_status : 0;
+  if (waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != child) return {};
+  return {info.si_code == CLD_EXITED ? Ending::Kind::exit : Ending::Kind::signal, info.si_status};
 }
 
 std::vector<pid_t> children_of(pid_t parent) {

@@ -12,8 +12,17 @@ namespace faultline {
 bool is_dead(pid_t pid);
 bool wait_for_death(pid_t pid, int longest_ms);
 
-// The signal that ended a dead child of the caller, which stays to be waited for; 0 where there was none.
-int signal_that_ended(pid_t child);
+// How a dead child of the caller ended, which stays to be waited for.
+struct Ending {
+  enum class Kind {
+    unknown,  // no child of the caller
+    exit,     // `code` is the status
+    signal,   // `code` is the signal
+  };
+  Kind kind = Kind::unknown;
+  int code = 0;
+};
+Ending ending_of(pid_t child);
 
 // Children of `parent` that /proc lists now. Slow; for the rare case where a fork was cut short.
 std::vector<pid_t> children_of(pid_t parent);

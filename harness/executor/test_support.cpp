@@ -102,6 +102,7 @@ Seen run_text(const std::string& text, std::uint64_t iterations) {
 void expect_clean(const Seen& seen, std::uint64_t iterations) {
   EXPECT_EQ(seen.errors, std::vector<std::string>{});
   EXPECT_TRUE(seen.hangs.empty());
+  EXPECT_TRUE(seen.crashes.empty());
   EXPECT_EQ(seen.iterations, iterations);
   EXPECT_TRUE(children_of(getpid()).empty()) << "a run leaves nothing behind";
 }

@@ -26,6 +26,7 @@ class CpuTarget : public Target {
 struct Seen : RunListener {
   void batch(const Batch& batch) override;
   void hang(const Hang& hang) override { hangs.push_back(hang); }
+  void crash(const Crash& crash) override { crashes.push_back(crash); }
   void error(const std::string& message) override { errors.push_back(message); }
   void driver(std::uint64_t, const std::string& words) override { driver_words.push_back(words); }
   bool stop_requested() override { return stop_after > 0 && iterations >= stop_after; }
@@ -34,6 +35,7 @@ struct Seen : RunListener {
   std::map<Outcome, std::uint64_t> outcomes;
   std::vector<Batch> batches;
   std::vector<Hang> hangs;
+  std::vector<Crash> crashes;
   std::vector<std::string> errors;
   std::vector<std::string> driver_words;
   std::uint64_t iterations = 0;

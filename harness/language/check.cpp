@@ -136,7 +136,7 @@ class Checker {
     for (const Region& region : program_.regions)
       if (!region.initial || !region.protection.read || !region.protection.write || region.file >= 0)
         source_.fail_at(region.place, region.name,
-                        "beside buffers and accesses with an order, a region is memory that is there: 'anon rw = 0'");
+                        "beside buffers, their commands and accesses with an order, a region is memory that is there: 'anon rw = 0'");
     for (const Region& region : program_.regions)
       if (is_buffer(region.backing) && program_.devices.empty())
         source_.fail_at(region.place, region.name, "a buffer is a device's: 'device d: fatal-faults' above the processes");
@@ -185,7 +185,7 @@ class Checker {
   void check_in_memory_model(const Statement&, const op::SvmFill&) const {}
   template <typename Other>
   void check_in_memory_model(const Statement& statement, const Other&) const {
-    source_.fail(statement.place, 1, "beside buffers and accesses with an order, nothing changes mappings or processes");
+    source_.fail(statement.place, 1, "beside buffers, their commands and accesses with an order, nothing changes mappings or processes");
   }
 
   template <typename Access>

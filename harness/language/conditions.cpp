@@ -46,7 +46,7 @@ class Reader : Names {
                                                      : Observe::Kind::events;
       const std::string what = result.kind == Observe::Kind::same ? "page frames" : "places of pages";
       if (is_about_memory_model(program_))
-        fail_start(source_, node, "beside buffers and accesses with an order, " + what + " mean nothing");
+        fail_start(source_, node, "beside buffers, their commands and accesses with an order, " + what + " mean nothing");
       read_seen(*node.children.front(), result.process, result.cell);
       if (result.kind == Observe::Kind::same) read_seen(*node.children.back(), result.process2, result.cell2);
     }

@@ -36,6 +36,10 @@ std::string repeated(int count, const std::string& before, const std::string& af
   return text;
 }
 
+std::string overlap(const std::string& place, const std::string& cell) {
+  return place + " a copy of " + cell + " to itself is an error of OpenCL's (CL_MEM_COPY_OVERLAP) (name another cell, in this region or another one)";
+}
+
 const std::string nothing;
 const std::string below_process = "scenario x\ndevice d: recoverable\nprocess P\n  a: 2 pages anon rw = 0\n";
 const std::string in_thread = below_process + "thread P.t\n";
@@ -368,7 +372,7 @@ TEST(ParserErrors, TheMemoryModel) {
       {" a: 1 page svm-fine\n", "4:20+1 expected '=', found the end of the line"},
       {" a: 1 page svm-fine rw = 0\n", "4:21+2 expected '=', found 'rw'"},
       {" a: 1 page anon rw\nthread P.t\n load a[0] relaxed\n",
-       "4:2+1 beside buffers and accesses with an order, a region is memory that is there: 'anon rw = 0'"},
+       "4:2+1 beside buffers, their commands and accesses with an order, a region is memory that is there: 'anon rw = 0'"},
   });
   expect_all(head + " a: 1 page svm-coarse = 0\n b: 1 page anon rw = 0\nthread P.t\n", {
       {" load a[0] release\n", "7:12+7 a load releases nothing: relaxed, acquire or seq-cst"},
@@ -382,16 +386,28 @@ TEST(ParserErrors, TheMemoryModel) {
       {" add b[0] 51 relaxed\n", "7:11+2 amount '51' is over the limit of 50"},
       {" add b[0] 40 relaxed\n add b[0] 11 relaxed\n", "8:2+1 too much is added: at most 50 by all threads together"},
       {" r = add b[0] 1 relaxed\nnever P.t:r = 2\n", "8:15+1 P.t:r is never '2' (it is one of: zero, alien, 0@a[0], 1@a[0], 0, 1, unknown, -, the name of a signal)"},
-      {" munmap b\n", "7:2+1 beside buffers and accesses with an order, nothing changes mappings or processes"},
+      {" munmap b\n", "7:2+1 beside buffers, their commands and accesses with an order, nothing changes mappings or processes"},
       {" svm-map a - via d\n", "7:12+1 a map is for reading, writing or both: r, w or rw"},
       {" svm-map b r via d\n", "7:10+1 'b' is no buffer"},
       {" svm-map a r\n", "7:13+1 svm-map needs a device: a thread of the CPU says which with 'via'"},
-      {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 beside buffers and accesses with an order, page frames mean nothing"},
-      {" load b[0]\nobserve events(P:a[0])\n", "8:9+6 beside buffers and accesses with an order, places of pages mean nothing"},
-      {" load b[0]\nobserve where(P:a[0])\n", "8:9+5 beside buffers and accesses with an order, places of pages mean nothing"},
+      {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 beside buffers, their commands and accesses with an order, page frames mean nothing"},
+      {" load b[0]\nobserve events(P:a[0])\n", "8:9+6 beside buffers, their commands and accesses with an order, places of pages mean nothing"},
+      {" load b[0]\nobserve where(P:a[0])\n", "8:9+5 beside buffers, their commands and accesses with an order, places of pages mean nothing"},
   });
   expect_all(nothing, {{"scenario x\nprocess P\n a: 1 page svm-fine = 0\nthread P.t\n load a[0]\n",
                         "3:2+1 a buffer is a device's: 'device d: fatal-faults' above the processes"}});
+}
+
+// Without a buffer too: the command is the same.
+TEST(ParserErrors, CommandsOnAnyMemory) {
+  expect_all("scenario x\ndevice d: fatal-faults\nprocess P\n a: 2 pages anon rw = 0\nthread P.t on d\n", {
+      {" svm-copy a[1] -> a[1]\n", overlap("6:19+4", "a[1]")},
+      {" svm-copy a[0] -> a[1]\n munmap a\n", "7:2+1 beside buffers, their commands and accesses with an order, nothing changes mappings or processes"},
+      {" svm-fill a[1] 7\n fork C\nprocess C\n", "7:2+1 beside buffers, their commands and accesses with an order, nothing changes mappings or processes"},
+      {" svm-map a r\n", "6:10+1 'a' is no buffer"},
+      {" svm-unmap a\n", "6:12+1 'a' is no buffer"},
+      {" svm-copy a[0] -> a[1]\n svm-fill a[0] 7\n", "no error"},
+  });
 }
 
 TEST(ParserErrors, BuffersOfEachKind) {
@@ -405,9 +421,12 @@ TEST(ParserErrors, BuffersOfEachKind) {
       {" migrate h to d\n", "9:10+1 'h' stays where it is: of USM, only usm-shared migrates"},
       {" svm-copy h[0] -> s[0]\n", "9:19+1 no command copies between 'h' and 's', which are of different kinds"},
       {" svm-copy b[0] -> u[0]\n", "9:19+1 no command copies between 'b' and 'u', which are of different kinds"},
+      {" svm-copy s[0] -> s[0]\n", overlap("9:19+4", "s[0]")},
+      {" svm-copy h[0] -> h[0]\n", overlap("9:19+4", "h[0]")},
+      {" r = svm-copy b[0] -> b[0]\n", overlap("9:23+4", "b[0]")},
       {" load b[0] relaxed\n",
        "9:2+1 atomic accesses need memory that both sides use at once: svm-fine, usm-host, usm-shared, or any pages"},
-      {" load u[0]\nobserve same(P:u[0], P:h[0])\n", "10:9+4 beside buffers and accesses with an order, page frames mean nothing"},
+      {" load u[0]\nobserve same(P:u[0], P:h[0])\n", "10:9+4 beside buffers, their commands and accesses with an order, page frames mean nothing"},
   });
 }
 

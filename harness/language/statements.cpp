@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "harness/language/names.h"
+#include "harness/outcome.h"
 
 namespace faultline {
 namespace {
@@ -88,9 +89,14 @@ class Reader : Names {
     return op::SvmUnmap{range_of(operation), request_via(operation, -1, "svm-unmap")};
   }
 
+  // Cells of two regions, or of two pages, lie apart.
   Operation read(grammar::svm_copy, const Node& operation) const {
-    return op::SvmCopy{cell(get<grammar::source>(operation)), cell(get<grammar::cell>(operation)),
-                       request_via(operation, -1, "svm-copy")};
+    const Node& to = get<grammar::cell>(operation);
+    const op::SvmCopy copy{cell(get<grammar::source>(operation)), cell(to), request_via(operation, -1, "svm-copy")};
+    if (copy.from == copy.to)
+      fail(to, "a copy of " + cell_text(program_, copy.to) + " to itself is an error of OpenCL's (CL_MEM_COPY_OVERLAP)",
+           "name another cell, in this region or another one");
+    return copy;
   }
 
   Operation read(grammar::svm_fill, const Node& operation) const {

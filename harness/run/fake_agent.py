@@ -14,7 +14,7 @@ import time
 
 NO_USM = {"access": False, "atomics": False, "concurrent": False, "concurrent_atomics": False}
 BUFFERS = {"events": False, "migration_errors": True, "svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM,
-           "usm_shared": NO_USM, "usm_device": NO_USM, "device_address": False}
+           "usm_shared": NO_USM, "usm_device": NO_USM, "device_address": False, "huge_pages": False, "shared_huge_pages": False}
 TARGETS = {
     "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "location": False, "migrate": False,
              "snapshot": False, "pin": False, "exclusive": False, "direct": False, "inherited": True, "swap": False,
@@ -26,7 +26,7 @@ TARGETS = {
 LAST_WORDS = {"panic": "bye", "splat": "BUG: kernel NULL pointer dereference",
               "lockup": "watchdog: Watchdog detected hard LOCKUP on cpu 1"}
 FAULTS = ("die", *LAST_WORDS, "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
-          "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted")
+          "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted", "crash")
 
 
 def say(**event):
@@ -65,6 +65,10 @@ class Agent:
         targets = [{"name": name, "available": name in self.options.targets,
                     "about": "", "why": "" if name in self.options.targets else "no /dev/hmm_dmirror0: load test_hmm",
                     "capabilities": TARGETS[name]} for name in TARGETS]
+        for key, crashed in ("no_opencl", False), ("crashed_opencl", True):
+            if why := getattr(self.options, key):
+                targets.append({"name": "opencl", "available": False, "about": "", "why": why, "crashed": crashed,
+                                "capabilities": TARGETS["host"]})
         say(ev="hello", agent="1", kernel="6.1.99 #1 SMP", arch="x86_64", cpus=2, root=True, log=True,
             log_why="", targets=targets)
 
@@ -111,6 +115,10 @@ class Agent:
                           "wchan": "hmm_range_fault", "syscall": "16", "stack": ["dmirror_fault+0x1"]}])
             if fault == "stuck":
                 time.sleep(3600)
+        if fault == "crash":
+            say(ev="crash", id=run["id"], iteration=31, what="took SIGSEGV at address 0x10", in_call=True,
+                places=[{"function": "clEnqueueSVMMemcpy", "thread": "P.gpu", "where": "at r0 (line 8)"}])
+            say(ev="crash", id=run["id"], iteration=32, what="took SIGABRT in a thread of its own", in_call=False, places=[])
         if fault == "error":
             say(ev="error", id=run["id"], message="fork: Cannot allocate memory")
         if fault == "deaf":
@@ -158,6 +166,8 @@ def main():
     parser.add_argument("--outcome", type=json.loads, default=["7"])
     parser.add_argument("--forbidden", type=json.loads, default=["alien"])
     parser.add_argument("--targets", nargs="*", default=["host", "dmirror"])
+    parser.add_argument("--no-opencl", help="why there is no such device")
+    parser.add_argument("--crashed-opencl", help="why, where that is a crash of its driver")
     parser.add_argument("--late", action="store_true", help="never say hello")
     # What ci/lab gets
     parser.add_argument("command", nargs="?")

@@ -160,6 +160,9 @@ std::string lines(const std::string& title, const std::vector<std::string>& cont
 
 std::string trouble_text(const Trial& trial, const ReportStyle& style) {
   std::string text = lines("Kernel log:", trial.health, 60);
+  if (!trial.crash.empty())
+    text += "Crash: " + printable(trial.crash) + (trial.crashes > 1 ? "; " + std::to_string(trial.crashes) + " times in all" : "") +
+            "\nTarget: " + trial.target + ", Linux " + printable(trial.kernel) + device_text(trial) + "\n";
   if (!trial.hang.empty()) text += lines("Hang: " + trial.hang, trial.threads, 60);
   if (!trial.lost.empty()) {
     text += "Lost: " + printable(trial.lost) + "\n" + lines("Last words:", trial.words, 40);

@@ -171,6 +171,16 @@ TEST(TrialText, ManyOutcomesAreCutShort) {
   EXPECT_NE(trial_text(agreeing(), style).find("   988  :> C:r0=zero C:r1=zero\n    12  :> 1 more outcome\n"), std::string::npos);
 }
 
+TEST(TrialText, ACrashOfTheDriverIsToldWithTheDriver) {
+  Trial crashed = agreeing();
+  crashed.device = "PoCL, driver 3.1";
+  crashed.crash = "iteration 3 (seed 42): the driver took SIGSEGV";
+  crashed.crashes = 2;
+  EXPECT_NE(trial_text(crashed, {}).find("Crash: iteration 3 (seed 42): the driver took SIGSEGV; 2 times in all\n"
+                                         "Target: lab:dmirror, Linux 6.1.158 #1 SMP, PoCL, driver 3.1\n"
+                                         "Again: faultline run -t lab:dmirror --seed 42"), std::string::npos) << trial_text(crashed, {});
+}
+
 TEST(TrialText, SlowIterationsAreToldAndNotCounted) {
   Trial slow = agreeing();
   slow.slow = 2;

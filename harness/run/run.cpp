@@ -167,7 +167,7 @@ void Runner::require_local_targets() {
     Session* local = session(target.machine());
     if (!local) continue;  // its trials say so
     const agent::TargetInfo* found = find_target(local->hello(), target.name);
-    if (found && found->available) continue;
+    if (found && (found->available || found->crashed)) continue;
     std::string known;
     for (const agent::TargetInfo& each : local->hello().targets) known += (known.empty() ? "" : ", ") + each.name;
     throw TargetNotHere("the target " + target.name + " is not here: " + (found ? found->why : "there are " + known));
@@ -195,6 +195,10 @@ bool Runner::prepare(Pair& pair) {
   }
   trial.kernel = machine->hello().kernel;
   const agent::TargetInfo* target = find_target(machine->hello(), pair.target.name);
+  if (target && target->crashed) {
+    trial.crash = target->why;
+    return false;
+  }
   if (!target || !target->available) {
     trial.undecided = "the target is not there: " + (target ? target->why : "the agent does not know it");
     return false;
@@ -254,7 +258,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
                   {"iterations", iterations}, {"deadline_ms", work.plan.deadline_ms}});
   journal_.sync();
 
-  const bool healthy = trial.health.empty();
+  const bool healthy = trial.health.empty(), crashed = !trial.crash.empty();
   const bool clean = not_allowed(trial).empty();
   SliceEvents events;
   events.raw = [&](const std::string& line) {
@@ -277,6 +281,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   if (clean && !not_allowed(trial).empty())
     note(where + (trial.allowed.complete ? ": an outcome that is not allowed" : ": an outcome that was not predicted"));
   if (healthy && !trial.health.empty()) note(where + ": " + trial.health.front());
+  if (!crashed && !trial.crash.empty()) note(where + ": " + trial.crash);
   if (trial.machines_lost > 0 && !machine->usable() && !trial.lost.empty()) {
     note(where + ": the machine was lost: " + trial.lost);
     write("lost", {{"scenario", trial.program.name}, {"target", trial.target}, {"seed", work.plan.seed},

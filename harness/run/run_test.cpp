@@ -125,6 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"garbage", Verdict::error, "not the agent's protocol: unknown ev \"greetings\": {\"ev\": \"greetings\", \"id\": 1}", 4, 2},
         Row{"notjson", Verdict::error, "not the agent's protocol: not JSON: \x1b[31mKernel panic: \x1b[31mKernel panic", 4, 2},
         Row{"health", Verdict::health, "WARNING: CPU: 1 PID: 7 at mm/hmm.c:1", 1, 1},
+        Row{"crash", Verdict::health,
+            "iteration 31 (seed 0): the driver took SIGSEGV at address 0x10 in clEnqueueSVMMemcpy, called by P.gpu at r0 (line 8)", 1, 1},
         Row{"hang", Verdict::hang, "iteration 31 (seed 0) hangs", 1, 1},
         Row{"stuck", Verdict::hang, "iteration 31 (seed 0) hangs, and survives SIGKILL", 1, 2},
         Row{"slow", Verdict::agree, "", 0, 1},
@@ -237,6 +239,31 @@ TEST_F(RunTest, ATargetThatIsNotHere) {
     EXPECT_STREQ(error.what(), "the target dmirror is not here: no /dev/hmm_dmirror0: load test_hmm");
   }
   EXPECT_TRUE(records("slice").empty());
+}
+
+// A driver that crashes is a finding about it, wherever that is; one that is not there is none.
+TEST_F(RunTest, ADriverThatCrashesWhenItIsAskedForItsDevices) {
+  options_.targets = {{"", "opencl:pocl"}, {"debian13", "opencl"}, {"", "host"}};
+  const RunResult result = go({"--crashed-opencl=SIGSEGV in clGetDeviceIDs"}, {"one"});
+  for (const Trial& trial : {result.trials.at(0), result.trials.at(1)}) {
+    EXPECT_EQ(verdict(trial), Verdict::health);
+    EXPECT_EQ(reason(trial), "SIGSEGV in clGetDeviceIDs");
+  }
+  EXPECT_EQ(verdict(result.trials.at(2)), Verdict::agree);
+  EXPECT_EQ(result.exit_code(), 1);
+  EXPECT_EQ(records("verdict").at(0)["verdict"], "health");
+}
+
+TEST_F(RunTest, WhyThereIsNoDeviceIsToldForEachWordOfIt) {
+  for (const std::string word : {"opencl", "opencl:pocl", "opencl:pocl/0"}) {
+    options_.targets = {{"", word}};
+    try {
+      go({"--no-opencl=no driver is installed"});
+      FAIL();
+    } catch (const TargetNotHere& error) {
+      EXPECT_EQ(error.what(), "the target " + word + " is not here: no driver is installed");
+    }
+  }
 }
 
 TEST_F(RunTest, ATargetThatIsNotInTheLab) {

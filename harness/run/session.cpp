@@ -41,12 +41,13 @@ bool names_target(const std::string& word, const std::string& target) {
 }
 
 const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::string& name) {
-  const agent::TargetInfo* first = nullptr;
+  const agent::TargetInfo *first = nullptr, *none = nullptr;
   for (const agent::TargetInfo& target : hello.targets) {
     if (target.name == name) return &target;
     if (names_target(name, target.name) && (!first || (target.available && !first->available))) first = &target;
+    if (!target.available && names_target(target.name, name)) none = &target;
   }
-  return first;
+  return first ? first : none;
 }
 
 namespace {
@@ -203,6 +204,8 @@ std::optional<Session::Ended> Session::take(const agent::Event& event, const std
     if (handlers.hang) handlers.hang(hang->hang);
     if (hang->hang.stuck)
       return finish(Kind::stuck, "iteration " + std::to_string(hang->hang.iteration) + " is stuck");
+  } else if (const auto* crash = std::get_if<agent::CrashEvent>(&event)) {
+    if (handlers.crash) handlers.crash(crash->crash);
   } else if (const auto* error = std::get_if<agent::ErrorEvent>(&event)) {
     if (handlers.error) handlers.error(error->message);
   } else if (const auto* driver = std::get_if<agent::DriverEvent>(&event)) {

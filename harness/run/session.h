@@ -25,7 +25,8 @@ using StopAsked = std::function<Stop()>;
 // driver).
 bool names_target(const std::string& word, const std::string& target);
 
-// The target with this name in a hello, or the first that the name begins ('opencl', 'opencl:pocl'); else null.
+// The target with this name in a hello, or the first that the name begins ('opencl', 'opencl:pocl'), or the one that says
+// why there is no such device ('opencl' of 'opencl:pocl'); else null.
 const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::string& name);
 
 // The machine did not come up. `words` is the last of what it said.
@@ -70,6 +71,7 @@ class Session {
     std::function<void(const Batch&)> batch;
     std::function<void(const std::vector<std::string>& lines)> health;
     std::function<void(const Hang&)> hang;
+    std::function<void(const Crash&)> crash;
     std::function<void(const std::string& message)> error;
     std::function<void(std::optional<std::uint64_t> iteration, const std::string& words)> driver;
     std::function<void(const DriverCalls&)> calls;

@@ -55,6 +55,19 @@ void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
   for (const ThreadPlace& place : hang.threads) add_lines(thread_line(place), trial.threads);
 }
 
+std::string crash_text(const Crash& crash) {
+  std::string text = "the driver " + crash.what;
+  for (const DriverPlace& place : crash.places)
+    text += crash.in_call ? " in " + place.function + ", called by " + place.thread + " " + place.where
+                          : ", while " + place.thread + " was in " + place.function + " " + place.where;
+  return text;
+}
+
+void add(const Crash& crash, std::uint64_t seed, Trial& trial) {
+  if (trial.crashes++ > 0) return;
+  trial.crash = "iteration " + std::to_string(crash.iteration) + " (seed " + std::to_string(seed) + "): " + crash_text(crash);
+}
+
 // The machine died or went silent: its last words tell why, and whether the kernel saw it coming.
 void add_loss(Machine& machine, std::uint64_t mark, const std::string& how, Trial& trial) {
   trial.machines_lost++;
@@ -83,6 +96,7 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
     trial.health.insert(trial.health.end(), lines.begin(), lines.end());
   };
   handlers.hang = [&](const Hang& hang) { add(hang, seed, trial); };
+  handlers.crash = [&](const Crash& crash) { add(crash, seed, trial); };
   handlers.error = [&](const std::string& message) {
     if (trial.error.empty()) trial.error = message;
   };

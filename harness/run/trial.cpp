@@ -47,7 +47,7 @@ std::size_t allowed_seen(const Trial& trial) { return trial.allowed.outcomes.siz
 Verdict verdict(const Trial& trial) {
   const bool stray = !not_allowed(trial).empty();
   if (stray && trial.allowed.complete) return Verdict::forbidden;
-  if (!trial.health.empty()) return Verdict::health;
+  if (!trial.health.empty() || !trial.crash.empty()) return Verdict::health;
   if (!trial.lost.empty()) return Verdict::lost;
   if (!trial.hang.empty()) return Verdict::hang;
   if (!trial.error.empty()) return Verdict::error;
@@ -64,7 +64,7 @@ std::string reason(const Trial& trial) {
       const std::size_t count = not_allowed(trial).size();
       return count == 1 ? "1 outcome is not allowed" : std::to_string(count) + " outcomes are not allowed";
     }
-    case Verdict::health: return trial.health.front();
+    case Verdict::health: return trial.health.empty() ? trial.crash : trial.health.front();
     case Verdict::lost: return "the machine was lost: " + trial.lost;
     case Verdict::hang: return trial.hang;
     case Verdict::error: return trial.error;

@@ -53,6 +53,8 @@ struct Trial {
   std::string error;         // of the bench
   std::vector<std::string> health;   // lines of the kernel log
   std::vector<std::string> driver;   // what the device's driver said
+  std::string crash;                 // of the driver, the first one: "iteration 17: ..."
+  std::uint64_t crashes = 0;
   std::string hang;                  // "iteration 17: ..."
   std::vector<std::string> threads;  // where they were
   std::uint64_t slow = 0;            // iterations past their deadline on a machine too slow to tell a hang

@@ -20,7 +20,7 @@ namespace faultline {
 enum class Verdict {
   agree,         // every outcome seen is allowed, and at least one was seen
   forbidden,     // an outcome that is not allowed
-  health,        // the kernel said that something is wrong
+  health,        // the kernel said that something is wrong, or a driver crashed
   hang,          // an iteration stopped for good
   lost,          // the machine died or went silent
   skipped,       // the target cannot run it, or it runs into a known bug there

@@ -216,6 +216,9 @@ TEST(TrialVerdict, TheOutcomeComesFirst) {
   trial.lost = "exit status 1";
   EXPECT_EQ(verdict(trial), Verdict::lost);
   EXPECT_EQ(reason(trial), "the machine was lost: exit status 1");
+  trial.crash = "iteration 3: the driver took SIGSEGV";
+  EXPECT_EQ(verdict(trial), Verdict::health);
+  EXPECT_EQ(reason(trial), "iteration 3: the driver took SIGSEGV");
   trial.health = {"BUG: one", "two"};
   EXPECT_EQ(verdict(trial), Verdict::health);
   EXPECT_EQ(reason(trial), "BUG: one");

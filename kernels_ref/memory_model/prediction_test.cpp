@@ -206,6 +206,15 @@ TEST(MemoryModel, CopiesCarryTheirHome) {
                           "r0 = load a[2]\n")), "7@a[0]");
 }
 
+// Which need no buffer: what a program without one does is not decided by the model of the kernel, which knows no commands.
+TEST(MemoryModel, CopiesAndFillsOfOtherMemory) {
+  const auto answer = [](const std::string& statements) {
+    return loads(predict(parse("scenario t\ndevice d: fatal-faults\nprocess P\n  a: 3 pages anon rw = 5\nthread P.gpu on d\n" + statements, "t.scn")));
+  };
+  EXPECT_EQ(answer("svm-fill a[0] 7\nr0 = load a[0] via cpu\n"), "7");
+  EXPECT_EQ(answer("svm-copy a[0] -> a[1]\nr0 = load a[1]\n"), "5@a[0]");
+}
+
 TEST(MemoryModel, AnswersThroughTheOneDoor) {
   const Program program = parse("scenario t\ndevice d: fatal-faults\nprocess P\n" +
                                 two("store a[0] 1 seq-cst\n", "r0 = load a[0] seq-cst\n"), "t.scn");

@@ -18,7 +18,8 @@ const Fault* chosen() {
   const char* name = std::getenv("FAULTLINE_OPENCL_FAULT");
   if (!name || !*name) return nullptr;
   std::string all;
-  for (const auto* faults : {&memory_faults, &order_faults, &kernel_faults, &answer_faults, &device_faults, &extension_faults}) {
+  for (const auto* faults : {&memory_faults, &order_faults, &kernel_faults, &answer_faults, &device_faults, &extension_faults,
+                             &crash_faults}) {
     for (const Fault& fault : *faults) {
       if (std::strcmp(fault.name, name) == 0) return &fault;
       all += std::string(" ") + fault.name;

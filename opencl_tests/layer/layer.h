@@ -24,6 +24,7 @@ extern const std::vector<Fault> kernel_faults;
 extern const std::vector<Fault> answer_faults;
 extern const std::vector<Fault> device_faults;
 extern const std::vector<Fault> extension_faults;
+extern const std::vector<Fault> crash_faults;
 
 // What a command waits for, with more of the layer's own.
 class Waits {

@@ -134,6 +134,13 @@ cl_int CL_API_CALL memcpy_short(cl_command_queue queue, cl_bool blocking, void* 
                                  waits.data(), event);
 }
 
+// lost-host-copies: a copy from memory that no clSVMAlloc gave does nothing.
+cl_int CL_API_CALL memcpy_of_allocations(cl_command_queue queue, cl_bool blocking, void* to, const void* from,
+                                         std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
+  if (!allocation_of(from)) return next.clEnqueueMarkerWithWaitList(queue, count, list, event);
+  return next.clEnqueueSVMMemcpy(queue, blocking, to, from, size, count, list, event);
+}
+
 cl_int CL_API_CALL fill_short(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size,
                               std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
   if (size < 3 * page)
@@ -184,6 +191,11 @@ const std::vector<Fault> memory_faults = {
      }},
     {"short-memcpy", "a copy leaves a page out",
      [](cl_icd_dispatch& table) { table.clEnqueueSVMMemcpy = memcpy_short; }},
+    {"lost-host-copies", "a copy from memory of the host does nothing",
+     [](cl_icd_dispatch& table) {
+       track_allocations(table);
+       table.clEnqueueSVMMemcpy = memcpy_of_allocations;
+     }},
     {"short-fill", "a fill leaves a page out",
      [](cl_icd_dispatch& table) { table.clEnqueueSVMMemFill = fill_short; }},
     {"short-migrate", "a migration loses a page",
