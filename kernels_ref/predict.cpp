@@ -3,11 +3,11 @@
 #include <chrono>
 #include <set>
 
-#include "kernels_ref/amdkfd/prediction.h"
-#include "kernels_ref/explorer.h"
+#include "kernels_ref/drivers/amdkfd/prediction.h"
+#include "kernels_ref/engine/explorer.h"
 #include "kernels_ref/memory_model/prediction.h"
-#include "kernels_ref/outcome_text.h"
-#include "kernels_ref/program_subject.h"
+#include "kernels_ref/scenario/outcome_text.h"
+#include "kernels_ref/scenario/program_subject.h"
 
 namespace faultline {
 

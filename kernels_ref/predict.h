@@ -10,8 +10,8 @@
 
 #include "harness/allowed.h"
 #include "harness/program.h"
-#include "kernels_ref/rules.h"
-#include "kernels_ref/schedule.h"
+#include "kernels_ref/engine/schedule.h"
+#include "kernels_ref/mm/rules.h"
 
 namespace faultline {
 

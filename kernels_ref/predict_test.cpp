@@ -11,7 +11,7 @@
 #include "harness/language/printer.h"
 #include "harness/language/random_program.h"
 #include "harness/spans.h"
-#include "kernels_ref/rules.h"
+#include "kernels_ref/mm/rules.h"
 
 namespace faultline {
 namespace {

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Is a broken reference noticed? Each rule of kernels_ref/rules.h is dropped in turn.
+"""Is a broken reference noticed? Each rule of kernels_ref/mm/rules.h is dropped in turn.
 
 A dropped rule is noticed when a claim of some scenario no longer holds, when the reference itself finds
 something broken (a device entry that differs from the CPU's, a freed page reached, a thread that waits for

@@ -76,7 +76,7 @@ std::shared_ptr<Prediction> predict_source(const Source& source, const std::opti
   facets.device_class = result->device_class;
   for (const std::string& name : without) {
     const std::optional<ref::Rule> rule = ref::rule_named(name);
-    if (!rule) throw py::value_error("unknown rule '" + name + "' (kernels_ref/rules.h)");
+    if (!rule) throw py::value_error("unknown rule '" + name + "' (kernels_ref/mm/rules.h)");
     facets.dropped.set(static_cast<std::size_t>(*rule));
   }
   Budget budget;

@@ -7,7 +7,7 @@
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/run/report.h"
-#include "kernels_ref/protocol/mutant.h"
+#include "kernels_ref/protocol/bugs/historic_bug.h"
 
 namespace faultline::app {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "kernels_ref/protocol/interval_notifier.h"
+#include "kernels_ref/protocol/notifiers/interval_notifier.h"
 
 using namespace faultline::ref;
 using namespace faultline::ref::protocol;

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels_ref/protocol/protocol.h"
+#include "kernels_ref/protocol/machine/protocol.h"
 
 namespace faultline::ref {
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels_ref/claims/claim.h"
-#include "kernels_ref/protocol/interval_notifier.h"
+#include "kernels_ref/protocol/notifiers/interval_notifier.h"
 
 namespace faultline::ref {
 namespace {

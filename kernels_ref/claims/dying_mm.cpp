@@ -3,9 +3,9 @@
 #include <set>
 
 #include "kernels_ref/claims/claim.h"
-#include "kernels_ref/protocol/amdkfd.h"
-#include "kernels_ref/protocol/dying_mm.h"
-#include "kernels_ref/protocol/nouveau.h"
+#include "kernels_ref/protocol/drivers/amdkfd_range.h"
+#include "kernels_ref/protocol/drivers/dying_mm.h"
+#include "kernels_ref/protocol/drivers/nouveau_2019.h"
 
 namespace faultline::ref {
 

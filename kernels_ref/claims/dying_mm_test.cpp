@@ -1,7 +1,7 @@
 // The figures behind the claims of March 2019.
 #include <gtest/gtest.h>
 
-#include "kernels_ref/protocol/dying_mm.h"
+#include "kernels_ref/protocol/drivers/dying_mm.h"
 
 namespace faultline::ref {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels_ref/protocol/kfd_vram.h"
+#include "kernels_ref/protocol/drivers/amdkfd_vram.h"
 
 namespace faultline::ref {
 namespace {

@@ -4,7 +4,7 @@
 // and 3: a deferred put is released by mn_itree_inv_end, with no grace period and no lock of the driver's,
 // and update does not touch the subscription's sequence.
 #include "kernels_ref/claims/claim.h"
-#include "kernels_ref/protocol/find.h"
+#include "kernels_ref/protocol/notifiers/find.h"
 
 namespace faultline::ref {
 

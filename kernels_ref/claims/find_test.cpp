@@ -1,7 +1,7 @@
 // mmu_interval_notifier_find(): what its claims rest on.
 #include <gtest/gtest.h>
 
-#include "kernels_ref/protocol/find.h"
+#include "kernels_ref/protocol/notifiers/find.h"
 
 namespace faultline::ref {
 

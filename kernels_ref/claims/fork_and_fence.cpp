@@ -1,8 +1,8 @@
 // Mail thread 003: fork, COW and what a notifier may wait for.
 #include "kernels_ref/claims/evidence.h"
-#include "kernels_ref/protocol/cow.h"
-#include "kernels_ref/protocol/fork_fences.h"
-#include "kernels_ref/protocol/fork_pins.h"
+#include "kernels_ref/protocol/fork/cow.h"
+#include "kernels_ref/protocol/fork/fork_fences.h"
+#include "kernels_ref/protocol/fork/fork_pins.h"
 
 namespace faultline::ref {
 

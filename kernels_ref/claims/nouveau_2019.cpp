@@ -3,7 +3,7 @@
 #include <map>
 
 #include "kernels_ref/claims/claim.h"
-#include "kernels_ref/protocol/nouveau.h"
+#include "kernels_ref/protocol/drivers/nouveau_2019.h"
 
 namespace faultline::ref {
 

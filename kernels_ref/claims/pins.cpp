@@ -1,8 +1,8 @@
 // Mail thread 002: pins of get_user_pages, and devices that have none.
-#include "kernels_ref/protocol/pins.h"
+#include "kernels_ref/protocol/fork/pinned_pages.h"
 
 #include "kernels_ref/claims/evidence.h"
-#include "kernels_ref/protocol/fork_fences.h"
+#include "kernels_ref/protocol/fork/fork_fences.h"
 
 namespace faultline::ref {
 

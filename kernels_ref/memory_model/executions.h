@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "kernels_ref/memory_model/events.h"
-#include "kernels_ref/rules.h"
+#include "kernels_ref/mm/rules.h"
 
 namespace faultline::ref {
 

@@ -56,7 +56,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--lab-kernel", default="", metavar="FILE", help="a bzImage for the lab")
     parser.add_argument("--lab-append", default="", metavar="WORDS", help="more words for its command line")
     parser.add_argument("--without", action="append", default=[], metavar="RULE",
-                        help="drop a rule of the reference (kernels_ref/rules.h): the run should then fail")
+                        help="drop a rule of the reference (kernels_ref/mm/rules.h): the run should then fail")
     args = parser.parse_args(words)
     if args.programs < 1 or args.iterations < 1:
         parser.error("--programs and --iterations are at least 1")

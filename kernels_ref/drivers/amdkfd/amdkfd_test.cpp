@@ -1,0 +1,187 @@
+// What amdkfd's model predicts beyond what scenarios claim, and what it refuses.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "harness/language/parser.h"
+#include "kernels_ref/drivers/amdkfd/prediction.h"
+#include "kernels_ref/predict.h"
+
+namespace faultline {
+namespace {
+
+Program program(const std::string& statements, const std::string& observes, const std::string& more = "") {
+  return parse("scenario s\ndevice d: unmap-and-retry\nprocess P\n  a: 3 pages anon rw = 5\nthread P.t\n" + statements +
+               more + "observe " + observes + "\n", "s.scn");
+}
+
+// Every text that some outcome has for the key.
+std::set<std::string> texts(const Program& program, const std::string& key, DeviceClass device_class,
+                            std::initializer_list<ref::Rule> dropped = {}) {
+  Facets facets{.device_class = device_class};
+  for (const ref::Rule rule : dropped) facets.dropped.set(static_cast<int>(rule));
+  const Allowed allowed = predict(program, facets);
+  EXPECT_TRUE(allowed.complete);
+  EXPECT_EQ(allowed.unknown, "");
+  EXPECT_EQ(allowed.findings, std::vector<std::string>{});
+  std::set<std::string> result;
+  for (std::size_t i = 0; i < allowed.schema.size(); ++i)
+    for (const Outcome& outcome : allowed.outcomes)
+      if (allowed.schema[i].key == key) result.insert(outcome[i]);
+  return result;
+}
+
+using Texts = std::set<std::string>;
+constexpr DeviceClass on = DeviceClass::unmap_and_retry, off = DeviceClass::preempt_and_restore,
+                      faults = DeviceClass::fault_and_migrate;
+
+TEST(AmdkfdRanges, NoEventsOfTheOtherKind) {
+  const Program p = program("  migrate a to d via d\n  mprotect a[0] r\n  store a[1] 6\n  migrate a[1..2] to system via d\n"
+                            "  munmap a[2]\n", "events(P:a[0]) events(P:a[1]) events(P:a[2])");
+  for (const DeviceClass c : {on, off})
+    for (const std::string key : {"events(P:a[0])", "events(P:a[1])", "events(P:a[2])"})
+      for (const std::string& text : texts(p, key, c)) {
+        EXPECT_EQ(text.find('F'), text.npos) << text;
+        const bool removed = key == "events(P:a[2])";
+        EXPECT_EQ(text.find_first_of(c == on ? "ER" : removed ? "" : "U"), text.npos) << text;
+      }
+}
+
+TEST(AmdkfdRanges, RulesShowInTheEvents) {
+  using ref::Rule;
+  const Program change = program("  migrate a to d via d\n  mprotect a[0] r\n", "events(P:a[0])");
+  EXPECT_EQ(texts(change, "events(P:a[0])", on), Texts{"DU"});
+  EXPECT_EQ(texts(change, "events(P:a[0])", on, {Rule::kfd_tells_unmaps}), Texts{"D"});
+  EXPECT_EQ(texts(change, "events(P:a[0])", on, {Rule::mprotect_notifies}), Texts{"D"});
+  EXPECT_EQ(texts(change, "events(P:a[0])", off), Texts{"DER"});
+  EXPECT_EQ(texts(change, "events(P:a[0])", off, {Rule::kfd_stops_queues}), Texts{"DR"});
+  EXPECT_EQ(texts(change, "events(P:a[0])", off, {Rule::kfd_restores_queues}), Texts{"DE"});
+  const Program unmap = program("  migrate a to d via d\n  munmap a[0]\n", "events(P:a[0])");
+  EXPECT_EQ(texts(unmap, "events(P:a[0])", off), Texts{"DU"});
+  EXPECT_EQ(texts(unmap, "events(P:a[0])", off, {Rule::kfd_unmaps_at_munmap}), Texts{"D"});
+  const Program touch = program("  migrate a to d via d\n  load a[0]\n", "events(P:a[1]) where(P:a[1])");
+  EXPECT_EQ(texts(touch, "where(P:a[1])", on), Texts{"system"});
+  EXPECT_EQ(texts(touch, "where(P:a[1])", on, {Rule::kfd_migrates_range}), Texts{"device"});
+}
+
+// A piece that was cut off keeps what the GPU has of it until the deferred work has run: a second munmap() of the same
+// pages may be told of once more.
+TEST(AmdkfdRanges, AMunmapBeforeTheDeferredWork) {
+  const Program p = program("  migrate a to d via d\n  munmap a[0]\n  mmap a[0] anon rw\n  munmap a[0]\n", "events(P:a[0])");
+  EXPECT_EQ(texts(p, "events(P:a[0])", on), (Texts{"DU", "DUU"}));
+}
+
+// Partly overlapping requests cut ranges, and a fault of the CPU brings back the one that it is in.
+TEST(AmdkfdRanges, RequestsCutRanges) {
+  const Program p = program("  migrate a to d via d\n  migrate a[1..2] to system via d\n  load a[0]\n",
+                            "events(P:a[0]) events(P:a[1]) where(P:a[2])");
+  EXPECT_EQ(texts(p, "events(P:a[0])", on), Texts{"DUS"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", on), Texts{"DUS"});
+  EXPECT_EQ(texts(p, "where(P:a[2])", on), Texts{"system"});
+}
+
+TEST(AmdkfdRanges, ErrorsOfARequest) {
+  const Program hole = program("  munmap a[1]\n  m0 = migrate a to d via d\n", "events(P:a[0])");
+  EXPECT_EQ(texts(hole, "P.t:m0", on), Texts{"EFAULT"});
+  EXPECT_EQ(texts(hole, "events(P:a[0])", on), Texts{"none"});
+  const Program closed = program("  mprotect a -\n  m0 = migrate a to d via d\n", "events(P:a[0])");
+  EXPECT_EQ(texts(closed, "P.t:m0", on), Texts{"EFAULT"});
+}
+
+TEST(AmdkfdFaults, RulesShowInTheEvents) {
+  using ref::Rule;
+  const Program p = program("  load a[1] via d\n  load a[0] via d\n", "events(P:a[0]) events(P:a[1]) where(P:a[0])");
+  EXPECT_EQ(texts(p, "events(P:a[0])", faults), Texts{"D"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", faults), Texts{"DF"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", faults, {Rule::kfd_tells_faults}), Texts{"D"});
+  EXPECT_EQ(texts(p, "events(P:a[0])", faults, {Rule::kfd_fault_takes_vma}), Texts{"DF"});
+  EXPECT_EQ(texts(p, "events(P:a[0])", faults, {Rule::kfd_fault_maps_range}), Texts{"DF"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", faults, {Rule::kfd_fault_migrates}), Texts{"F"});
+  EXPECT_EQ(texts(p, "where(P:a[0])", faults, {Rule::kfd_fault_migrates}), Texts{"system"});
+  EXPECT_EQ(texts(p, "events(P:a[1])", on), Texts{"none"});  // which goes through userptr memory
+}
+
+// svm_range_get_range_boundaries: up to the VMA's ends and to the ranges that there are.
+TEST(AmdkfdFaults, ARangeIsWhatIsLeftOfAVma) {
+  const Program cut = program("  mprotect a[2] r\n  load a[0] via d\n", "events(P:a[1]) events(P:a[2])");
+  EXPECT_EQ(texts(cut, "events(P:a[1])", faults), Texts{"D"});
+  EXPECT_EQ(texts(cut, "events(P:a[2])", faults), Texts{"none"});
+  const Program beside = program("  migrate a[1] to d via d\n  load a[0] via d\n  load a[2] via d\n",
+                                 "events(P:a[0]) events(P:a[1]) events(P:a[2])");
+  EXPECT_EQ(texts(beside, "events(P:a[0])", faults), Texts{"DF"});
+  EXPECT_EQ(texts(beside, "events(P:a[1])", faults), Texts{"D"});
+  EXPECT_EQ(texts(beside, "events(P:a[2])", faults), Texts{"DF"});
+}
+
+// The interrupt of a fault that was answered may come once more, and moves what the CPU has taken back; not for ever, and
+// where the range is still mapped it is told like the first.
+TEST(AmdkfdFaults, AFaultMayBeAnsweredTwice) {
+  const Program touched = program("  store a[0] 6 via d\n  store a[0] 7\n", "events(P:a[0])");
+  EXPECT_EQ(texts(touched, "events(P:a[0])", faults), (Texts{"DFUS", "DFUSDF", "DFUSDFUS"}));
+  const Program changed = program("  store a[0] 6 via d\n  mprotect a[0] r\n", "events(P:a[0])");
+  EXPECT_EQ(texts(changed, "events(P:a[0])", faults), (Texts{"DFU", "DFUF"}));
+}
+
+TEST(AmdkfdFaults, WhatCannotBeResolvedIsUndefined) {
+  const auto undefined = [](const std::string& statements) {
+    return predict(program(statements, "P:a[0]"), {.device_class = faults}).undefined;
+  };
+  EXPECT_EQ(undefined("  load a[0] via d\n  munmap a[0]\n"), "");
+  EXPECT_NE(undefined("  munmap a[0]\n  load a[0] via d\n"), "");
+  EXPECT_EQ(undefined("  mprotect a[0] r\n  load a[0] via d\n"), "");
+  EXPECT_NE(undefined("  mprotect a[0] r\n  store a[0] 6 via d\n"), "");
+  EXPECT_NE(undefined("  mprotect a[0] -\n  load a[0] via d\n"), "");
+  // The neighbour is of the range: all of it is mapped, or the fault is not resolved.
+  EXPECT_NE(undefined("  load a[0] via d\n  mprotect a[1] -\n  store a[0] 6\n  load a[0] via d\n"), "");
+}
+
+TEST(AmdkfdFaults, ASharedPageInVramIsWritable) {
+  const auto bugs = [](const std::string& statements) {
+    return predict(program("  store a[0] 6 via d\n  fork C\n" + statements, "P:a[1]", "process C\n  delay 1us\n"),
+                   {.device_class = faults}).known_bugs;
+  };
+  EXPECT_EQ(bugs("  load a[0] via d\n"), std::vector<std::string>{});
+  EXPECT_EQ(bugs("  store a[0] 7 via d\n"), std::vector<std::string>{"writable-shared-vram"});
+}
+
+TEST(AmdkfdRanges, WithoutRangesItIsARecoverableDeviceThatTellsNothing) {
+  const Program p = program("  store a[0] 6 via d\n  munmap a[1]\n", "events(P:a[0]) events(P:a[1]) P:a[0]");
+  EXPECT_EQ(texts(p, "events(P:a[1])", off), Texts{"none"});
+  EXPECT_EQ(texts(p, "P:a[0]", off), Texts{"6"});
+  const Allowed allowed = predict(p, {.device_class = on});
+  EXPECT_EQ(allowed.schema[allowed.schema.size() - 2].weather, Observable::Weather::none);
+}
+
+TEST(AmdkfdRanges, WeatherIsSaidWithThePrediction) {
+  const Program p = program("  migrate a to d via d\n", "events(P:a[0])");
+  EXPECT_EQ(predict(p, {.device_class = on}).schema.back().weather, Observable::Weather::unmaps);
+  EXPECT_EQ(predict(p, {.device_class = off}).schema.back().weather, Observable::Weather::stops);
+  EXPECT_EQ(predict(p, {.device_class = faults}).schema.back().weather, Observable::Weather::faults);
+}
+
+TEST(AmdkfdRanges, RefusesWhatItDoesNotKnow) {
+  const auto why = [](const std::string& statements, const std::string& more = "") {
+    return predict(program("  migrate a to d via d\n" + statements, "P:a[0]", more), {.device_class = on}).unknown;
+  };
+  const auto beside = [](const std::string& what) { return "ranges of amdkfd are not modelled beside " + what; };
+  EXPECT_EQ(why("  munmap a\n  mmap a anon r\n  madvise a dontneed\n  fork C\n", "process C\n  load a[0]\n"), "");
+  EXPECT_EQ(why("  mmap a shared rw\n"), beside("pages that are not anonymous"));
+  EXPECT_EQ(why("  madvise a collapse\n"), beside("madvise that takes or joins pages"));
+  EXPECT_EQ(why("  fork C\n", "process C\n  munmap a\n"), beside("a forked process that changes its mappings"));
+  EXPECT_EQ(why("  exit\n"), beside("the end of a process that has ranges"));
+  EXPECT_EQ(why("  close d\n"), beside("close: KFD keeps the ranges of a process"));
+  EXPECT_EQ(why("  mremap a[0] -> a[1]\n"), beside("mremap: the driver does not find a page in VRAM at its new address"));
+  EXPECT_EQ(why("  msync a\n"), beside("a request that its driver does not have, or a file"));
+}
+
+// The child's fault brings back what both have; what only the parent has in VRAM is taken to be in system memory then.
+TEST(AmdkfdRanges, AForkedProcessCanLoseALocation) {
+  const Program p = program("  fork C\n  barrier copied\n  migrate a to d via d\n  barrier there\n", "P:a[0]",
+                            "process C\n  store a[1] 6\n  barrier copied\n  barrier there\n  load a[0]\n");
+  const Allowed allowed = predict(p, {.device_class = on});
+  EXPECT_EQ(allowed.known_bugs, std::vector<std::string>{"lost-location"});
+}
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,233 @@
+#include "kernels_ref/drivers/amdkfd/svm.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "kernels_ref/drivers/amdkfd/migrate.h"
+#include "kernels_ref/drivers/amdkfd/retry_fault.h"
+#include "kernels_ref/mm/hmm.h"
+
+namespace faultline::ref {
+
+namespace {
+
+// svm_range_map_to_gpu of pages of one VMA, by its permission: also of pages in VRAM that the CPU may not write to, since
+// hmm_range_fault() takes those as they are.
+void map_to_gpus(Cpu cpu, MirrorId id, Slot from, Slot to) {
+  World& w = cpu.world();
+  for (Slot s = from; s <= to; ++s) {
+    const Pte& pte = w.mm[mm_of(id)].pte[s];
+    const std::uint8_t writable = w.mm[mm_of(id)].vma[s].write;
+    w.mirror[id].entry[s] = {pte.kind == Pte::Kind::zero ? zero_page : pte.frame, writable};
+  }
+}
+
+// amdgpu_hmm_range_get_pages for pages of one VMA, and mmu_interval_read_retry under the range's lock. Pages that are
+// not there come, and copies are made where they may be written. An errno.
+Task<int> get_pages(Cpu cpu, MirrorId id, Slot from, Slot to) {
+  World& w = cpu.world();
+  const MmId mm = mm_of(id);
+  Svms& svms = w.svms[mm];
+  bool again = true;
+  while (again) {
+    co_await cpu.until("amdgpu_hmm_range_get_pages: mmu_interval_read_begin",
+                       [&invalidating = w.mm[mm].invalidating] { return invalidating == 0; });
+    svms.validating = static_cast<std::uint8_t>(from);
+    svms.collided = again = 0;
+    for (Slot s = from; s <= to && !again; ++s) {
+      const HmmPage page = co_await hmm_range_fault(cpu, mm, s, w.mm[mm].vma[s].write, device_of(id));
+      if (page.error) co_return page.error;
+      again = svms.collided;  // -EBUSY
+    }
+  }
+  co_await cpu.step("svm_range_validate_and_map: svm_range_lock");
+  bool split = false;  // by an munmap() meanwhile: the range has children
+  for (Slot s = from; s <= to; ++s) split = split || svms.page[s].gone || (svms.page[s].head && !svms.page[s].notifier);
+  if (svms.collided || split) co_return EAGAIN;
+  if (faults_on_ranges(cpu)) map_to_gpus(cpu, id, from, to);
+  co_return 0;
+}
+
+}  // namespace
+
+Task<int> svm_range_validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to, bool for_fault) {
+  World& w = cpu.world();
+  const MmId mm = mm_of(id);
+  Svms& svms = w.svms[mm];
+  // With recoverable faults the GPU maps what is in its memory; other ranges wait for a fault, unless it has them.
+  if (xnack_enabled(cpu) && !for_fault && !svms.page[from].vram && !svms.page[from].mapped) co_return 0;
+  int error = 0;
+  for (Slot s = from; s <= to && !error;) {
+    const Slot last = vma_end(cpu, mm, s, to);
+    error = EFAULT;
+    if (w.mm[mm].vma[s].mapped()) error = co_await get_pages(cpu, id, s, last);
+    svms.validating = none;
+    s = last + 1;
+  }
+  if (!error) each_page(svms, from, to, [](SvmPage& page) { page.mapped = 1; });
+  co_return error;
+}
+
+namespace {
+
+// svm_range_add: [from, to] is made of whole ranges; those that are cut are clones, which nobody restores.
+void add_ranges(Cpu cpu, Svms& svms, Slot from, Slot to) {
+  for (const Slot s : {from, to}) {
+    if (!svms.page[s].in) continue;
+    const Slot first = range_first(svms, s), last = range_last(*cpu.shape, svms, s);
+    const bool cut = first < from || last > to;
+    split_range(svms, std::max(first, from));
+    if (last > to) split_range(svms, to + 1);
+    for (Slot p = first; p <= last && cut; ++p) {
+      svms.page[p].invalid = 0;
+      svms.page[p].notifier = svms.page[p].head;
+    }
+  }
+  for (Slot s = from; s <= to; ++s) {
+    SvmPage& page = svms.page[s];
+    if (page.in) continue;
+    page.head = page.notifier = s == from || !svms.page[s - 1].gone;
+    page.in = page.gone = 1;  // marks it as new, until all are there
+  }
+  each_page(svms, from, to, [](SvmPage& page) { page.gone = 0; });
+}
+
+// svm_range_set_attr, behind its locks, for one range.
+Task<int> update_range(Cpu cpu, MirrorId id, Slot first, Slot last, bool to_device) {
+  World& w = cpu.world();
+  const MmId mm = mm_of(id);
+  const bool migrates = to_device != static_cast<bool>(w.svms[mm].page[first].vram);  // svm_range_trigger_migration
+  if (migrates && to_device) co_await svm_migrate_ram_to_vram(cpu, id, first, last);
+  if (migrates && !to_device) {
+    const bool found = co_await svm_migrate_vram_to_ram(cpu, id, mm, first, last);
+    if (!found) co_return EFAULT;
+  }
+  if (migrates && !xnack_enabled(cpu) && w.svms[mm].page[first].mapped) co_return 0;  // restore_work maps it
+  // Kernels differ in whether access that was granted before is reason enough to map once more.
+  if (!migrates && xnack_enabled(cpu)) {
+    const int maps = co_await cpu.choose("svm_range_apply_attrs: update_mapping", 2);
+    if (!maps) co_return 0;
+  }
+  co_return co_await svm_range_validate_and_map(cpu, id, first, last, false);
+}
+
+Task<int> set_attributes(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device) {
+  World& w = cpu.world();
+  const MmId mm = mm_of(id);
+  Svms& svms = w.svms[mm];
+  co_await cpu.until("svm_range_list_lock_and_flush_work", [&w, &svms, mm] {
+    return !svms.deferred && !svms.locked && can_write_lock(w, mm);
+  });
+  for (Slot s = from; s <= to; ++s)
+    if (!w.mm[mm].vma[s].mapped()) co_return EFAULT;  // svm_range_is_valid
+  svms.locked = 1;
+  add_ranges(cpu, svms, from, to);
+  ++w.mm[mm].readers;  // mmap_write_downgrade
+  int ranges = 0, error = 0;
+  for (Slot s = from; s <= to; ++s) ranges += svms.page[s].head;
+  // The order of the list of what is to be updated is nobody's promise.
+  int backwards = 0;
+  if (ranges > 1) backwards = co_await cpu.choose("svm_range_set_attr: update_list", 2);
+  for (int i = 0; i < ranges && !error; ++i) {
+    Slot first = from;
+    for (int skip = backwards ? ranges - 1 - i : i; skip > 0; --skip) first = range_last(*cpu.shape, svms, first) + 1;
+    error = co_await update_range(cpu, id, first, range_last(*cpu.shape, svms, first), to_device);
+  }
+  svms.locked = 0;
+  read_unlock(w, mm);
+  co_return error;
+}
+
+// Some thread runs, or has yet to start.
+bool program_runs(Cpu cpu) {
+  const auto& threads = cpu.shape->program->threads;
+  for (std::size_t t = 0; t < threads.size(); ++t) {
+    const ThreadState::Life life = cpu.world().thread[t].life;
+    const bool born = cpu.world().process[threads[t].process].life == ProcessState::Life::alive;
+    if (life == ThreadState::Life::running || (life == ThreadState::Life::waiting && born)) return true;
+  }
+  return false;
+}
+
+// svm_range_restore_work, with mmap_lock for writing.
+Task<void> restore_work(Cpu cpu, MmId mm) {
+  World& w = cpu.world();
+  Svms& svms = w.svms[mm];
+  const bool last_words = !program_runs(cpu);
+  w.mm[mm].writer = svms.locked = 1;
+  svms.evicted_again = 0;
+  int error = 0;
+  for (Slot s = 0; s < cpu.shape->slots() && !error; ++s) {
+    if (!svms.page[s].in || !svms.page[s].head || !svms.page[s].invalid) continue;
+    const Slot last = range_last(*cpu.shape, svms, s);
+    each_page(svms, s, last, [](SvmPage& page) { page.invalid = 0; });
+    error = co_await svm_range_validate_and_map(cpu, mirror_id(0, mm), s, last, false);
+    if (error) each_page(svms, s, last, [](SvmPage& page) { page.invalid = 1; });
+  }
+  svms.failed = error && last_words;
+  if (!error && !svms.evicted_again) {
+    svms.evicted = 0;
+    if (cpu.on(Rule::kfd_restores_queues)) tell(cpu, mm, 0, cpu.shape->slots() - 1, 'R');
+  }
+  svms.locked = 0;
+  write_unlock(w, mm);
+}
+
+enum class Work { deferred, restore, repeat, forget, rest };
+
+struct Job {
+  Work work;
+  MmId mm;
+  Slot slot = 0;
+};
+
+// The `which`-th thing that some worker can do now, or their number. What fails when the program has ended fails for
+// ever.
+Job nth_work(Cpu cpu, int which, int* count) {
+  const World& w = cpu.world();
+  *count = 0;
+  const auto counts = [&] { return (*count)++ == which; };
+  for (MmId mm = 0; mm < max_mms; ++mm) {
+    const Svms& svms = w.svms[mm];
+    if (svms.locked || !can_write_lock(w, mm)) continue;
+    if (svms.deferred && counts()) return {Work::deferred, mm};
+    for (Slot s = 0; s < cpu.shape->slots(); ++s) {
+      if (!svms.page[s].repeats) continue;
+      if (counts()) return {Work::repeat, mm, s};
+      if (counts()) return {Work::forget, mm, s};
+    }
+    if (svms.deferred || !svms.evicted) continue;
+    if (counts()) return {Work::restore, mm};
+    if (svms.failed && !program_runs(cpu) && counts()) return {Work::rest, mm};
+  }
+  return {Work::rest, 0};
+}
+
+}  // namespace
+
+Task<Result> svm_ioctl(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device) {
+  int error = EAGAIN;
+  while (error == EAGAIN) error = co_await set_attributes(cpu, id, from, to, to_device);
+  co_return error ? Result{.kind = Result::Kind::error, .number = static_cast<std::uint8_t>(error)}
+                  : Result{.kind = Result::Kind::ok};
+}
+
+Task<void> svm_workers(Cpu cpu) {
+  while (true) {
+    const int which = co_await cpu.until("kworker: svm_range_list", [cpu] {
+      int count = 0;
+      nth_work(cpu, -1, &count);
+      return count;
+    });
+    int count = 0;
+    const Job job = nth_work(cpu, which, &count);
+    if (job.work == Work::rest) co_return;
+    if (job.work == Work::repeat || job.work == Work::forget) cpu.world().svms[job.mm].page[job.slot].repeats = 0;
+    if (job.work == Work::deferred) svm_deferred_list_work(cpu, job.mm);
+    else if (job.work == Work::restore) co_await restore_work(cpu, job.mm);
+    else if (job.work == Work::repeat) co_await repeated_fault(cpu, mirror_id(0, job.mm), job.slot);
+  }
+}
+
+}  // namespace faultline::ref

@@ -1,0 +1,130 @@
+#include "kernels_ref/drivers/pinned.h"
+
+#include <cerrno>
+
+#include "kernels_ref/mm/fork_exit.h"
+#include "kernels_ref/mm/gup.h"
+
+namespace faultline::ref {
+
+namespace {
+
+void let_go(World& w, Mirror& mirror, Slot slot) {
+  std::uint8_t& pin = mirror.pin[slot];
+  if (!(mirror.reads >> slot & 1)) return unpin_page(w, pin);
+  if (pin != zero_page) put_ref(w, pin);
+  pin = none;
+  mirror.reads &= ~(1u << slot);
+}
+
+// io_pin_pages. Shared pages of a file with a disk cannot be pinned for long (writable_file_mapping_allowed, since
+// 6.5); before that io_uring refused every file with one, when it had the pages. A file without a disk is memory.
+Task<int> io_pin_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
+  const VmaPage& vma = cpu.world().mm[mm].vma[slot];
+  enum { in_memory, refused_late, refused };
+  const bool tracked = vma.object != none && cpu.shape->tracks_dirty[vma.object];
+  int way = in_memory;
+  if (tracked) way = co_await cpu.choose("writable_file_mapping_allowed", 2 + !vma.is_private());
+  if (way == refused) co_return EFAULT;
+  const int error = co_await gup(cpu, mm, slot, {.write = true, .pins = true}, pin);
+  if (error || way == in_memory) co_return error;
+  unpin_page(cpu.world(), *pin);
+  co_return EOPNOTSUPP;
+}
+
+// fdget, then the executor's lock: a request waits while a pin is being made or taken away. The file may be
+// closed in between. False: it was not open.
+Task<bool> lock_pins(Cpu cpu, MirrorId opener, const char* label) {
+  const auto free = [cpu, opener] { return !cpu.world().mirror[opener].pinning; };
+  // Where nothing closes the file, getting it belongs to the step that follows.
+  if (cpu.shape->closes) co_await cpu.step("fdget");
+  else co_await cpu.until(label, free);
+  if (!get_file(cpu, opener)) co_return false;
+  if (cpu.shape->closes) co_await cpu.until(label, free);
+  cpu.world().mirror[opener].pinning = 1;
+  co_return true;
+}
+
+Task<void> unlock_pins(Cpu cpu, MirrorId opener) {
+  cpu.world().mirror[opener].pinning = 0;
+  co_await put_file(cpu, opener);
+}
+
+}  // namespace
+
+Task<Result> pinned_pin(Cpu cpu, MirrorId opener, Slot from, Slot to, bool reads) {
+  if (!co_await lock_pins(cpu, opener, "io_uring_register: buffers")) co_return failed(EBADF);
+  World& w = cpu.world();
+  Mirror& mirror = w.mirror[opener];
+  const MmId mm = cpu.process();
+  int error = 0;
+  Slot s = from;
+  for (; s <= to; ++s) {
+    if (mirror.pin[s] != none) error = EBUSY;
+    else if (reads) error = co_await gup(cpu, mm, s, {}, &mirror.pin[s]);
+    else error = co_await io_pin_page(cpu, mm, s, &mirror.pin[s]);
+    if (error) break;
+    if (reads) mirror.reads |= 1u << s;
+  }
+  if (error)
+    while (--s >= from) let_go(w, mirror, s);
+  co_await unlock_pins(cpu, opener);
+  co_return error ? failed(error) : ok();
+}
+
+Task<Result> pinned_unpin(Cpu cpu, MirrorId opener, Slot from, Slot to) {
+  if (!co_await lock_pins(cpu, opener, "io_uring_register: unregister buffers")) co_return failed(EBADF);
+  World& w = cpu.world();
+  Mirror& mirror = w.mirror[opener];
+  Result result = ok();
+  for (Slot s = from; s <= to; ++s) {
+    if (s > from) co_await cpu.step("io_uring_register: unregister buffers");
+    if (mirror.pin[s] == none) result = failed(ENXIO);
+    else if (cpu.on(Rule::unpin_lets_go)) let_go(w, mirror, s);
+    else mirror.pin[s] = none;
+  }
+  co_await unlock_pins(cpu, opener);
+  co_return result;
+}
+
+namespace {
+
+// io_import_fixed: the page of a buffer that the address is in. The copy belongs to the same step.
+Task<Result> access(Cpu cpu, MirrorId opener, Slot slot, bool write, Contents stored) {
+  if (!co_await lock_pins(cpu, opener, "io_uring: fixed buffer")) co_return failed(EBADF);
+  World& w = cpu.world();
+  Result result = failed(EFAULT);
+  const std::uint8_t pin = w.mirror[opener].pin[slot];
+  const bool reads = w.mirror[opener].reads >> slot & 1;
+  if (pin == none || (write && reads)) {
+    // -EFAULT: not in a buffer that is registered
+  } else if (pin == zero_page) {
+    result = {.kind = Result::Kind::contents};
+  } else {
+    Frame& frame = w.frame[pin];
+    if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
+    result = write ? ok() : Result{.kind = Result::Kind::contents, .contents = frame.contents};
+    if (write) frame.contents = stored;
+  }
+  co_await unlock_pins(cpu, opener);
+  co_return result;
+}
+
+}  // namespace
+
+Task<Result> pinned_load(Cpu cpu, MirrorId opener, Slot slot) { return access(cpu, opener, slot, false, {}); }
+
+Task<Result> pinned_store(Cpu cpu, MirrorId opener, Slot slot, int value) {
+  return access(cpu, opener, slot, true, {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)});
+}
+
+void leave_pins(World& world, MirrorId opener) {
+  Mirror& mirror = world.mirror[opener];
+  for (Slot s = 0; s < max_slots; ++s) {
+    if (mirror.pin[s] == none) continue;
+    if (!(mirror.reads >> s & 1)) world.frame[mirror.pin[s]].lingering |= 1;
+    let_go(world, mirror, s);
+  }
+}
+
+}  // namespace faultline::ref

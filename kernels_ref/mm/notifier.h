@@ -1,0 +1,40 @@
+// mm/mmu_notifier.c: interval notifiers, with test_hmm's callback. One subscription over the whole mm
+// for each open file that mirrors it (dmirror_fops_open).
+//
+// Sequence numbers are kept as what they decide. A subscription is "stamped" when its invalidate_seq is
+// the mm's current, odd one: read_begin must wait. A reader "collided" when its subscription was stamped
+// after its read_begin: read_retry says so. Stamps only ever move to a number that no reader holds, so
+// nothing else about the numbers matters.
+#pragma once
+
+#include "kernels_ref/mm/pages.h"
+
+namespace faultline::ref {
+
+enum class Event { unmap, clear, protection_vma, protection_page, exclusive, migrate };
+
+// mmu_notifier_invalidate_range_start: raises the active count and runs the callbacks. Nothing, and no
+// step, without subscriptions (mm_has_notifiers). A MIGRATE event has an owner, the device that migrates:
+// test_hmm's callback ignores those of its own without a stamp.
+Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Event event, int owner = -1);
+Task<void> invalidate_end(Cpu cpu, MmId mm);
+
+// Whether another device than `device` hears of what it migrates: else nothing is sent.
+bool others_listen(const World& world, MmId mm, int device);
+
+// The callback at once, for steps that are modelled whole (another mm's entries during a migration).
+void invalidate_now(Cpu cpu, MmId mm, Slot from, Slot to);
+
+// mmu_interval_read_begin may go on; then begin_read.
+bool can_begin_read(Cpu cpu, MirrorId mirror);
+void begin_read(Cpu cpu, MirrorId mirror, Slot slot);
+void end_read(Cpu cpu);
+
+// mn_itree_release, from exit_mmap.
+Task<void> release_notifiers(Cpu cpu, MmId mm);
+
+// mmu_interval_notifier_insert and _remove. Insert takes mmap_lock the first time (mmu_notifier_register).
+Task<void> insert_notifier(Cpu cpu, MirrorId mirror);
+Task<void> remove_notifier(Cpu cpu, MirrorId mirror);
+
+}  // namespace faultline::ref

@@ -1,0 +1,74 @@
+// Page frames, page-table entries, stale translations and VMAs: the plain actions from which the kernel
+// functions in the other files are made. Each is atomic; none suspends.
+#pragma once
+
+#include <bitset>
+
+#include "kernels_ref/mm/cpu.h"
+
+namespace faultline::ref {
+
+// --- frames ---
+// A frame with no users yet; the caller maps it or takes a reference in the same step. Which number it gets follows from the
+// place in memory that it is for, so that states do not differ in which of two threads came first.
+struct Address {
+  MmId mm = 0;
+  Slot slot = 0;
+};
+FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents, Address address = {});
+// A number that no folio has, likewise.
+std::uint8_t new_folio(Cpu cpu, Address address);
+// Frees it once nothing refers to it. For use after a mapcount or ref went down.
+void put_frame(World& world, FrameId frame);
+inline void get_ref(World& world, FrameId frame) { ++world.frame[frame].refs; }
+void put_ref(World& world, FrameId frame);
+
+// --- page-table entries ---
+// Replaces an entry, keeping mapcounts. Says nothing about TLBs: see leave_stale and flush.
+void set_pte(World& world, MmId mm, Slot slot, Pte pte);
+inline Pte page_pte(FrameId frame, bool writable) {
+  return {Pte::Kind::page, static_cast<std::uint8_t>(frame), writable};
+}
+// Whether the entry is of a page in that device's memory.
+inline bool owns(const World& world, const Pte& pte, int device) {
+  return pte.kind == Pte::Kind::device && device_of(world.frame[pte.frame].owner) == device;
+}
+// The old entry may live on in TLBs until flush().
+void leave_stale(Cpu cpu, MmId mm, Slot slot, Pte old);
+// Flushes the TLBs of an mm for pages [from, to]; returns when every CPU has answered.
+void flush(World& world, MmId mm, Slot from, Slot to);
+
+// struct mmu_gather: frames whose last entry may be gone, kept until the TLBs are flushed.
+using Gather = std::bitset<max_frames>;
+// Clears the entry (zap_pte_range for one page), leaves it stale and keeps its frame in the gather.
+void zap(Cpu cpu, MmId mm, Slot slot, Gather& gather);
+void free_gather(World& world, const Gather& gather);
+
+// --- VMAs ---
+// Makes [from, to] begin and end at VMA boundaries (__split_vma).
+void split(Cpu cpu, MmId mm, Slot from, Slot to);
+// Joins [from, to], which is one VMA, with its neighbours where vma_merge would. Kernels differ: this is
+// the number of ways, and `way` one of them.
+int merge_ways(Cpu cpu, MmId mm, Slot from, Slot to);
+void merge(Cpu cpu, MmId mm, Slot from, Slot to, int way);
+// First page of the VMA that holds `slot`; its last page, not beyond `to`.
+Slot vma_start(Cpu cpu, MmId mm, Slot slot);
+Slot vma_end(Cpu cpu, MmId mm, Slot slot, Slot to);
+// Forgets the VMA around one page; drops its share of a shared object.
+void drop_vma(World& world, MmId mm, Slot slot);
+int new_object(Cpu cpu, int pages);
+// anon_vma_prepare: on the first write to a private VMA.
+void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot);
+
+// --- locks ---
+// mmap_lock for read and write; vma_start_write.
+inline bool can_read_lock(const World& w, MmId mm) { return !w.mm[mm].writer; }
+inline bool can_write_lock(const World& w, MmId mm) { return !w.mm[mm].writer && !w.mm[mm].readers; }
+bool can_start_write(const World& world, MmId mm, Slot from, Slot to);
+void start_write(World& world, MmId mm, Slot from, Slot to);
+// mmap_write_unlock and mmap_write_downgrade end every vma_start_write.
+void write_unlock(World& world, MmId mm);
+void downgrade(World& world, MmId mm);
+inline void read_unlock(World& w, MmId mm) { --w.mm[mm].readers; }
+
+}  // namespace faultline::ref

@@ -1,0 +1,24 @@
+// Faults against a process that exits, and hmm_mirror_mm_down_read() of March 2019 with its unlocked look at
+// hmm->dead: "is the mm dying?".
+#pragma once
+
+#include "kernels_ref/protocol/machine/protocol.h"
+
+namespace faultline::ref::protocol {
+
+// World::count.
+enum DyingCount : int {
+  wasted_work,     // steps of faults that are done after the exit has begun; their results are thrown away
+  teardown_delay,  // of these and earlier ones, those that the exit waits for, for mmap_sem
+};
+
+// A device context that is given up after `faults` faults, while the process exits. Its outcome: how many
+// were mapped, and what is left.
+Protocol dying_mm(int faults);
+// Two of them, of one mm.
+Protocol dying_mm_two_contexts(int faults);
+// The helper itself while the process exits. Its outcome: what it returned, and whether with mmap_sem.
+enum class Mirror { there, missing, without_hmm };
+Protocol mm_down_read(Mirror mirror);
+
+}  // namespace faultline::ref::protocol

@@ -1,0 +1,23 @@
+// The life of an mm: mm_users, and exit_mmap when the last of them goes.
+#pragma once
+
+#include "kernels_ref/protocol/machine/kernel.h"
+
+namespace faultline::ref::protocol {
+
+// One atomic operation, of the caller's step.
+inline bool mmget_not_zero(Kernel k, int mm) {
+  Mm& m = k.world().mm[mm];
+  if (m.users == 0) return false;
+  ++m.users;
+  return true;
+}
+
+// The unlocked look of March 2019, in drivers that have it by Variant::fault_looks_if_dying. True: give up.
+Task<bool> is_dying(Kernel k, int mm);
+
+// mmput; __mmput and exit_mmap in the context of who drops the last one. `release` is what
+// mmu_notifier_release calls. True: it was the last.
+Task<bool> mmput(Kernel k, int mm, Task<void> (*release)(Kernel) = nullptr);
+
+}  // namespace faultline::ref::protocol

@@ -1,0 +1,23 @@
+// struct mmu_notifier: notifiers with a start and an end callback on a list of their mm that SRCU guards,
+// invalidations that must not sleep, and what registering and unregistering owe to both.
+#pragma once
+
+#include "kernels_ref/protocol/machine/protocol.h"
+
+namespace faultline::ref::protocol {
+
+// The OOM reaper invalidates without sleeping while both notifiers of the mm may have to say -EAGAIN: one
+// counts invalidations as hmm of 2019, one holds its rwsem from start to end as RDMA's ODP. Who waits for
+// either must get on.
+Protocol nonblocking_invalidation();
+
+// A device file is closed, perhaps by another process, while an invalidation walks the list.
+Protocol unregister_against_walk();
+
+// mmu_interval_notifier_remove, then free, while an invalidation of the range ends.
+Protocol remove_against_end();
+
+// A driver registers an interval while the process exits, and cleans up.
+Protocol insert_against_exit();
+
+}  // namespace faultline::ref::protocol

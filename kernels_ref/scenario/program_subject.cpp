@@ -1,0 +1,72 @@
+#include "kernels_ref/scenario/program_subject.h"
+
+#include "kernels_ref/drivers/amdkfd/svm.h"
+#include "kernels_ref/mm/reclaim.h"
+#include "kernels_ref/scenario/thread.h"
+
+namespace faultline::ref {
+
+namespace {
+
+// Outside an invalidation an entry of the device maps the frame of the CPU's entry, and is writable only
+// if that one is. (While a page migrates, its device entry is the migration's business.)
+// Entries of amdkfd's ranges for pages in VRAM are as writable as their VMA.
+bool device_entries_agree(const World& w, int slots, bool by_vma) {
+  for (MirrorId id = 0; id < max_mirrors; ++id) {
+    const MmId m = mm_of(id);
+    if (!w.mirror[id].files || w.mm[m].invalidating) continue;
+    for (Slot s = 0; s < slots; ++s) {
+      const DeviceEntry& e = w.mirror[id].entry[s];
+      const Pte& pte = w.mm[m].pte[s];
+      if (!e.valid() || pte.kind == Pte::Kind::migration) continue;
+      if (e.frame == zero_page ? pte.kind != Pte::Kind::zero : pte.frame != e.frame) {
+        // A migration of a page that was not there: the device's entry comes before the CPU's knows.
+        if (pte.kind == Pte::Kind::device || (e.frame != zero_page && w.frame[e.frame].kind == Frame::Kind::device))
+          continue;
+        return false;
+      }
+      if (e.writable && !pte.writable && !(by_vma && pte.kind == Pte::Kind::device)) return false;
+      if (e.atomic && pte.kind != Pte::Kind::exclusive) return false;
+    }
+  }
+  return true;
+}
+
+// After these nothing is defined. (A fault on a dead mm is -EFAULT on kernels without that bug.)
+constexpr std::uint32_t undefined_bugs = ~(1u << static_cast<int>(KnownBug::dead_mm_fault));
+
+constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broken); }
+
+}  // namespace
+
+ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape), weather_(shape.huge_pages), works_(is_kfd(shape.device_class)) {
+  for (const Thread& thread : shape.program->threads)
+    for (const Statement& statement : thread.statements) {
+      const auto* advise = std::get_if<op::Madvise>(&statement.operation);
+      weather_ = weather_ || (advise && advise->advice == op::Advice::free);
+    }
+}
+
+int ProgramSubject::threads() const { return program_threads() + (weather_ || works_); }
+
+void ProgramSubject::start(void* world) const { ref::start(shape_, *new (world) World); }
+
+Task<void> ProgramSubject::thread(void* world, Suspension* place, int thread) const {
+  const Cpu cpu{&shape_, static_cast<World*>(world), place, thread};
+  if (thread < program_threads()) return thread_main(cpu);
+  return works_ ? svm_workers(cpu) : kernel_weather(cpu);
+}
+
+bool ProgramSubject::arrive(void* world) const {
+  World& w = *static_cast<World*>(world);
+  if (!device_entries_agree(w, shape_.slots(), shape_.device_class == DeviceClass::fault_and_migrate)) w.broken |= bit(Broken::stale_device_entry);
+  if (w.broken) broken_ |= w.broken;
+  if (w.known_bugs) known_bugs_ |= w.known_bugs;
+  return !(w.known_bugs & undefined_bugs) && !(w.broken & bit(Broken::tables_full));
+}
+
+bool ProgramSubject::unfinished(const void* world, int thread) const {
+  return thread < program_threads() && static_cast<const World*>(world)->thread[thread].life == ThreadState::Life::running;
+}
+
+}  // namespace faultline::ref

@@ -1,0 +1,125 @@
+#include "kernels_ref/scenario/shape.h"
+
+#include "kernels_ref/mm/mmap.h"
+
+namespace faultline::ref {
+
+Shape make_shape(const Program& program, const Facets& facets) {
+  Shape shape(program);
+  shape.huge_pages = may_have_huge_pages(program);
+  shape.accounts = !maps_without_reserve(program);
+  shape.device_class = facets.device_class;
+  shape.dropped = facets.dropped;
+  int results = 0;
+  std::array<std::uint8_t, max_mms> uses{}, opens{};  // a bit for each device
+  const auto use = [&uses](Via via) {
+    if (!via.cpu()) uses[via.opener] |= 1 << via.device;
+  };
+  for (std::size_t t = 0; t < program.threads.size(); ++t) {
+    const Thread& thread = program.threads[t];
+    shape.first_result[t] = static_cast<std::uint8_t>(results);
+    results += static_cast<int>(thread.statements.size());
+    use(thread.via);
+    for (const Statement& s : thread.statements) {
+      if (std::get_if<op::Exit>(&s.operation)) shape.mortal[thread.process] = true;
+      if (shape.device_class == DeviceClass::fatal_faults && is_device_access(s.operation))
+        shape.mortal[thread.process] = true;
+      if (const auto* o = std::get_if<op::Kill>(&s.operation)) shape.mortal[o->process] = true;
+      const auto* advise = std::get_if<op::Madvise>(&s.operation);
+      const bool removes = advise && advise->advice == op::Advice::remove;
+      shape.cuts_files = shape.cuts_files || removes || std::get_if<op::Truncate>(&s.operation);
+      if (const auto* o = std::get_if<op::Open>(&s.operation)) opens[thread.process] |= 1 << o->device;
+      if (std::get_if<op::Close>(&s.operation)) shape.closes = true;
+      if (const auto* o = std::get_if<op::Load>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Store>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Migrate>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Snapshot>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Pin>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Unpin>(&s.operation)) use(o->via);
+      if (const auto* o = std::get_if<op::Exclusive>(&s.operation)) use(o->via);
+    }
+  }
+  for (std::size_t f = 0; f < program.files.size(); ++f) {
+    shape.on_disk[f] = program.files[f].kind == File::Kind::disk;
+    shape.tracks_dirty[f] = shape.on_disk[f] && !shares_cpu_tables(facets.device_class);
+  }
+  for (int p = 0; p < max_mms; ++p)
+    shape.opens_first[p] = uses[p] & ~opens[p];
+  return shape;
+}
+
+namespace {
+
+// Files are the first objects: open, with every page in the page cache.
+void make_files(const Shape& shape, World& w) {
+  const Cpu cpu{&shape, &w, nullptr, 0};
+  for (const File& file : shape.program->files) {
+    const int index = static_cast<int>(&file - shape.program->files.data());
+    Object& object = w.object[new_object(cpu, shape.spans.in_file(index, file.pages))];
+    object.mappings = 1;
+    for (int p = 0; p < object.size; ++p) {
+      object.frame[p] = static_cast<std::uint8_t>(alloc_frame(cpu, Frame::Kind::shared, {}));
+      get_ref(w, object.frame[p]);
+    }
+  }
+}
+
+}  // namespace
+
+void start(const Shape& shape, World& w) {
+  const Program& program = *shape.program;
+  make_files(shape, w);
+  for (std::size_t p = 0; p < program.processes.size(); ++p) {
+    if (program.processes[p].parent >= 0) continue;
+    ProcessState& process = w.process[p];
+    process.life = ProcessState::Life::alive;
+    process.started = 1;
+    int first_thread = 0;
+    for (std::size_t t = program.threads.size(); t-- > 0;) {
+      if (program.threads[t].process != static_cast<int>(p)) continue;
+      ++process.threads;
+      first_thread = static_cast<int>(t);
+    }
+    const MmId mm = static_cast<MmId>(p);
+    w.mm[mm].users = process.threads;
+    const Cpu cpu{&shape, &w, nullptr, first_thread};
+    for (std::size_t r = 0; r < program.regions.size(); ++r) {
+      const Region& region = program.regions[r];
+      if (region.owner != mm || region.backing == Backing::none) continue;
+      const PageRange all{static_cast<int>(r), 0, region.pages};
+      const Slot from = shape.spans.of(all), to = shape.spans.last_of(all);
+      map_pages(cpu, mm, from, to, region.backing, region.protection, region.file < 0 ? none : region.file);
+      if (!region.initial) continue;
+      for (Slot s = from; s <= to; ++s) {
+        const Contents contents{static_cast<std::uint8_t>(s), static_cast<std::uint8_t>(*region.initial)};
+        const VmaPage& vma = w.mm[mm].vma[s];
+        const bool shared = !vma.is_private();
+        std::uint8_t* const cached = shared ? &w.object[vma.object].frame[vma.pgoff] : nullptr;
+        const bool is_there = shared && *cached != none;
+        const FrameId f = is_there ? *cached : alloc_frame(cpu, shared ? Frame::Kind::shared : Frame::Kind::anon, {}, {mm, s});
+        w.frame[f].contents = contents;
+        Pte pte = page_pte(f, region.protection.write);
+        pte.protnone = !region.protection.read && !region.protection.write;
+        set_pte(w, mm, s, pte);
+        if (shared && !is_there) {
+          *cached = static_cast<std::uint8_t>(f);
+          get_ref(w, f);
+        } else if (!shared) {
+          w.frame[f].exclusive = 1;
+          if (shape.accounts) w.mm[mm].vma[s].account = VmaPage::Account::yes;  // populated before it was protected
+          prepare_anon_vma(cpu, mm, s);
+        }
+      }
+    }
+    for (int device = 0; device < limits::devices; ++device) {
+      if (!(shape.opens_first[p] >> device & 1)) continue;
+      const MirrorId id = mirror_id(device, mm);
+      process.descriptors |= 1 << id;
+      if (shares_cpu_tables(shape.device_class)) continue;
+      w.mm[mm].notifiers = shape.device_class != DeviceClass::pinned;
+      w.mirror[id].files = 1;
+    }
+  }
+}
+
+}  // namespace faultline::ref

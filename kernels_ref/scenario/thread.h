@@ -1,0 +1,10 @@
+// What one thread of a scenario does, from its start to its end.
+#pragma once
+
+#include "kernels_ref/drivers/dmirror.h"
+
+namespace faultline::ref {
+
+Task<void> thread_main(Cpu cpu);
+
+}  // namespace faultline::ref
