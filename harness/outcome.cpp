@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "harness/queries.h"
+
 namespace faultline {
 namespace {
 

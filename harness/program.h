@@ -102,6 +102,9 @@ struct Protection {
   friend bool operator==(const Protection&, const Protection&) = default;
 };
 
+// Pages of a huge page that an entry of the page middle directory maps (HPAGE_PMD_NR), 2 MiB.
+inline constexpr int huge_pages = 512;
+
 // Pages [first, first + count) of one region, in pages of 4 KiB.
 struct PageRange {
   int region = 0;
@@ -307,67 +310,5 @@ struct Program {
   std::vector<Claim> claims;
   friend bool operator==(const Program&, const Program&) = default;
 };
-
-// Of an access; plain for every other operation.
-inline Order order_of(const Operation& operation) {
-  return std::visit([](const auto& o) {
-    if constexpr (requires { o.order; }) return o.order;
-    else return Order::plain;
-  }, operation);
-}
-
-// Who does an access; nothing for every other operation.
-inline std::optional<Via> via_of_access(const Operation& operation) {
-  return std::visit([](const auto& o) -> std::optional<Via> {
-    if constexpr (requires { o.order; }) return o.via;
-    else return std::nullopt;
-  }, operation);
-}
-
-// The cell whose content the operation gives; null where it gives none.
-inline const Cell* cell_of_result(const Operation& operation) {
-  if (const auto* load = std::get_if<op::Load>(&operation)) return &load->cell;
-  if (const auto* update = std::get_if<op::Update>(&operation)) return &update->cell;
-  if (const auto* direct = std::get_if<op::DirectWrite>(&operation)) return &direct->cell;
-  return nullptr;
-}
-
-// Whether it is a command of OpenCL's, about buffers and other memory.
-inline bool is_svm_command(const Operation& operation) {
-  return std::holds_alternative<op::SvmMap>(operation) || std::holds_alternative<op::SvmUnmap>(operation) ||
-         std::holds_alternative<op::SvmCopy>(operation) || std::holds_alternative<op::SvmFill>(operation);
-}
-
-// Whether the Program is about the memory model of OpenCL: it has a driver's buffers, commands about them, or accesses
-// with an order. Nothing in it changes mappings then (check.cpp).
-inline bool is_about_memory_model(const Program& program) {
-  for (const Region& region : program.regions)
-    if (is_buffer(region.backing)) return true;
-  for (const Thread& thread : program.threads)
-    for (const Statement& statement : thread.statements)
-      if (is_svm_command(statement.operation) || order_of(statement.operation) != Order::plain) return true;
-  return false;
-}
-
-// Pages of a huge page that an entry of the page middle directory maps (HPAGE_PMD_NR), 2 MiB.
-inline constexpr int huge_pages = 512;
-
-// Whether some statement asks for huge pages: then the kernel may make them wherever they fit. In other Programs the
-// executor turns them off.
-inline bool may_have_huge_pages(const Program& program) {
-  for (const Thread& thread : program.threads)
-    for (const Statement& statement : thread.statements)
-      if (const auto* advise = std::get_if<op::Madvise>(&statement.operation))
-        if (advise->advice == op::Advice::hugepage || advise->advice == op::Advice::collapse) return true;
-  return false;
-}
-
-// Whether a region is larger than what is ever populated. Then every mapping of the Program is
-// MAP_NORESERVE: the kernel would refuse one that is larger than its memory.
-inline bool maps_without_reserve(const Program& program) {
-  for (const Region& region : program.regions)
-    if (region.pages > limits::populated_pages) return true;
-  return false;
-}
 
 }  // namespace faultline

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/queries.h"
+
 namespace faultline {
 namespace {
 

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "harness/language/words.h"
+#include "harness/queries.h"
 
 namespace faultline {
 namespace {

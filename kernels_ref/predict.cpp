@@ -3,7 +3,8 @@
 #include <chrono>
 #include <set>
 
-#include "kernels_ref/drivers/amdkfd/prediction.h"
+#include "harness/queries.h"
+#include "kernels_ref/drivers/driver.h"
 #include "kernels_ref/engine/explorer.h"
 #include "kernels_ref/memory_model/prediction.h"
 #include "kernels_ref/scenario/outcome_text.h"
@@ -65,16 +66,21 @@ std::vector<Waiting> waiting_in(const Program& program, const World& world) {
   return waiting;
 }
 
-// Without ranges amdkfd has nothing to do: what is left are userptr pages, which come and go as test_hmm's do.
+bool has_work(const Program& program, DeviceClass device_class) {
+  const Driver& driver = driver_of(device_class);
+  return !driver.has_work || driver.has_work(program);
+}
+
 Facets effective(const Program& program, Facets facets) {
-  if (is_kfd(facets.device_class) && !has_ranges(program, facets.device_class)) facets.device_class = DeviceClass::recoverable;
+  if (!has_work(program, facets.device_class)) facets.device_class = DeviceClass::recoverable;
   return facets;
 }
 
 }  // namespace
 
 std::string unpredicted(const Program& program, DeviceClass device_class) {
-  return is_kfd(device_class) && has_ranges(program, device_class) ? unknown_to_kfd(program) : "";
+  const Driver& driver = driver_of(device_class);
+  return driver.not_modelled && has_work(program, device_class) ? driver.not_modelled(program) : "";
 }
 
 Allowed predict(const Program& program, const Facets& facets, const Budget& budget,
@@ -92,6 +98,7 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   allowed.unknown = unpredicted(program, own.device_class);
   if (!allowed.unknown.empty()) return allowed;
   const ProgramSubject subject(make_shape(program, own));
+  const Driver& driver = driver_of(own.device_class);
   std::set<Outcome> outcomes;
   bool lost = false;  // an end that cannot be looked at
   bool never_returns = false;
@@ -102,7 +109,7 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
       if (facets.dropped.any() || found.empty()) never_returns = true;
       else if (allowed.waiting.empty() || found < allowed.waiting) allowed.waiting = found;
     }
-    if (is_kfd(own.device_class) && loses_location(subject.shape(), *static_cast<const World*>(world))) lost = true;
+    if (driver.loses_location && driver.loses_location(subject.shape(), *static_cast<const World*>(world))) lost = true;
     else for (Outcome& each : outcomes_of(subject.shape(), *static_cast<const World*>(world), allowed.schema)) outcomes.insert(std::move(each));
   };
   const Exploration e = explore(subject, {.states = budget.states, .workers = budget.workers}, at_end, keep_going);

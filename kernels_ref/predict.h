@@ -11,14 +11,9 @@
 #include "harness/allowed.h"
 #include "harness/program.h"
 #include "kernels_ref/engine/schedule.h"
-#include "kernels_ref/mm/rules.h"
+#include "kernels_ref/scenario/facets.h"
 
 namespace faultline {
-
-struct Facets {
-  DeviceClass device_class = DeviceClass::recoverable;
-  ref::Rules dropped;  // rules of the reference to leave out: the model of a broken kernel
-};
 
 struct Budget {
   std::uint64_t states = 20'000'000;

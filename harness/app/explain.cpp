@@ -13,6 +13,7 @@
 #include "harness/language/printer.h"
 #include "harness/language/words.h"
 #include "harness/outcome.h"
+#include "harness/queries.h"
 #include "harness/run/report.h"
 #include "kernels_ref/memory_model/prediction.h"
 #include "kernels_ref/predict.h"

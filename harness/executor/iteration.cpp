@@ -13,6 +13,7 @@
 #include "harness/executor/meeting.h"
 #include "harness/executor/process.h"
 #include "harness/executor/process_watch.h"
+#include "harness/queries.h"
 
 namespace faultline {
 namespace {

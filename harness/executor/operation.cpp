@@ -15,6 +15,7 @@
 #include "harness/executor/ordered.h"
 #include "harness/executor/process.h"
 #include "harness/executor/value.h"
+#include "harness/queries.h"
 
 namespace faultline {
 

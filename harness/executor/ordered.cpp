@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "harness/executor/value.h"
+#include "harness/queries.h"
 
 namespace faultline {
 namespace {

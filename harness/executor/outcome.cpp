@@ -1,6 +1,7 @@
 #include "harness/executor/outcome.h"
 
 #include "harness/executor/value.h"
+#include "harness/queries.h"
 
 namespace faultline {
 namespace {

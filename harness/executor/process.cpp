@@ -17,6 +17,7 @@
 #include "harness/executor/huge_pages.h"
 #include "harness/executor/look.h"
 #include "harness/executor/value.h"
+#include "harness/queries.h"
 
 namespace faultline {
 namespace {

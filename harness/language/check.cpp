@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "harness/language/waits.h"
+#include "harness/queries.h"
 #include "harness/spans.h"
 
 namespace faultline {

@@ -7,6 +7,7 @@
 #include "harness/language/printer.h"
 #include "harness/language/texts.h"
 #include "harness/outcome.h"
+#include "harness/queries.h"
 
 namespace faultline {
 namespace {

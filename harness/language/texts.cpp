@@ -7,6 +7,7 @@
 #include <set>
 #include <variant>
 
+#include "harness/queries.h"
 #include "harness/spans.h"
 
 namespace faultline {

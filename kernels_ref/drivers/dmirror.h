@@ -1,18 +1,20 @@
-// lib/test_hmm.c: the requests that a thread makes through the descriptor that process `opener` opened.
+// lib/test_hmm.c: a device that mirrors page tables with recoverable faults, as Documentation/mm/hmm.rst asks of a driver.
+// What a process asks for goes through the file that process `opener` opened.
 #pragma once
 
-#include "kernels_ref/mm/hmm.h"
-#include "kernels_ref/mm/migrate_device.h"
+#include "kernels_ref/mm/fault.h"
 
 namespace faultline::ref {
 
+Task<void> dmirror_release(Cpu cpu, MirrorId opener);  // dmirror_fops_release
+
 Task<Result> dmirror_read(Cpu cpu, MirrorId opener, Slot slot);
 Task<Result> dmirror_write(Cpu cpu, MirrorId opener, Slot slot, int value);
-Task<Result> dmirror_migrate_to_device(Cpu cpu, MirrorId opener, Slot from, Slot to);
-Task<Result> dmirror_migrate_to_system(Cpu cpu, MirrorId opener, Slot from, Slot to);
-// dmirror_devmem_fault_alloc_and_copy, migrate_vma_pages and migrate_vma_finalize: pages of the device that were collected
-// go back to system memory; `mm` has them from `from` on. Each is locked, and has `own` references of whoever migrates.
-Task<void> dmirror_migrate_back(Cpu cpu, MmId mm, Slot from, MigratePages pages, int own);
 Task<Result> dmirror_snapshot(Cpu cpu, MirrorId opener, Slot from, Slot to);
+
+// dmirror_exclusive, or dmirror_check_atomic (dmirror_exclusive.cpp).
+Task<Result> dmirror_exclusive(Cpu cpu, MirrorId opener, Slot from, Slot to, bool check);
+
+void dmirror_interval_invalidate(Cpu cpu, MirrorId id, Slot from, Slot to);
 
 }  // namespace faultline::ref

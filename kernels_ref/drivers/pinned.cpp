@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "kernels_ref/drivers/driver.h"
 #include "kernels_ref/mm/fork_exit.h"
 #include "kernels_ref/mm/gup.h"
 
@@ -110,13 +111,34 @@ Task<Result> access(Cpu cpu, MirrorId opener, Slot slot, bool write, Contents st
   co_return result;
 }
 
-}  // namespace
+// IORING_OP_WRITE_FIXED, or tee() and a read of the pipe: the device reads memory.
+Task<Result> load(Cpu cpu, MirrorId opener, Slot slot) { return access(cpu, opener, slot, false, {}); }
 
-Task<Result> pinned_load(Cpu cpu, MirrorId opener, Slot slot) { return access(cpu, opener, slot, false, {}); }
-
-Task<Result> pinned_store(Cpu cpu, MirrorId opener, Slot slot, int value) {
+// IORING_OP_READ_FIXED: it writes.
+Task<Result> store(Cpu cpu, MirrorId opener, Slot slot, int value) {
   return access(cpu, opener, slot, true, {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)});
 }
+
+Task<void> open(Cpu cpu, MirrorId opener) {
+  co_await cpu.step("open");
+  cpu.world().mirror[opener].files = 1;
+}
+
+Task<void> release(Cpu cpu, MirrorId opener) {
+  leave_pins(cpu.world(), opener);
+  cpu.world().mirror[opener] = Mirror{};
+  co_return;
+}
+
+constexpr Driver pinned{.ops = {.mirrors = true,
+                                .open = open,
+                                .release = release,
+                                .load = load,
+                                .store = store,
+                                .pin = pinned_pin,
+                                .unpin = pinned_unpin}};
+
+}  // namespace
 
 void leave_pins(World& world, MirrorId opener) {
   Mirror& mirror = world.mirror[opener];
@@ -126,5 +148,8 @@ void leave_pins(World& world, MirrorId opener) {
     let_go(world, mirror, s);
   }
 }
+
+template <>
+const Driver& driver<DeviceClass::pinned>() { return pinned; }
 
 }  // namespace faultline::ref

@@ -1,9 +1,9 @@
 // A device that goes through long-term pins: io_uring with fixed buffers (io_uring/rsrc.c), each page a
 // buffer of its own. It knows no page tables and hears of no notifier: what it has is the page that
-// pin_user_pages_fast gave it, until it lets go.
+// pin_user_pages_fast gave it, until it lets go. A mirroring device's file has such pins beside it.
 #pragma once
 
-#include "kernels_ref/mm/fault.h"
+#include "kernels_ref/mm/cpu.h"
 
 namespace faultline::ref {
 
@@ -11,11 +11,6 @@ namespace faultline::ref {
 // by page. A pin that fails takes back what the same request had pinned before.
 Task<Result> pinned_pin(Cpu cpu, MirrorId opener, Slot from, Slot to, bool reads);
 Task<Result> pinned_unpin(Cpu cpu, MirrorId opener, Slot from, Slot to);
-
-// IORING_OP_WRITE_FIXED (or tee() and a read of the pipe) and IORING_OP_READ_FIXED: the device reads, or
-// writes, memory.
-Task<Result> pinned_load(Cpu cpu, MirrorId opener, Slot slot);
-Task<Result> pinned_store(Cpu cpu, MirrorId opener, Slot slot, int value);
 
 // io_ring_exit_work, some time after the last descriptor is gone: its pins may be there for a while.
 void leave_pins(World& world, MirrorId opener);

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "harness/queries.h"
+
 namespace faultline::ref {
 
 namespace {

@@ -10,9 +10,7 @@
 
 namespace faultline::ref {
 
-inline bool shares_cpu_tables(DeviceClass device_class) {
-  return device_class == DeviceClass::shares_cpu_tables || device_class == DeviceClass::fatal_faults;
-}
+struct DriverOps;
 
 // What an exploration never changes.
 struct Shape {
@@ -20,6 +18,7 @@ struct Shape {
 
   const Program* program;
   DeviceClass device_class = DeviceClass::recoverable;
+  const DriverOps* driver = nullptr;  // of that class
   Rules dropped;
   Spans spans;
   bool huge_pages = false;  // there may be some (may_have_huge_pages)
@@ -55,6 +54,7 @@ struct Cpu {
   int process() const { return program_thread().process; }
   ThreadState& self() const { return world().thread[thread]; }
   ProcessState& own_process() const { return world().process[process()]; }
+  const DriverOps& driver() const { return *shape->driver; }
   bool on(Rule rule) const { return !shape->dropped[static_cast<int>(rule)]; }
   void meets(KnownBug bug) const { world().known_bugs |= 1u << static_cast<int>(bug); }
   void breaks(Broken broken) const { world().broken |= 1u << static_cast<int>(broken); }

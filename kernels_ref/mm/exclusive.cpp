@@ -1,11 +1,8 @@
 #include "kernels_ref/mm/exclusive.h"
 
-#include <cerrno>
-
-#include "kernels_ref/mm/fork_exit.h"
 #include "kernels_ref/mm/gup.h"
 #include "kernels_ref/mm/huge_memory.h"
-#include "kernels_ref/mm/mmap.h"
+#include "kernels_ref/mm/fault.h"
 
 namespace faultline::ref {
 
@@ -25,7 +22,7 @@ Task<void> remove_exclusive_entry(Cpu cpu, MmId mm, Slot slot) {
   if (page.locked)
     co_await cpu.until("remove_device_exclusive_entry: page lock", [&page] { return !page.locked; });
   page.locked = 1;
-  if (cpu.on(Rule::exclusive_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Event::exclusive);
+  if (cpu.on(Rule::exclusive_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Notify::exclusive);
   co_await cpu.step("restore_exclusive_pte");
   if (w.mm[mm].pte[slot] == old) restore_exclusive_entry(w, mm, slot);
   page.locked = 0;
@@ -35,10 +32,8 @@ Task<void> remove_exclusive_entry(Cpu cpu, MmId mm, Slot slot) {
 
 namespace {
 
-using Pages = std::array<std::uint8_t, limits::spans_per_region>;
-
 // get_user_pages_remote with FOLL_WRITE: a reference to every page up to the first that cannot be had.
-Task<int> get_user_pages(Cpu cpu, MmId mm, Slot from, Slot to, Pages* pages) {
+Task<int> get_user_pages(Cpu cpu, MmId mm, Slot from, Slot to, FramesOfRange* pages) {
   World& w = cpu.world();
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
@@ -71,7 +66,7 @@ Task<bool> make_exclusive(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   frame.locked = 1;
   Pte& pte = w.mm[mm].pte[slot];
   if (pte.frame == page) {  // else the rmap walk finds nothing
-    if (cpu.on(Rule::exclusive_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Event::exclusive);
+    if (cpu.on(Rule::exclusive_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Notify::exclusive);
     co_await cpu.step("page_make_device_exclusive_one");
     const bool takes = pte.frame == page && pte.kind == Pte::Kind::page && pte.writable;
     if (takes) {
@@ -86,75 +81,17 @@ Task<bool> make_exclusive(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   co_return false;
 }
 
-// make_device_exclusive_range, dmirror_atomic_map. False: not all of the pages are the device's.
-Task<bool> make_exclusive_range(Cpu cpu, MirrorId id, Slot from, Slot to) {
-  World& w = cpu.world();
-  const MmId mm = mm_of(id);
-  Pages pages;
-  pages.fill(none);
-  const int wanted = to - from + 1;
-  const int found = co_await get_user_pages(cpu, mm, from, to, &pages);
-  int made = 0;
-  for (int i = 0; i < found; ++i) {
-    if (co_await make_exclusive(cpu, mm, from + i, pages[i])) {
-      ++made;
-      continue;
-    }
-    put_ref(w, pages[i]);
-    pages[i] = none;
-  }
-  if (found == wanted) {
-    co_await cpu.until("dmirror_atomic_map: mutex", [cpu, id] { return !cpu.world().mirror[id].locked; });
-    for (int i = 0; i < wanted; ++i) {
-      if (pages[i] == none) continue;
-      // Nothing holds off an madvise() that takes the page meanwhile, and nothing looks for one.
-      if (w.mm[mm].pte[from + i].frame != pages[i]) cpu.meets(KnownBug::stale_exclusive_entry);
-      w.mirror[id].entry[from + i] = {.frame = pages[i], .atomic = 1};
-    }
-  }
-  if (made) co_await cpu.step("dmirror_exclusive: unlock_page");
-  for (int i = 0; i < found; ++i)
-    if (pages[i] != none) {
-      w.frame[pages[i]].locked = 0;
-      put_ref(w, pages[i]);
-    }
-  co_return found == wanted && made == wanted;
-}
-
 }  // namespace
 
-Task<Result> dmirror_exclusive(Cpu cpu, MirrorId id, Slot from, Slot to) {
-  World& w = cpu.world();
-  const MmId mm = mm_of(id);
-  co_await cpu.step("dmirror_exclusive");
-  if (!get_file(cpu, id)) co_return failed(EBADF);
-  Result result = failed(EINVAL);
-  if (w.mm[mm].users > 0) {  // mmget_not_zero
-    ++w.mm[mm].users;
-    co_await read_lock(cpu, mm);
-    result = co_await make_exclusive_range(cpu, id, from, to) ? ok() : failed(EBUSY);
-    read_unlock(w, mm);
-    co_await mmput(cpu, mm);
+Task<int> make_device_exclusive_range(Cpu cpu, MmId mm, Slot from, Slot to, FramesOfRange* pages) {
+  pages->fill(none);
+  const int found = co_await get_user_pages(cpu, mm, from, to, pages);
+  for (int i = 0; i < found; ++i) {
+    if (co_await make_exclusive(cpu, mm, from + i, (*pages)[i])) continue;
+    put_ref(cpu.world(), (*pages)[i]);
+    (*pages)[i] = none;
   }
-  if (result.kind == Result::Kind::ok) {  // read back what the device has now
-    co_await cpu.until("dmirror_do_read: mutex", [cpu, id] { return !cpu.world().mirror[id].locked; });
-    for (Slot s = from; s <= to; ++s)
-      if (!w.mirror[id].entry[s].valid()) result = failed(ENOENT);
-  }
-  co_await put_file(cpu, id);
-  co_return result;
-}
-
-Task<Result> dmirror_check_exclusive(Cpu cpu, MirrorId id, Slot from, Slot to) {
-  co_await cpu.step("dmirror_check_atomic");
-  if (!get_file(cpu, id)) co_return failed(EBADF);
-  Result result = ok();
-  for (Slot s = from; s <= to && result.kind == Result::Kind::ok; ++s) {
-    if (s > from) co_await cpu.step("dmirror_check_atomic");
-    if (cpu.world().mirror[id].entry[s].atomic) result = failed(EPERM);
-  }
-  co_await put_file(cpu, id);
-  co_return result;
+  co_return found;
 }
 
 }  // namespace faultline::ref

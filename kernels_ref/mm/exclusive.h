@@ -1,15 +1,16 @@
-// mm/rmap.c, mm/memory.c, lib/test_hmm.c (6.1): pages that only the device may touch.
+// mm/rmap.c, mm/memory.c (6.1): pages that only a device may touch.
 //
 // make_device_exclusive_range() replaces the CPU's entry by one that is not present. Whatever else wants the
 // page faults, and the fault takes it back from the device (MMU_NOTIFY_EXCLUSIVE).
 #pragma once
 
-#include "kernels_ref/mm/fault.h"
+#include "kernels_ref/mm/notifier.h"
 
 namespace faultline::ref {
 
-Task<Result> dmirror_exclusive(Cpu cpu, MirrorId opener, Slot from, Slot to);
-Task<Result> dmirror_check_exclusive(Cpu cpu, MirrorId opener, Slot from, Slot to);  // dmirror_check_atomic
+// Gives how many pages were found, from the first on. Those of them that are the device's now are in `pages`, each locked
+// and with a reference, which the driver drops. The caller holds mmap_lock for read.
+Task<int> make_device_exclusive_range(Cpu cpu, MmId mm, Slot from, Slot to, FramesOfRange* pages);
 
 // remove_device_exclusive_entry, for a fault under mmap_lock or the VMA's lock.
 Task<void> remove_exclusive_entry(Cpu cpu, MmId mm, Slot slot);

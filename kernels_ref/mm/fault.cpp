@@ -2,8 +2,7 @@
 
 #include <csignal>
 
-#include "kernels_ref/drivers/amdkfd/migrate.h"
-#include "kernels_ref/drivers/dmirror.h"
+#include "kernels_ref/mm/driver_ops.h"
 #include "kernels_ref/mm/exclusive.h"
 #include "kernels_ref/mm/filemap.h"
 #include "kernels_ref/mm/huge_memory.h"
@@ -34,7 +33,7 @@ Task<void> copy_page(Cpu cpu, MmId mm, Slot slot, bool unshare = false) {
   if (old.frame != none && cpu.on(Rule::cow_copies_contents)) contents = w.frame[old.frame].contents;
   const FrameId copy = alloc_frame(cpu, Frame::Kind::anon, contents, {mm, slot});
   get_ref(w, copy);
-  if (cpu.on(Rule::cow_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Event::clear);
+  if (cpu.on(Rule::cow_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Notify::clear);
   co_await cpu.step("wp_page_copy: ptep_clear_flush");
   if (w.mm[mm].pte[slot] == old || !cpu.on(Rule::cow_rechecks_pte)) {
     w.frame[copy].exclusive = 1;
@@ -122,9 +121,7 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
       break;
     case Pte::Kind::device:
       if (!has_mmap_lock) co_return Fault::retry;
-      if (is_kfd(cpu)) co_return co_await svm_migrate_to_ram(cpu, mm, slot, pte.frame);
-      co_await migrate_to_ram(cpu, mm, slot, pte.frame);
-      break;
+      co_return co_await cpu.driver().migrate_to_ram(cpu, mm, slot, pte.frame);
     case Pte::Kind::exclusive:
       co_await remove_exclusive_entry(cpu, mm, slot);
       break;
@@ -133,77 +130,6 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
       break;
   }
   co_return Fault::done;
-}
-
-bool mapped_elsewhere(const World& world, FrameId page) { return world.frame[page].mapcount > 1; }
-
-bool copied_elsewhere(const World& world, FrameId page, MmId own) {
-  for (MirrorId id = 0; id < max_mirrors; ++id)
-    if (world.mirror[id].copying == page && mm_of(id) != own) return true;
-  return false;
-}
-
-void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own, Slot at) {
-  World& w = cpu.world();
-  tells_own = tells_own && mapped_elsewhere(w, page);
-  for (MmId m = 0; m < max_mms; ++m) {
-    for (Slot s = 0; s < cpu.shape->slots(); ++s) {
-      Pte& pte = w.mm[m].pte[s];
-      if (pte.frame != page || pte.kind == Pte::Kind::migration) continue;
-      split_huge_pmd(cpu, m, s);
-      leave_stale(cpu, m, s, pte);
-      pte.kind = Pte::Kind::migration;
-      pte.protnone = 0;
-      if (cpu.on(Rule::migrate_flushes)) flush(w, m, s, s);
-      if (m != own || tells_own || (at >= 0 && s != at)) invalidate_now(cpu, m, s, s);
-    }
-  }
-}
-
-void remove_migration_entries(Cpu cpu, FrameId page, FrameId to) {
-  World& w = cpu.world();
-  const bool device = w.frame[to].kind == Frame::Kind::device;
-  for (MmId m = 0; m < max_mms; ++m) {
-    for (Slot s = 0; s < cpu.shape->slots(); ++s) {
-      Pte pte = w.mm[m].pte[s];
-      if (pte.kind != Pte::Kind::migration || pte.frame != page) continue;
-      pte.kind = device ? Pte::Kind::device : Pte::Kind::page;
-      pte.frame = static_cast<std::uint8_t>(to);
-      if (!cpu.on(Rule::migrate_respects_write)) pte.writable = 1;
-      // A shared mapping's vm_page_prot allows what the VMA does, unless it waits for page_mkwrite.
-      const VmaPage& vma = w.mm[m].vma[s];
-      if (vma.object != none && !vma.is_private() && !cpu.shape->tracks_dirty[vma.object]) pte.writable = vma.write;
-      pte.protnone = !device && !w.mm[m].vma[s].accessible();
-      set_pte(w, m, s, pte);
-    }
-  }
-}
-
-Task<void> migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page) {
-  World& w = cpu.world();
-  Frame& old = w.frame[page];
-  get_ref(w, page);  // do_swap_page, under the page-table lock
-  const int device = device_of(old.owner);
-  const bool told = others_listen(w, mm, device);
-  if (told) co_await invalidate_start(cpu, mm, slot, slot, Event::migrate, device);
-  const int way = co_await cpu.until("migrate_vma_collect_pmd", [&w, page, mm] {
-    return copied_elsewhere(w, page, mm) ? 0 : 1 + mapped_elsewhere(w, page);
-  });
-  const Pte& pte = w.mm[mm].pte[slot];
-  const bool collects = pte.kind == Pte::Kind::device && pte.frame == page && !old.locked;
-  if (collects) {
-    old.locked = 1;
-    get_ref(w, page);
-    unmap_for_migration(cpu, mm, page, way == 1);
-  }
-  if (told) co_await invalidate_end(cpu, mm);
-  if (collects) {
-    MigratePages pages;
-    pages.fill(none);
-    pages[0] = static_cast<std::uint8_t>(page);
-    co_await dmirror_migrate_back(cpu, mm, slot, pages, 2);
-  }
-  put_ref(w, page);
 }
 
 namespace {

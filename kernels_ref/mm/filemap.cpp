@@ -344,7 +344,7 @@ Task<void> page_mkclean(Cpu cpu, FrameId page) {
   for (MmId m = 0; m < max_mms; ++m)
     for (Slot s = 0; s < cpu.shape->slots(); ++s) {
       if (w.mm[m].pte[s].frame != page || !w.mm[m].pte[s].writable) continue;
-      co_await invalidate_start(cpu, m, s, s, Event::protection_page);
+      co_await invalidate_start(cpu, m, s, s, Notify::protection_page);
       co_await cpu.step("page_vma_mkclean_one");
       if (w.mm[m].pte[s].frame == page) w.mm[m].pte[s].writable = 0;
       flush(w, m, s, s);

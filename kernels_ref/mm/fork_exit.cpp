@@ -2,7 +2,7 @@
 
 #include <cerrno>
 
-#include "kernels_ref/drivers/pinned.h"
+#include "kernels_ref/mm/driver_ops.h"
 #include "kernels_ref/mm/exclusive.h"
 #include "kernels_ref/mm/filemap.h"
 #include "kernels_ref/mm/huge_memory.h"
@@ -108,7 +108,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
       }
     }
     if (needs_copy) {
-      if (cpu.on(Rule::fork_notifies)) co_await invalidate_start(cpu, parent, s, last, Event::protection_page);
+      if (cpu.on(Rule::fork_notifies)) co_await invalidate_start(cpu, parent, s, last, Notify::protection_page);
       ++w.mm[parent].write_protect_seq;
       for (Slot p = s; p <= last; ++p) {
         if (w.mm[parent].pte[p].kind == Pte::Kind::none) continue;
@@ -209,8 +209,10 @@ Task<void> mmput(Cpu cpu, MmId mm) {
   if (--cpu.world().mm[mm].users == 0) co_await exit_mmap(cpu, mm);
 }
 
+bool holds_file(Cpu cpu, MirrorId opener) { return cpu.own_process().descriptors >> opener & 1; }
+
 bool get_file(Cpu cpu, MirrorId opener) {
-  if (!(cpu.own_process().descriptors >> opener & 1)) return false;
+  if (!holds_file(cpu, opener)) return false;
   ++cpu.world().mirror[opener].files;
   return true;
 }
@@ -221,28 +223,7 @@ Task<void> put_file(Cpu cpu, MirrorId opener) {
     --w.mirror[opener].files;
     co_return;
   }
-  leave_pins(w, opener);
-  if (cpu.shape->device_class == DeviceClass::pinned) {
-    w.mirror[opener] = Mirror{};
-    co_return;
-  }
-  co_await remove_notifier(cpu, opener);
-  if (!cpu.on(Rule::close_evicts)) co_return;
-  // dmirror_device_remove_chunks: every page of the device, whoever migrated it, goes back.
-  for (FrameId f = 0; f < max_frames; ++f) {
-    if (w.frame[f].kind != Frame::Kind::device || device_of(w.frame[f].owner) != device_of(opener)) continue;
-    co_await cpu.until("dmirror_device_evict_chunk",
-                       [&w, f] { return !w.frame[f].locked && !copied_elsewhere(w, f, none); });
-    if (w.frame[f].kind != Frame::Kind::device) continue;
-    const FrameId to = alloc_frame(cpu, Frame::Kind::anon, w.frame[f].contents);
-    w.frame[to].exclusive = w.frame[f].exclusive;
-    get_ref(w, to);
-    get_ref(w, f);
-    unmap_for_migration(cpu, none, f, false);
-    remove_migration_entries(cpu, f, to);
-    put_ref(w, f);
-    put_ref(w, to);
-  }
+  co_await cpu.driver().release(cpu, opener);
 }
 
 Task<void> do_exit(Cpu cpu) {

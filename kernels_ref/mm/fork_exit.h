@@ -15,10 +15,13 @@ Task<void> do_exit(Cpu cpu);
 // mmput: the last user takes the address space down (exit_mmap), in whatever thread it is.
 Task<void> mmput(Cpu cpu, MmId mm);
 
+// Whether this thread's process has the descriptor.
+bool holds_file(Cpu cpu, MirrorId opener);
+
 // fdget: a request keeps the file open even when another thread closes the descriptor. False: not open.
 bool get_file(Cpu cpu, MirrorId opener);
 
-// dmirror_fops_release, io_uring_release: the last descriptor of a device file is gone.
+// fput: with the last descriptor the driver hears that the file is gone.
 Task<void> put_file(Cpu cpu, MirrorId opener);
 
 }  // namespace faultline::ref

@@ -181,7 +181,7 @@ namespace {
 Task<void> replace_huge_zeroes(Cpu cpu, MmId mm, Slot slot) {
   World& w = cpu.world();
   const auto [first, last] = huge_page_of(*cpu.shape, slot);
-  co_await invalidate_start(cpu, mm, first, last, Event::clear);
+  co_await invalidate_start(cpu, mm, first, last, Notify::clear);
   co_await cpu.step("do_huge_zero_wp_pmd");
   const Pte& pte = w.mm[mm].pte[slot];
   if (pte.kind == Pte::Kind::zero && pte.huge) {

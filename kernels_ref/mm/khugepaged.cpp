@@ -95,7 +95,7 @@ Task<int> collapse_huge_page(Cpu cpu, MmId mm, HugePage huge) {
     const bool checked_before = !cpu.on(Rule::collapse_flushes_first);
     if (!checked_before || can_isolate(w, mm, huge)) {
       co_await write_lock_vmas(cpu, mm, huge.first, huge.last);
-      if (cpu.on(Rule::collapse_notifies)) co_await invalidate_start(cpu, mm, huge.first, huge.last, Event::clear);
+      if (cpu.on(Rule::collapse_notifies)) co_await invalidate_start(cpu, mm, huge.first, huge.last, Notify::clear);
       co_await cpu.step("collapse_huge_page: pmdp_collapse_flush");
       if (replace_pages(cpu, mm, huge)) error = 0;
       if (cpu.on(Rule::collapse_notifies)) co_await invalidate_end(cpu, mm);

@@ -83,7 +83,7 @@ Task<Result> madvise_free(Cpu cpu, Slot from, Slot to) {
       break;
     }
     const Slot last = vma_end(cpu, mm, s, to);
-    if (cpu.on(Rule::free_notifies)) co_await invalidate_start(cpu, mm, s, last, Event::clear);
+    if (cpu.on(Rule::free_notifies)) co_await invalidate_start(cpu, mm, s, last, Notify::clear);
     for (Slot p = s; p <= last; ++p) {
       if (w.mm[mm].pte[p].kind != Pte::Kind::page) continue;
       const bool splits = co_await split_to_work_on(cpu, mm, p, s, last);

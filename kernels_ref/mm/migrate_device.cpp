@@ -1,5 +1,7 @@
 #include "kernels_ref/mm/migrate_device.h"
 
+#include "kernels_ref/mm/migration_entries.h"
+
 namespace faultline::ref {
 
 Task<int> migrate_vma_setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
@@ -22,9 +24,9 @@ FrameId device_page_for(Cpu cpu, MirrorId owner, FrameId source, Slot slot) {
   return page;
 }
 
-MigratePages system_pages_for(Cpu cpu, const MigratePages& device, MmId mm, Slot from) {
+FramesOfRange system_pages_for(Cpu cpu, const FramesOfRange& device, MmId mm, Slot from) {
   World& w = cpu.world();
-  MigratePages system;
+  FramesOfRange system;
   system.fill(none);
   for (std::size_t i = 0; i < device.size(); ++i) {
     if (device[i] == none) continue;

@@ -1,14 +1,9 @@
 // mm/migrate_device.c: what every driver that migrates pages does with migrate_vma, and the pages that it makes.
 #pragma once
 
-#include <array>
-
 #include "kernels_ref/mm/fault.h"
 
 namespace faultline::ref {
-
-// A frame for each page of a request; none: that page does not migrate.
-using MigratePages = std::array<std::uint8_t, limits::spans_per_region>;
 
 // migrate_vma_setup: 1 where the driver of `mm` hears of pages that are mapped elsewhere too: whether the rmap walk sends
 // CLEAR to this mm depends on its order.
@@ -18,7 +13,7 @@ Task<int> migrate_vma_setup_ways(Cpu cpu, MmId mm, Slot from, Slot to);
 FrameId device_page_for(Cpu cpu, MirrorId owner, FrameId source, Slot slot);
 
 // Pages of system memory for those of the device, which `mm` has from `from` on, likewise.
-MigratePages system_pages_for(Cpu cpu, const MigratePages& device, MmId mm, Slot from);
+FramesOfRange system_pages_for(Cpu cpu, const FramesOfRange& device, MmId mm, Slot from);
 
 // migrate_vma_insert_page: a page of the device where nothing was. Whether there still is nothing.
 bool migrate_vma_insert_page(Cpu cpu, MmId mm, Slot slot, FrameId page, bool writable);

@@ -19,7 +19,7 @@ bool should_zap(const World& w, MmId mm, Slot slot, bool even_cows) {
 
 Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Rule notifies, Gather* gather, bool even_cows) {
   const bool unmap = notifies == Rule::munmap_notifies;
-  if (cpu.on(notifies)) co_await invalidate_start(cpu, mm, from, to, unmap ? Event::unmap : Event::clear);
+  if (cpu.on(notifies)) co_await invalidate_start(cpu, mm, from, to, unmap ? Notify::unmap : Notify::clear);
   split_huge_pmd_at(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     if (!should_zap(cpu.world(), mm, s, even_cows)) continue;
@@ -209,7 +209,7 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
           vma.account = Account::maybe;  // taken back since 6.6
       }
       co_await merge_vma(cpu, mm, s, last);
-      if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_start(cpu, mm, s, last, Event::protection_vma);
+      if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_start(cpu, mm, s, last, Notify::protection_vma);
       for (Slot p = s; p <= last && cpu.on(Rule::mprotect_changes_ptes); ++p) {
         if (w.mm[mm].pte[p].kind == Pte::Kind::none) continue;
         const int keep = co_await cpu.until("change_pte_range", [cpu, mm, p] { return 1 + may_upgrade(cpu.world(), mm, p); });
@@ -250,7 +250,7 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   }
   split(cpu, mm, target, target_last);
   start_write(w, mm, target, target_last);
-  if (cpu.on(Rule::mremap_notifies)) co_await invalidate_start(cpu, mm, from, to, Event::unmap);
+  if (cpu.on(Rule::mremap_notifies)) co_await invalidate_start(cpu, mm, from, to, Notify::unmap);
   co_await cpu.step("move_ptes");
   for (int i = 0; i < pages; ++i) {
     // move_huge_pmd, where both places begin a huge page.

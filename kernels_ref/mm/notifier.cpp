@@ -1,6 +1,6 @@
 #include "kernels_ref/mm/notifier.h"
 
-#include "kernels_ref/drivers/amdkfd/ranges.h"
+#include "kernels_ref/mm/driver_ops.h"
 
 namespace faultline::ref {
 
@@ -31,36 +31,33 @@ int nth_free(Cpu cpu, unsigned left, int which, int* count) {
   return -1;
 }
 
-// dmirror_interval_invalidate, under dmirror->mutex.
+// The driver's invalidate() for an open file, under its mutex.
 void callback(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
-  Mirror& mirror = w.mirror[id];
-  if (cpu.on(Rule::callback_stamps)) {
-    mirror.stamped = w.mm[mm_of(id)].invalidating > 0;
+  if (cpu.on(Rule::callback_stamps)) {  // mmu_interval_set_seq
+    w.mirror[id].stamped = w.mm[mm_of(id)].invalidating > 0;
     for (ThreadState& t : w.thread)
       if (t.reading == id) t.collided = 1;
   }
-  if (!cpu.on(Rule::callback_erases)) return;
-  // xa_for_each_range takes an inclusive end and is given the exclusive one: a page too many.
-  const Slot one_more = cpu.shape->after(to);
-  for (Slot s = from; s <= (one_more >= 0 ? one_more : to); ++s) mirror.entry[s] = {};
+  cpu.driver().invalidate(cpu, id, from, to);
 }
 
 }  // namespace
 
 bool others_listen(const World& world, MmId mm, int device) { return listeners(world, mm, device) != 0; }
 
-Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Event event, int owner) {
+Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Notify event, int owner) {
   World& w = cpu.world();
   if (!w.mm[mm].notifiers) co_return;
   // Subscriptions are called in the order of their insertion: in any, here.
   unsigned told = 0;
-  if (is_kfd(cpu)) {
-    co_await cpu.step("svm_range_cpu_invalidate_pagetables");
+  const DriverOps& driver = cpu.driver();
+  if (driver.invalidate_ranges) {
+    co_await cpu.step("mn_itree_invalidate");
     ++w.mm[mm].invalidating;
     told |= 1u << max_mirrors;
-    svm_invalidate(cpu, mm, from, to, event);
-    if (faults_on_ranges(cpu)) co_return;
+    driver.invalidate_ranges(cpu, mm, from, to, event);
+    if (!driver.invalidate) co_return;
   }
   while (const unsigned left = listeners(w, mm, owner) & ~told) {
     const int way = co_await cpu.until("mmu_notifier_invalidate_range_start", [cpu, mm, owner, told] {
@@ -90,8 +87,9 @@ Task<void> invalidate_end(Cpu cpu, MmId mm) {
 }
 
 void invalidate_now(Cpu cpu, MmId mm, Slot from, Slot to) {
-  if (is_kfd(cpu)) svm_invalidate(cpu, mm, from, to, Event::clear);
-  if (faults_on_ranges(cpu)) return;
+  const DriverOps& driver = cpu.driver();
+  if (driver.invalidate_ranges) driver.invalidate_ranges(cpu, mm, from, to, Notify::clear);
+  if (!driver.invalidate) return;
   for (MirrorId id = mm; id < max_mirrors; id += max_mms)
     if (cpu.world().mirror[id].files) callback(cpu, id, from, to);
 }
@@ -115,7 +113,7 @@ void end_read(Cpu cpu) {
 
 Task<void> release_notifiers(Cpu cpu, MmId mm) {
   World& w = cpu.world();
-  if (!w.mm[mm].notifiers || !cpu.on(Rule::release_at_exit)) co_return;
+  if (!w.mm[mm].notifiers || !cpu.driver().invalidate || !cpu.on(Rule::release_at_exit)) co_return;
   for (MirrorId id = mm; id < max_mirrors; id += max_mms) {
     if (!w.mirror[id].files) continue;
     co_await cpu.until("mn_itree_release", [cpu, id] { return !cpu.world().mirror[id].locked; });

@@ -1,5 +1,5 @@
-// mm/mmu_notifier.c: interval notifiers, with test_hmm's callback. One subscription over the whole mm
-// for each open file that mirrors it (dmirror_fops_open).
+// mm/mmu_notifier.c: interval notifiers. One subscription over the whole mm for each open file that mirrors it, as
+// dmirror_fops_open makes it, and what a driver subscribes to beside (DriverOps::invalidate_ranges).
 //
 // Sequence numbers are kept as what they decide. A subscription is "stamped" when its invalidate_seq is
 // the mm's current, odd one: read_begin must wait. A reader "collided" when its subscription was stamped
@@ -11,12 +11,13 @@
 
 namespace faultline::ref {
 
-enum class Event { unmap, clear, protection_vma, protection_page, exclusive, migrate };
+// enum mmu_notifier_event.
+enum class Notify : std::uint8_t { unmap, clear, protection_vma, protection_page, exclusive, migrate };
 
 // mmu_notifier_invalidate_range_start: raises the active count and runs the callbacks. Nothing, and no
 // step, without subscriptions (mm_has_notifiers). A MIGRATE event has an owner, the device that migrates:
-// test_hmm's callback ignores those of its own without a stamp.
-Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Event event, int owner = -1);
+// its callback ignores that without a stamp, as dmirror_interval_invalidate does.
+Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Notify event, int owner = -1);
 Task<void> invalidate_end(Cpu cpu, MmId mm);
 
 // Whether another device than `device` hears of what it migrates: else nothing is sent.

@@ -23,6 +23,9 @@ void put_frame(World& world, FrameId frame);
 inline void get_ref(World& world, FrameId frame) { ++world.frame[frame].refs; }
 void put_ref(World& world, FrameId frame);
 
+// A frame for each page of a request, from its first on; none: not that page.
+using FramesOfRange = std::array<std::uint8_t, limits::spans_per_region>;
+
 // --- page-table entries ---
 // Replaces an entry, keeping mapcounts. Says nothing about TLBs: see leave_stale and flush.
 void set_pte(World& world, MmId mm, Slot slot, Pte pte);

@@ -5,6 +5,7 @@
 #include "kernels_ref/mm/fault.h"
 #include "kernels_ref/mm/huge_memory.h"
 #include "kernels_ref/mm/khugepaged.h"
+#include "kernels_ref/mm/migration_entries.h"
 
 namespace faultline::ref {
 
@@ -41,7 +42,7 @@ bool can_leave_cache(Cpu cpu, const VmaPage& vma, FrameId page) {
 Task<void> try_to_unmap_one(Cpu cpu, MmId mm, Slot slot, FrameId page, Gather* gather) {
   World& w = cpu.world();
   const bool notifies = cpu.on(Rule::reclaim_notifies);
-  if (notifies) co_await invalidate_start(cpu, mm, slot, slot, Event::clear);
+  if (notifies) co_await invalidate_start(cpu, mm, slot, slot, Notify::clear);
   co_await cpu.step("try_to_unmap_one");
   if (w.mm[mm].pte[slot].frame == page && can_unmap(w, mm, slot)) {
     split_huge_pmd(cpu, mm, slot);

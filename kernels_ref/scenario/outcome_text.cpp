@@ -2,7 +2,8 @@
 
 #include <utility>
 
-#include "kernels_ref/drivers/amdkfd/prediction.h"
+#include "harness/queries.h"
+#include "kernels_ref/drivers/driver.h"
 #include "kernels_ref/mm/filemap.h"
 #include "kernels_ref/mm/stack.h"
 
@@ -82,9 +83,8 @@ class Texts {
       return {grows && w_.mm[o.process].vma[stack].accessible() ? text_zero : "SIGSEGV"};
     }
     if (!vma.accessible()) return {"SIGSEGV"};
-    // svm_migrate_to_ram finds no range.
-    if (is_kfd(shape_.device_class) && pte.kind == Pte::Kind::device && !w_.svms[mm_of(w_.frame[pte.frame].owner)].page[s].in)
-      return {"SIGBUS"};
+    const Driver& driver = driver_of(shape_.device_class);
+    if (driver.brings_back && pte.kind == Pte::Kind::device && !driver.brings_back(w_, s, pte.frame)) return {"SIGBUS"};
     int frame = pte.frame;
     bool beyond_end = false;
     if (pte.kind == Pte::Kind::none && vma.object != none) {
@@ -137,7 +137,8 @@ class Texts {
     unsigned own = 0;  // the driver tells the opener
     for (int device = 0; device < limits::devices; ++device) own |= 1u << mirror_id(device, process);
     if (!alive(process) || !(w_.process[process].descriptors & own)) return text_not_reached;
-    const std::string told = told_text(w_, observe);
+    const Driver& driver = driver_of(shape_.device_class);
+    const std::string told = driver.events_text ? driver.events_text(w_, observe) : "";
     return told.empty() ? text_none : told;
   }
 
@@ -162,13 +163,9 @@ std::vector<Outcome> outcomes_of(const Shape& shape, const World& world, const s
 }
 
 std::vector<Observable> schema_with_weather(const Program& program, DeviceClass device_class) {
-  using Weather = Observable::Weather;
   std::vector<Observable> schema = faultline::schema(program);
   for (Observable& o : schema)
-    if (o.kind == Observable::Kind::events && is_kfd(device_class))
-      o.weather = device_class == DeviceClass::unmap_and_retry     ? Weather::unmaps
-                  : device_class == DeviceClass::fault_and_migrate ? Weather::faults
-                                                                   : Weather::stops;
+    if (o.kind == Observable::Kind::events) o.weather = driver_of(device_class).weather;
   return schema;
 }
 

@@ -1,6 +1,7 @@
 #include "kernels_ref/scenario/program_subject.h"
 
-#include "kernels_ref/drivers/amdkfd/svm.h"
+#include "harness/queries.h"
+#include "kernels_ref/mm/driver_ops.h"
 #include "kernels_ref/mm/reclaim.h"
 #include "kernels_ref/scenario/thread.h"
 
@@ -10,7 +11,6 @@ namespace {
 
 // Outside an invalidation an entry of the device maps the frame of the CPU's entry, and is writable only
 // if that one is. (While a page migrates, its device entry is the migration's business.)
-// Entries of amdkfd's ranges for pages in VRAM are as writable as their VMA.
 bool device_entries_agree(const World& w, int slots, bool by_vma) {
   for (MirrorId id = 0; id < max_mirrors; ++id) {
     const MmId m = mm_of(id);
@@ -39,12 +39,10 @@ constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broke
 
 }  // namespace
 
-ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape), weather_(shape.huge_pages), works_(is_kfd(shape.device_class)) {
-  for (const Thread& thread : shape.program->threads)
-    for (const Statement& statement : thread.statements) {
-      const auto* advise = std::get_if<op::Madvise>(&statement.operation);
-      weather_ = weather_ || (advise && advise->advice == op::Advice::free);
-    }
+ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape), weather_(shape.huge_pages), works_(shape.driver->worker) {
+  each<op::Madvise>(*shape.program, [this](int, const op::Madvise& advise) {
+    weather_ = weather_ || advise.advice == op::Advice::free;
+  });
 }
 
 int ProgramSubject::threads() const { return program_threads() + (weather_ || works_); }
@@ -54,12 +52,12 @@ void ProgramSubject::start(void* world) const { ref::start(shape_, *new (world) 
 Task<void> ProgramSubject::thread(void* world, Suspension* place, int thread) const {
   const Cpu cpu{&shape_, static_cast<World*>(world), place, thread};
   if (thread < program_threads()) return thread_main(cpu);
-  return works_ ? svm_workers(cpu) : kernel_weather(cpu);
+  return works_ ? shape_.driver->worker(cpu) : kernel_weather(cpu);
 }
 
 bool ProgramSubject::arrive(void* world) const {
   World& w = *static_cast<World*>(world);
-  if (!device_entries_agree(w, shape_.slots(), shape_.device_class == DeviceClass::fault_and_migrate)) w.broken |= bit(Broken::stale_device_entry);
+  if (!device_entries_agree(w, shape_.slots(), shape_.driver->maps_private_by_vma)) w.broken |= bit(Broken::stale_device_entry);
   if (w.broken) broken_ |= w.broken;
   if (w.known_bugs) known_bugs_ |= w.known_bugs;
   return !(w.known_bugs & undefined_bugs) && !(w.broken & bit(Broken::tables_full));

@@ -1,5 +1,7 @@
 #include "kernels_ref/scenario/shape.h"
 
+#include "harness/queries.h"
+#include "kernels_ref/drivers/driver.h"
 #include "kernels_ref/mm/mmap.h"
 
 namespace faultline::ref {
@@ -10,41 +12,29 @@ Shape make_shape(const Program& program, const Facets& facets) {
   shape.accounts = !maps_without_reserve(program);
   shape.device_class = facets.device_class;
   shape.dropped = facets.dropped;
+  shape.driver = &driver_of(facets.device_class).ops;
   int results = 0;
-  std::array<std::uint8_t, max_mms> uses{}, opens{};  // a bit for each device
-  const auto use = [&uses](Via via) {
-    if (!via.cpu()) uses[via.opener] |= 1 << via.device;
-  };
   for (std::size_t t = 0; t < program.threads.size(); ++t) {
     const Thread& thread = program.threads[t];
     shape.first_result[t] = static_cast<std::uint8_t>(results);
     results += static_cast<int>(thread.statements.size());
-    use(thread.via);
-    for (const Statement& s : thread.statements) {
-      if (std::get_if<op::Exit>(&s.operation)) shape.mortal[thread.process] = true;
-      if (shape.device_class == DeviceClass::fatal_faults && is_device_access(s.operation))
+    for (const Statement& s : thread.statements)
+      if (std::holds_alternative<op::Exit>(s.operation) || (shape.driver->faults_kill && is_device_access(s.operation)))
         shape.mortal[thread.process] = true;
-      if (const auto* o = std::get_if<op::Kill>(&s.operation)) shape.mortal[o->process] = true;
-      const auto* advise = std::get_if<op::Madvise>(&s.operation);
-      const bool removes = advise && advise->advice == op::Advice::remove;
-      shape.cuts_files = shape.cuts_files || removes || std::get_if<op::Truncate>(&s.operation);
-      if (const auto* o = std::get_if<op::Open>(&s.operation)) opens[thread.process] |= 1 << o->device;
-      if (std::get_if<op::Close>(&s.operation)) shape.closes = true;
-      if (const auto* o = std::get_if<op::Load>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Store>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Migrate>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Snapshot>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Pin>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Unpin>(&s.operation)) use(o->via);
-      if (const auto* o = std::get_if<op::Exclusive>(&s.operation)) use(o->via);
-    }
   }
+  each<op::Kill>(program, [&shape](int, const op::Kill& kill) { shape.mortal[kill.process] = true; });
+  each<op::Close>(program, [&shape](int, const op::Close&) { shape.closes = true; });
+  each<op::Truncate>(program, [&shape](int, const op::Truncate&) { shape.cuts_files = true; });
+  each<op::Madvise>(program, [&shape](int, const op::Madvise& advise) {
+    shape.cuts_files = shape.cuts_files || advise.advice == op::Advice::remove;
+  });
   for (std::size_t f = 0; f < program.files.size(); ++f) {
     shape.on_disk[f] = program.files[f].kind == File::Kind::disk;
-    shape.tracks_dirty[f] = shape.on_disk[f] && !shares_cpu_tables(facets.device_class);
+    shape.tracks_dirty[f] = shape.on_disk[f] && shape.driver->mirrors;
   }
-  for (int p = 0; p < max_mms; ++p)
-    shape.opens_first[p] = uses[p] & ~opens[p];
+  const auto opens = opened_first(program);
+  for (std::size_t p = 0; p < opens.size(); ++p)
+    for (const int device : opens[p]) shape.opens_first[p] |= 1 << device;
   return shape;
 }
 
@@ -115,8 +105,8 @@ void start(const Shape& shape, World& w) {
       if (!(shape.opens_first[p] >> device & 1)) continue;
       const MirrorId id = mirror_id(device, mm);
       process.descriptors |= 1 << id;
-      if (shares_cpu_tables(shape.device_class)) continue;
-      w.mm[mm].notifiers = shape.device_class != DeviceClass::pinned;
+      if (!shape.driver->mirrors) continue;
+      w.mm[mm].notifiers = shape.driver->invalidate || shape.driver->invalidate_ranges;
       w.mirror[id].files = 1;
     }
   }

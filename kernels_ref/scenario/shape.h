@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels_ref/mm/cpu.h"
-#include "kernels_ref/predict.h"
+#include "kernels_ref/scenario/facets.h"
 
 namespace faultline::ref {
 

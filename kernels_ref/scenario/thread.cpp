@@ -1,13 +1,12 @@
 #include "kernels_ref/scenario/thread.h"
 
 #include <cerrno>
+#include <concepts>
+#include <stdexcept>
 
 #include "harness/outcome.h"
-#include "kernels_ref/drivers/amdkfd/retry_fault.h"
-#include "kernels_ref/drivers/amdkfd/svm.h"
-#include "kernels_ref/drivers/pinned.h"
 #include "kernels_ref/mm/direct_io.h"
-#include "kernels_ref/mm/exclusive.h"
+#include "kernels_ref/mm/driver_ops.h"
 #include "kernels_ref/mm/filemap.h"
 #include "kernels_ref/mm/fork_exit.h"
 
@@ -15,40 +14,32 @@ namespace faultline::ref {
 
 namespace {
 
-bool shares_tables(Cpu cpu) { return shares_cpu_tables(cpu.shape->device_class); }
-
-bool pinned(Cpu cpu) { return cpu.shape->device_class == DeviceClass::pinned; }
-
-bool holds_file(Cpu cpu, MirrorId mirror) { return cpu.own_process().descriptors >> mirror & 1; }
-
 MirrorId mirror_of(Via via) { return mirror_id(via.device, via.opener); }
+Slot first(Cpu cpu, const PageRange& range) { return cpu.shape->spans.of(range); }
+Slot last(Cpu cpu, const PageRange& range) { return cpu.shape->spans.last_of(range); }
 
-// A device that shares the CPU's tables is one more CPU thread, once its file is open.
-Task<Result> load(Cpu cpu, const op::Load& o) {
-  const Slot slot = cpu.shape->spans.of(o.cell);
-  if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_load(cpu, mirror_of(o.via), slot);
-  if (!o.via.cpu() && faults_on_ranges(cpu)) co_return co_await gpu_load(cpu, mirror_of(o.via), slot);
-  if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_read(cpu, mirror_of(o.via), slot);
-  if (!o.via.cpu()) {
-    co_await cpu.step("device");
-    if (!holds_file(cpu, mirror_of(o.via))) co_return failed(EBADF);
-  }
-  co_return co_await cpu_load(cpu, slot);
+Task<Result> at_once(Result result) { co_return result; }
+
+// A request to the device's driver.
+template <typename... Parameters, typename... Arguments>
+Task<Result> ask(Cpu cpu, Via via, Task<Result> (*request)(Cpu, MirrorId, Parameters...), Arguments... arguments) {
+  return request ? request(cpu, mirror_of(via), arguments...) : at_once(failed(ENOTSUP));
 }
 
-Task<Result> store(Cpu cpu, const op::Store& o) {
+// What each operation does: a system call, a device's request, or the executor's own. One that is missing here is one that
+// the compiler names.
+Task<Result> run(Cpu cpu, const op::Load& o) {
   const Slot slot = cpu.shape->spans.of(o.cell);
-  if (!o.via.cpu() && pinned(cpu)) co_return co_await pinned_store(cpu, mirror_of(o.via), slot, o.value);
-  if (!o.via.cpu() && faults_on_ranges(cpu)) co_return co_await gpu_store(cpu, mirror_of(o.via), slot, o.value);
-  if (!o.via.cpu() && !shares_tables(cpu)) co_return co_await dmirror_write(cpu, mirror_of(o.via), slot, o.value);
-  if (!o.via.cpu()) {
-    co_await cpu.step("device");
-    if (!holds_file(cpu, mirror_of(o.via))) co_return failed(EBADF);
-  }
-  co_return co_await cpu_store(cpu, slot, o.value);
+  return o.via.cpu() ? cpu_load(cpu, slot) : ask(cpu, o.via, cpu.driver().load, slot);
 }
 
-Task<Result> barrier(Cpu cpu, int which) {
+Task<Result> run(Cpu cpu, const op::Store& o) {
+  const Slot slot = cpu.shape->spans.of(o.cell);
+  return o.via.cpu() ? cpu_store(cpu, slot, o.value) : ask(cpu, o.via, cpu.driver().store, slot, o.value);
+}
+
+Task<Result> run(Cpu cpu, const op::Barrier& o) {
+  const int which = o.barrier;
   const Program& program = *cpu.shape->program;
   const int round = ++cpu.self().arrivals[which];
   co_await cpu.until("barrier", [cpu, &program, which, round] {
@@ -71,79 +62,71 @@ Task<Result> barrier(Cpu cpu, int which) {
 Task<Result> open_device(Cpu cpu, int device) {
   const MirrorId mirror = mirror_id(device, cpu.process());
   if (holds_file(cpu, mirror)) co_return failed(EBUSY);  // the executor's own answer: one descriptor a process
-  if (shares_tables(cpu) || pinned(cpu)) co_await cpu.step("open");
-  else co_await insert_notifier(cpu, mirror);
-  if (pinned(cpu)) cpu.world().mirror[mirror].files = 1;
+  co_await cpu.driver().open(cpu, mirror);
   cpu.own_process().descriptors |= 1 << mirror;
-  if (is_kfd(cpu)) forget_events(cpu, cpu.process());
   co_return ok();
 }
 
-Task<Result> close_device(Cpu cpu, int device) {
-  const MirrorId mirror = mirror_id(device, cpu.process());
+Task<Result> run(Cpu cpu, const op::Open& o) { return open_device(cpu, o.device); }
+
+Task<Result> run(Cpu cpu, const op::Close& o) {
+  const MirrorId mirror = mirror_id(o.device, cpu.process());
   co_await cpu.step("close");
   if (!holds_file(cpu, mirror)) co_return failed(EBADF);
   cpu.own_process().descriptors &= ~(1 << mirror);
-  if (!shares_tables(cpu)) co_await put_file(cpu, mirror);
+  if (cpu.driver().mirrors) co_await put_file(cpu, mirror);
   co_return ok();
 }
 
-Task<Result> run_statement(Cpu cpu, const Operation& operation) {
-  const Shape& shape = *cpu.shape;
-  const auto first = [&shape](const PageRange& r) { return shape.spans.of(r); };
-  const auto last = [&shape](const PageRange& r) { return shape.spans.last_of(r); };
-  if (const auto* o = std::get_if<op::Load>(&operation)) co_return co_await load(cpu, *o);
-  if (const auto* o = std::get_if<op::Store>(&operation)) co_return co_await store(cpu, *o);
-  if (const auto* o = std::get_if<op::Mmap>(&operation))
-    co_return co_await sys_mmap(cpu, first(o->range), last(o->range), o->backing, o->protection,
-                                o->file < 0 ? none : o->file);
-  if (const auto* o = std::get_if<op::Munmap>(&operation))
-    co_return co_await sys_munmap(cpu, first(o->range), last(o->range));
-  if (const auto* o = std::get_if<op::Mprotect>(&operation))
-    co_return co_await sys_mprotect(cpu, first(o->range), last(o->range), o->protection);
-  if (const auto* o = std::get_if<op::Mremap>(&operation))
-    co_return co_await sys_mremap(cpu, first(o->range), last(o->range), shape.spans.of(o->to));
-  if (const auto* o = std::get_if<op::Madvise>(&operation))
-    co_return co_await sys_madvise(cpu, first(o->range), last(o->range), o->advice);
-  if (const auto* o = std::get_if<op::Msync>(&operation))
-    co_return co_await sys_msync(cpu, first(o->range), last(o->range));
-  if (const auto* o = std::get_if<op::Truncate>(&operation))
-    co_return co_await sys_truncate(cpu, o->file, shape.spans.in_file(o->file, o->pages));
-  if (const auto* o = std::get_if<op::Fork>(&operation)) co_return co_await sys_fork(cpu, o->process);
-  if (const auto* o = std::get_if<op::Kill>(&operation)) co_return co_await sys_kill(cpu, o->process);
-  if (const auto* o = std::get_if<op::Wait>(&operation)) co_return co_await sys_wait(cpu, o->process);
-  if (const auto* o = std::get_if<op::Barrier>(&operation)) co_return co_await barrier(cpu, o->barrier);
-  if (const auto* o = std::get_if<op::Open>(&operation)) co_return co_await open_device(cpu, o->device);
-  if (const auto* o = std::get_if<op::Close>(&operation)) co_return co_await close_device(cpu, o->device);
-  if (const auto* o = std::get_if<op::Migrate>(&operation)) {
-    if (is_kfd(cpu)) {
-      co_await cpu.step("svm_ioctl");
-      if (!holds_file(cpu, mirror_of(o->via))) co_return failed(EBADF);
-      co_return co_await svm_ioctl(cpu, mirror_of(o->via), first(o->range), last(o->range), o->to_device);
-    }
-    if (o->to_device)
-      co_return co_await dmirror_migrate_to_device(cpu, mirror_of(o->via), first(o->range), last(o->range));
-    co_return co_await dmirror_migrate_to_system(cpu, mirror_of(o->via), first(o->range), last(o->range));
-  }
-  if (const auto* o = std::get_if<op::Snapshot>(&operation))
-    co_return co_await dmirror_snapshot(cpu, mirror_of(o->via), first(o->range), last(o->range));
-  if (const auto* o = std::get_if<op::Pin>(&operation)) {
-    if (shares_tables(cpu)) co_return failed(ENOTSUP);
-    co_return co_await pinned_pin(cpu, mirror_of(o->via), first(o->range), last(o->range), o->read);
-  }
-  if (const auto* o = std::get_if<op::Unpin>(&operation)) {
-    if (shares_tables(cpu)) co_return failed(ENOTSUP);
-    co_return co_await pinned_unpin(cpu, mirror_of(o->via), first(o->range), last(o->range));
-  }
-  if (const auto* o = std::get_if<op::DirectRead>(&operation))
-    co_return co_await direct_read(cpu, shape.spans.of(o->cell), o->value);
-  if (const auto* o = std::get_if<op::DirectWrite>(&operation))
-    co_return co_await direct_write(cpu, shape.spans.of(o->cell));
-  if (const auto* o = std::get_if<op::Exclusive>(&operation)) {
-    if (o->check) co_return co_await dmirror_check_exclusive(cpu, mirror_of(o->via), first(o->range), last(o->range));
-    co_return co_await dmirror_exclusive(cpu, mirror_of(o->via), first(o->range), last(o->range));
-  }
-  co_return ok();  // exit is thread_main's; a delay is only time
+Task<Result> run(Cpu cpu, const op::Mmap& o) {
+  return sys_mmap(cpu, first(cpu, o.range), last(cpu, o.range), o.backing, o.protection, o.file < 0 ? none : o.file);
+}
+Task<Result> run(Cpu cpu, const op::Munmap& o) { return sys_munmap(cpu, first(cpu, o.range), last(cpu, o.range)); }
+Task<Result> run(Cpu cpu, const op::Mprotect& o) {
+  return sys_mprotect(cpu, first(cpu, o.range), last(cpu, o.range), o.protection);
+}
+Task<Result> run(Cpu cpu, const op::Mremap& o) {
+  return sys_mremap(cpu, first(cpu, o.range), last(cpu, o.range), cpu.shape->spans.of(o.to));
+}
+Task<Result> run(Cpu cpu, const op::Madvise& o) {
+  return sys_madvise(cpu, first(cpu, o.range), last(cpu, o.range), o.advice);
+}
+Task<Result> run(Cpu cpu, const op::Msync& o) { return sys_msync(cpu, first(cpu, o.range), last(cpu, o.range)); }
+Task<Result> run(Cpu cpu, const op::Truncate& o) {
+  return sys_truncate(cpu, o.file, cpu.shape->spans.in_file(o.file, o.pages));
+}
+Task<Result> run(Cpu cpu, const op::Fork& o) { return sys_fork(cpu, o.process); }
+Task<Result> run(Cpu cpu, const op::Kill& o) { return sys_kill(cpu, o.process); }
+Task<Result> run(Cpu cpu, const op::Wait& o) { return sys_wait(cpu, o.process); }
+Task<Result> run(Cpu cpu, const op::DirectRead& o) { return direct_read(cpu, cpu.shape->spans.of(o.cell), o.value); }
+Task<Result> run(Cpu cpu, const op::DirectWrite& o) { return direct_write(cpu, cpu.shape->spans.of(o.cell)); }
+
+Task<Result> run(Cpu cpu, const op::Migrate& o) {
+  return ask(cpu, o.via, cpu.driver().migrate, first(cpu, o.range), last(cpu, o.range), o.to_device);
+}
+Task<Result> run(Cpu cpu, const op::Snapshot& o) {
+  return ask(cpu, o.via, cpu.driver().snapshot, first(cpu, o.range), last(cpu, o.range));
+}
+Task<Result> run(Cpu cpu, const op::Pin& o) {
+  return ask(cpu, o.via, cpu.driver().pin, first(cpu, o.range), last(cpu, o.range), o.read);
+}
+Task<Result> run(Cpu cpu, const op::Unpin& o) {
+  return ask(cpu, o.via, cpu.driver().unpin, first(cpu, o.range), last(cpu, o.range));
+}
+Task<Result> run(Cpu cpu, const op::Exclusive& o) {
+  return ask(cpu, o.via, cpu.driver().exclusive, first(cpu, o.range), last(cpu, o.range), o.check);
+}
+
+Task<Result> run(Cpu, const op::Exit&) { return at_once(ok()); }   // run_statements does it
+Task<Result> run(Cpu, const op::Delay&) { return at_once(ok()); }  // only time
+
+// Programs with these are memory_model's: is_about_memory_model().
+template <typename Operation>
+  requires std::same_as<Operation, op::Update> || std::same_as<Operation, op::SvmMap> ||
+           std::same_as<Operation, op::SvmUnmap> || std::same_as<Operation, op::SvmCopy> ||
+           std::same_as<Operation, op::SvmFill>
+Task<Result> run(Cpu, const Operation&) {
+  throw std::logic_error("an operation of the memory model's came to the model of mm");
 }
 
 // A thread dies of a signal where it would return to user space; until the signal has reached it, it
@@ -158,8 +141,7 @@ Task<Fate> signal_point(Cpu cpu) {
 
 // force_sig_fault() in a thread of the device's driver, which has no handler for it.
 bool ends_process(Cpu cpu, const Operation& operation, const Result& result) {
-  return cpu.shape->device_class == DeviceClass::fatal_faults && result.kind == Result::Kind::signal &&
-         is_device_access(operation);
+  return cpu.driver().faults_kill && result.kind == Result::Kind::signal && is_device_access(operation);
 }
 
 Task<bool> run_statements(Cpu cpu) {
@@ -174,7 +156,7 @@ Task<bool> run_statements(Cpu cpu) {
       cpu.own_process().ending = 1;
       co_return true;
     }
-    const Result result = co_await run_statement(cpu, statements[i].operation);
+    const Result result = co_await std::visit([cpu](const auto& o) { return run(cpu, o); }, statements[i].operation);
     if (ends_process(cpu, statements[i].operation, result)) {
       ProcessState& own = cpu.own_process();
       if (!own.ending) own.ending = own.killed = 1;

@@ -1,7 +1,7 @@
 // What one thread of a scenario does, from its start to its end.
 #pragma once
 
-#include "kernels_ref/drivers/dmirror.h"
+#include "kernels_ref/mm/cpu.h"
 
 namespace faultline::ref {
 

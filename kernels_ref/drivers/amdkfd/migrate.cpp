@@ -2,7 +2,9 @@
 
 #include <cerrno>
 
+#include "kernels_ref/drivers/amdkfd/prediction.h"
 #include "kernels_ref/mm/migrate_device.h"
+#include "kernels_ref/mm/migration_entries.h"
 
 namespace faultline::ref {
 
@@ -28,12 +30,12 @@ Task<bool> tells_of_nothing(Cpu cpu) {
 Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
-  MigratePages source, device;
+  FramesOfRange source, device;
   source.fill(none);
   device.fill(none);
   bool writable[limits::spans_per_region] = {};
   int collected = 0;
-  co_await invalidate_start(cpu, mm, from, to, Event::migrate);
+  co_await invalidate_start(cpu, mm, from, to, Notify::migrate);
   const int tells_own = co_await migrate_vma_setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
@@ -58,7 +60,7 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   }
   for (Slot s = from; s <= to; ++s) {
     if (source[s - from] != zero_page) continue;
-    if (!inserts) co_await invalidate_start(cpu, mm, s, to, Event::migrate);
+    if (!inserts) co_await invalidate_start(cpu, mm, s, to, Notify::migrate);
     inserts = true;
     co_await cpu.step("migrate_vma_insert_page");
     migrate_vma_insert_page(cpu, mm, s, device[s - from], writable[s - from]);
@@ -78,10 +80,10 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
 // svm_migrate_vma_to_ram: pages that did not migrate.
 Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to) {
   World& w = cpu.world();
-  MigratePages device;
+  FramesOfRange device;
   device.fill(none);
   int collected = 0, left = 0;
-  co_await invalidate_start(cpu, mm, from, to, Event::migrate);
+  co_await invalidate_start(cpu, mm, from, to, Notify::migrate);
   const int tells_own = co_await migrate_vma_setup_ways(cpu, mm, from, to);
   for (Slot s = from; s <= to; ++s) {
     const Pte pte = w.mm[mm].pte[s];
@@ -96,7 +98,7 @@ Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to) {
     co_return left;
   }
   co_await cpu.step("svm_migrate_copy_to_ram");
-  const MigratePages system = system_pages_for(cpu, device, mm, from);
+  const FramesOfRange system = system_pages_for(cpu, device, mm, from);
   co_await cpu.step("migrate_vma_finalize");
   for (std::size_t i = 0; i < device.size(); ++i) {
     if (device[i] == none) continue;
@@ -153,6 +155,8 @@ Task<Fault> svm_migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   svms.locked = 0;
   co_return found ? Fault::done : Fault::sigbus;
 }
+
+bool brings_back(const World& w, Slot slot, FrameId page) { return w.svms[mm_of(w.frame[page].owner)].page[slot].in; }
 
 bool loses_location(const Shape& shape, const World& w) {
   for (MmId mm = 0; mm < max_mms; ++mm)

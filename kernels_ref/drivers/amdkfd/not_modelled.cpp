@@ -1,4 +1,5 @@
 #include "harness/outcome.h"
+#include "harness/queries.h"
 #include "kernels_ref/drivers/amdkfd/prediction.h"
 
 namespace faultline::ref {
@@ -73,16 +74,13 @@ class Unknown {
 
 }  // namespace
 
-bool has_ranges(const Program& program, DeviceClass device_class) {
-  const bool faults = device_class == DeviceClass::fault_and_migrate;
-  for (const Thread& thread : program.threads)
-    for (const Statement& statement : thread.statements)
-      if (std::holds_alternative<op::Migrate>(statement.operation) || (faults && is_device_access(statement.operation)))
-        return true;
-  return false;
+bool migrates(const Program& program) {
+  return any_operation(program, [](const Operation& o) { return std::holds_alternative<op::Migrate>(o); });
 }
 
-std::string unknown_to_kfd(const Program& program) {
+bool migrates_or_accesses(const Program& program) { return migrates(program) || any_operation(program, is_device_access); }
+
+std::string not_modelled(const Program& program) {
   std::string why;
   const auto note = [&why](bool holds, const std::string& text) {
     if (why.empty() && holds && !text.empty()) why = "ranges of amdkfd are not modelled beside " + text;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "kernels_ref/drivers/amdkfd/prediction.h"
+
 namespace faultline::ref {
 
 namespace {
@@ -116,19 +118,19 @@ void split_range(Svms& svms, Slot slot) {
   if (svms.page[slot].in) svms.page[slot].head = 1;
 }
 
-void svm_invalidate(Cpu cpu, MmId mm, Slot from, Slot to, Event event) {
+void svm_invalidate(Cpu cpu, MmId mm, Slot from, Slot to, Notify event) {
   Svms& svms = cpu.world().svms[mm];
   for (Slot s = from; s <= to; ++s) {
     if (!svms.page[s].in) continue;
     const Slot last = std::min(to, notifier_last(cpu, svms, s));
     // mmu_interval_set_seq
     if (svms.validating != none && notifier_first(svms, s) == notifier_first(svms, svms.validating)) svms.collided = 1;
-    if (event != Event::unmap && !xnack_enabled(cpu)) evict(cpu, mm, s, last);
+    if (event != Notify::unmap && !xnack_enabled(cpu)) evict(cpu, mm, s, last);
     for (Slot p = s; p <= last; p = range_last(*cpu.shape, svms, p) + 1) {
       const Slot end = std::min(last, range_last(*cpu.shape, svms, p));
-      const bool unmaps = event == Event::unmap ? cpu.on(Rule::kfd_unmaps_at_munmap) : xnack_enabled(cpu);
+      const bool unmaps = event == Notify::unmap ? cpu.on(Rule::kfd_unmaps_at_munmap) : xnack_enabled(cpu);
       if (unmaps) unmap_from_gpus(cpu, mm, p, end);
-      if (event == Event::unmap) unmap_split(cpu, svms, p, end);
+      if (event == Notify::unmap) unmap_split(cpu, svms, p, end);
     }
     s = last;
   }

@@ -5,13 +5,11 @@
 // and never crosses it, so that neither a fault of the CPU nor the limit of a range splits one. What a range's pages have in common is kept in each.
 #pragma once
 
-#include "kernels_ref/drivers/amdkfd/prediction.h"
 #include "kernels_ref/mm/notifier.h"
 
 namespace faultline::ref {
 
-inline bool is_kfd(Cpu cpu) { return is_kfd(cpu.shape->device_class); }
-inline bool xnack_enabled(Cpu cpu) { return is_kfd(cpu) && cpu.shape->device_class != DeviceClass::preempt_and_restore; }
+inline bool xnack_enabled(Cpu cpu) { return cpu.shape->device_class != DeviceClass::preempt_and_restore; }
 // Whether its accesses go through the ranges' own entries (Mirror::entry), and not through userptr memory.
 inline bool faults_on_ranges(Cpu cpu) { return cpu.shape->device_class == DeviceClass::fault_and_migrate; }
 
@@ -29,7 +27,7 @@ void each_page(Svms& svms, Slot from, Slot to, Change change) {
 }
 
 // svm_range_cpu_invalidate_pagetables, for each notifier that hears of [from, to].
-void svm_invalidate(Cpu cpu, MmId mm, Slot from, Slot to, Event event);
+void svm_invalidate(Cpu cpu, MmId mm, Slot from, Slot to, Notify);
 
 // svm_range_deferred_list_work: what munmap() has cut off is freed, and what is left has notifiers of its own.
 void svm_deferred_list_work(Cpu cpu, MmId mm);

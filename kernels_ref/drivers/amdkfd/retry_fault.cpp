@@ -5,6 +5,7 @@
 
 #include "kernels_ref/drivers/amdkfd/migrate.h"
 #include "kernels_ref/drivers/amdkfd/svm.h"
+#include "kernels_ref/mm/fork_exit.h"
 
 namespace faultline::ref {
 
@@ -91,7 +92,7 @@ Task<Result> access(Cpu cpu, MirrorId id, Slot slot, bool write, int value) {
   World& w = cpu.world();
   while (true) {
     co_await cpu.step("GPU");
-    if (!(cpu.own_process().descriptors >> id & 1)) co_return failed(EBADF);
+    if (!holds_file(cpu, id)) co_return failed(EBADF);
     const DeviceEntry entry = w.mirror[id].entry[slot];
     if (serves(entry, write)) {
       Result result{.kind = write ? Result::Kind::ok : Result::Kind::contents};

@@ -6,6 +6,7 @@
 
 #include "kernels_ref/drivers/amdkfd/migrate.h"
 #include "kernels_ref/drivers/amdkfd/retry_fault.h"
+#include "kernels_ref/mm/fork_exit.h"
 #include "kernels_ref/mm/hmm.h"
 
 namespace faultline::ref {
@@ -207,10 +208,11 @@ Job nth_work(Cpu cpu, int which, int* count) {
 }  // namespace
 
 Task<Result> svm_ioctl(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device) {
+  co_await cpu.step("svm_ioctl");
+  if (!holds_file(cpu, id)) co_return failed(EBADF);
   int error = EAGAIN;
   while (error == EAGAIN) error = co_await set_attributes(cpu, id, from, to, to_device);
-  co_return error ? Result{.kind = Result::Kind::error, .number = static_cast<std::uint8_t>(error)}
-                  : Result{.kind = Result::Kind::ok};
+  co_return error ? failed(error) : ok();
 }
 
 Task<void> svm_workers(Cpu cpu) {

@@ -1,0 +1,109 @@
+// What is asked of any operation, and of a Program as a whole.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "harness/program.h"
+
+namespace faultline {
+
+// Of an access; plain for every other operation.
+inline Order order_of(const Operation& operation) {
+  return std::visit([](const auto& o) {
+    if constexpr (requires { o.order; }) return o.order;
+    else return Order::plain;
+  }, operation);
+}
+
+// Which device an operation goes through, and whose descriptor; the CPU for one that goes through none.
+inline Via via_of(const Operation& operation) {
+  return std::visit([](const auto& o) -> Via {
+    if constexpr (requires { o.via; }) return o.via;
+    else return {};
+  }, operation);
+}
+
+// Who does an access; nothing for every other operation.
+inline std::optional<Via> via_of_access(const Operation& operation) {
+  return std::visit([](const auto& o) -> std::optional<Via> {
+    if constexpr (requires { o.order; }) return o.via;
+    else return std::nullopt;
+  }, operation);
+}
+
+// The cell whose content the operation gives; null where it gives none.
+inline const Cell* cell_of_result(const Operation& operation) {
+  if (const auto* load = std::get_if<op::Load>(&operation)) return &load->cell;
+  if (const auto* update = std::get_if<op::Update>(&operation)) return &update->cell;
+  if (const auto* direct = std::get_if<op::DirectWrite>(&operation)) return &direct->cell;
+  return nullptr;
+}
+
+// Whether it is a command of OpenCL's, about buffers and other memory.
+inline bool is_svm_command(const Operation& operation) {
+  return std::holds_alternative<op::SvmMap>(operation) || std::holds_alternative<op::SvmUnmap>(operation) ||
+         std::holds_alternative<op::SvmCopy>(operation) || std::holds_alternative<op::SvmFill>(operation);
+}
+
+// visit(thread, operation), for each operation of that kind.
+template <typename Op, typename Visit>
+void each(const Program& program, Visit visit) {
+  for (int thread = 0; thread < static_cast<int>(program.threads.size()); ++thread)
+    for (const Statement& statement : program.threads[thread].statements)
+      if (const Op* operation = std::get_if<Op>(&statement.operation)) visit(thread, *operation);
+}
+
+template <typename Predicate>
+bool any_operation(const Program& program, Predicate holds) {
+  return std::ranges::any_of(program.threads, [&holds](const Thread& thread) {
+    return std::ranges::any_of(thread.statements, [&holds](const Statement& s) { return holds(s.operation); });
+  });
+}
+
+// For each process, the devices that it opens before its threads start: those that something goes through by its
+// descriptor (buffers are the first device's), but for those that a statement of its own opens.
+inline std::vector<std::vector<int>> opened_first(const Program& program) {
+  std::vector<std::vector<int>> opens(program.processes.size());
+  const auto use = [&opens](int process, int device) {
+    if (std::ranges::find(opens[process], device) == opens[process].end()) opens[process].push_back(device);
+  };
+  for (const Thread& thread : program.threads)
+    for (const Statement& statement : thread.statements)
+      if (const Via via = via_of(statement.operation); !via.cpu()) use(via.opener, via.device);
+  for (const Region& region : program.regions)
+    if (is_buffer(region.backing)) use(region.owner, 0);
+  each<op::Open>(program, [&](int thread, const op::Open& open) {
+    std::erase(opens[program.threads[thread].process], open.device);
+  });
+  return opens;
+}
+
+// Whether the Program is about the memory model of OpenCL: it has a driver's buffers, commands about them, or accesses
+// with an order. Nothing in it changes mappings then (check.cpp).
+inline bool is_about_memory_model(const Program& program) {
+  for (const Region& region : program.regions)
+    if (is_buffer(region.backing)) return true;
+  return any_operation(program, [](const Operation& o) { return is_svm_command(o) || order_of(o) != Order::plain; });
+}
+
+// Whether some statement asks for huge pages: then the kernel may make them wherever they fit. In other Programs the
+// executor turns them off.
+inline bool may_have_huge_pages(const Program& program) {
+  return any_operation(program, [](const Operation& o) {
+    const auto* advise = std::get_if<op::Madvise>(&o);
+    return advise && (advise->advice == op::Advice::hugepage || advise->advice == op::Advice::collapse);
+  });
+}
+
+// Whether a region is larger than what is ever populated. Then every mapping of the Program is
+// MAP_NORESERVE: the kernel would refuse one that is larger than its memory.
+inline bool maps_without_reserve(const Program& program) {
+  for (const Region& region : program.regions)
+    if (region.pages > limits::populated_pages) return true;
+  return false;
+}
+
+}  // namespace faultline
