@@ -15,7 +15,8 @@ bool wait_for_death(pid_t pid, int longest_ms);
 // The signal that ended a dead child of the caller, which stays to be waited for; 0 where there was none.
 int signal_that_ended(pid_t child);
 
-// Children of `parent` that /proc lists now. Slow; for the rare case where a fork was cut short.
+// Children of `parent` that /proc lists now, and all below it. Slow; for rare cases: a fork that was cut short, a hang.
 std::vector<pid_t> children_of(pid_t parent);
+std::vector<pid_t> descendants_of(pid_t parent);
 
 }  // namespace faultline
