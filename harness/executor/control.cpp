@@ -77,8 +77,9 @@ class ControlProcess {
 
   pid_t pid() const { return pid_; }
 
-  // How long it took from the last word to this one; nothing when it did not come in time, or another one did.
-  std::optional<std::int64_t> hear(Word wanted, std::int64_t longest_ns, const std::function<void()>& meanwhile) {
+  // How long it took from the last word to this one; nothing when it did not come in time, or another one did, or
+  // `go_on` is false of how long that is.
+  std::optional<std::int64_t> hear(Word wanted, std::int64_t longest_ns, const std::function<bool(std::int64_t)>& go_on) {
     constexpr int look_ms = 50;
     while (from_ >= 0 && now_ns() - started_ns_ <= longest_ns) {
       pollfd watched{from_, POLLIN, 0};
@@ -93,7 +94,7 @@ class ControlProcess {
       } else if (got == 0) {
         return std::nullopt;
       }
-      if (meanwhile) meanwhile();
+      if (!go_on(now_ns() - started_ns_)) break;
     }
     return std::nullopt;
   }
@@ -117,24 +118,29 @@ class ControlProcess {
 
 std::int64_t time_of_plain_control(std::int64_t longest_ns) {
   ControlProcess control(nullptr, {});
-  return control.hear(plain_done, longest_ns, {}).value_or(longest_ns);
+  return control.hear(plain_done, longest_ns, [](std::int64_t) { return true; }).value_or(longest_ns);
 }
 
 Control control_iteration(Target& target, const std::vector<int>& devices, const Usual& usual, const std::function<void()>& breathe) {
   constexpr std::int64_t between_samples_ns = 500 * ms;
+  constexpr std::int64_t longest_doubt_ns = 10'000 * ms;  // whether it is stuck or slow
   constexpr Needs needs{.still = 1000 * ms, .polls = INT64_MAX, .cpu = INT64_MAX};
   ControlProcess control(&target, devices);
-  const auto plain = control.hear(plain_done, patience_ns(usual.plain_ns), breathe);
+  const auto plain = control.hear(plain_done, patience_ns(usual.plain_ns), [&](std::int64_t) {
+    breathe();
+    return true;
+  });
   const std::int64_t usual_device = devices.empty() ? 0 : usual.device_ns;
   if (!plain || usual_device == 0) return judge_control(plain, usual.plain_ns, {}, 0, 0, Evidence::Kind::none);
   Evidence evidence;
   Sample last = take_sample(control.pid());
-  const auto device = control.hear(devices_done, patience_ns(usual_device), [&] {
+  const auto device = control.hear(devices_done, patience_ns(usual_device) + longest_doubt_ns, [&](std::int64_t since_ns) {
     breathe();
-    if (now_ns() - last.machine.at_ns < between_samples_ns) return;
+    if (now_ns() - last.machine.at_ns < between_samples_ns) return true;
     Sample now = take_sample(control.pid());
     evidence.add(between(last, now));
     last = std::move(now);
+    return since_ns <= patience_ns(usual_device) || evidence.kind(needs) == Evidence::Kind::none;
   });
   return judge_control(plain, usual.plain_ns, device, usual_device, control.error(), evidence.kind(needs));
 }

@@ -78,7 +78,7 @@ struct Control {
 // not come to an end. `usual_*`: the same in this run, when all was well. `waited`: of what it waits for, if it waits.
 Control judge_control(std::optional<std::int64_t> plain_ns, std::int64_t usual_plain_ns,
                       std::optional<std::int64_t> device_ns, std::int64_t usual_device_ns, int error, Evidence::Kind waited);
-// How long each is waited for.
+// A few times that: how long each may take.
 std::int64_t patience_ns(std::int64_t usual_ns);
 
 }  // namespace faultline
