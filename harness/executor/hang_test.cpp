@@ -330,6 +330,22 @@ TEST(Slow, ASetUpThatDoesNotEndIsToldAndIsNoHang) {
   EXPECT_EQ(place(seen.hangs[0], "P.gpu")->statement, "opens its devices");
 }
 
+// A program that the parser refuses, and that a prediction may not see to the end.
+TEST(Slow, ThreadsThatWaitForEachOtherAreNoHangOfAKernel) {
+  Program program = parse("scenario s\nprocess P\n  a: 1 page anon rw\nthread P.t\n  barrier x\n  barrier y\n"
+                          "thread P.u\n  barrier x\n  barrier y\n", "test.scn");
+  std::swap(program.threads[1].statements[0], program.threads[1].statements[1]);
+  HangTarget target;
+  RunPlan plan;
+  plan.iterations = 1;
+  plan.deadline_ms = 300;
+  Seen seen;
+  execute(program, target, nullptr, plan, seen);
+  ASSERT_EQ(seen.hangs.size(), 1u);
+  EXPECT_TRUE(seen.hangs[0].slow);
+  EXPECT_EQ(seen.hangs[0].why.at(0), "each of its threads waits for another one, at a barrier or in a wait: no kernel is to blame");
+}
+
 // A machine on which nothing special takes long too is too slow for a verdict.
 TEST(Slow, AControlIterationThatTakesLongAsksForNoVerdict) {
   HangTarget target;

@@ -29,6 +29,13 @@ std::vector<ThreadPlace> places_of(const Sample& sample) {
   return places;
 }
 
+// Nobody is in a statement that ends by itself. The reference finds that, where it explores all of a scenario.
+bool all_wait(const Sample& sample) {
+  return std::ranges::none_of(sample.tasks, [](const TaskSample& task) {
+    return !task.waits && (!task.thread.empty() || task.tid == task.pid);
+  });
+}
+
 std::string pressure_text(double pressure) {
   return "tasks of this machine waited for a CPU in " + std::to_string(static_cast<int>(pressure * 100 + 0.5)) + " % of that time";
 }
@@ -156,6 +163,10 @@ Inquiry::Found Inquiry::look_into(End end, std::uint64_t iteration, const std::v
   hang.why = {"it was to end in " + seconds_text(limits_.deadline_ms) + ", and then " + watched.evidence.text(watched.needs)};
   if (watched.evidence.pressure() > 0) hang.why.push_back(pressure_text(watched.evidence.pressure()));
   hang.slow = watched.evidence.kind(watched.needs) == Evidence::Kind::none;
+  if (all_wait(watched.last)) {
+    hang.slow = true;
+    hang.why.insert(hang.why.begin(), "each of its threads waits for another one, at a barrier or in a wait: no kernel is to blame");
+  }
   if (!hang.slow) {
     late_();
     const Control control = control_iteration(target_, iterations_.devices(), {usual_plain_ns_, iterations_.first_set_up_ns()}, breathe_);
