@@ -46,7 +46,7 @@ constexpr const char* examples =
     "\n"
     "An iteration that does not end in time is looked into before it is called a hang: its tasks must\n"
     "ask for no CPU, or have got plenty of it, on a machine that is not starved, and it must hang again\n"
-    "with four times the deadline. That takes half a minute, and some minutes on a busy machine; each\n"
+    "with four times the deadline. That takes up to a minute, and some minutes on a busy machine; each\n"
     "watch ends after two minutes or six deadlines. Its set-up (devices that are opened, kernels that\n"
     "are built) may take two minutes and is never a hang.\n"
     "\n"
