@@ -194,12 +194,19 @@ struct EventWriter {
                          {"state", place.state},
                          {"wchan", place.wchan},
                          {"syscall", place.syscall},
-                         {"stack", place.stack}});
+                         {"stack", place.stack},
+                         {"process", place.process},
+                         {"command", place.command},
+                         {"pid", place.pid},
+                         {"cpu_ms", place.cpu_ms}});
     return {{"ev", "hang"},
             {"id", event.id},
             {"iteration", event.hang.iteration},
             {"stuck", event.hang.stuck},
             {"slow", event.hang.slow},
+            {"once", event.hang.once},
+            {"set_up", event.hang.set_up},
+            {"why", event.hang.why},
             {"threads", threads}};
   }
   json operator()(const CrashEvent& event) const {
@@ -209,6 +216,7 @@ struct EventWriter {
     return {{"ev", "crash"}, {"id", event.id}, {"iteration", event.crash.iteration}, {"what", event.crash.what},
             {"in_call", event.crash.in_call}, {"places", places}};
   }
+  json operator()(const AliveEvent& event) const { return {{"ev", "alive"}, {"id", event.id}}; }
   json operator()(const ErrorEvent& event) const {
     return {{"ev", "error"}, {"id", event.id}, {"message", event.message}};
   }
@@ -265,11 +273,16 @@ HangEvent parse_hang(const json& object) {
   event.hang.iteration = get<std::uint64_t>(object, "iteration");
   event.hang.stuck = get<bool>(object, "stuck");
   event.hang.slow = get_or<bool>(object, "slow", false);
+  event.hang.once = get_or<bool>(object, "once", false);
+  event.hang.set_up = get_or<std::string>(object, "set_up", {});
+  event.hang.why = get_or<std::vector<std::string>>(object, "why", {});
   for (const json& place : list(object, "threads"))
     event.hang.threads.push_back({get<std::string>(place, "thread"), get<int>(place, "tid"),
                                   get<std::string>(place, "statement"), get<std::string>(place, "state"),
                                   get<std::string>(place, "wchan"), get<std::string>(place, "syscall"),
-                                  get<std::vector<std::string>>(place, "stack")});
+                                  get<std::vector<std::string>>(place, "stack"), get_or<std::string>(place, "process", {}),
+                                  get_or<std::string>(place, "command", {}), get_or<int>(place, "pid", 0),
+                                  get_or<std::int64_t>(place, "cpu_ms", 0)});
   return event;
 }
 
@@ -323,6 +336,7 @@ Event parse_event(std::string_view line) {
     return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};
   if (ev == "hang") return parse_hang(object);
   if (ev == "crash") return parse_crash(object);
+  if (ev == "alive") return AliveEvent{get<std::uint64_t>(object, "id")};
   if (ev == "driver")
     return DriverEvent{get<std::uint64_t>(object, "id"),
                        object.contains("iteration") ? std::optional(get<std::uint64_t>(object, "iteration")) : std::nullopt,

@@ -4,8 +4,8 @@
 //   {"op":"hello"}
 //   {"op":"run","id":7,"target":"dmirror","text":"scenario ...","file":"a.scenario","seed":1,
 //    "iterations":1000,"batch":0,"deadline_ms":5000,"parameters":{...}}
-//       batch 0: as many iterations as fit a part of a second. deadline_ms is for one iteration; 0: what
-//       the agent finds right for its machine. With "parameters" (as a batch reported them) every batch
+//       batch 0: as many iterations as fit a part of a second. deadline_ms is for the statements of one iteration;
+//       0: what the agent finds right for its machine. With "parameters" (as a batch reported them) every batch
 //       uses those and nothing is drawn.
 //   {"op":"stop"}   ends the run in progress after its iteration; its "done" follows.
 //   {"op":"gpus"}   asks for the GPUs of the machine.
@@ -30,13 +30,17 @@
 //   {"ev":"calls","id":7,"functions":[{"name":"dmirror_fault","what":"device faults","calls":12,"missed":0}],
 //    "not_counted":["nouveau_range_fault: ..."],"why_none":""}   how often functions of the device's driver ran, before
 //       "done"; left out where its driver is none that is known
-//   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"threads":[{"thread":"P.gpu","tid":91,
-//    "statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...","stack":["..."]}]}
-//       stuck: something survived SIGKILL; restart the machine. slow: threads moved on between two samples,
-//       or an iteration that does nothing special did not finish either: no verdict on the kernel.
+//   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"once":false,"set_up":"","why":["..."],
+//    "threads":[{"thread":"P.gpu","tid":91,"statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...",
+//    "stack":["..."],"process":"P","pid":90,"command":"faultline-agent","cpu_ms":12}]}
+//       an iteration that did not end, with all tasks of its processes (thread: empty for a driver's) and what is known
+//       of it. stuck: something survives SIGKILL; restart the machine. slow: it got on, or the machine was too slow for a
+//       verdict. once: it did not come back when the iteration was repeated. set_up: what the processes did when they
+//       were to be ready long since; no hang either.
 //   {"ev":"crash","id":7,"iteration":31,"what":"took SIGSEGV at address 0x8","in_call":true,
 //    "places":[{"function":"clEnqueueSVMMemcpy","thread":"P.gpu","where":"at r0 (line 8)"}]}
 //       the device's driver ended a process under test. in_call: by the thread that was there, else while it was there
+//   {"ev":"alive","id":7}   several times a minute while an iteration takes long, or is looked into
 //   {"ev":"error","id":7,"message":"..."}  the bench itself; the run goes on unless "done" follows
 //   {"ev":"skipped","id":7,"why":"..."}    the target cannot run this; no "done" follows
 //   {"ev":"done","id":7,"iterations":1000}
@@ -101,6 +105,7 @@ struct HelloEvent {
 struct GpusEvent { GpuList list; friend bool operator==(const GpusEvent&, const GpusEvent&) = default; };
 struct BatchEvent { std::uint64_t id = 0; Batch batch; friend bool operator==(const BatchEvent&, const BatchEvent&) = default; };
 struct HealthEvent { std::uint64_t id = 0; std::vector<std::string> lines; friend bool operator==(const HealthEvent&, const HealthEvent&) = default; };
+struct AliveEvent { std::uint64_t id = 0; friend bool operator==(const AliveEvent&, const AliveEvent&) = default; };
 struct HangEvent { std::uint64_t id = 0; Hang hang; friend bool operator==(const HangEvent&, const HangEvent&) = default; };
 struct CrashEvent { std::uint64_t id = 0; Crash crash; friend bool operator==(const CrashEvent&, const CrashEvent&) = default; };
 struct ErrorEvent { std::uint64_t id = 0; std::string message; friend bool operator==(const ErrorEvent&, const ErrorEvent&) = default; };
@@ -108,8 +113,8 @@ struct DriverEvent { std::uint64_t id = 0; std::optional<std::uint64_t> iteratio
 struct CallsEvent { std::uint64_t id = 0; DriverCalls calls; friend bool operator==(const CallsEvent&, const CallsEvent&) = default; };
 struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
 struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
-using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, CrashEvent, DriverEvent, CallsEvent,
-                           ErrorEvent, SkippedEvent, DoneEvent>;
+using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, CrashEvent, AliveEvent, DriverEvent,
+                           CallsEvent, ErrorEvent, SkippedEvent, DoneEvent>;
 
 // A line that is no message; what() says which key is wrong.
 struct ProtocolError : std::runtime_error {

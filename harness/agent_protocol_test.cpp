@@ -64,9 +64,12 @@ TEST(AgentProtocol, EventsComeBack) {
   round_trip(Event{DriverEvent{7, 3, "clFinish: CL_DEVICE_NOT_AVAILABLE\nline 2"}});
   round_trip(Event{DriverEvent{7, std::nullopt, "GPU 0000:03:00.0 (amdgpu) refused an access: ..."}});
   round_trip(Event{CallsEvent{7, {{{"dmirror_fault", "device faults", 12, 1}}, {"nouveau_range_fault: gone"}, "why"}}});
-  round_trip(Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}}}}}});
+  round_trip(Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}, "P", "agent", 90, 12}}}}});
+  round_trip(Event{HangEvent{7, {31, false, false, {}, true, "", {"why", "and why"}}}});
+  round_trip(Event{HangEvent{7, {31, false, false, {}, false, "P opens its devices", {"why"}}}});
   round_trip(Event{CrashEvent{7, {31, "took SIGSEGV at address 0x8", true, {{"clFinish", "P.t", "at #1 (line 4)"}}}}});
   round_trip(Event{CrashEvent{7, {0, "ended the process with status 3", false, {}}}});
+  round_trip(Event{AliveEvent{7}});
   round_trip(Event{ErrorEvent{7, "what"}});
   round_trip(Event{SkippedEvent{7, "why"}});
   round_trip(Event{DoneEvent{7, 1000}});

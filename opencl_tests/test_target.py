@@ -160,6 +160,19 @@ def test_a_hung_kernel_is_ended(tmp_path, pocl):
     assert result.returncode == 1, result.stdout + result.stderr
     assert verdicts(result) == {"svm-fine-turns": "hang", "svm-coarse-copy-fill": "agree"}  # which stores by fills
     assert "the queue does not move on: clEnqueueNDRangeKernel running" in result.stdout
+    block = result.stdout[result.stdout.index("\nHang: "):result.stdout.index("\nAgain: ")]
+    assert "of CPU time without getting on" in block and "repeated with 4 s it hung again" in block
+    assert re.search(r"\n  \| process P \(pid \d+\)\n  \|   P\.gpu \(tid \d+\): \S+ \(line \d+\), state S, ", block), block
+    assert re.search(r"thread '[^']+' \(tid \d+\): no statement, state R, \d", block), "the driver's, which runs the kernel"
+
+
+def test_a_slow_compiler_is_no_hang(tmp_path, pocl):
+    """The deadline is for statements: devices are opened, and kernels built, before it begins."""
+    result = run(tmp_path, pocl, SVM / "coarse-map.scn", "--deadline", 1, iterations=5,
+                 OPENCL_LAYERS=str(LAYER), FAULTLINE_OPENCL_FAULT="slow-compiler")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert verdicts(result) == {"svm-coarse-map": "agree"}
+    assert "Slow" not in result.stdout
 
 
 def test_without_a_driver_that_is_said(tmp_path):

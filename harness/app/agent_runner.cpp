@@ -29,6 +29,7 @@ class PipeListener : public RunListener {
   void crash(const Crash& crash) override { send(CrashEvent{id_, crash}); }
   void error(const std::string& message) override { send(ErrorEvent{id_, message}); }
   void driver(std::uint64_t iteration, const std::string& words) override { send(DriverEvent{id_, iteration, words}); }
+  void alive() override { send(AliveEvent{id_}); }
   bool stop_requested() override { return stop_.load(); }
 
   void send(const Event& event) {

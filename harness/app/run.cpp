@@ -44,6 +44,12 @@ constexpr const char* examples =
     "                                            on your own kernel\n"
     "  git bisect run faultline run --bisect -t lab:dmirror --lab-kernel bzImage fork.scn\n"
     "\n"
+    "An iteration that does not end in time is looked into before it is called a hang: its tasks must\n"
+    "ask for no CPU, or have got plenty of it, on a machine that is not starved, and it must hang again\n"
+    "with four times the deadline. That takes up to a minute, and some minutes on a busy machine; each\n"
+    "watch ends after two minutes or six deadlines. Its set-up (devices that are opened, kernels that\n"
+    "are built) may take two minutes and is never a hang.\n"
+    "\n"
     "Every run keeps a journal (results/runs/, or --json FILE), readable whatever happens to the run.\n"
     "Ctrl-C ends it in good order; a second one at once.\n"
     "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
@@ -268,7 +274,7 @@ void add_run(CLI::App& app, int& status) {
       ->type_name("FILE");
   command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")
       ->type_name("WORDS");
-  command->add_option("--deadline", arguments->deadline, "Of one iteration [the agent chooses]")
+  command->add_option("--deadline", arguments->deadline, "Of one iteration's statements [5, or 20 on a slow machine]")
       ->check(above_zero(3600))
       ->type_name("SECONDS");
   command->add_option("--replay", arguments->replay, "Take the parameters of the batch on this line of a journal")

@@ -27,6 +27,24 @@ long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
 
 }  // namespace
 
+const char* step_text(Step step) {
+  switch (step) {
+    case Step::none: return "";
+    case Step::reaping: return "waits for the end of killed children";
+    case Step::freeing: return "frees the buffers of the last iteration";
+    case Step::closing: return "closes the devices of the last iteration";
+    case Step::unmapping: return "unmaps the regions of the last iteration";
+    case Step::files: return "makes its files";
+    case Step::mapping: return "maps its regions";
+    case Step::opening: return "opens its devices";
+    case Step::allocating: return "allocates its buffers";
+    case Step::ready: return "is ready";
+    case Step::looking: return "looks where its pages are";
+    case Step::observing: return "loads what is observed";
+  }
+  return "?";
+}
+
 void Word::set(std::uint32_t next) {
   value.store(next, std::memory_order_seq_cst);
   if (sleepers.load(std::memory_order_seq_cst) != 0) futex(value, FUTEX_WAKE, INT_MAX, nullptr);

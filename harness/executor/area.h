@@ -69,6 +69,23 @@ enum class Suspect : std::uint32_t {
   doomed,   // it is exiting, or a kill has reached it: it will be dead
 };
 
+// What a process's leader does besides statements.
+enum class Step : std::uint32_t {
+  none,
+  reaping,     // of the last iteration: waits until the children are dead that the runner has killed
+  freeing,     // ... and its buffers, devices and mappings go
+  closing,
+  unmapping,
+  files,
+  mapping,
+  opening,     // devices: a driver may compile its kernels here
+  allocating,  // their buffers
+  ready,       // waits for the other roots, or has no thread
+  looking,     // answers the runner at the end
+  observing,
+};
+const char* step_text(Step step);
+
 struct ProcessRecord {
   std::atomic<int> pid;                // the child itself and its parent both write it
   std::atomic<std::uint32_t> life;     // Life
@@ -77,12 +94,14 @@ struct ProcessRecord {
   std::atomic<std::uint32_t> reaped;   // a wait took it: the pid means nothing any more
   Word command;                        // what its leader sleeps on; the runner bumps it
   std::atomic<std::uint32_t> answered; // equals `command` when the leader has obeyed
+  std::atomic<std::uint32_t> step;     // Step
   std::atomic<std::int64_t> origin_ns; // for a forked process: what its threads' offsets count from
   std::atomic<const char*> call;       // as of a thread, of a leader that has no statements
 };
 
 struct ThreadRecord {
-  std::atomic<int> tid;
+  std::atomic<int> tid;             // of a root's from its start on, of a child's once it has begun
+  std::atomic<std::uint32_t> begun; // it runs its statements, or has
   std::atomic<std::uint32_t> done;  // all its statements have run
   std::atomic<const char*> call;    // the driver's function that it is in (driver_call.h); null: none
   std::array<std::atomic<std::uint32_t>, limits::barriers> arrivals;

@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "harness/driver_call.h"
-#include "harness/executor/hang.h"
+#include "harness/executor/samples.h"
 
 namespace faultline {
 namespace {
@@ -22,7 +22,8 @@ std::string name_of(int signal) {
 std::string where(const Program& program, const Layout& layout, const Area& area, int thread) {
   if (area.started.get() != area.round.get()) return "in the set-up of the iteration";
   if (thread < 0 || area.threads[thread].done.load() != 0) return "in the observation of the end";
-  return "at " + statement_of(program, layout, area, thread);
+  const auto at = statement_of(program, layout, area, thread);
+  return at ? "at " + at->text : "behind its statements";
 }
 
 // Where the process's threads are in the driver.

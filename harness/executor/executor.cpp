@@ -1,14 +1,13 @@
 #include "harness/executor/executor.h"
 
 #include <sched.h>
-#include <time.h>
 
 #include <algorithm>
 #include <unordered_map>
 
 #include "harness/executor/direct_file.h"
 #include "harness/executor/driver_words.h"
-#include "harness/executor/hang.h"
+#include "harness/executor/inquiry.h"
 #include "harness/executor/iteration.h"
 
 namespace faultline {
@@ -18,6 +17,7 @@ constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t batch_aim_ns = 250 * ms;      // of a batch whose size is ours to choose
 constexpr std::int64_t batch_longest_ns = 1000 * ms; // of any batch: the client wants to see life
 constexpr std::uint64_t most_rows = 64;
+constexpr std::int64_t longest_control_ns = 10'000 * ms;
 
 std::vector<int> usable_cpus() {
   cpu_set_t set;
@@ -39,11 +39,6 @@ int delays_ms(const Program& program) {
   return static_cast<int>(us / 1000);
 }
 
-void nap(int milliseconds) {
-  const timespec time{milliseconds / 1000, milliseconds % 1000 * ms};
-  clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
-}
-
 class Run {
  public:
   Run(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener)
@@ -51,9 +46,11 @@ class Run {
         plan_(plan),
         listener_(listener),
         cpus_(usable_cpus()),
-        deadline_ms_(plan.deadline_ms + delays_ms(program)),
+        limits_{plan.set_up_ms, plan.deadline_ms + delays_ms(program)},
         longest_offset_ns_(measure_longest_offset_ns()),
-        iterations_(program, target, frames, cpus_),
+        iterations_(program, target, frames, cpus_, [this] { breathe(); }),
+        inquiry_(program, target, iterations_, limits_, time_of_plain_control(longest_control_ns), [this] { breathe(); },
+                 [this] { tell_driver(Iterations::End::late, next_ - 1); }),
         reader_(program, iterations_.layout(), iterations_.area(), target.capabilities().sight) {}
 
   std::uint64_t all();
@@ -61,9 +58,8 @@ class Run {
  private:
   enum class Next { go_on, end };
   Next one_batch(std::uint64_t size);
-  // One iteration's end, other than an outcome.
   Next failed(Iterations::End end, std::uint64_t iteration);
-  Hang investigate(std::uint64_t iteration);
+  void breathe();
   void tell_driver(Iterations::End end, std::uint64_t iteration);
   void count(Batch& batch, std::uint64_t iteration);
 
@@ -71,9 +67,10 @@ class Run {
   const RunPlan& plan_;
   RunListener& listener_;
   const std::vector<int> cpus_;
-  const int deadline_ms_;
+  const Iterations::Limits limits_;
   const std::int64_t longest_offset_ns_;
   Iterations iterations_;
+  Inquiry inquiry_;
   const OutcomeReader reader_;
   std::unordered_map<std::string, std::size_t> seen_;  // by key, in the batch's outcomes
   std::uint64_t next_ = 0;                             // iteration
@@ -82,6 +79,7 @@ class Run {
   int errors_in_a_row_ = 0;
   int hangs_in_a_row_ = 0;
   int crashes_in_a_row_ = 0;
+  std::int64_t breathed_ns_ = now_ns();
   int driver_told_ = 0;
   std::string driver_last_;
 };
@@ -93,16 +91,12 @@ void Run::count(Batch& batch, std::uint64_t iteration) {
   ++batch.count;
 }
 
-Hang Run::investigate(std::uint64_t iteration) {
-  constexpr int between_samples_ms = 200;
-  const auto before = sample_threads(program_, iterations_.layout(), iterations_.area());
-  nap(between_samples_ms);
-  Hang hang;
-  hang.iteration = iteration;
-  hang.threads = sample_threads(program_, iterations_.layout(), iterations_.area());
-  hang.slow = moved_on(before, hang.threads) || !control_iteration(deadline_ms_);
-  hang.stuck = !iterations_.clear(deadline_ms_);
-  return hang;
+// Whoever waits for the next batch is told that there is somebody to wait for.
+void Run::breathe() {
+  constexpr std::int64_t often_ns = 2000 * ms;
+  if (now_ns() - breathed_ns_ < often_ns) return;
+  breathed_ns_ = now_ns();
+  listener_.alive();
 }
 
 // A driver that fails in every iteration has little to add to what it said first.
@@ -118,14 +112,7 @@ void Run::tell_driver(Iterations::End end, std::uint64_t iteration) {
 
 Run::Next Run::failed(Iterations::End end, std::uint64_t iteration) {
   constexpr int most_errors_in_a_row = 5;
-  constexpr int most_hangs_in_a_row = 3;
   constexpr int most_crashes_in_a_row = 3;
-  if (end == Iterations::End::late) {
-    const Hang hang = investigate(iteration);
-    listener_.hang(hang);
-    // Each costs its deadline, and a device that hangs every time tells nothing new.
-    return hang.stuck || ++hangs_in_a_row_ == most_hangs_in_a_row ? Next::end : Next::go_on;
-  }
   if (end == Iterations::End::crash) {
     Crash crash = iterations_.crash();
     crash.iteration = iteration;
@@ -133,8 +120,9 @@ Run::Next Run::failed(Iterations::End end, std::uint64_t iteration) {
   } else {
     listener_.error("iteration " + std::to_string(iteration) + ": " + iterations_.error());
   }
-  if (!iterations_.clear(deadline_ms_)) {
-    listener_.error("a process survives being killed");
+  std::string why;
+  if (inquiry_.clear(why) != Inquiry::Cleared::yes) {
+    listener_.error(why);
     return Next::end;
   }
   // A driver that crashes every time tells nothing new.
@@ -144,6 +132,7 @@ Run::Next Run::failed(Iterations::End end, std::uint64_t iteration) {
 }
 
 Run::Next Run::one_batch(std::uint64_t size) {
+  constexpr int most_hangs_in_a_row = 2;
   Batch batch;
   batch.first = next_;
   batch.parameters = plan_.parameters
@@ -159,20 +148,26 @@ Run::Next Run::one_batch(std::uint64_t size) {
   for (std::uint64_t i = 0; i < size && next == Next::go_on; ++i) {
     const std::uint64_t iteration = next_++;
     const auto& offsets = batch.parameters.offsets[i % batch.parameters.offsets.size()];
-    const Iterations::End end = iterations_.run(offsets, deadline_ms_);
-    tell_driver(end, iteration);
-    if (end != Iterations::End::outcome) {
-      next = failed(end, iteration);
-      break;  // with a batch message first: what was seen so far is worth having
+    Iterations::End end = iterations_.run(offsets, limits_);
+    if (end == Iterations::End::late || end == Iterations::End::unprepared) {
+      const Inquiry::Found found = inquiry_.look_into(end, iteration, offsets);
+      if (found.hang) listener_.hang(*found.hang);
+      // Each takes its time, and one that comes back, or a machine that is too slow, will tell nothing new.
+      if (found.over || (found.hang && ++hangs_in_a_row_ == most_hangs_in_a_row)) next = Next::end;
+      if (!found.end) break;  // with a batch message first: what was seen so far is worth having
+      end = *found.end;
+    } else {
+      hangs_in_a_row_ = 0;
     }
-    errors_in_a_row_ = hangs_in_a_row_ = crashes_in_a_row_ = 0;
+    tell_driver(end, iteration);
+    if (end == Iterations::End::error || end == Iterations::End::crash) {
+      next = failed(end, iteration);
+      break;
+    }
+    errors_in_a_row_ = crashes_in_a_row_ = 0;
     count(batch, iteration);
-    if (!iterations_.finish()) {
-      Hang hang;
-      hang.iteration = iteration;
-      hang.stuck = true;
-      hang.threads = sample_threads(program_, iterations_.layout(), iterations_.area());
-      listener_.hang(hang);
+    if (const auto hang = inquiry_.finish(iteration)) {
+      listener_.hang(*hang);
       next = Next::end;
     }
     if (now_ns() - start > batch_longest_ns || listener_.stop_requested()) break;

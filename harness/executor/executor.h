@@ -23,8 +23,9 @@ struct RunPlan {
   std::uint64_t seed = 1;
   std::uint64_t iterations = 1000;
   std::uint64_t batch = 0;  // iterations of one batch; 0: what takes a part of a second
-  int deadline_ms = 5000;   // of one iteration
+  int deadline_ms = 5000;   // of one iteration, from the start of its threads on
   std::optional<Parameters> parameters;  // instead of drawing them
+  int set_up_ms = 120'000;  // before that: a driver may compile kernels for a long time on a busy machine
   friend bool operator==(const RunPlan&, const RunPlan&) = default;
 };
 
@@ -45,23 +46,31 @@ struct Batch {
   friend bool operator==(const Batch&, const Batch&) = default;
 };
 
-// Where a thread was when the deadline passed.
+// Where a task was when an iteration did not end.
 struct ThreadPlace {
-  std::string thread;  // name in the Program
+  std::string thread;     // name in the Program; empty for one of a driver, or of the bench
   int tid = 0;
-  std::string statement;  // the first one without a result; empty when the thread was done
-  std::string state;      // of /proc/TID/stat; empty when the thread is gone
+  std::string statement;  // that it was in, or the step of its process; empty when it was done
+  std::string state;      // of /proc/TID/stat; empty when the task is gone
   std::string wchan;
   std::string syscall;
   std::vector<std::string> stack;
+  std::string process;    // name in the Program; empty for one that a driver has started
+  std::string command;    // what the kernel calls the task
+  int pid = 0;
+  std::int64_t cpu_ms = 0;
   friend bool operator==(const ThreadPlace&, const ThreadPlace&) = default;
 };
 
+// An iteration that did not end.
 struct Hang {
   std::uint64_t iteration = 0;
-  bool stuck = false;  // something survived SIGKILL
-  bool slow = false;   // not a hang: threads moved on, or the machine was too slow for anything
+  bool stuck = false;  // something survives SIGKILL
+  bool slow = false;   // not a hang: it got on, or the machine was too slow for anything
   std::vector<ThreadPlace> threads;
+  bool once = false;   // it did not come back when the iteration was repeated
+  std::string set_up;  // not a hang: what its processes did when the limit of the set-up passed
+  std::vector<std::string> why;  // what is known of it, a line each
   friend bool operator==(const Hang&, const Hang&) = default;
 };
 
@@ -93,6 +102,8 @@ class RunListener {
   // What the device's driver said of a request that failed, or that did not return.
   virtual void driver(std::uint64_t iteration, const std::string& words) = 0;
   virtual bool stop_requested() = 0;
+  // Several times a minute while an iteration takes long: the run goes on.
+  virtual void alive() {}
 };
 
 // Which page frame a process sees at an address; nothing when no page is present or it cannot be told.

@@ -22,7 +22,8 @@ constexpr std::int64_t ms = 1'000'000;
 
 }  // namespace
 
-Iterations::Iterations(const Program& program, Target& target, Frames* frames, std::vector<int> cpus)
+Iterations::Iterations(const Program& program, Target& target, Frames* frames, std::vector<int> cpus,
+                       std::function<void()> breathe)
     : program_(program),
       layout_(program),
       frames_(frames),
@@ -30,9 +31,13 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
       prototype_{program_, layout_, target, *area_, cpus_, program.threads.size() > cpus_.size(),
                  program.threads.size() >= cpus_.size(),
                  target.capabilities().device_class == DeviceClass::fatal_faults, -1, {}},
+      breathe_(std::move(breathe)),
       identities_(program.observes.size(), Sameness::unknown),
       killed_before_(processes_killed_for_memory()) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  for (const std::vector<int>& opened : layout_.opens)
+    for (const int device : opened)
+      if (std::ranges::find(devices_, device) == devices_.end()) devices_.push_back(device);
   target.speak_to(&driver_words_);
   area_->runner_pid.store(getpid());
   // Pages of an earlier run must not decode: start at a number that no other run is likely to be near.
@@ -57,12 +62,13 @@ void Iterations::start_roots() {
   area_->round.value.store(0);
   area_->started.value.store(0);
   area_->fatal_signal.state.store(0);
-  for (ThreadRecord& record : area_->threads) record.call.store(nullptr);
+  for (ThreadRecord& record : area_->threads) record.tid.store(0), record.call.store(nullptr);
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
     ProcessRecord& record = area_->processes[process];
     record.command.value.store(0);
     record.answered.store(0);
     record.call.store(nullptr);
+    record.step.store(0);
     if (!root(process)) continue;
     const pid_t pid = fork();
     if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork of a root process");
@@ -86,6 +92,7 @@ void Iterations::reset() {
   for (int thread = 0; thread < static_cast<int>(program_.threads.size()); ++thread) {
     ThreadRecord& record = area.threads[thread];
     record.done.store(0);
+    record.begun.store(0);
     for (auto& arrivals : record.arrivals) arrivals.store(0);
     if (root(program_.threads[thread].process)) ++live;
     else record.tid.store(0), record.call.store(nullptr);
@@ -100,6 +107,7 @@ void Iterations::reset() {
     record.reaped.store(0);
     if (root(process)) continue;
     record.call.store(nullptr);
+    record.step.store(0);
     record.pid.store(0);
     record.life.store(static_cast<std::uint32_t>(Life::unborn));
   }
@@ -201,7 +209,31 @@ Iterations::End Iterations::ended(int process) {
   return End::crash;
 }
 
-Iterations::End Iterations::wait_for_quiet(std::int64_t deadline_ns) {
+// Whether what is waited for now should have come. Children of the last iteration that have yet to die are no part of
+// the set-up: those should be dead by the deadline.
+std::optional<Iterations::End> Iterations::passed() const {
+  const std::int64_t now = now_ns(), deadline_ns = limits_.deadline_ms * ms + longer_ns_;
+  if (quiet_ns_ != 0) return now - quiet_ns_ > deadline_ns ? std::optional(End::late) : std::nullopt;
+  if (area_->started.get() == area_->round.get())
+    return now - area_->start_ns.load() > deadline_ns ? std::optional(End::late) : std::nullopt;
+  const bool reaps = std::ranges::any_of(area_->processes, [](const ProcessRecord& record) {
+    return record.step.load() == static_cast<std::uint32_t>(Step::reaping);
+  });
+  if (reaps) return now - launched_ns_ > deadline_ns ? std::optional(End::late) : std::nullopt;
+  return now - launched_ns_ > limits_.set_up_ms * ms + longer_ns_ ? std::optional(End::unprepared) : std::nullopt;
+}
+
+std::string Iterations::unprepared() const {
+  std::string text;
+  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
+    const auto step = static_cast<Step>(area_->processes[process].step.load());
+    if (!root(process) || step == Step::ready) continue;
+    text += (text.empty() ? "" : "; ") + program_.processes[process].name + " " + (step == Step::none ? "has not begun" : step_text(step));
+  }
+  return text;
+}
+
+Iterations::End Iterations::wait_for_quiet() {
   constexpr std::int64_t look_for_deaths_ns = 100'000;
   constexpr std::int64_t look_at_everything_ns = 20 * ms;
   constexpr int spins = 2000;
@@ -213,12 +245,13 @@ Iterations::End Iterations::wait_for_quiet(std::int64_t deadline_ns) {
     if (told()) return ended(area_->fatal_signal.process);
     if (area_->bench_error.load() != 0) return End::error;
     if (over) return End::outcome;
+    if (const auto end = passed()) return *end;
     const std::int64_t start = now_ns();
-    if (start > deadline_ns) return End::late;
     if (!prototype_.crowded)
       for (int i = 0; i < spins && area_->finished.get() == seen; ++i) __builtin_ia32_pause();
     area_->finished.sleep_while(seen, suspects ? look_for_deaths_ns : look_at_everything_ns);
     if (now_ns() - start < look_at_everything_ns) continue;
+    breathe_();
     if (const int process = unexpected_death(); process >= 0) return ended(process);
   }
 }
@@ -241,17 +274,17 @@ Sameness Iterations::compare(const Observe& observe) const {
 
 // Places and frames before values: a load brings pages in. Nothing when a process died of a kill that nobody was
 // left to tell of: then all is to be read again.
-std::optional<Iterations::End> Iterations::observe(std::int64_t deadline_ns) {
-  if (const auto end = ask(Command::look, deadline_ns); end != End::outcome) return end;
+std::optional<Iterations::End> Iterations::observe() {
+  if (const auto end = ask(Command::look); end != End::outcome) return end;
   for (std::size_t i = 0; i < program_.observes.size(); ++i) {
     const Observe& observe = program_.observes[i];
     identities_[i] = observe.kind == Observe::Kind::same ? compare(observe) : Sameness::unknown;
   }
-  return ask(Command::observe, deadline_ns);
+  return ask(Command::observe);
 }
 
 // Every process that has something to say to it.
-std::optional<Iterations::End> Iterations::ask(Command command, std::int64_t deadline_ns) {
+std::optional<Iterations::End> Iterations::ask(Command command) {
   std::vector<int> readers;
   for (const Observe& observe : program_.observes)
     if (answered_by(observe.kind) == command && alive(observe.process) &&
@@ -265,13 +298,14 @@ std::optional<Iterations::End> Iterations::ask(Command command, std::int64_t dea
       const std::uint32_t seen = area_->finished.get();
       if (record.answered.load(std::memory_order_acquire) == record.command.get()) break;
       if (area_->bench_error.load() != 0) return End::error;
-      if (now_ns() > deadline_ns) return End::late;
+      if (const auto end = passed()) return end;
       if (is_dead(record.pid.load())) {
         note_deaths();
         if (!alive(process)) return std::nullopt;
         return ended(process);
       }
       area_->finished.sleep_while(seen, 20 * ms);
+      breathe_();
     }
   }
   return End::outcome;
@@ -332,7 +366,7 @@ bool Iterations::clear(int longest_ms) {
 }
 
 bool Iterations::finish() {
-  constexpr int longest_ms = 5000;
+  constexpr int longest_ms = 1000;
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
     if (root(process) && suspect(process) != Suspect::no) return clear(longest_ms);
   end_children();
@@ -344,16 +378,40 @@ std::string Iterations::error() const {
   return error_;
 }
 
-Iterations::End Iterations::run(const std::vector<std::int64_t>& offsets, int deadline_ms) {
+Iterations::End Iterations::run(const std::vector<std::int64_t>& offsets, const Limits& limits) {
   error_.clear();
+  limits_ = limits;
+  quiet_ns_ = longer_ns_ = 0;
+  launched_ns_ = now_ns();
   reset();
   if (!roots_alive_) start_roots();
   launch(offsets);
-  const std::int64_t deadline = now_ns() + deadline_ms * ms;
-  const End end = wait_for_quiet(deadline);
-  if (end != End::outcome || program_.observes.empty()) return end;
+  return wait_for_end();
+}
+
+Iterations::End Iterations::go_on(int longer_ms) {
+  // From now on, whatever it was late with.
+  const std::int64_t since = quiet_ns_ != 0 ? quiet_ns_ : area_->started.get() == area_->round.get() ? area_->start_ns.load() : launched_ns_;
+  longer_ns_ = now_ns() - since - limits_.deadline_ms * ms + longer_ms * ms;
+  return wait_for_end();
+}
+
+Iterations::End Iterations::wait_for_end() {
+  if (quiet_ns_ == 0) {
+    const End end = wait_for_quiet();
+    if (first_set_up_ns_ == 0 && area_->started.get() == area_->round.get())
+      first_set_up_ns_ = area_->start_ns.load() - launched_ns_;
+    if (end != End::outcome) return end;
+    quiet_ns_ = now_ns();
+    if (longer_ns_ == 0) {
+      statements_ns_ += quiet_ns_ - area_->start_ns.load();
+      ++ended_;
+    }
+    longer_ns_ = 0;
+  }
+  if (program_.observes.empty()) return End::outcome;
   for (;;) {
-    if (const auto observed = observe(deadline)) return *observed;
+    if (const auto observed = observe()) return *observed;
     forget_end();
   }
 }

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
-#include <utility>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/executor/area.h"
@@ -21,13 +22,20 @@ namespace faultline {
 class Iterations {
  public:
   enum class End {
-    outcome,  // every thread is done or dead
-    crash,    // of the device's driver: crash() says where
-    error,    // of the bench: error() says what
-    late,     // the deadline passed
+    outcome,     // every thread is done or dead
+    crash,       // of the device's driver: crash() says where
+    error,       // of the bench: error() says what
+    late,        // the deadline passed
+    unprepared,  // the limit of the set-up did
+  };
+  // Of the set-up, and of the statements from their start on; as long again for what is observed.
+  struct Limits {
+    int set_up_ms = 0;
+    int deadline_ms = 0;
   };
 
-  Iterations(const Program& program, Target& target, Frames* frames, std::vector<int> cpus);
+  // `breathe` is called all the while that something is waited for.
+  Iterations(const Program& program, Target& target, Frames* frames, std::vector<int> cpus, std::function<void()> breathe);
   ~Iterations();
   Iterations(const Iterations&) = delete;
   Iterations& operator=(const Iterations&) = delete;
@@ -35,15 +43,24 @@ class Iterations {
   // From the next iteration on.
   void place(const std::vector<int>& cpus);
   // After End::outcome the area holds the outcome until the next call.
-  End run(const std::vector<std::int64_t>& offsets, int deadline_ms);
+  End run(const std::vector<std::int64_t>& offsets, const Limits& limits);
+  // The same iteration, which was late, for so much longer.
+  End go_on(int longer_ms);
   // Ends what the iteration left, once its outcome is read. False: something survives being killed.
   bool finish();
   const std::vector<Sameness>& identities() const { return identities_; }
   std::string error() const;
   const Crash& crash() const { return crash_; }
 
-  // Kills every process below the runner and reaps it. False: something survives.
+  // Kills every process below the runner and reaps it. False: something survives so far, and it may be called again.
   bool clear(int longest_ms);
+
+  // "P opens its devices; Q maps its regions", of those that are not set up.
+  std::string unprepared() const;
+  // What the set-up of fresh processes took at first, and the statements of an iteration on average; 0: none has ended.
+  std::int64_t first_set_up_ns() const { return first_set_up_ns_; }
+  std::int64_t usual_ns() const { return ended_ > 0 ? statements_ns_ / ended_ : 0; }
+  const std::vector<int>& devices() const { return devices_; }  // that are open when the threads start
 
   const Area& area() const { return *area_; }
   CommandTimes take_times() { return std::exchange(area_->times, {}); }  // between iterations
@@ -53,7 +70,9 @@ class Iterations {
   void start_roots();
   void reset();
   void launch(const std::vector<std::int64_t>& offsets);
-  End wait_for_quiet(std::int64_t deadline_ns);
+  End wait_for_end();
+  End wait_for_quiet();
+  std::optional<End> passed() const;
   bool quiet();
   bool settled(int process);
   void resolve_cut_fork(int process);
@@ -62,8 +81,8 @@ class Iterations {
   End ended(int process);
   bool alive(int process) const;
   void forget_end();
-  std::optional<End> observe(std::int64_t deadline_ns);
-  std::optional<End> ask(Command command, std::int64_t deadline_ns);
+  std::optional<End> observe();
+  std::optional<End> ask(Command command);
   Sameness compare(const Observe& observe) const;
   void end_children();
   bool root(int process) const { return program_.processes[process].parent < 0; }
@@ -78,7 +97,16 @@ class Iterations {
   Frames* frames_;
   const std::vector<int> cpus_;
   ProcessContext prototype_;
+  const std::function<void()> breathe_;
+  std::vector<int> devices_;
   bool roots_alive_ = false;
+  Limits limits_;
+  std::int64_t launched_ns_ = 0;
+  std::int64_t quiet_ns_ = 0;  // 0: threads run
+  std::int64_t longer_ns_ = 0;
+  std::int64_t first_set_up_ns_ = 0;
+  std::int64_t statements_ns_ = 0;  // of those that have ended in time
+  std::int64_t ended_ = 0;
   std::vector<Sameness> identities_;
   std::string error_;
   Crash crash_;

@@ -46,6 +46,7 @@ void* worker_of_root(void* argument) {
   ProcessContext& context = *start.context;
   Area& area = context.area;
   enter_guarded_thread(context.process, start.thread);
+  area.threads[start.thread].tid.store(gettid());
   std::uint32_t placed = 0;
   for (std::uint32_t round = 0;;) {
     if (!await(area, area.round, [&] { return area.round.get() != round; }, context.crowded)) _exit(0);
@@ -87,7 +88,12 @@ void start_workers(ProcessContext& context, std::array<ThreadStart, limits::thre
   pthread_attr_destroy(&attributes);
 }
 
+void at(ProcessContext& context, Step step) {
+  context.area.processes[context.process].step.store(static_cast<std::uint32_t>(step), std::memory_order_relaxed);
+}
+
 void open_devices(ProcessContext& context) {
+  at(context, Step::opening);
   for (int device : context.layout.opens[context.process]) {
     std::unique_ptr<DeviceHandle> handle = context.target.open(device);
     if (!handle) give_up(context, "cannot open the device", errno);
@@ -159,15 +165,21 @@ void free_buffers(ProcessContext& context) {
 
 // Devices first: unmapping under an open one would send it notifiers that no statement asked for.
 void set_up(ProcessContext& context, Layout& layout) {
+  at(context, Step::reaping);
   reap_children();
+  at(context, Step::freeing);
   free_buffers(context);
+  at(context, Step::closing);
   context.handles.close_all();
+  at(context, Step::unmapping);
   munmap(reinterpret_cast<void*>(regions_base), context.layout.regions_bytes());
   if (const int error = forbid_huge_pages()) give_up(context, "cannot forbid huge pages", error);
+  at(context, Step::files);
   if (const char* failure = context.files.prepare(context.program, context.process)) give_up(context, failure, errno);
   const std::uint64_t iteration = context.area.iteration.load();
   if (const char* failure = context.direct_file.prepare(context.program, context.layout, context.process, iteration))
     give_up(context, failure, errno);
+  at(context, Step::mapping);
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
     if (context.program.regions[region].owner == context.process &&
         context.program.regions[region].backing != Backing::none && !is_buffer(context.program.regions[region].backing))
@@ -175,7 +187,9 @@ void set_up(ProcessContext& context, Layout& layout) {
   if (may_have_huge_pages(context.program))
     if (const int error = allow_advised_huge_pages()) give_up(context, "cannot allow huge pages", error);
   open_devices(context);
+  at(context, Step::allocating);
   each_buffer(context, [&](int region) { allocate_buffer(context, layout, region); });
+  at(context, Step::ready);
 }
 
 // The last root to be ready says when all threads start.
@@ -232,7 +246,12 @@ Command next_command(ProcessContext& context, std::uint32_t& seen) {
   return static_cast<Command>(area.command.load());
 }
 
-void obeyed(ProcessContext& context, std::uint32_t seen) {
+void answer(ProcessContext& context, std::uint32_t seen) {
+  const bool look = context.area.command.load() == static_cast<std::uint32_t>(Command::look);
+  at(context, look ? Step::looking : Step::observing);
+  if (look) answer_looks(context);
+  else answer_observes(context);
+  at(context, Step::none);
   context.area.processes[context.process].answered.store(seen, std::memory_order_release);
   context.area.finished.bump();
 }
@@ -268,6 +287,7 @@ void check_addresses(ProcessContext& context) {
   const std::vector<int>& threads = context.layout.threads_of[process];
   const int thread = threads.empty() ? -1 : threads.front();
   enter_guarded_thread(process, thread);
+  if (thread >= 0) area.threads[thread].tid.store(gettid());
   check_addresses(context);
   if (context.layout.has_stacks) limit_stack(context);
   std::array<ThreadStart, limits::threads> starts{};
@@ -280,12 +300,8 @@ void check_addresses(ProcessContext& context) {
       case Command::leave:
         _exit(0);
       case Command::look:
-        answer_looks(context);
-        obeyed(context, seen);
-        break;
       case Command::observe:
-        answer_observes(context);
-        obeyed(context, seen);
+        answer(context, seen);
         break;
       case Command::iterate: {
         const std::uint32_t round = area.round.get();
@@ -297,6 +313,7 @@ void check_addresses(ProcessContext& context) {
         say_ready(context, round);
         if (thread < 0) break;
         if (!await(area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed)) _exit(0);
+        at(context, Step::none);
         run_statements(context, thread, area.start_ns.load());
         break;
       }
@@ -319,6 +336,7 @@ void check_addresses(ProcessContext& context) {
   const int thread = threads.empty() ? -1 : threads.front();
   enter_guarded_thread(process, thread);
   open_devices(context);
+  at(context, Step::none);
   record.origin_ns.store(now_ns());
   std::array<ThreadStart, limits::threads> starts{};
   start_workers(context, starts, worker_of_child);
@@ -328,10 +346,7 @@ void check_addresses(ProcessContext& context) {
   }
   for (;;) {
     const Command command = next_command(context, seen);
-    if (command == Command::look) answer_looks(context);
-    else if (command == Command::observe) answer_observes(context);
-    else continue;
-    obeyed(context, seen);
+    if (command == Command::look || command == Command::observe) answer(context, seen);
   }
 }
 

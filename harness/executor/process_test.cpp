@@ -223,43 +223,6 @@ thread F.x
   EXPECT_EQ(seen.only("E:r"), "0");
 }
 
-TEST(Hangs, AThreadThatSpinsIsFoundAndTheRunGoesOn) {
-  CpuTarget target;
-  target.stall = true;
-  RunPlan plan;
-  plan.iterations = 2;
-  plan.deadline_ms = 1500;
-  const Seen seen = run_text(R"(scenario s
-device d: shares-cpu-tables
-process P
-  a: 1 page anon rw = 0
-thread P.gpu on d
-  s = load a[0]
-thread P.t
-  r = load a[0]
-  fork C
-process C
-  r = load a[0]
-)",
-                             target, plan);
-  EXPECT_EQ(seen.errors, std::vector<std::string>{});
-  EXPECT_EQ(seen.iterations, 0u);
-  ASSERT_EQ(seen.hangs.size(), 2u);
-  const Hang& hang = seen.hangs[0];
-  EXPECT_EQ(hang.iteration, 0u);
-  EXPECT_FALSE(hang.stuck);
-  EXPECT_FALSE(hang.slow);
-  ASSERT_EQ(hang.threads.size(), 3u);
-  EXPECT_EQ(hang.threads[0].thread, "P.gpu");
-  EXPECT_EQ(hang.threads[0].statement, "s (line 6)");
-  EXPECT_EQ(hang.threads[0].state, "R");
-  EXPECT_EQ(hang.threads[1].statement, "");
-  EXPECT_EQ(hang.threads[2].thread, "C");
-  EXPECT_TRUE(hang.threads[2].state == "S" || hang.threads[2].state == "R") << hang.threads[2].state;  // awake for a look
-  EXPECT_EQ(seen.hangs[1].iteration, 1u);
-  EXPECT_TRUE(children_of(getpid()).empty());
-}
-
 // Kills a root from outside when the first batch is there.
 struct Saboteur : Seen {
   void batch(const Batch& batch) override {
@@ -269,7 +232,7 @@ struct Saboteur : Seen {
   }
 };
 
-TEST(Hangs, AProcessThatSomebodyElseKillsIsAnErrorAndTheRunGoesOn) {
+TEST(Processes, OneThatSomebodyElseKillsIsAnErrorAndTheRunGoesOn) {
   const Program program = parse(R"(scenario s
 process P
   a: 1 page anon rw = 0

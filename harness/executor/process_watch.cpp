@@ -30,10 +30,17 @@ Ending ending_of(pid_t child) {
   return {info.si_code == CLD_EXITED ? Ending::Kind::exit : Ending::Kind::signal, info.si_status};
 }
 
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> children;
+namespace {
+
+struct Kinship {
+  pid_t pid;
+  pid_t parent;
+};
+
+std::vector<Kinship> all_processes() {
+  std::vector<Kinship> all;
   DIR* directory = opendir("/proc");
-  if (directory == nullptr) return children;
+  if (directory == nullptr) return all;
   while (const dirent* entry = readdir(directory)) {
     const pid_t pid = static_cast<pid_t>(strtol(entry->d_name, nullptr, 10));
     if (pid <= 0) continue;
@@ -48,10 +55,29 @@ std::vector<pid_t> children_of(pid_t parent) {
     text[got] = '\0';
     const char* after = strrchr(text, ')');  // "pid (command) state ppid"
     int owner = 0;
-    if (after != nullptr && sscanf(after + 1, " %*c %d", &owner) == 1 && owner == parent) children.push_back(pid);
+    if (after != nullptr && sscanf(after + 1, " %*c %d", &owner) == 1) all.push_back({pid, owner});
   }
   closedir(directory);
+  return all;
+}
+
+}  // namespace
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  for (const Kinship& each : all_processes())
+    if (each.parent == parent) children.push_back(each.pid);
   return children;
+}
+
+std::vector<pid_t> descendants_of(pid_t parent) {
+  const std::vector<Kinship> all = all_processes();
+  std::vector<pid_t> below{parent};
+  for (std::size_t i = 0; i < below.size(); ++i)
+    for (const Kinship& each : all)
+      if (each.parent == below[i]) below.push_back(each.pid);
+  below.erase(below.begin());
+  return below;
 }
 
 }  // namespace faultline

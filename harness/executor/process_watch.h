@@ -24,7 +24,8 @@ struct Ending {
 };
 Ending ending_of(pid_t child);
 
-// Children of `parent` that /proc lists now. Slow; for the rare case where a fork was cut short.
+// Children of `parent` that /proc lists now, and all below it. Slow; for rare cases: a fork that was cut short, a hang.
 std::vector<pid_t> children_of(pid_t parent);
+std::vector<pid_t> descendants_of(pid_t parent);
 
 }  // namespace faultline

@@ -25,11 +25,7 @@ namespace {
 
 class CpuHandle : public DeviceHandle {
  public:
-  explicit CpuHandle(bool stall) : stall_(stall) {}
-  DeviceAccess load(std::uintptr_t address) override {
-    while (stall_) asm volatile("pause" ::: "memory");
-    return {0, cpu_load(address), false};
-  }
+  DeviceAccess load(std::uintptr_t address) override { return {0, cpu_load(address), false}; }
   DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
     cpu_store(address, value);
     return {0, 0, true};
@@ -40,9 +36,6 @@ class CpuHandle : public DeviceHandle {
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = letters[i % 4];
     return 0;
   }
-
- private:
-  const bool stall_;
 };
 
 }  // namespace
@@ -60,7 +53,7 @@ std::unique_ptr<DeviceHandle> CpuTarget::open(int) {
     errno = open_error;
     return nullptr;
   }
-  return std::make_unique<CpuHandle>(stall);
+  return std::make_unique<CpuHandle>();
 }
 
 void Seen::batch(const Batch& batch) {

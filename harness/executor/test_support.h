@@ -10,7 +10,7 @@
 
 namespace faultline {
 
-// A device that is the CPU; `stall` makes its loads never return.
+// A device that is the CPU.
 class CpuTarget : public Target {
  public:
   std::string name() const override { return "cpu"; }
@@ -18,7 +18,6 @@ class CpuTarget : public Target {
   Capabilities capabilities() const override;
   std::unique_ptr<DeviceHandle> open(int device) override;
 
-  bool stall = false;
   int open_error = 0;
 };
 

@@ -25,7 +25,10 @@ TARGETS = {
 }
 LAST_WORDS = {"panic": "bye", "splat": "BUG: kernel NULL pointer dereference",
               "lockup": "watchdog: Watchdog detected hard LOCKUP on cpu 1"}
-FAULTS = ("die", *LAST_WORDS, "silent", "garbage", "notjson", "health", "hang", "stuck", "slow",
+# What differs from a plain hang.
+HANGS = {"hang": {}, "stuck": {"stuck": True}, "slow": {"slow": True}, "once": {"once": True}, "twice": {"once": True},
+         "unready": {"set_up": "P opens its devices"}}
+FAULTS = ("die", *LAST_WORDS, "silent", "garbage", "notjson", "health", *HANGS, "patient",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted", "crash")
 
 
@@ -109,10 +112,18 @@ class Agent:
                 {"name": "nouveau_dmem_migrate_vma", "what": "migrations to VRAM", "calls": 0, "missed": 2}])
         if fault == "uncounted":
             say(ev="calls", id=run["id"], not_counted=[], why_none="there is no tracefs", functions=[])
-        if fault in ("hang", "stuck", "slow"):
-            say(ev="hang", id=run["id"], iteration=31, stuck=fault == "stuck", slow=fault == "slow",
+        if fault == "patient":
+            for _ in range(10):
+                time.sleep(0.2)
+                say(ev="alive", id=run["id"])
+        for iteration in {"twice": (31, 33)}.get(fault, (31,) if fault in HANGS else ()):
+            say(ev="hang", id=run["id"], iteration=iteration, **{"stuck": False, "slow": False, **HANGS[fault]},
+                why=["it was to end in 5 s, and then for 3.00 s none of its tasks got CPU time, or waited for a CPU"],
                 threads=[{"thread": "P.cpu", "tid": 91, "statement": "load a[0]#1", "state": "D",
-                          "wchan": "hmm_range_fault", "syscall": "16", "stack": ["dmirror_fault+0x1"]}])
+                          "wchan": "hmm_range_fault", "syscall": "16", "stack": ["dmirror_fault+0x1"], "process": "P",
+                          "pid": 90, "command": "agent", "cpu_ms": 12},
+                         {"thread": "", "tid": 92, "statement": "", "state": "S", "wchan": "0", "syscall": "", "stack": [],
+                          "process": "P", "pid": 90, "command": "pocl-worker", "cpu_ms": 1500}])
             if fault == "stuck":
                 time.sleep(3600)
         if fault == "crash":

@@ -152,7 +152,7 @@ std::string stray_text(const Trial& trial, const ReportStyle& style) {
 
 std::string lines(const std::string& title, const std::vector<std::string>& content, std::size_t limit) {
   if (content.empty()) return "";
-  std::string text = title + "\n";
+  std::string text = title.empty() ? "" : title + "\n";
   for (std::size_t i = 0; i < content.size() && i < limit; ++i) text += "  | " + printable(content[i]) + "\n";
   if (content.size() > limit) text += "  | and " + plural(content.size() - limit, "more line") + ", in the journal\n";
   return text;
@@ -163,7 +163,8 @@ std::string trouble_text(const Trial& trial, const ReportStyle& style) {
   if (!trial.crash.empty())
     text += "Crash: " + printable(trial.crash) + (trial.crashes > 1 ? "; " + std::to_string(trial.crashes) + " times in all" : "") +
             "\nTarget: " + trial.target + ", Linux " + printable(trial.kernel) + device_text(trial) + "\n";
-  if (!trial.hang.empty()) text += lines("Hang: " + trial.hang, trial.threads, 60);
+  if (const std::string& hang = trial.hang.empty() ? trial.undecided : trial.hang; !trial.hang.empty() || !trial.threads.empty())
+    text += "Hang: " + printable(hang) + "\n" + lines("", trial.threads, 200);
   if (!trial.lost.empty()) {
     text += "Lost: " + printable(trial.lost) + "\n" + lines("Last words:", trial.words, 40);
     text += trial.machines_lost > 1 ? "The scenario was tried again on a new machine, which was lost too\n"
@@ -221,7 +222,8 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
             "\n" + (style.unseen ? unseen_text(trial) : "") + observations(trial) + stray_text(trial, style);
   }
   if (trial.slow)
-    text += "Slow: " + plural(trial.slow, "iteration") + " past the deadline on a machine too slow to tell a hang; not counted\n";
+    text += "Slow: " + plural(trial.slow, "iteration") + " past the deadline on a machine too slow to tell a hang; not counted" +
+            (trial.slow_why.empty() ? "" : " (the last: " + printable(trial.slow_why) + ")") + "\n";
   text += trouble_text(trial, style);
   text += commands_text(trial);
   if (const std::string calls = calls_text(trial.calls, style.verbose); !calls.empty())

@@ -188,6 +188,39 @@ TEST(TrialText, SlowIterationsAreToldAndNotCounted) {
                                       "counted\nTime order 0.52\nVerdict order agree"), std::string::npos);
 }
 
+TEST(TrialText, WhyThatIsToldToo) {
+  Trial slow = agreeing();
+  slow.slow = 1;
+  slow.slow_why = "the host took 40 % of the CPU time";
+  EXPECT_NE(trial_text(slow, {}).find("; not counted (the last: the host took 40 % of the CPU time)\n"), std::string::npos);
+}
+
+TEST(TrialText, AHangHasItsBlock) {
+  Trial hang = trial();
+  hang.hang = "iteration 3 (seed 42) hangs";
+  hang.threads = {"it was to end in 5 s, and then ...", "process P (pid 90)", "  P (tid 90): #1, state D, 0.00 s of CPU"};
+  EXPECT_EQ(trial_text(hang, {}),
+            "Test order on lab:dmirror\n"
+            "Hang: iteration 3 (seed 42) hangs\n"
+            "  | it was to end in 5 s, and then ...\n"
+            "  | process P (pid 90)\n"
+            "  |   P (tid 90): #1, state D, 0.00 s of CPU\n"
+            "Again: faultline run -t lab:dmirror --seed 42 --iterations 1000 'my scenarios/order.scn'\n"
+            "Verdict order hang (lab:dmirror, Linux 6.1.158): iteration 3 (seed 42) hangs\n");
+  hang.threads.clear();
+  EXPECT_NE(trial_text(hang, {}).find("Hang: iteration 3 (seed 42) hangs\nAgain: "), std::string::npos) << "of an older agent";
+}
+
+TEST(TrialText, AHangThatIsNotCertainHasItToo) {
+  Trial once = agreeing();
+  once.undecided = "iteration 3 (seed 42) hung, seen once: it did not come back";
+  once.threads = {"process P (pid 90)"};
+  const std::string text = trial_text(once, {});
+  EXPECT_NE(text.find("Hang: iteration 3 (seed 42) hung, seen once: it did not come back\n  | process P (pid 90)\nAgain: "),
+            std::string::npos) << text;
+  EXPECT_NE(text.find("Verdict order inconclusive"), std::string::npos);
+}
+
 TEST(TrialText, Skipped) {
   Trial skipped = trial();
   skipped.skipped = "no migration between device and system memory";

@@ -300,7 +300,9 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
     trial.given_up = true;
     return close(pair);
   }
-  if (!trial.skipped.empty() || !trial.error.empty()) close(pair);
+  // Nor is one that hangs run further, or is not set up: each time costs as much again, and tells nothing new.
+  const bool stops = !trial.hang.empty() || (!trial.undecided.empty() && trial.hung_once == 0);
+  if (!trial.skipped.empty() || !trial.error.empty() || stops) close(pair);
 }
 
 void Runner::close(Pair& pair) {

@@ -130,11 +130,33 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"hang", Verdict::hang, "iteration 31 (seed 0) hangs", 1, 1},
         Row{"stuck", Verdict::hang, "iteration 31 (seed 0) hangs, and survives SIGKILL", 1, 2},
         Row{"slow", Verdict::agree, "", 0, 1},
+        Row{"once", Verdict::inconclusive, "iteration 31 (seed 0) hung, seen once: it did not come back", 3, 1},
+        Row{"twice", Verdict::hang, "iteration 33 (seed 0) hangs, as another one did before", 1, 1},
+        Row{"unready", Verdict::inconclusive, "iteration 31 (seed 0) was not set up in time: P opens its devices", 3, 1},
+        Row{"patient", Verdict::agree, "", 0, 1},
         Row{"error", Verdict::error, "fork: Cannot allocate memory", 4, 1},
         Row{"skip", Verdict::skipped, "no appetite", 0, 1},
         Row{"misfit", Verdict::error, "the agent's outcomes do not fit the scenario's observables", 4, 1},
         Row{"empty", Verdict::inconclusive, "no iteration was run", 3, 1}),
     [](const auto& row) { return std::string(row.param.fault); });
+
+TEST_F(RunTest, AHangIsToldWithItsEvidenceAndItsTasks) {
+  const RunResult result = go({"--fault=one=hang"});
+  EXPECT_EQ(result.trials[0].threads,
+            (std::vector<std::string>{
+                "it was to end in 5 s, and then for 3.00 s none of its tasks got CPU time, or waited for a CPU",
+                "process P (pid 90)",
+                "  P.cpu (tid 91): load a[0]#1, state D, in hmm_range_fault, 0.01 s of CPU",
+                "    dmirror_fault+0x1",
+                "  thread 'pocl-worker' (tid 92): no statement, state S, 1.50 s of CPU"}));
+}
+
+TEST_F(RunTest, WhyAnIterationWasSlowIsKept) {
+  const RunResult result = go({"--fault=one=slow"});
+  EXPECT_EQ(result.trials[0].slow, 1u);
+  EXPECT_EQ(result.trials[0].slow_why.substr(0, 19), "it was to end in 5 ");
+  EXPECT_TRUE(result.trials[0].threads.empty());
+}
 
 TEST_F(RunTest, APanicInTheLabIsLostWithItsLastWords) {
   options_.targets = {{"lab", "dmirror"}};

@@ -195,6 +195,7 @@ std::optional<Session::Ended> Session::take(const agent::Event& event, const std
   const bool health = std::holds_alternative<agent::HealthEvent>(event);
   if (std::holds_alternative<agent::HelloEvent>(event)) return std::nullopt;
   if (id != id_ && !health) return std::nullopt;  // the tail of an earlier slice
+  if (std::holds_alternative<agent::AliveEvent>(event)) return std::nullopt;
   if (handlers.raw) handlers.raw(line);
   if (const auto* batch = std::get_if<agent::BatchEvent>(&event)) {
     if (handlers.batch) handlers.batch(batch->batch);

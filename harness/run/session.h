@@ -42,7 +42,7 @@ class Session {
     // Without any sign of life (a line on the stream, the console or stderr) for this long, a start has
     // failed. A machine that is being built for the first time says so all the time.
     std::chrono::seconds start{120};
-    // A slice has gone silent after four deadlines (a hang takes the agent some to be sure of) and this.
+    // A slice has gone silent after four deadlines and this; what takes the agent longer, it says that it is alive.
     std::chrono::milliseconds grace{30'000};
   };
   // Starts the machine and waits for its hello. `status` gets the last line it said meanwhile.

@@ -1,6 +1,7 @@
 #include "harness/run/slice.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <sstream>
 
 #include "harness/health_lines.h"
@@ -31,11 +32,22 @@ void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& tria
   trial.times.add(batch.times);
 }
 
+// A process, and below it its tasks.
+std::string process_line(const ThreadPlace& place) {
+  return "process " + (place.process.empty() ? place.command : place.process) + " (pid " + std::to_string(place.pid) + ")";
+}
+
 std::string thread_line(const ThreadPlace& place) {
-  std::string line = place.thread + ": " + (place.statement.empty() ? "done" : place.statement);
+  std::string line = place.thread.empty() ? "thread '" + place.command + "'" : place.thread;
+  line += " (tid " + std::to_string(place.tid) + "): ";
+  if (!place.statement.empty()) line += place.statement;
+  else line += place.thread.empty() ? "no statement" : "done";
   if (!place.state.empty()) line += ", state " + place.state;
   if (!place.wchan.empty() && place.wchan != "0") line += ", in " + place.wchan;
-  for (const std::string& frame : place.stack) line += "\n    " + frame;
+  char cpu[40];
+  std::snprintf(cpu, sizeof cpu, ", %.2f s of CPU", static_cast<double>(place.cpu_ms) / 1000);
+  line += cpu;
+  for (const std::string& frame : place.stack) line += "\n  " + frame;
   return line;
 }
 
@@ -44,15 +56,37 @@ void add_lines(const std::string& text, std::vector<std::string>& lines) {
   for (std::string line; std::getline(in, line);) lines.push_back(line);
 }
 
+std::vector<std::string> block_of(const Hang& hang) {
+  std::vector<std::string> lines = hang.why;
+  int process = -1;
+  for (const ThreadPlace& place : hang.threads) {
+    if (place.pid != process) lines.push_back(process_line(place));
+    process = place.pid;
+    std::vector<std::string> own;
+    add_lines(thread_line(place), own);
+    for (const std::string& line : own) lines.push_back("  " + line);
+  }
+  return lines;
+}
+
+// One that is seen once and does not come back may be rare, and then it is seen again; that of a machine that was busy in a
+// way that nothing shows is not.
 void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
   if (hang.slow) {
     trial.slow++;
+    if (!hang.why.empty()) trial.slow_why = hang.why.front();
     return;
   }
   const std::string where = "iteration " + std::to_string(hang.iteration) + " (seed " + std::to_string(seed) + ")";
-  if (!trial.hang.empty()) return;
-  trial.hang = where + " hangs" + (hang.stuck ? ", and survives SIGKILL" : "");
-  for (const ThreadPlace& place : hang.threads) add_lines(thread_line(place), trial.threads);
+  const bool certain = hang.set_up.empty() && (!hang.once || ++trial.hung_once > 1);
+  if (!trial.hang.empty() || (!certain && !trial.undecided.empty())) return;
+  trial.threads = block_of(hang);
+  if (!hang.set_up.empty())
+    trial.undecided = where + " was not set up in time: " + hang.set_up + (hang.stuck ? "; it survives SIGKILL" : "");
+  else if (!certain)
+    trial.undecided = where + " hung, seen once: it did not come back";
+  else
+    trial.hang = where + " hangs" + (hang.stuck ? ", and survives SIGKILL" : "") + (hang.once ? ", as another one did before" : "");
 }
 
 std::string crash_text(const Crash& crash) {

@@ -72,7 +72,8 @@ std::string reason(const Trial& trial) {
     case Verdict::inconclusive:
       if (!not_allowed(trial).empty()) return "the prediction is incomplete and does not hold what was seen";
       if (!trial.undecided.empty()) return trial.undecided;
-      return trial.slow ? "every iteration was too slow to tell a hang" : "no iteration was run";
+      if (trial.slow) return "every iteration was too slow to tell a hang" + (trial.slow_why.empty() ? "" : ": " + trial.slow_why);
+      return "no iteration was run";
   }
   return "";
 }

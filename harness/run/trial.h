@@ -56,8 +56,10 @@ struct Trial {
   std::string crash;                 // of the driver, the first one: "iteration 17: ..."
   std::uint64_t crashes = 0;
   std::string hang;                  // "iteration 17: ..."
-  std::vector<std::string> threads;  // where they were
+  std::vector<std::string> threads;  // why it is taken for one, and where they were; of what is undecided too
+  int hung_once = 0;                 // iterations that hung and did not when they were repeated
   std::uint64_t slow = 0;            // iterations past their deadline on a machine too slow to tell a hang
+  std::string slow_why;              // of the last one
   std::string lost;                  // how the machine died
   std::vector<std::string> words;    // its last ones
   int machines_lost = 0;

@@ -1,4 +1,6 @@
 // Devices that are gone or stuck, for what the bench says of them.
+#include <unistd.h>
+
 #include <atomic>
 #include <string>
 
@@ -23,6 +25,14 @@ cl_program CL_API_CALL hanging(cl_context context, cl_uint count, const char** t
   return with_source(context, count, texts, lengths, code, endless_store);
 }
 
+// As on a busy machine.
+constexpr unsigned slow_seconds = 3;
+
+cl_program CL_API_CALL slowly(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths, cl_int* code) {
+  sleep(slow_seconds);
+  return next.clCreateProgramWithSource(context, count, texts, lengths, code);
+}
+
 // Some kernels run before the device is unplugged.
 constexpr int runs_before_loss = 30;
 std::atomic<int> runs;
@@ -41,6 +51,8 @@ void* CL_API_CALL no_allocation(cl_context, cl_svm_mem_flags, std::size_t, cl_ui
 const std::vector<Fault> device_faults = {
     {"no-compiler", "no kernel builds",
      [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = not_building; }},
+    {"slow-compiler", "no fault: a kernel takes seconds to build",
+     [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = slowly; }},
     {"hung-kernel", "a kernel never ends", [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = hanging; }},
     {"lost-device", "the device is gone after some kernels",
      [](cl_icd_dispatch& table) { table.clEnqueueNDRangeKernel = nd_range_until_lost; }},
