@@ -100,7 +100,7 @@ class Checker:
         try:
             program = faultline.parse(script.text)
         except faultline.ParseError as error:
-            if "too many pages and ranges" in str(error):  # moves of huge pages cut each other
+            if programs.cuts_too_fine(error):
                 return "too many pages"
             raise
         allowed = faultline.predict(program, self.device_class, MOST_STATES, self.without)

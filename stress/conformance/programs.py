@@ -36,7 +36,6 @@ class Region:
     protection: str = "rw"
     populated: bool = False
 
-
     @property
     def huge(self) -> bool:
         return self.pages >= HUGE
@@ -343,6 +342,12 @@ def script(draft: Draft) -> Script:
     if draft.probe and writer.devices and writer.done:
         writer.probe()
     return writer.finish()
+
+
+def cuts_too_fine(error: ValueError) -> bool:
+    """Whether a script is no scenario (faultline.ParseError) only since its moves of huge pages cut each other too often.
+    Which do is for the language to say: a second count of them here would be one too many."""
+    return "too many pages and ranges" in str(error)
 
 
 # --- strategies ---
