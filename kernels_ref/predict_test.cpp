@@ -188,14 +188,6 @@ TEST(Predict, DroppedRuleShows) {
   EXPECT_TRUE(of(body).findings.empty());
 }
 
-TEST(Rules, NamesAreDistinctAndFound) {
-  for (int r = 0; r < ref::rule_count; ++r) {
-    const auto rule = static_cast<ref::Rule>(r);
-    EXPECT_EQ(ref::rule_named(ref::rule_name(rule)), rule);
-  }
-  EXPECT_FALSE(ref::rule_named("no-such-rule"));
-}
-
 // mremap of a page that no anon_vma knows takes the place's vm_pgoff, and so can become part of the VMA there:
 // fork() then copies its zero page, too.
 TEST(Predict, AMovedZeroPageJoinsTheVmaBesideIt) {

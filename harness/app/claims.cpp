@@ -15,6 +15,7 @@
 #include "harness/language/diagnostic.h"
 #include "kernels_ref/claims/claim.h"
 #include "kernels_ref/predict.h"
+#include "kernels_ref/twins.h"
 
 namespace faultline::app {
 namespace {
@@ -99,7 +100,7 @@ class Observed {
 ClaimAnswer decide_scenario(const Program& program, const char* without) {
   Facets facets;
   facets.device_class = class_of_claims(program);
-  if (without) facets.dropped.set(static_cast<std::size_t>(ref::rule_named(without).value()));
+  if (without) facets.dropped.set(static_cast<std::size_t>(ref::departure_named<ref::Rule>(without).value()));
   const Allowed allowed = predict(program, facets);
   const std::string size = std::to_string(allowed.outcomes.size()) + " allowed outcomes";
   if (!allowed.findings.empty()) return {ClaimVerdict::refuted, allowed.findings.front(), "", allowed.states};
@@ -124,7 +125,7 @@ class Table {
     if (traces_) std::cout << indented(found.witness, trace_indent);
     bool good = found.verdict == claim.expected;
     for (const protocol::Variant variant : claim.flips)
-      good = flips(found, claim.decide(extra | protocol::with({variant})), "with " + std::string(variant_name(variant))) && good;
+      good = flips(found, claim.decide(extra | protocol::with({variant})), "with " + std::string(ref::departure_name(variant))) && good;
     if (claim.scenario) good = scenario(claim) && good;
     if (claim.experiment) {
       line("experiment", claim.experiment);
@@ -221,10 +222,10 @@ std::vector<MailClaim> chosen(const std::vector<std::string>& ids) {
 
 protocol::Variants variants(const std::vector<std::string>& names) {
   protocol::Variants result;
-  std::vector<std::string> known;
-  for (int v = 0; v < protocol::variant_count; ++v) known.emplace_back(variant_name(static_cast<protocol::Variant>(v)));
+  const auto& names_of_all = ref::departure_names<protocol::Variant>;
+  const std::vector<std::string> known(names_of_all.begin(), names_of_all.end());
   for (const std::string& name : names) {
-    const auto variant = protocol::variant_named(name);
+    const auto variant = ref::departure_named<protocol::Variant>(name);
     if (!variant) throw unknown("variant", name, known, "faultline claims --variants");
     result.set(static_cast<std::size_t>(*variant));
   }
@@ -235,7 +236,11 @@ int claims_command(const Arguments& arguments) {
   if (arguments.variants) {
     for (int v = 0; v < protocol::variant_count; ++v) {
       const auto variant = static_cast<protocol::Variant>(v);
-      std::cout << variant_name(variant) << "\n    " << variant_text(variant) << "\n";
+      std::cout << ref::departure_name(variant) << "\n    " << variant_text(variant) << "\n";
+      for (const ref::Twins& pair : ref::twins())
+        if (pair.variant == variant)
+          std::cout << "    in scenarios: explain --without " << ref::departure_name(pair.rule) << " stress/scenarios/"
+                    << pair.scenario << "\n";
     }
     return exits::agree;
   }

@@ -12,8 +12,8 @@
 namespace faultline::app {
 namespace {
 
-using ref::protocol::Mutant;
-using ref::protocol::MutantScore;
+using ref::protocol::HistoricBug;
+using ref::protocol::BugScore;
 
 constexpr const char* examples =
     "Examples:\n"
@@ -28,31 +28,31 @@ constexpr const char* examples =
 std::string number_text(std::uint64_t number) { return number ? std::to_string(number) : "-"; }
 
 int score_reference() {
-  const std::vector<Mutant> mutants = ref::protocol::mutants();
+  const std::vector<HistoricBug> bugs = ref::protocol::historic_bugs();
   std::size_t width = 0;
-  for (const Mutant& mutant : mutants) width = std::max(width, variant_name(mutant.variant).size());
+  for (const HistoricBug& bug : bugs) width = std::max(width, ref::departure_name(bug.variant).size());
   watch_signals();
   std::cout << padded("Bug", 5) << padded("Variant", width + 2) << "Executions   States  Caught by\n";
   std::size_t caught = 0, wrong = 0, scored = 0, undecided = 0;
-  for (const Mutant& mutant : mutants) {
+  for (const HistoricBug& bug : bugs) {
     if (stop_asked() != Stop::none) break;
-    const MutantScore s = score(mutant);
+    const BugScore s = score(bug);
     const bool good = s.caught && s.healthy_clean;
     ++scored;
     caught += good;
     undecided += !good && !s.complete;
     wrong += !good && s.complete;
-    std::cout << padded(std::to_string(mutant.bug), 5) << padded(std::string(variant_name(mutant.variant)), width + 2)
+    std::cout << padded(std::to_string(bug.number), 5) << padded(std::string(ref::departure_name(bug.variant)), width + 2)
               << right(number_text(s.executions), 10) << right(number_text(s.states), 9) << "  "
               << (s.healthy_clean ? "" : "FALSE ALARM without it; ")
               << (s.caught ? s.by : s.complete ? "NOT CAUGHT" : "undecided: the budget ended first") << "\n"
-              << padded("", 5) << mutant.what << "\n" << std::flush;
+              << padded("", 5) << bug.what << "\n" << std::flush;
   }
   std::cout << "\nNo protocol can show\n";
   for (const auto& bug : ref::protocol::unexpressed_bugs())
-    std::cout << padded(std::to_string(bug.bug), 5) << bug.what << ":\n" << padded("", 5) << bug.reason << "\n";
-  undecided += mutants.size() - scored;
-  std::cout << "\n" << caught << " of " << mutants.size() << " caught"
+    std::cout << padded(std::to_string(bug.number), 5) << bug.what << ":\n" << padded("", 5) << bug.reason << "\n";
+  undecided += bugs.size() - scored;
+  std::cout << "\n" << caught << " of " << bugs.size() << " caught"
             << (undecided ? ", " + std::to_string(undecided) + " undecided" : "") << "\n";
   return wrong ? exits::found : undecided ? exits::undecided : exits::agree;
 }

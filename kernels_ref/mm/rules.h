@@ -1,12 +1,13 @@
 // The rules of the reference that can be dropped, one at a time, to show that something notices.
 //
-// A rule is one thing that a kernel function does. Dropping it turns the reference into the model of a
-// kernel with that bug; stress/ and the tests show which scenario, claim or conformance program fails.
+// A rule is one thing that a kernel function does, and it is asked for where the reference does that. Dropping it is a
+// departure (departure.h): the reference is then the model of a kernel with that bug, and stress/broken_reference.py and
+// the tests show which scenario, claim or conformance program fails.
 #pragma once
 
 #include <bitset>
-#include <optional>
-#include <string_view>
+
+#include "kernels_ref/departure.h"
 
 namespace faultline::ref {
 
@@ -133,9 +134,5 @@ enum class Rule {
 
 inline constexpr int rule_count = static_cast<int>(Rule::count_);
 using Rules = std::bitset<rule_count>;  // set = dropped
-
-// "cow-copies-contents" and so on.
-std::string_view rule_name(Rule rule);
-std::optional<Rule> rule_named(std::string_view name);
 
 }  // namespace faultline::ref

@@ -24,7 +24,7 @@ Protocol fork_with_faulting_device() { return fork_with_device(DeviceClass::reco
 
 }  // namespace
 
-std::vector<Mutant> mutants() {
+std::vector<HistoricBug> historic_bugs() {
   return {
       {1, "xe used HMM's PFNs without the notifier lock and a valid sequence (0a98219bcc96)",
        faults_and_invalidations, Variant::programs_before_lock, Finding::stale_entry},

@@ -6,34 +6,34 @@
 namespace faultline::ref::protocol {
 namespace {
 
-class Mutants : public testing::TestWithParam<Mutant> {};
+class HistoricBugs : public testing::TestWithParam<HistoricBug> {};
 
-TEST_P(Mutants, IsFoundAndOnlyThere) {
-  const Mutant& mutant = GetParam();
-  const MutantScore s = score(mutant);
+TEST_P(HistoricBugs, IsFoundAndOnlyThere) {
+  const HistoricBug& bug = GetParam();
+  const BugScore s = score(bug);
   EXPECT_TRUE(s.complete);
   EXPECT_TRUE(s.healthy_clean);
   EXPECT_TRUE(s.caught);
-  EXPECT_EQ(s.by.substr(0, s.by.find(':')), finding_text(mutant.expected));
-  EXPECT_EQ(s.executions == 0, mutant.expected == Finding::livelock);
+  EXPECT_EQ(s.by.substr(0, s.by.find(':')), finding_text(bug.expected));
+  EXPECT_EQ(s.executions == 0, bug.expected == Finding::livelock);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Mutants, testing::ValuesIn(mutants()), [](const auto& info) {
-  std::string name(variant_name(info.param.variant));
+INSTANTIATE_TEST_SUITE_P(All, HistoricBugs, testing::ValuesIn(historic_bugs()), [](const auto& info) {
+  std::string name(departure_name(info.param.variant));
   for (char& c : name) c = c == '-' ? '_' : c;
   return name;
 });
 
 TEST(Score, AVariantThatChangesNothingIsNotCaught) {
-  Mutant mutant = mutants().front();
-  mutant.variant = Variant::find_knows_deferred;
-  const MutantScore s = score(mutant);
+  HistoricBug bug = historic_bugs().front();
+  bug.variant = Variant::find_knows_deferred;
+  const BugScore s = score(bug);
   EXPECT_TRUE(s.healthy_clean);
   EXPECT_FALSE(s.caught);
   EXPECT_TRUE(s.complete);
 }
 
-TEST(Score, ABudgetThatEndsFirstIsNoAnswer) { EXPECT_FALSE(score(mutants().front(), {.states = 100}).complete); }
+TEST(Score, ABudgetThatEndsFirstIsNoAnswer) { EXPECT_FALSE(score(historic_bugs().front(), {.states = 100}).complete); }
 
 }  // namespace
 }  // namespace faultline::ref::protocol

@@ -8,8 +8,8 @@
 
 namespace faultline::ref::protocol {
 
-struct Mutant {
-  int bug;           // pairs of bugs, and bugs in several drivers, share a number
+struct HistoricBug {
+  int number;        // pairs of bugs, and bugs in several drivers, share a number
   const char* what;  // the bug, with its commit or CVE where it has one
   Protocol (*protocol)();
   Variant variant;
@@ -17,17 +17,17 @@ struct Mutant {
 };
 
 // By number.
-std::vector<Mutant> mutants();
+std::vector<HistoricBug> historic_bugs();
 
 // A historic bug that no protocol can show.
 struct Unexpressed {
-  int bug;
+  int number;
   const char* what;
   const char* reason;
 };
 std::vector<Unexpressed> unexpressed_bugs();
 
-struct MutantScore {
+struct BugScore {
   bool healthy_clean = false;  // the protocol has no finding without the bug
   bool caught = false;
   std::string by;               // the finding
@@ -37,6 +37,6 @@ struct MutantScore {
   std::uint64_t states = 0;
   bool complete = false;  // false: the budget ended first, so that "not caught" and "clean" are no answers
 };
-MutantScore score(const Mutant& mutant, const Limits& limits = {});
+BugScore score(const HistoricBug& bug, const Limits& limits = {});
 
 }  // namespace faultline::ref::protocol

@@ -1,12 +1,12 @@
-// The ways in which a protocol can differ from what kernels do today: patches of the mail threads, the
-// reviewers' alternatives, and historic bugs. Each is a few lines in one protocol function.
+// The departures of protocols (departure.h), their variants: patches of the mail threads, the reviewers' alternatives,
+// and historic bugs. Each is a few lines in one protocol function.
 #pragma once
 
 #include <bitset>
-#include <optional>
-#include <string>
+#include <initializer_list>
 #include <string_view>
-#include <vector>
+
+#include "kernels_ref/departure.h"
 
 namespace faultline::ref::protocol {
 
@@ -132,9 +132,7 @@ inline Variants with(std::initializer_list<Variant> list) {
   return v;
 }
 
-// "no-read-retry" and so on, and what it changes, in one line.
-std::string_view variant_name(Variant variant);
+// What it changes, in one line.
 std::string_view variant_text(Variant variant);
-std::optional<Variant> variant_named(std::string_view name);
 
 }  // namespace faultline::ref::protocol
