@@ -1,7 +1,6 @@
 #include "harness/target.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "harness/language/words.h"
 #include "harness/queries.h"
@@ -44,21 +43,12 @@ struct RequestOf {
   Request operator()(const op::SvmFill& fill) const {
     return {.command = true, .region = fill.cell.region, .via = fill.via};
   }
-  Request operator()(const op::Mmap&) const { return {}; }
-  Request operator()(const op::Munmap&) const { return {}; }
-  Request operator()(const op::Mprotect&) const { return {}; }
-  Request operator()(const op::Mremap&) const { return {}; }
-  Request operator()(const op::Madvise&) const { return {}; }
-  Request operator()(const op::Msync&) const { return {}; }
-  Request operator()(const op::Truncate&) const { return {}; }
-  Request operator()(const op::Fork&) const { return {}; }
-  Request operator()(const op::Exit&) const { return {}; }
-  Request operator()(const op::Kill&) const { return {}; }
-  Request operator()(const op::Wait&) const { return {}; }
-  Request operator()(const op::Barrier&) const { return {}; }
-  Request operator()(const op::Delay&) const { return {}; }
-  Request operator()(const op::Open&) const { return {}; }
-  Request operator()(const op::Close&) const { return {}; }
+  // What goes through no device asks nothing of it. An operation that does has its line above, or this does not compile.
+  template <typename Op>
+    requires(!requires(Op o) { o.via; })
+  Request operator()(const Op&) const {
+    return {};
+  }
 
  private:
   template <typename Access>
@@ -124,32 +114,6 @@ std::string missing(const Request& request, const Program& program, const Capabi
 }
 
 }  // namespace
-
-void do_on_cpu(OrderedAccess& access) {
-  using Kind = OrderedAccess::Kind;
-  const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(access.address));
-  // The order is a constant in each, so that the compiler makes the fences of that order and no other.
-  const auto in = [&]<std::memory_order order, std::memory_order reading, std::memory_order writing>() {
-    switch (access.kind) {
-      case Kind::load: access.value = cell.load(reading); return;
-      case Kind::store: cell.store(access.value, writing); return;
-      case Kind::exchange: access.value = cell.exchange(access.value, order); return;
-      case Kind::add: access.value = cell.fetch_add(access.value, order); return;
-      case Kind::compare_exchange:
-        cell.compare_exchange_strong(access.expected, access.value, order, reading);
-        access.value = access.expected;  // what was read, either way
-    }
-  };
-  constexpr auto relaxed = std::memory_order_relaxed, acquire = std::memory_order_acquire,
-                 release = std::memory_order_release, both = std::memory_order_acq_rel, seq_cst = std::memory_order_seq_cst;
-  switch (access.order) {
-    case Order::acquire: return in.operator()<acquire, acquire, relaxed>();
-    case Order::release: return in.operator()<release, relaxed, release>();
-    case Order::acq_rel: return in.operator()<both, acquire, release>();
-    case Order::seq_cst: return in.operator()<seq_cst, seq_cst, seq_cst>();
-    default: return in.operator()<relaxed, relaxed, relaxed>();
-  }
-}
 
 std::string cannot_run(const Program& program, const Capabilities& capabilities) {
   for (const Region& region : program.regions)

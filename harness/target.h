@@ -11,6 +11,7 @@
 
 #include "harness/allowed.h"
 #include "harness/capabilities.h"
+#include "harness/ordered_access.h"
 #include "harness/program.h"
 
 namespace faultline {
@@ -22,19 +23,6 @@ struct DeviceAccess {
   std::uint64_t value = 0;
   bool faulted = false;  // the fault path ran (meaningful where Sight::faults)
 };
-
-// An access with an order. A device does neighbouring ones of a thread in one kernel.
-struct OrderedAccess {
-  enum class Kind { load, store, exchange, add, compare_exchange };
-  std::uintptr_t address = 0;
-  Kind kind = Kind::load;
-  Order order = Order::relaxed;
-  std::uint64_t value = 0;     // that is written or added; afterwards what was read, but for a store
-  std::uint64_t expected = 0;  // by compare_exchange
-};
-
-// By the calling thread, with the fences of its order and no other.
-void do_on_cpu(OrderedAccess& access);
 
 // Buffers of a device of OpenCL. Requests are waited for and give an errno; each buffer has those that the language
 // allows for it, and copies may have one end in memory of the host.

@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "build/python"))
+sys.path += [str(ROOT / "build/python"), str(ROOT / "results")]
 
 import faultline  # noqa: E402
 from journals import seen_in  # noqa: E402

@@ -1,4 +1,4 @@
-// faultline-agent: the command line of the agent (agent_server.h).
+// faultline-agent: the command line of the agent (server.h).
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -6,9 +6,10 @@
 
 #include <string>
 
-#include "harness/agent_protocol.h"
-#include "harness/app/agent_server.h"
+#include "harness/agent/protocol.h"
+#include "harness/agent/server.h"
 #include "harness/app/agent_targets.h"
+#include "harness/app/agent_watch.h"
 
 namespace {
 
@@ -56,5 +57,7 @@ int main(int count, char** words) {
   // A driver that talks must not talk to the client.
   const int out = dup(STDOUT_FILENO);
   dup2(STDERR_FILENO, STDOUT_FILENO);
-  return faultline::agent::Agent(STDIN_FILENO, out, allow_crash, faultline::agent::targets_here()).serve();
+  return faultline::agent::Agent(STDIN_FILENO, out, allow_crash, faultline::agent::targets_here(),
+                                 faultline::agent::watch_here())
+      .serve();
 }

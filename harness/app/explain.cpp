@@ -14,9 +14,9 @@
 #include "harness/language/words.h"
 #include "harness/outcome.h"
 #include "harness/queries.h"
-#include "harness/run/report.h"
 #include "kernels_ref/memory_model/prediction.h"
 #include "kernels_ref/predict.h"
+#include "results/report.h"
 
 namespace faultline::app {
 namespace {

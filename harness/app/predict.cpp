@@ -13,7 +13,7 @@
 #include "harness/language/diagnostic.h"
 #include "harness/language/printer.h"
 #include "harness/language/words.h"
-#include "harness/run/report.h"
+#include "results/report.h"
 
 namespace faultline::app {
 namespace {

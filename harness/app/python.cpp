@@ -18,9 +18,9 @@
 #include "harness/language/printer.h"
 #include "harness/language/words.h"
 #include "harness/run/known_bugs.h"
-#include "harness/run/report.h"
 #include "harness/run/slice.h"
 #include "kernels_ref/predict.h"
+#include "results/report.h"
 
 namespace py = pybind11;
 using namespace pybind11::literals;

@@ -16,7 +16,7 @@
 
 #include "drm_glue/gpus/gpu.h"
 #include "drm_glue/record/machine.h"
-#include "harness/agent_protocol.h"
+#include "harness/agent/protocol.h"
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/in_child.h"

@@ -24,8 +24,8 @@
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/language/diagnostic.h"
-#include "harness/run/progress.h"
-#include "harness/run/report.h"
+#include "results/progress.h"
+#include "results/report.h"
 
 namespace faultline::app {
 namespace fs = std::filesystem;

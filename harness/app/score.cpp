@@ -6,8 +6,8 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
-#include "harness/run/report.h"
 #include "kernels_ref/protocol/bugs/historic_bug.h"
+#include "results/report.h"
 
 namespace faultline::app {
 namespace {

@@ -20,10 +20,10 @@
 #include "drm_glue/gpus/gpu.h"
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
-#include "harness/app/gpus_text.h"
 #include "harness/language/words.h"
-#include "harness/run/report.h"
-#include "harness/run/targets_text.h"
+#include "results/gpus_text.h"
+#include "results/report.h"
+#include "results/targets_text.h"
 
 namespace faultline::app {
 namespace {

@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "harness/language/waits.h"
 #include "harness/run/known_bugs.h"
-#include "harness/run/report.h"
 #include "harness/run/slice.h"
 
 namespace faultline {
@@ -221,7 +221,8 @@ bool Runner::prepare(Pair& pair) {
   if (!allowed.unknown.empty()) trial.skipped = "nothing is predicted: " + allowed.unknown;
   if (!allowed.waiting.empty()) {
     // On a device of the class that its claims are about it does not, or it would have been refused.
-    const Diagnostic wait = endless_wait(*pair.scenario, allowed);
+    const Diagnostic wait = 
+        endless_wait(pair.scenario->program, Source(pair.scenario->text, pair.scenario->file), allowed.waiting, false);
     trial.skipped = "on a device of this class a statement of it (line " + std::to_string(wait.place.line) + ") " + wait.message;
   }
   if (trial.skipped.empty() && !allowed.findings.empty()) trial.error = "the reference: " + allowed.findings.front();

@@ -1,6 +1,6 @@
 // A conversation with the agent on a machine: its hello, then one slice of work after another.
 //
-// The protocol is that of agent_protocol.h. Whatever the machine does (dies, goes silent, says nonsense),
+// The protocol is that of agent/protocol.h. Whatever the machine does (dies, goes silent, says nonsense),
 // a slice ends with a value that says so.
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/agent_protocol.h"
+#include "harness/agent/protocol.h"
 #include "harness/run/machine.h"
 
 namespace faultline {

@@ -13,11 +13,7 @@ bool opens(const Program& program, int process) {
     if (!thread.via.cpu() && thread.via.opener == process) return true;
     for (const Statement& statement : thread.statements) {
       if (std::holds_alternative<op::Open>(statement.operation) && thread.process == process) return true;
-      const bool uses = std::visit([process](const auto& o) {
-        if constexpr (requires { o.via; }) return !o.via.cpu() && o.via.opener == process;
-        else return false;
-      }, statement.operation);
-      if (uses) return true;
+      if (const Via via = via_of(statement.operation); !via.cpu() && via.opener == process) return true;
     }
   }
   return false;

@@ -10,8 +10,9 @@
 
 #include <gtest/gtest.h>
 
-#include "harness/app/agent_server.h"
+#include "harness/agent/server.h"
 #include "harness/app/agent_targets.h"
+#include "harness/app/agent_watch.h"
 #include "harness/executor/process_watch.h"
 
 namespace faultline::agent {
@@ -50,7 +51,7 @@ class AgentTest : public testing::Test {
   }
 
   // Returns when the agent is gone with all that it started: _exit() runs no destructors.
-  static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false, kernel_targets()).serve(); }
+  static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false, kernel_targets(), watch_here()).serve(); }
 
   void TearDown() override {
     if (to_ >= 0) close(to_);

@@ -1,4 +1,4 @@
-#include "harness/app/agent_server.h"
+#include "harness/agent/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,6 @@
 
 #include <exception>
 #include <fstream>
-#include <set>
 #include <utility>
 
 #include "harness/executor/direct_file.h"
@@ -35,14 +34,12 @@ int usable_cpus() {
 
 }  // namespace
 
-Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets)
+Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets, std::unique_ptr<Watch> watch)
     : in_(in),
       out_(out),
       allow_crash_(allow_crash || word_on_kernel_command_line("faultline.crash=1")),
       targets_(std::move(targets)),
-      frames_(real_kernel()) {
-  log_.listen([this](const std::string& line) { gpus_.line(line); });
-}
+      watch_(std::move(watch)) {}
 
 void Agent::send_line(const std::string& line) {
   const std::string bytes = line + "\n";
@@ -66,8 +63,8 @@ void Agent::obey(const HelloRequest&) {
   hello.arch = name.machine;
   hello.cpus = usable_cpus();
   hello.root = geteuid() == 0;
-  hello.log = log_.unavailable().empty();
-  hello.log_why = log_.unavailable();
+  hello.log_why = watch_->log_unavailable();
+  hello.log = hello.log_why.empty();
   hello.files = disk_text();
   for (const auto& target : targets_) {
     const std::string why = target->unavailable();
@@ -94,7 +91,7 @@ void Agent::obey(const RunRequest& request) {
   if (chosen == nullptr) return refuse(request, "there is no target \"" + request.target + "\"");
   if (const std::string why = chosen->unavailable(); !why.empty()) return send(SkippedEvent{request.id, why});
   const std::vector<std::string> gpus = chosen->gpus();
-  if (const std::string why = gpus_.gone(gpus); !why.empty()) return send(SkippedEvent{request.id, why});
+  if (const std::string why = watch_->gone(gpus); !why.empty()) return send(SkippedEvent{request.id, why});
   try {
     const Program program = parse(request.text, request.file);
     if (const std::string why = cannot_run(program, capabilities_here(*chosen)); !why.empty()) return send(SkippedEvent{request.id, why});
@@ -104,11 +101,8 @@ void Agent::obey(const RunRequest& request) {
     if (plan.parameters)
       if (const std::string wrong = misfit(*plan.parameters, program, usable_cpus()); !wrong.empty())
         return refuse(request, wrong);
-    gpus_.begin(gpus);
-    std::set<std::string> drivers = gpus_.drivers();
-    drivers.insert(chosen->driver());
-    trace_.begin(drivers);
-    runner_ = std::make_unique<Runner>(request.id, program, *chosen, &frames_, plan);
+    watch_->begin(gpus, chosen->driver());
+    runner_ = std::make_unique<Runner>(request.id, program, *chosen, watch_->frames(), plan);
   } catch (const std::exception& error) {
     refuse(request, error.what());
   }
@@ -139,22 +133,22 @@ void Agent::obey(const std::string& line) {
 void Agent::report_health() {
   // One splat in every iteration fills megabytes and says what the first said.
   constexpr std::size_t most_reports = 3;
-  auto reports = log_.health();
+  auto reports = watch_->log_reports();
   if (reports.size() > most_reports) {
     reports[most_reports - 1].push_back("(and " + std::to_string(reports.size() - most_reports) + " more reports)");
     reports.resize(most_reports);
   }
   for (auto& lines : reports) send(HealthEvent{id(), std::move(lines)});
-  for (auto& lines : gpus_.reports()) send(HealthEvent{id(), std::move(lines)});
-  for (const std::string& words : gpus_.words()) send(DriverEvent{id(), std::nullopt, words});
+  for (auto& lines : watch_->gpu_reports()) send(HealthEvent{id(), std::move(lines)});
+  for (const std::string& words : watch_->words()) send(DriverEvent{id(), std::nullopt, words});
 }
 
 // What a GPU has kept is seen when all that used it has ended.
 void Agent::finish_run() {
   const std::uint64_t run = id();
   runner_.reset();
-  if (DriverCalls calls = trace_.end(); !calls.empty()) send(CallsEvent{run, std::move(calls)});
-  for (auto& lines : gpus_.end()) send(HealthEvent{run, std::move(lines)});
+  if (DriverCalls calls = watch_->calls(); !calls.empty()) send(CallsEvent{run, std::move(calls)});
+  for (auto& lines : watch_->end()) send(HealthEvent{run, std::move(lines)});
 }
 
 // The kernel's log is read before a message goes on: what a batch did to the kernel is told before the next,

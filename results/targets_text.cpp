@@ -1,10 +1,10 @@
-#include "harness/run/targets_text.h"
+#include "results/targets_text.h"
 
 #include <algorithm>
 #include <map>
 
 #include "harness/language/words.h"
-#include "harness/run/report.h"
+#include "results/report.h"
 
 namespace faultline {
 

@@ -1,11 +1,11 @@
 // The exact words that a person reads.
-#include "harness/run/report.h"
+#include "results/report.h"
 
 #include <gtest/gtest.h>
 
 #include "harness/language/parser.h"
 #include "harness/run/known_bugs.h"
-#include "harness/run/progress.h"
+#include "results/progress.h"
 
 namespace faultline {
 namespace {

@@ -1,8 +1,8 @@
-#include "harness/app/gpus_text.h"
+#include "results/gpus_text.h"
 
 #include <cstdio>
 
-#include "harness/run/report.h"
+#include "results/report.h"
 
 namespace faultline::app {
 namespace {

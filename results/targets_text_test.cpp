@@ -1,5 +1,5 @@
 // What a person reads of targets.
-#include "harness/run/targets_text.h"
+#include "results/targets_text.h"
 
 #include <gtest/gtest.h>
 

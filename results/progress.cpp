@@ -1,11 +1,11 @@
-#include "harness/run/progress.h"
+#include "results/progress.h"
 
 #include <cmath>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "harness/run/report.h"
+#include "results/report.h"
 
 namespace faultline {
 namespace {

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/agent_protocol.h"
+#include "harness/agent/protocol.h"
 #include "harness/program.h"
 #include "harness/target.h"
 

@@ -19,7 +19,7 @@ def journal(path, *outcomes):
 
 
 def run(*journals):
-    return subprocess.run([subject.ROOT / "stress/unseen.py", *journals], capture_output=True, text=True, check=False)
+    return subprocess.run([subject.ROOT / "results/unseen.py", *journals], capture_output=True, text=True, check=False)
 
 
 SEEN = [["ok", "ok", "6", "6", "6"], ["ok", "ok", "6", "6", "zero"], ["ok", "ok", "zero", "zero", "zero"]]

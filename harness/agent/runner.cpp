@@ -1,4 +1,4 @@
-#include "harness/app/agent_runner.h"
+#include "harness/agent/runner.h"
 
 #include <errno.h>
 #include <fcntl.h>

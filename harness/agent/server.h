@@ -1,18 +1,14 @@
 // The agent: runs scenarios on the machine it is on, for a client at the other end of a byte stream. The
-// protocol is in harness/agent_protocol.h.
+// protocol is in harness/agent/protocol.h.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "drm_glue/gpus/gpu.h"
-#include "drm_glue/health/driver_trace.h"
-#include "drm_glue/health/gpu_watch.h"
-#include "drm_glue/kernel_log.h"
-#include "drm_glue/pagemap.h"
-#include "harness/agent_protocol.h"
-#include "harness/app/agent_runner.h"
+#include "harness/agent/protocol.h"
+#include "harness/agent/runner.h"
+#include "harness/agent/watch.h"
 
 namespace faultline::agent {
 
@@ -21,7 +17,7 @@ class Agent {
  public:
   // `allow_crash`: obey a request to panic the kernel. The word faultline.crash=1 on the kernel's command
   // line does the same.
-  Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets);
+  Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets, std::unique_ptr<Watch> watch);
   int serve();  // the exit status
 
  private:
@@ -29,7 +25,7 @@ class Agent {
   void obey(const HelloRequest&);
   void obey(const RunRequest& request);
   void obey(const StopRequest&);
-  void obey(const GpusRequest&) { send(GpusEvent{list_gpus()}); }
+  void obey(const GpusRequest&) { send(GpusEvent{watch_->gpus()}); }
   void obey(const QuitRequest&) { open_ = false; }
   void obey(const CrashRequest&);
   void refuse(const RunRequest& request, const std::string& why);
@@ -44,10 +40,7 @@ class Agent {
   const int out_;
   const bool allow_crash_;
   std::vector<std::unique_ptr<Target>> targets_;
-  PagemapFrames frames_;
-  KernelLog log_;
-  GpuWatch gpus_;
-  DriverTrace trace_;
+  std::unique_ptr<Watch> watch_;
   std::unique_ptr<Runner> runner_;
   LineReader requests_;
   bool open_ = true;

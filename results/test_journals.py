@@ -58,5 +58,5 @@ def test_a_journal_of_a_gpu_is_read(tmp_path):
                {"ev": "batch", "scenario": "one", "target": "amdgpu", "outcomes": [{"texts": ["7"]}]}]
     (tmp_path / "j").write_text("\n".join(map(json.dumps, records)))
     assert subject.seen_in([tmp_path / "j"]) == {(TEXT, subject.Kind("amdgpu", "fault-and-migrate")): [{"P:r0": "7"}]}
-    said = subprocess.run([unseen.ROOT / "stress/unseen.py", tmp_path / "j"], capture_output=True, text=True, check=False)
+    said = subprocess.run([unseen.ROOT / "results/unseen.py", tmp_path / "j"], capture_output=True, text=True, check=False)
     assert said.stdout == "amdgpu (fault-and-migrate): 1 of 1 allowed outcomes seen (100 %), 0 explained, 0 not\n"

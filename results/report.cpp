@@ -1,4 +1,4 @@
-#include "harness/run/report.h"
+#include "results/report.h"
 
 #include <algorithm>
 #include <cstdio>

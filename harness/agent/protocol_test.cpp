@@ -1,4 +1,4 @@
-#include "harness/agent_protocol.h"
+#include "harness/agent/protocol.h"
 
 #include <gtest/gtest.h>
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/agent_protocol.h"
+#include "harness/agent/protocol.h"
 #include "harness/language/diagnostic.h"
 #include "harness/run/run.h"
 #include "harness/run/trial.h"

@@ -1,0 +1,12 @@
+// What an agent watches on the machine that it runs on.
+#pragma once
+
+#include <memory>
+
+#include "harness/agent/watch.h"
+
+namespace faultline::agent {
+
+std::unique_ptr<Watch> watch_here();
+
+}  // namespace faultline::agent
