@@ -16,25 +16,6 @@ namespace {
 
 using namespace ref;
 
-std::string known_bug_name(int bug) {
-  switch (static_cast<KnownBug>(bug)) {
-    case KnownBug::read_private_oops: return "erased-private-read";
-    case KnownBug::write_private_warn: return "read-only-private-write";
-    case KnownBug::unstamped_migrate: return "unstamped-migration";
-    case KnownBug::miscounted_private_page: return "miscounted-private-page";
-    case KnownBug::freed_private_copy: return "freed-private-copy";
-    case KnownBug::stale_migrated_entry: return "stale-migrated-entry";
-    case KnownBug::stale_exclusive_entry: return "stale-exclusive-entry";
-    case KnownBug::dead_mm_fault: return "dead-mm-spin";
-    case KnownBug::lost_location: return "lost-location";
-    case KnownBug::kept_entry: return "kept-entry";
-    case KnownBug::writable_shared_vram: return "writable-shared-vram";
-    case KnownBug::unresolved_fault:
-    case KnownBug::count_: break;
-  }
-  return "?";
-}
-
 // amdgpu_vm_handle_fault: svm_range_restore_pages() gives -EFAULT or -EPERM, and the next try is a fault without retry.
 constexpr const char* unresolved_text =
     "an access of the GPU may come where its driver cannot map the page or another one of its range (no VMA, or no "
@@ -45,7 +26,7 @@ std::string finding_text(int broken) {
     case Broken::tables_full: return "the model's tables are too small for this program";
     case Broken::use_after_free: return "an access reached a freed page";
     case Broken::stale_device_entry: return "a device entry differs from the CPU's outside an invalidation";
-    case Broken::never_returns: return "a thread waits for ever";
+    case Broken::deadlock: return "a thread waits for ever";
     case Broken::count_: break;
   }
   return "?";
@@ -101,12 +82,12 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   const Driver& driver = driver_of(own.device_class);
   std::set<Outcome> outcomes;
   bool lost = false;  // an end that cannot be looked at
-  bool never_returns = false;
+  bool deadlock = false;
   const auto at_end = [&](const void* world, bool waits) {
     if (waits) {
       const std::vector<Waiting> found = waiting_in(program, *static_cast<const World*>(world));
       // The same one whatever the order of the exploration.
-      if (facets.dropped.any() || found.empty()) never_returns = true;
+      if (facets.dropped.any() || found.empty()) deadlock = true;
       else if (allowed.waiting.empty() || found < allowed.waiting) allowed.waiting = found;
     }
     if (driver.loses_location && driver.loses_location(subject.shape(), *static_cast<const World*>(world))) lost = true;
@@ -114,15 +95,16 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   };
   const Exploration e = explore(subject, {.states = budget.states, .workers = budget.workers}, at_end, keep_going);
   std::uint32_t broken = subject.broken();
-  if (never_returns) broken |= 1u << static_cast<int>(Broken::never_returns);
+  if (deadlock) broken |= 1u << static_cast<int>(Broken::deadlock);
   allowed.outcomes.assign(outcomes.begin(), outcomes.end());
   allowed.complete = e.complete && !(broken >> static_cast<int>(Broken::tables_full) & 1);
   allowed.states = e.states;
   allowed.executions = e.ends;
-  constexpr int unresolved = static_cast<int>(KnownBug::unresolved_fault);
+  constexpr int unresolved = static_cast<int>(MetBug::unresolved_fault);
   if (subject.known_bugs() >> unresolved & 1) allowed.undefined = unresolved_text;
   for (int b = 0; b < unresolved; ++b)
-    if (subject.known_bugs() >> b & 1 || (lost && b == static_cast<int>(KnownBug::lost_location))) allowed.known_bugs.push_back(known_bug_name(b));
+    if (subject.known_bugs() >> b & 1 || (lost && b == static_cast<int>(MetBug::lost_location))) 
+      allowed.known_bugs.emplace_back(name_of(static_cast<MetBug>(b)));
   for (int b = 0; b < static_cast<int>(Broken::count_); ++b)
     if (broken >> b & 1) allowed.findings.push_back(finding_text(b));
   if (e.complete && e.ends == 0 && allowed.known_bugs.empty() && allowed.undefined.empty()) allowed.findings.push_back("no execution comes to an end");

@@ -1,5 +1,7 @@
-// Departures that both bodies of models know: a rule of the model of scenarios, and the variant of a protocol that says the
-// same of the same kernel function. The test beside this shows that each flips its scenario, and its protocol.
+// A departure is a named difference from what today's kernel does. The model of scenarios (mm/, drivers/) departs by a rule
+// that it drops (mm/rules.h), a protocol by a variant that it takes on (protocol/machine/variant.h). Twins are departures
+// that both bodies of models know: of one kernel function, they say the same. The test beside this shows that each flips
+// its scenario, and its protocol.
 //
 // Two that one would look for are not here. What callback-takes-lock guards is one step of the model of scenarios, so no
 // scenario tells it from callback-without-lock. And cow-counts-references needs a fork tree, in which reuse-by-mapcount

@@ -53,7 +53,7 @@ TEST_P(EachPair, FlipsTheProtocol) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Twins, EachPair, testing::ValuesIn(twins()), [](const auto& info) {
-  std::string name(departure_name(info.param.rule));
+  std::string name(name_of(info.param.rule));
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
@@ -61,19 +61,19 @@ INSTANTIATE_TEST_SUITE_P(Twins, EachPair, testing::ValuesIn(twins()), [](const a
 template <class Enum>
 void each_is_found_by_its_name() {
   for (int d = 0; d < static_cast<int>(Enum::count_); ++d) {
-    const std::string_view name = departure_name(static_cast<Enum>(d));
-    EXPECT_EQ(departure_named<Enum>(name), static_cast<Enum>(d));
+    const std::string_view name = name_of(static_cast<Enum>(d));
+    EXPECT_EQ(named<Enum>(name), static_cast<Enum>(d));
     EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-"), name.npos) << name;
   }
 }
 
 TEST(Departures, AreNamedByTheirEnumerators) {
-  EXPECT_EQ(departure_name(Rule::cow_copies_contents), "cow-copies-contents");
-  EXPECT_EQ(departure_name(protocol::Variant::whole_mm_sequence), "whole-mm-sequence");
+  EXPECT_EQ(name_of(Rule::cow_copies_contents), "cow-copies-contents");
+  EXPECT_EQ(name_of(protocol::Variant::whole_mm_sequence), "whole-mm-sequence");
   each_is_found_by_its_name<Rule>();
   each_is_found_by_its_name<protocol::Variant>();
-  EXPECT_FALSE(departure_named<Rule>("no-such-rule"));
-  EXPECT_FALSE(departure_named<Rule>("count-"));
+  EXPECT_FALSE(named<Rule>("no-such-rule"));
+  EXPECT_FALSE(named<Rule>("count-"));
 }
 
 }  // namespace

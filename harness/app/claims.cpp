@@ -100,7 +100,7 @@ class Observed {
 ClaimAnswer decide_scenario(const Program& program, const char* without) {
   Facets facets;
   facets.device_class = class_of_claims(program);
-  if (without) facets.dropped.set(static_cast<std::size_t>(ref::departure_named<ref::Rule>(without).value()));
+  if (without) facets.dropped.set(static_cast<std::size_t>(ref::named<ref::Rule>(without).value()));
   const Allowed allowed = predict(program, facets);
   const std::string size = std::to_string(allowed.outcomes.size()) + " allowed outcomes";
   if (!allowed.findings.empty()) return {ClaimVerdict::refuted, allowed.findings.front(), "", allowed.states};
@@ -125,7 +125,7 @@ class Table {
     if (traces_) std::cout << indented(found.witness, trace_indent);
     bool good = found.verdict == claim.expected;
     for (const protocol::Variant variant : claim.flips)
-      good = flips(found, claim.decide(extra | protocol::with({variant})), "with " + std::string(ref::departure_name(variant))) && good;
+      good = flips(found, claim.decide(extra | protocol::with({variant})), "with " + std::string(ref::name_of(variant))) && good;
     if (claim.scenario) good = scenario(claim) && good;
     if (claim.experiment) {
       line("experiment", claim.experiment);
@@ -222,10 +222,10 @@ std::vector<MailClaim> chosen(const std::vector<std::string>& ids) {
 
 protocol::Variants variants(const std::vector<std::string>& names) {
   protocol::Variants result;
-  const auto& names_of_all = ref::departure_names<protocol::Variant>;
+  const auto& names_of_all = ref::names_of<protocol::Variant>;
   const std::vector<std::string> known(names_of_all.begin(), names_of_all.end());
   for (const std::string& name : names) {
-    const auto variant = ref::departure_named<protocol::Variant>(name);
+    const auto variant = ref::named<protocol::Variant>(name);
     if (!variant) throw unknown("variant", name, known, "faultline claims --variants");
     result.set(static_cast<std::size_t>(*variant));
   }
@@ -236,10 +236,10 @@ int claims_command(const Arguments& arguments) {
   if (arguments.variants) {
     for (int v = 0; v < protocol::variant_count; ++v) {
       const auto variant = static_cast<protocol::Variant>(v);
-      std::cout << ref::departure_name(variant) << "\n    " << variant_text(variant) << "\n";
+      std::cout << ref::name_of(variant) << "\n    " << variant_text(variant) << "\n";
       for (const ref::Twins& pair : ref::twins())
         if (pair.variant == variant)
-          std::cout << "    in scenarios: explain --without " << ref::departure_name(pair.rule) << " stress/scenarios/"
+          std::cout << "    in scenarios: explain --without " << ref::name_of(pair.rule) << " stress/scenarios/"
                     << pair.scenario << "\n";
     }
     return exits::agree;

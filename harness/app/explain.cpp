@@ -115,7 +115,7 @@ bool explain_condition(const Program& program, const Facets& facets, const Condi
     fewer.dropped.set(r);
     const Search other = search(program, fewer, wanted);
     if (!other.way) continue;
-    guards.emplace_back(ref::departure_name(static_cast<ref::Rule>(r)));
+    guards.emplace_back(ref::name_of(static_cast<ref::Rule>(r)));
     if (!best || other.way->steps < best->steps) {
       best = other.way;
       std::swap(guards.front(), guards.back());
@@ -132,8 +132,8 @@ bool explain_condition(const Program& program, const Facets& facets, const Condi
 }
 
 ref::Rule rule(const std::string& name) {
-  if (const auto found = ref::departure_named<ref::Rule>(name)) return *found;
-  const std::vector<std::string> names(ref::departure_names<ref::Rule>.begin(), ref::departure_names<ref::Rule>.end());
+  if (const auto found = ref::named<ref::Rule>(name)) return *found;
+  const std::vector<std::string> names(ref::names_of<ref::Rule>.begin(), ref::names_of<ref::Rule>.end());
   throw BadInput("faultline: unknown rule '" + name + "'; " + did_you_mean_or_known(name, names) + "\n");
 }
 

@@ -75,7 +75,7 @@ std::shared_ptr<Prediction> predict_source(const Source& source, const std::opti
   Facets facets;
   facets.device_class = result->device_class;
   for (const std::string& name : without) {
-    const std::optional<ref::Rule> rule = ref::departure_named<ref::Rule>(name);
+    const std::optional<ref::Rule> rule = ref::named<ref::Rule>(name);
     if (!rule) throw py::value_error("unknown rule '" + name + "' (kernels_ref/mm/rules.h)");
     facets.dropped.set(static_cast<std::size_t>(*rule));
   }
@@ -328,7 +328,7 @@ PYBIND11_MODULE(faultline, module) {
              "reference to drop");
   module.def("rules", [] {
     std::vector<std::string> names;
-    names.assign(ref::departure_names<ref::Rule>.begin(), ref::departure_names<ref::Rule>.end());
+    names.assign(ref::names_of<ref::Rule>.begin(), ref::names_of<ref::Rule>.end());
     return names;
   }, "The rules of the reference, each a thing that a kernel function does");
   module.def("device_classes", [] { return words::all(words::device_classes); }, "Every class that predict() knows");

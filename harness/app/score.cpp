@@ -30,7 +30,7 @@ std::string number_text(std::uint64_t number) { return number ? std::to_string(n
 int score_reference() {
   const std::vector<HistoricBug> bugs = ref::protocol::historic_bugs();
   std::size_t width = 0;
-  for (const HistoricBug& bug : bugs) width = std::max(width, ref::departure_name(bug.variant).size());
+  for (const HistoricBug& bug : bugs) width = std::max(width, ref::name_of(bug.variant).size());
   watch_signals();
   std::cout << padded("Bug", 5) << padded("Variant", width + 2) << "Executions   States  Caught by\n";
   std::size_t caught = 0, wrong = 0, scored = 0, undecided = 0;
@@ -42,7 +42,7 @@ int score_reference() {
     caught += good;
     undecided += !good && !s.complete;
     wrong += !good && s.complete;
-    std::cout << padded(std::to_string(bug.number), 5) << padded(std::string(ref::departure_name(bug.variant)), width + 2)
+    std::cout << padded(std::to_string(bug.number), 5) << padded(std::string(ref::name_of(bug.variant)), width + 2)
               << right(number_text(s.executions), 10) << right(number_text(s.states), 9) << "  "
               << (s.healthy_clean ? "" : "FALSE ALARM without it; ")
               << (s.caught ? s.by : s.complete ? "NOT CAUGHT" : "undecided: the budget ended first") << "\n"

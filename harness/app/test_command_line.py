@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import pty
 import signal
 import subprocess
@@ -10,43 +9,7 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-FAULTLINE = pathlib.Path(os.environ.get("FAULTLINE_BUILD", ROOT / "build")) / "faultline"
-FAKE = f"/usr/bin/python3 {ROOT}/harness/run/fake_agent.py"
-
-ONE = """scenario one
-  "A load gives what is there."
-process P
-  a: 1 pages anon rw = 7
-  r0 = load a[0]
-always P:r0 = 7
-"""
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "one.scn").write_text(ONE)
-    (tmp_path / "two.scn").write_text(ONE.replace("scenario one", "scenario two"))
-    return tmp_path
-
-
-def environment(agent):
-    own = {key: value for key, value in os.environ.items() if not key.startswith("FAULTLINE_")}
-    return own | {"FAULTLINE_AGENT": agent, "FAULTLINE_LAB": agent}
-
-
-def faultline(folder, *words, agent=FAKE, timeout=60, **variables):
-    return subprocess.run([FAULTLINE, *words], cwd=folder, env=environment(agent) | variables, capture_output=True,
-                          text=True, timeout=timeout, check=False)
-
-
-def journal(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def tried(command):
-    return f"Try 'faultline{command} --help'.\n"
-
+from command_line import FAKE, FAULTLINE, ONE, ROOT, environment, faultline, journal, start, tried, wait_for
 
 BAD_INPUT = [
     (["rnu"], "faultline: unknown command 'rnu'; did you mean 'run'?\n" + tried("")),
@@ -155,73 +118,6 @@ def test_a_machine_that_does_not_start(folder):
     assert "the machine did not start: its process ended: exit status 1" in result.stdout
 
 
-@pytest.mark.parametrize("words, agent, code", [
-    (["one.scn"], FAKE, 0),
-    (["one.scn"], FAKE + " --fault one=forbidden", 1),
-    (["one.scn"], FAKE + " --fault one=die", 1),
-    (["one.scn"], "false", 125),                        # 3: its machine does not start
-    (["one.scn"], FAKE + " --fault one=empty", 125),
-    (["one.scn"], FAKE + " --fault one=error", 125),    # 4
-    (["bad.scn"], FAKE, 128),                           # 2: no commit can be tested
-    (["gone.scn"], FAKE, 128),
-    (["one.scn", "--iterations", "0"], FAKE, 128),
-    (["one.scn", "--no-such-option"], FAKE, 128),
-    (["-t", "hots", "one.scn"], FAKE, 128),
-    (["-t", "dmirror", "one.scn"], FAKE + " --targets host", 128),
-])
-def test_exit_codes_for_git_bisect(folder, words, agent, code):
-    (folder / "bad.scn").write_text("scenario bad\nprocess P\n  laod a[0]\n")
-    result = faultline(folder, "run", "--bisect", "--json", "j.jsonl", *words, agent=agent)
-    assert result.returncode == code, result.stderr
-    if code != 128:
-        assert f"\nExit {code}: " in result.stdout
-
-
-def test_an_interrupt_ends_the_bisection(folder):
-    with subprocess.Popen([FAULTLINE, "run", "--bisect", "--json", "j.jsonl", "one.scn"], cwd=folder, text=True,
-                          env=environment(FAKE + " --fault one=endless"), stdout=subprocess.PIPE) as process:
-        while not (folder / "j.jsonl").exists() or '"batch"' not in (folder / "j.jsonl").read_text():
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30)[0].endswith("\nExit 128: was interrupted, which ends the bisection (--bisect)\n")
-        assert process.returncode == 128
-
-
-def bisect(folder, faults, *words):
-    """What git says at the end of a bisection over commits whose agents have these faults."""
-    def git(*arguments):
-        return subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@x", *arguments], cwd=folder,
-                              env=environment(FAKE + " $(cat fault)"), capture_output=True, text=True,
-                              timeout=120, check=False)
-
-    git("init", "-q", ".")
-    for number, fault in enumerate(faults):
-        (folder / "fault").write_text(fault)
-        git("add", "fault")
-        git("commit", "-q", "--allow-empty", "-m", f"commit {number}")
-    git("bisect", "start", "HEAD", f"HEAD~{len(faults) - 1}")
-    result = git("bisect", "run", FAULTLINE, "run", "--bisect", "--json", "j.jsonl", *words)
-    return result.returncode, result.stdout + result.stderr
-
-
-def test_git_bisect_finds(folder):
-    code, said = bisect(folder, ["", "", "", "--fault one=forbidden", "--fault one=forbidden"], "one.scn")
-    assert code == 0 and "is the first bad commit" in said and "commit 3" in said, said
-
-
-def test_git_bisect_skips_what_cannot_be_tested(folder):
-    """Commit 2 is as good a candidate as the bad one behind it."""
-    code, said = bisect(folder, ["", "", "--fault one=error", "--fault one=forbidden"], "one.scn")
-    candidates = said.split("The first bad commit could be any of:\n")[1].split("We cannot")[0].split()
-    assert code != 0 and len(candidates) == 2, said
-
-
-def test_git_bisect_ends_where_nothing_can_be_tested(folder):
-    code, said = bisect(folder, ["", "", "", "", ""], "gone.scn")
-    assert code != 0 and "is the first bad commit" not in said
-    assert "gone.scn: cannot be read" in said
-
-
 def test_agree(folder):
     result = faultline(folder, "run", "--seed", "7", "--json", "j.jsonl", ".")
     assert result.returncode == 0
@@ -272,19 +168,6 @@ def test_a_full_disk(folder):
     assert result.stderr.count("No space left on device") == 1
     assert "The journal could not be written: /dev/full: No space left on device" in result.stdout
     assert "Summary" in result.stdout
-
-
-def start(folder, *words, agent):
-    return subprocess.Popen([FAULTLINE, *words], cwd=folder, env=environment(agent), stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(path, event):
-    for _ in range(600):
-        if path.exists() and f'"ev":"{event}"' in path.read_text():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"no {event} in {path}")
 
 
 def test_interrupt(folder):
@@ -382,114 +265,3 @@ def test_a_run_under_another_root(folder):
               if each["ev"] == "machine" and each["event"] == "start"}
     assert starts["debian13"][-3:] == ["chroot", "--agent", str(ROOT / "build/faultline-agent-opencl")]
     assert starts["lab"][-6:-4] == ["boot", "--agent"] and starts["lab"][-3:-1] == ["--append=quiet", "--console"]
-
-
-FORK = """scenario fork
-  "A store before the fork shows in the child, one behind it does not."
-process P
-  a: 1 page anon rw = 0
-thread P.cpu
-  store a[0] 1
-  fork C
-  store a[0] 2
-process C
-  r0 = load a[0]
-always C:r0 = 1
-"""
-
-
-def test_explain_shows_a_schedule_and_what_forbids(folder):
-    (folder / "fork.scn").write_text(FORK)
-    allowed = faultline(folder, "explain", "--class", "shares-cpu-tables", "fork.scn", "C:r0 = 1")
-    assert allowed.returncode == 0
-    assert "Allowed. A shortest schedule:" in allowed.stdout and "C:r0=1\n" in allowed.stdout
-    assert allowed.stdout.index("store a[0] 1") < allowed.stdout.index("fork C") < allowed.stdout.index("r0 = load a[0]")
-    forbidden = faultline(folder, "explain", "fork.scn")
-    assert "Condition not C:r0 = 1\nForbidden by" in forbidden.stdout
-    assert "cow-keeps-shared-page" in forbidden.stdout
-    without = faultline(folder, "explain", "--without", "cow-keeps-shared-page", "fork.scn", "C:r0 = 2")
-    assert "Allowed. A shortest schedule:" in without.stdout and "C:r0=2\n" in without.stdout
-
-
-def test_explain_says_what_is_wrong_with_a_condition(folder):
-    (folder / "fork.scn").write_text(FORK)
-    bad = faultline(folder, "explain", "fork.scn", "C:r9 = 1")
-    assert bad.returncode == 2 and "did you mean 'r0'" in bad.stderr and "^" in bad.stderr
-    rule = faultline(folder, "explain", "--without", "fork-notify", "fork.scn")
-    assert rule.returncode == 2 and rule.stderr == "faultline: unknown rule 'fork-notify'; did you mean 'fork-notifies'?\n"
-
-
-def test_claims_are_decided_and_flip():
-    every = faultline(ROOT, "claims")
-    assert every.returncode == 0, every.stdout[-2000:]
-    assert every.stdout.splitlines()[-1] == "31 claims: 31 as expected, 0 not, 0 undecided"
-    assert every.stdout.count("\n     flips  ") >= 31
-    assert "DOES NOT FLIP" not in every.stdout
-
-
-def test_one_claim_shows_its_schedules():
-    one = faultline(ROOT, "claims", "4.1")
-    assert one.returncode == 0
-    assert "found      holds: use after free\n" in one.stdout
-    assert "mmu_interval_notifier_find" in one.stdout and " 1  " in one.stdout
-    thread = faultline(ROOT, "claims", "4")
-    assert thread.stdout.splitlines()[-1].startswith("6 claims: ")
-
-
-def test_a_claim_on_another_kernel_is_not_as_expected():
-    other = faultline(ROOT, "claims", "--with", "find-keeps-tree-locked", "4.1")
-    assert other.returncode == 1
-    assert "DOES NOT FLIP with find-keeps-tree-locked" in other.stdout
-    assert other.stdout.splitlines()[-1] == "1 claim: 0 as expected, 1 not, 0 undecided"
-
-
-def test_claims_say_what_kernels_showed(tmp_path):
-    """The newest answer for each target; answers that are none do not count."""
-    for name in ("build", "stress"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    run = tmp_path / "results/runs/20260101-000000"
-    run.mkdir(parents=True)
-    verdict = {"ev": "verdict", "scenario": "fork-device-write-after", "target": "lab:dmirror", "kernel": "6.1.0 (lab)",
-               "verdict": "agree", "iterations": 12}
-    skipped = verdict | {"target": "host", "verdict": "skipped"}
-    experiment = verdict | {"scenario": "reclaim-in-flight", "target": "lab:direct-io", "saw": "disk old"}
-    lines = [json.dumps(line, separators=(",", ":")) for line in (verdict, skipped, experiment)]
-    (run / "journal.jsonl").write_text("\n".join(lines) + "\n{\"ev\": \"verd")
-    seen = faultline(tmp_path, "claims", "3.1", FAULTLINE_ROOT=str(tmp_path))
-    assert "kernel     agree on lab:dmirror, Linux 6.1.0, 12 iterations\n" in seen.stdout
-    seen = faultline(tmp_path, "claims", "2.2", FAULTLINE_ROOT=str(tmp_path))
-    assert "kernel     agree on lab:direct-io, Linux 6.1.0, 12 iterations: disk old\n" in seen.stdout
-
-
-@pytest.mark.parametrize(("words", "says"), [
-    (["9"], "unknown claim '9'; 'faultline claims' lists them"),
-    (["--with", "no-read-rety", "4"], "unknown variant 'no-read-rety'; did you mean 'no-read-retry'?"),
-    (["--with", "x", "4"], "unknown variant 'x'; 'faultline claims --variants' lists them"),
-])
-def test_claims_bad_input(words, says):
-    bad = faultline(ROOT, "claims", *words)
-    assert (bad.returncode, bad.stderr) == (2, f"faultline: {says}\n")
-
-
-def test_variants_are_listed():
-    listed = faultline(ROOT, "claims", "--variants")
-    assert listed.returncode == 0 and "no-read-retry\n    the driver programs" in listed.stdout
-
-
-def test_score_of_the_reference():
-    table = faultline(ROOT, "score", "--reference")
-    assert table.returncode == 0, table.stdout
-    assert table.stdout.splitlines()[-1] == "51 of 51 caught"
-    assert "NOT CAUGHT" not in table.stdout and "FALSE ALARM" not in table.stdout
-    assert faultline(ROOT, "score").returncode == 2
-
-
-def test_explain_shows_executions_of_the_memory_model(folder):
-    text = (ROOT / "stress/scenarios/svm/message-passing.scn").read_text()
-    (folder / "mp.scn").write_text(text)
-    forbidden = faultline(folder, "explain", "mp.scn", "P.gpu:r0 = 1 and P.gpu:r1 = 0")
-    assert forbidden.returncode == 0
-    assert "Forbidden by release-synchronises, memory-is-coherent\n" in forbidden.stdout
-    assert "P.gpu: r1 = load a[0] relaxed  reads from  the initial value\n" in forbidden.stdout
-    allowed = faultline(folder, "explain", "mp.scn", "P.gpu:r0 = 1")
-    assert "Allowed. A possible execution:\n  P.gpu: r0 = load a[1] acquire  reads from  P.cpu: store a[1] 1 release\n" in allowed.stdout

@@ -19,7 +19,7 @@
 namespace faultline {
 
 // Result of one statement, before it is text.
-struct Result {
+struct SeenResult {
   enum class Kind : std::uint8_t {
     errno_value,  // `code` is an errno, 0 for "ok"
     signal,       // `code` is the signal
@@ -51,7 +51,7 @@ struct Word {
 
 struct Slot {
   std::atomic<std::uint32_t> done;  // 1 when `result` is there (release)
-  Result result;
+  SeenResult result;
 };
 
 enum class Life : std::uint32_t {
@@ -110,7 +110,7 @@ struct ThreadRecord {
 // One load at the end, for an observe of a value.
 struct Reading {
   std::atomic<std::uint32_t> done;
-  Result result;
+  SeenResult result;
 };
 
 // What the driver knows of a page at the end, for the other observes that a process answers itself.

@@ -19,24 +19,24 @@
 
 namespace faultline {
 
-Result errno_result(int error) {
-  Result result;
+SeenResult errno_result(int error) {
+  SeenResult result;
   result.code = error;
   return result;
 }
 
-void record(Slot& slot, const Result& result) {
+void record(Slot& slot, const SeenResult& result) {
   slot.result = result;
   slot.done.store(1, std::memory_order_release);
 }
 
 namespace {
 
-Result call_result(bool worked) { return errno_result(worked ? 0 : errno); }
+SeenResult call_result(bool worked) { return errno_result(worked ? 0 : errno); }
 
-Result signal_result(int signal) {
-  Result result;
-  result.kind = Result::Kind::signal;
+SeenResult signal_result(int signal) {
+  SeenResult result;
+  result.kind = SeenResult::Kind::signal;
   result.code = signal;
   return result;
 }
@@ -73,9 +73,9 @@ void spin_until(std::int64_t when, bool oversubscribed) {
   }
 }
 
-Result device_result(const ThreadRun& run, int signal, const DeviceAccess& access) {
+SeenResult device_result(const ThreadRun& run, int signal, const DeviceAccess& access) {
   if (signal != 0) return signal_result(signal);
-  Result result = device_errno(run, access.error);
+  SeenResult result = device_errno(run, access.error);
   result.faults_known = access.error == 0;
   result.faulted = access.faulted;
   return result;
@@ -95,22 +95,22 @@ struct Perform {
   ProcessContext& context() const { return run.context; }
   Area& area() const { return run.context.area; }
 
-  Result operator()(const op::Load& load) const {
+  SeenResult operator()(const op::Load& load) const {
     const std::uintptr_t address = run.context.layout.address_of(load.cell);
     if (load.via.cpu()) return load_result(address);
     const Handles::Use device(context().handles, load.via.opener, load.via.device);
     if (!device) return errno_result(EBADF);
     DeviceAccess access;
     const int signal = device_access(context(), [&] { access = device->load(address); });
-    Result result = device_result(run, signal, access);
+    SeenResult result = device_result(run, signal, access);
     if (signal == 0 && access.error == 0) {
-      result.kind = Result::Kind::word;
+      result.kind = SeenResult::Kind::word;
       result.word = access.value;
     }
     return result;
   }
 
-  Result operator()(const op::Store& store) const {
+  SeenResult operator()(const op::Store& store) const {
     const std::uintptr_t address = run.context.layout.address_of(store.cell);
     const std::uint64_t word = encode_word(run.iteration, run.context.layout.spans.of(store.cell), store.value);
     if (store.via.cpu()) {
@@ -124,85 +124,85 @@ struct Perform {
     return device_result(run, signal, access);
   }
 
-  Result operator()(const op::Update&) const { throw std::logic_error("an access with an order is run_ordered()'s"); }
+  SeenResult operator()(const op::Update&) const { throw std::logic_error("an access with an order is run_ordered()'s"); }
 
   // Requests about buffers.
   template <typename Request>
-  Result svm_result(const Via& via, Request request) const {
+  SeenResult svm_result(const Via& via, Request request) const {
     const Handles::Use device(context().handles, via.opener, via.device);
     if (!device) return errno_result(EBADF);
     Svm* const svm = device->svm();
     return device_errno(run, svm ? request(*svm) : ENOTSUP);
   }
 
-  Result operator()(const op::SvmMap& map) const {
+  SeenResult operator()(const op::SvmMap& map) const {
     return svm_result(map.via, [&](Svm& svm) {
       return svm.map(context().layout.address_of(map.range), bytes_of(map.range), map.access);
     });
   }
 
-  Result operator()(const op::SvmUnmap& unmap) const {
+  SeenResult operator()(const op::SvmUnmap& unmap) const {
     return svm_result(unmap.via, [&](Svm& svm) { return svm.unmap(context().layout.address_of(unmap.range)); });
   }
 
-  Result operator()(const op::SvmCopy& copy) const {
+  SeenResult operator()(const op::SvmCopy& copy) const {
     return svm_result(copy.via, [&](Svm& svm) {
       return svm.copy(context().layout.address_of(copy.to), context().layout.address_of(copy.from), sizeof(std::uint64_t));
     });
   }
 
-  Result operator()(const op::SvmFill& fill) const {
+  SeenResult operator()(const op::SvmFill& fill) const {
     const std::uint64_t word = encode_word(run.iteration, context().layout.spans.of(fill.cell), fill.value);
     return svm_result(fill.via, [&](Svm& svm) { return svm.fill(context().layout.address_of(fill.cell), word); });
   }
 
-  Result operator()(const op::DirectRead& read) const {
+  SeenResult operator()(const op::DirectRead& read) const {
     return errno_result(context().direct_file.read(context().layout.address_of(read.cell), run.slot));
   }
 
-  Result operator()(const op::DirectWrite& write) const {
+  SeenResult operator()(const op::DirectWrite& write) const {
     const DirectFile& file = context().direct_file;
-    Result result = errno_result(file.write(context().layout.address_of(write.cell), run.slot));
+    SeenResult result = errno_result(file.write(context().layout.address_of(write.cell), run.slot));
     if (result.code != 0) return result;
     result.code = file.written(run.slot, &result.word);
-    if (result.code == 0) result.kind = Result::Kind::word;
+    if (result.code == 0) result.kind = SeenResult::Kind::word;
     return result;
   }
 
-  Result operator()(const op::Mmap& map) const {
+  SeenResult operator()(const op::Mmap& map) const {
     return call_result(map_fixed(context(), map.range, map.backing, map.protection, map.file));
   }
 
-  Result operator()(const op::Munmap& unmap) const {
+  SeenResult operator()(const op::Munmap& unmap) const {
     return call_result(munmap(pointer(run.context.layout.address_of(unmap.range)), bytes_of(unmap.range)) == 0);
   }
 
-  Result operator()(const op::Mprotect& protect) const {
+  SeenResult operator()(const op::Mprotect& protect) const {
     return call_result(mprotect(pointer(run.context.layout.address_of(protect.range)), bytes_of(protect.range),
                                 prot_of(protect.protection)) == 0);
   }
 
-  Result operator()(const op::Mremap& move) const {
+  SeenResult operator()(const op::Mremap& move) const {
     void* const to = pointer(run.context.layout.address_of(move.to));
     return call_result(mremap(pointer(run.context.layout.address_of(move.range)), bytes_of(move.range), bytes_of(move.range),
                               MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
   }
 
-  Result operator()(const op::Madvise& advise) const {
+  SeenResult operator()(const op::Madvise& advise) const {
     return call_result(madvise(pointer(run.context.layout.address_of(advise.range)), bytes_of(advise.range),
                                number_of(advise.advice)) == 0);
   }
 
-  Result operator()(const op::Msync& sync) const {
+  SeenResult operator()(const op::Msync& sync) const {
     return call_result(msync(pointer(context().layout.address_of(sync.range)), bytes_of(sync.range), MS_SYNC) == 0);
   }
 
-  Result operator()(const op::Truncate& truncate) const {
+  SeenResult operator()(const op::Truncate& truncate) const {
     return call_result(ftruncate(context().files.descriptor(truncate.file),
                                  truncate.pages * static_cast<off_t>(page_bytes)) == 0);
   }
 
-  Result operator()(const op::Fork& fork_op) const {
+  SeenResult operator()(const op::Fork& fork_op) const {
     ProcessRecord& child = area().processes[fork_op.process];
     const int threads = static_cast<int>(context().layout.threads_of[fork_op.process].size());
     // Said before the call: a forker that is killed inside it leaves a trace to follow.
@@ -221,9 +221,9 @@ struct Perform {
     return errno_result(error);
   }
 
-  Result operator()(const op::Exit&) const { return errno_result(0); }  // see run_statements
+  SeenResult operator()(const op::Exit&) const { return errno_result(0); }  // see run_statements
 
-  Result operator()(const op::Kill& kill_op) const {
+  SeenResult operator()(const op::Kill& kill_op) const {
     ProcessRecord& victim = area().processes[kill_op.process];
     const int pid = victim.pid.load();
     // Not there yet, or a wait has taken it: the number is nobody's.
@@ -235,7 +235,7 @@ struct Perform {
   }
 
   // Polls, so that a deadline can end it.
-  Result operator()(const op::Wait& wait) const {
+  SeenResult operator()(const op::Wait& wait) const {
     ProcessRecord& child = area().processes[wait.process];
     if (static_cast<Life>(child.life.load()) != Life::born) return errno_result(ECHILD);
     int status = 0;
@@ -247,25 +247,25 @@ struct Perform {
       sched_yield();
     }
     child.reaped.store(1);
-    Result result;
+    SeenResult result;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-      result.kind = Result::Kind::exited;
+      result.kind = SeenResult::Kind::exited;
     } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
-      result.kind = Result::Kind::killed;
+      result.kind = SeenResult::Kind::killed;
     } else {
       report_bench_error(area(), "a child ended strangely", wait.process, run.thread, status);
     }
     return result;
   }
 
-  Result operator()(const op::Barrier& barrier) const {
+  SeenResult operator()(const op::Barrier& barrier) const {
     meet(context(), barrier.barrier, run.thread);
     spin_until(now_ns() + area().offsets[run.next_offset++].load(std::memory_order_relaxed),
                context().oversubscribed);
     return errno_result(0);
   }
 
-  Result operator()(const op::Delay& delay) const {
+  SeenResult operator()(const op::Delay& delay) const {
     constexpr int worth_sleeping_us = 200;
     if (delay.us >= worth_sleeping_us) {
       const timespec time{delay.us / 1'000'000, delay.us % 1'000'000 * 1'000L};
@@ -277,7 +277,7 @@ struct Perform {
   }
 
   // One descriptor a process: a second open is refused here, and never reaches the kernel.
-  Result operator()(const op::Open& open) const {
+  SeenResult operator()(const op::Open& open) const {
     Handles& handles = context().handles;
     if (!handles.reserve(context().process, open.device)) return errno_result(EBUSY);
     std::unique_ptr<DeviceHandle> handle = context().target.open(open.device);
@@ -286,11 +286,11 @@ struct Perform {
     return errno_result(error);
   }
 
-  Result operator()(const op::Close& close) const {
+  SeenResult operator()(const op::Close& close) const {
     return errno_result(context().handles.close(context().process, close.device) ? 0 : EBADF);
   }
 
-  Result operator()(const op::Migrate& migrate) const {
+  SeenResult operator()(const op::Migrate& migrate) const {
     if (is_buffer(context().program.regions[migrate.range.region].backing))
       return svm_result(migrate.via, [&](Svm& svm) {
         return svm.migrate(context().layout.address_of(migrate.range), bytes_of(migrate.range), migrate.to_device);
@@ -300,32 +300,32 @@ struct Perform {
     return errno_result(device->migrate(run.context.layout.address_of(migrate.range), migrate.range.count, migrate.to_device));
   }
 
-  Result operator()(const op::Exclusive& exclusive) const {
+  SeenResult operator()(const op::Exclusive& exclusive) const {
     const Handles::Use device(context().handles, exclusive.via.opener, exclusive.via.device);
     if (!device) return errno_result(EBADF);
     return errno_result(device->exclusive(context().layout.address_of(exclusive.range), exclusive.range.count,
                                           exclusive.check));
   }
 
-  Result operator()(const op::Snapshot& snapshot) const {
+  SeenResult operator()(const op::Snapshot& snapshot) const {
     const Handles::Use device(context().handles, snapshot.via.opener, snapshot.via.device);
     if (!device) return errno_result(EBADF);
-    Result result;
+    SeenResult result;
     result.code = device->snapshot(run.context.layout.address_of(snapshot.range),
                                    std::span(result.bytes).first(static_cast<std::size_t>(snapshot.range.count)));
     if (result.code != 0) return result;
-    result.kind = Result::Kind::letters;
+    result.kind = SeenResult::Kind::letters;
     result.code = snapshot.range.count;
     return result;
   }
 
-  Result operator()(const op::Pin& pin) const {
+  SeenResult operator()(const op::Pin& pin) const {
     const Handles::Use device(context().handles, pin.via.opener, pin.via.device);
     const std::uintptr_t address = run.context.layout.address_of(pin.range);
     return errno_result(device ? device->pin(address, pin.range.count, pin.read) : EBADF);
   }
 
-  Result operator()(const op::Unpin& unpin) const {
+  SeenResult operator()(const op::Unpin& unpin) const {
     const Handles::Use device(context().handles, unpin.via.opener, unpin.via.device);
     const std::uintptr_t address = run.context.layout.address_of(unpin.range);
     return errno_result(device ? device->unpin(address, unpin.range.count) : EBADF);
@@ -334,7 +334,7 @@ struct Perform {
 
 }  // namespace
 
-Result device_errno(const ThreadRun& run, int error) {
+SeenResult device_errno(const ThreadRun& run, int error) {
   if (error == ENODEV) report_bench_error(run.context.area, "the device is gone", run.context.process, run.thread, error);
   return errno_result(error);
 }
@@ -347,9 +347,9 @@ bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, 
   return mmap(where, bytes_of(range), prot_of(protection), flags, descriptor, offset) == where;
 }
 
-Result load_result(std::uintptr_t address) {
-  Result result;
-  result.kind = Result::Kind::word;
+SeenResult load_result(std::uintptr_t address) {
+  SeenResult result;
+  result.kind = SeenResult::Kind::word;
   const int signal = guarded([&] { result.word = cpu_load(address); });
   return signal == 0 ? result : signal_result(signal);
 }
@@ -379,7 +379,7 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
       continue;
     }
     Slot& slot = area.slots[run.slot];
-    const Result result = std::visit(perform, statements[i].operation);
+    const SeenResult result = std::visit(perform, statements[i].operation);
     if (std::holds_alternative<op::Exit>(statements[i].operation)) {
       suspect(area, context.process, Suspect::doomed);
       record(slot, result);

@@ -41,10 +41,10 @@ struct ThreadRun {
   int slot = 0;     // in Area::slots, of the statement that it is at
 };
 
-Result errno_result(int error);  // 0: it worked
+SeenResult errno_result(int error);  // 0: it worked
 // Of a request to a device. That it is gone, ENODEV, is no outcome but ends the run.
-Result device_errno(const ThreadRun& run, int error);
-void record(Slot& slot, const Result& result);
+SeenResult device_errno(const ThreadRun& run, int error);
+void record(Slot& slot, const SeenResult& result);
 
 // Runs all statements of the thread, from its offset after `origin_ns` on, and marks it done. Returns
 // early when the area was aborted; does not return from an `exit`.
@@ -54,6 +54,6 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
 void place_thread(const ProcessContext& context, int thread);
 
 // One guarded CPU load, as an operation and as an observe.
-Result load_result(std::uintptr_t address);
+SeenResult load_result(std::uintptr_t address);
 
 }  // namespace faultline

@@ -67,9 +67,9 @@ int run_ordered(const ThreadRun& run, std::span<const Statement> statements) {
     error = device ? device->ordered(std::span(accesses).first(count)) : EBADF;
   }
   for (std::size_t i = 0; i < count; ++i) {
-    Result result = device_errno(run, error);
+    SeenResult result = device_errno(run, error);
     if (error == 0 && accesses[i].kind != OrderedAccess::Kind::store) {
-      result.kind = Result::Kind::word;
+      result.kind = SeenResult::Kind::word;
       result.word = accesses[i].value;
     }
     record(run.context.area.slots[run.slot + static_cast<int>(i)], result);

@@ -45,26 +45,26 @@ bool OutcomeReader::alive(int process) const {
   return (root || static_cast<Life>(record.life.load()) == Life::born) && record.ended.load() == 0;
 }
 
-void OutcomeReader::append(std::string& key, const Result& result) const {
+void OutcomeReader::append(std::string& key, const SeenResult& result) const {
   key += static_cast<char>(result.kind);
   switch (result.kind) {
-    case Result::Kind::errno_value:
-    case Result::Kind::signal:
+    case SeenResult::Kind::errno_value:
+    case SeenResult::Kind::signal:
       key += static_cast<char>(result.code & 0xff);
       key += static_cast<char>(result.code >> 8 & 0xff);
       break;
-    case Result::Kind::word: {
+    case SeenResult::Kind::word: {
       const CellContent content = decode_word(area_.iteration.load(), result.word);
       key += static_cast<char>(content.kind);
       key += static_cast<char>(content.home);
       key += static_cast<char>(content.value);
       break;
     }
-    case Result::Kind::letters:
+    case SeenResult::Kind::letters:
       for (int i = 0; i < result.code; ++i) key += snapshot_letter(result.bytes[i]);
       break;
-    case Result::Kind::exited:
-    case Result::Kind::killed:
+    case SeenResult::Kind::exited:
+    case SeenResult::Kind::killed:
       break;
   }
 }
@@ -87,7 +87,7 @@ std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
       const Known what = known(observable.thread, observable.statement);
       key += static_cast<char>(what);
       if (what != Known::result) continue;
-      const Result& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
+      const SeenResult& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
       if (observable.kind == Observable::Kind::result) append(key, result);
       else key += static_cast<char>(result.faults_known * 2 + result.faulted);
     }
@@ -95,13 +95,13 @@ std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
   return key;
 }
 
-std::string OutcomeReader::text(const Result& result, Cell cell) const {
+std::string OutcomeReader::text(const SeenResult& result, Cell cell) const {
   switch (result.kind) {
-    case Result::Kind::errno_value:
+    case SeenResult::Kind::errno_value:
       return errno_text(result.code);
-    case Result::Kind::signal:
+    case SeenResult::Kind::signal:
       return signal_text(result.code);
-    case Result::Kind::word: {
+    case SeenResult::Kind::word: {
       const CellContent content = decode_word(area_.iteration.load(), result.word);
       if (content.kind == CellContent::Kind::zero) return text_zero;
       if (content.kind == CellContent::Kind::alien) return text_alien;
@@ -109,14 +109,14 @@ std::string OutcomeReader::text(const Result& result, Cell cell) const {
       if (content.home >= layout_.spans.count()) return text_alien;
       return value_text(program_, cell, layout_.spans.first(content.home), content.value);
     }
-    case Result::Kind::letters: {
+    case SeenResult::Kind::letters: {
       std::string letters;
       for (int i = 0; i < result.code; ++i) letters += snapshot_letter(result.bytes[i]);
       return letters;
     }
-    case Result::Kind::exited:
+    case SeenResult::Kind::exited:
       return text_exited;
-    case Result::Kind::killed:
+    case SeenResult::Kind::killed:
       return text_killed;
   }
   return text_alien;
@@ -152,7 +152,7 @@ Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
       outcome.emplace_back(what == Known::unknown ? text_unknown : text_not_reached);
       continue;
     }
-    const Result& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
+    const SeenResult& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
     if (observable.kind == Observable::Kind::faults) {
       // A request that failed does not say how it went.
       outcome.emplace_back(result.faults_known == 0 ? text_not_reached : result.faulted != 0 ? text_fault : text_hit);

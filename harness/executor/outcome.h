@@ -27,8 +27,8 @@ class OutcomeReader {
   enum class Known : unsigned char { result, unknown, not_reached };
   Known known(int thread, int statement) const;
   bool alive(int process) const;
-  void append(std::string& key, const Result& result) const;
-  std::string text(const Result& result, Cell cell) const;
+  void append(std::string& key, const SeenResult& result) const;
+  std::string text(const SeenResult& result, Cell cell) const;
 
   const Program& program_;
   const Layout& layout_;

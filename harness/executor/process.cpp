@@ -203,15 +203,15 @@ void say_ready(ProcessContext& context, std::uint32_t round) {
   area.started.set(round);
 }
 
-Result observed(ProcessContext& context, Cell cell) {
+SeenResult observed(ProcessContext& context, Cell cell) {
   const std::uintptr_t address = context.layout.address_of(cell);
   const Backing backing = context.program.regions[cell.region].backing;
   if (!is_handed_over(backing) && backing != Backing::usm_device) return load_result(address);
   const Handles::Use device(context.handles, context.process, 0);
-  Result result;
+  SeenResult result;
   if (backing == Backing::usm_device) {
     result.code = device ? device->svm()->copy(reinterpret_cast<std::uintptr_t>(&result.word), address, sizeof result.word) : EBADF;
-    if (result.code == 0) result.kind = Result::Kind::word;
+    if (result.code == 0) result.kind = SeenResult::Kind::word;
     return result;
   }
   result.code = device ? device->svm()->map(address, sizeof(std::uint64_t), {true, false}) : EBADF;

@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   Limits limits{.states = 2'000'000'000};
   bool understood = argc > numbers;
   for (int i = numbers + 1; i < argc; ++i) {
-    const auto variant = departure_named<Variant>(argv[i]);
+    const auto variant = named<Variant>(argv[i]);
     understood = understood && variant;
     if (variant) variants.set(static_cast<std::size_t>(*variant));
   }

@@ -24,8 +24,8 @@ TEST_P(Claims, Flips) {
   ASSERT_FALSE(claim.flips.empty());
   for (const Variant variant : claim.flips) {
     const ClaimAnswer answer = claim.decide(protocol::with({variant}));
-    EXPECT_STRNE(verdict_text(answer.verdict), verdict_text(claim.expected)) << departure_name(variant);
-    EXPECT_NE(answer.verdict, ClaimVerdict::undecided) << departure_name(variant);
+    EXPECT_STRNE(verdict_text(answer.verdict), verdict_text(claim.expected)) << name_of(variant);
+    EXPECT_NE(answer.verdict, ClaimVerdict::undecided) << name_of(variant);
   }
 }
 

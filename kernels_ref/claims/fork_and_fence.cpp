@@ -14,8 +14,8 @@ constexpr int lengths[] = {1, 2, 4, 8};
 
 ClaimAnswer notifier_keeps_fork_apart(const Variants& extra) {
   Evidence e;
-  e.finds(fork_with_device(DeviceClass::recoverable, 2, true), extra | with({Variant::device_without_notifier}), Finding::wrong_page);
-  for (const DeviceClass c : {DeviceClass::recoverable, DeviceClass::preempt, DeviceClass::userptr})
+  e.finds(fork_with_device(DeviceKind::recoverable, 2, true), extra | with({Variant::device_without_notifier}), Finding::wrong_page);
+  for (const DeviceKind c : {DeviceKind::recoverable, DeviceKind::preempt_and_restore, DeviceKind::userptr})
     e.clean(fork_with_device(c, 2, true), extra);
   return e.answer();
 }
@@ -23,8 +23,8 @@ ClaimAnswer notifier_keeps_fork_apart(const Variants& extra) {
 ClaimAnswer how_long_each_class_holds_up_fork(const Variants& extra) {
   Evidence e;
   e.row("device steps fork waits, length", {lengths[0], lengths[1], lengths[2], lengths[3]});
-  std::array<std::vector<int>, std::size(device_classes)> waited;
-  for (const DeviceClass c : device_classes) {
+  std::array<std::vector<int>, std::size(device_kinds)> waited;
+  for (const DeviceKind c : device_kinds) {
     std::vector<int>& w = waited[static_cast<int>(c)];
     std::vector<int> copies;
     for (const int length : lengths) {
@@ -32,8 +32,8 @@ ClaimAnswer how_long_each_class_holds_up_fork(const Variants& extra) {
       w.push_back(r.most[fork_waited]);
       copies.push_back(r.most[copies_in_fork]);
     }
-    e.row(device_class_text(c), w);
-    if (c == DeviceClass::pinned) e.row("pinned: pages copied in fork", copies);
+    e.row(std::string(name_of(c)), w);
+    if (c == DeviceKind::pinned) e.row("pinned: pages copied in fork", copies);
   }
   const auto& w = waited;
   // Bounded whatever the job is: drop, then preempt. As long as the job: the fence. Not at all: a pin.

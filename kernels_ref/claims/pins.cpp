@@ -20,15 +20,15 @@ ClaimAnswer no_upper_bound(const Variants& extra) {
   if (waiting != std::vector<int>{1, 2, 3, 4}) e.contradict("not all of them wait");
   // Behind a notifier the wait is that of fork_with_device: never more than what is under way.
   e.row("length of the device's job", {1, 2, 4, 8});
-  for (const DeviceClass c : {DeviceClass::recoverable, DeviceClass::preempt, DeviceClass::userptr}) {
+  for (const DeviceKind c : {DeviceKind::recoverable, DeviceKind::preempt_and_restore, DeviceKind::userptr}) {
     std::vector<int> waited;
     for (const int length : {1, 2, 4, 8}) {
       const Report r = e.look(fork_with_device(c, length, false), extra);
       if (r.has(Finding::waits_for_ever)) e.contradict("a wait behind a notifier does not end");
       waited.push_back(r.most[fork_waited]);
     }
-    e.row(std::string(device_class_text(c)) + ": device steps waited", waited);
-    const int bound = c == DeviceClass::userptr ? 8 : 2;
+    e.row(std::string(name_of(c)) + ": device steps waited", waited);
+    const int bound = c == DeviceKind::userptr ? 8 : 2;
     if (waited.back() > bound) e.contradict("not bounded");
   }
   return e.answer();

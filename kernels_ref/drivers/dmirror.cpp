@@ -27,7 +27,7 @@ Task<bool> copy_through_entry(Cpu cpu, MirrorId opener, Slot slot, bool write, R
   if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
   if (!write) result->contents = frame.contents;
   if (frame.kind == Frame::Kind::device) {
-    // Whoever migrates the page back does not take this mutex: the copy may come too late (KnownBug::freed_private_copy).
+    // Whoever migrates the page back does not take this mutex: the copy may come too late (MetBug::freed_private_copy).
     w.mirror[opener].locked = 1;
     w.mirror[opener].copying = entry.frame;
     co_await cpu.step("dmirror_do_read/write: copy");
@@ -58,12 +58,12 @@ Task<int> fault_entry(Cpu cpu, MirrorId id, Slot slot, bool write) {
     co_await cpu.until("dmirror_range_fault: mutex", [cpu, id] { return mutex_free(cpu, id); });
     if (cpu.self().collided && cpu.on(Rule::device_rechecks)) continue;  // mmu_interval_read_retry
     if (page.own_private) {
-      if (lost) cpu.meets(KnownBug::miscounted_private_page);
-      else if (!write || page.writable) cpu.meets(KnownBug::read_private_oops);
-      else cpu.meets(KnownBug::write_private_warn);
+      if (lost) cpu.meets(MetBug::miscounted_private_page);
+      else if (!write || page.writable) cpu.meets(MetBug::erased_private_read);
+      else cpu.meets(MetBug::read_only_private_write);
       co_return EFAULT;
     }
-    if (cpu.self().moved) cpu.meets(KnownBug::unstamped_migrate);
+    if (cpu.self().moved) cpu.meets(MetBug::unstamped_migration);
     if (write && !page.writable && cpu.on(Rule::hmm_faults_for_write)) co_return EFAULT;
     w.mirror[id].entry[slot] = {page.frame == none ? zero_page : page.frame, page.writable};
     co_return 0;
@@ -89,7 +89,7 @@ Task<Result> access(Cpu cpu, MirrorId opener, Slot slot, bool write, int value) 
       end_read(cpu);
       co_await mmput(cpu, mm_of(opener));
     } else {
-      cpu.meets(KnownBug::dead_mm_fault);
+      cpu.meets(MetBug::dead_mm_spin);
     }
     if (error) {
       result = failed(error);

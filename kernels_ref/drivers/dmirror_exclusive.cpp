@@ -22,7 +22,7 @@ Task<bool> make_exclusive_range(Cpu cpu, MirrorId id, Slot from, Slot to) {
     for (int i = 0; i < wanted; ++i) {
       if (pages[i] == none) continue;
       // Nothing holds off an madvise() that takes the page meanwhile, and nothing looks for one.
-      if (w.mm[mm].pte[from + i].frame != pages[i]) cpu.meets(KnownBug::stale_exclusive_entry);
+      if (w.mm[mm].pte[from + i].frame != pages[i]) cpu.meets(MetBug::stale_exclusive_entry);
       w.mirror[id].entry[from + i] = {.frame = pages[i], .atomic = 1};
     }
   }

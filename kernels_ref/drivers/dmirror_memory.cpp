@@ -91,7 +91,7 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s) {
     if (device[s - from] == none) continue;
     const FrameId mapped = source[s - from] == zero_page ? device[s - from] : source[s - from];
-    if (w.frame[mapped].mapcount == 0) cpu.meets(KnownBug::stale_migrated_entry);
+    if (w.frame[mapped].mapcount == 0) cpu.meets(MetBug::stale_migrated_entry);
     w.mirror[id].entry[s] = {device[s - from], writable[s - from]};
     for (ThreadState& t : w.thread)  // the callback ignores MIGRATE of its own device, and stamps nothing
       if (t.reading == id && t.asked == s) t.moved = 1;

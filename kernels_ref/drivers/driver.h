@@ -23,7 +23,7 @@ struct Driver {
   std::string (*events_text)(const World&, int observe) = nullptr;
   // Whether a fault of the CPU finds its way back from the device's memory: else SIGBUS.
   bool (*brings_back)(const World&, Slot, FrameId page) = nullptr;
-  // Whether who looks at an end state may fault for ever (KnownBug::lost_location).
+  // Whether who looks at an end state may fault for ever (MetBug::lost_location).
   bool (*loses_location)(const Shape&, const World&) = nullptr;
 };
 

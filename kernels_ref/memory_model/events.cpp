@@ -10,11 +10,11 @@ namespace faultline::ref {
 
 namespace {
 
-using Kind = Event::Kind;
+using Kind = MemoryEvent::Kind;
 
 class Maker {
  public:
-  Maker(const Program& program, const Spans& spans, std::vector<Event>& all)
+  Maker(const Program& program, const Spans& spans, std::vector<MemoryEvent>& all)
       : program_(program), spans_(spans), all_(all) {}
 
   void run() {
@@ -31,58 +31,58 @@ class Maker {
  private:
   bool coarse(int span) const { return is_handed_over(program_.regions[spans_.first(span).region].backing); }
 
-  void add(Event event) {
+  void add(MemoryEvent event) {
     event.thread = thread_;
     event.statement = statement_;
     event.coarse = event.cell >= 0 && coarse(event.cell);
     all_.push_back(event);
   }
   void add(const op::Load& o) {
-    add(Event{.kind = Kind::read, .cell = spans_.of(o.cell), .order = o.order, .device = !o.via.cpu()});
+    add(MemoryEvent{.kind = Kind::read, .cell = spans_.of(o.cell), .order = o.order, .device = !o.via.cpu()});
   }
   void add(const op::Store& o) {
     const int cell = spans_.of(o.cell);
-    add(Event{.cell = cell, .order = o.order, .device = !o.via.cpu(), .home = cell, .value = o.value});
+    add(MemoryEvent{.cell = cell, .order = o.order, .device = !o.via.cpu(), .home = cell, .value = o.value});
   }
   void add(const op::Update& o) {
     const int cell = spans_.of(o.cell);
     const bool acquires = o.order == Order::acquire || o.order == Order::acq_rel;
     const bool releases = o.order == Order::release || o.order == Order::acq_rel;
     const Order rest = o.order == Order::seq_cst ? Order::seq_cst : Order::relaxed;
-    add(Event{.kind = Kind::read, .cell = cell, .order = acquires ? Order::acquire : rest, .device = !o.via.cpu()});
-    add(Event{.cell = cell, .order = releases ? Order::release : rest, .device = !o.via.cpu(), .home = cell, .value = o.value,
+    add(MemoryEvent{.kind = Kind::read, .cell = cell, .order = acquires ? Order::acquire : rest, .device = !o.via.cpu()});
+    add(MemoryEvent{.cell = cell, .order = releases ? Order::release : rest, .device = !o.via.cpu(), .home = cell, .value = o.value,
               .read = static_cast<int>(all_.size()) - 1, .update = o});
   }
   void add(const op::SvmFill& o) {
     const int cell = spans_.of(o.cell);
-    add(Event{.cell = cell, .device = true, .home = cell, .value = o.value});
+    add(MemoryEvent{.cell = cell, .device = true, .home = cell, .value = o.value});
   }
   void add(const op::SvmCopy& o) {
-    add(Event{.kind = Kind::read, .cell = spans_.of(o.from), .device = true});
-    add(Event{.cell = spans_.of(o.to), .device = true, .from = static_cast<int>(all_.size()) - 1});
+    add(MemoryEvent{.kind = Kind::read, .cell = spans_.of(o.from), .device = true});
+    add(MemoryEvent{.cell = spans_.of(o.to), .device = true, .from = static_cast<int>(all_.size()) - 1});
   }
-  void add(const op::SvmMap& o) { add(Event{.kind = Kind::map, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .access = o.access}); }
-  void add(const op::SvmUnmap& o) { add(Event{.kind = Kind::unmap, .cell = spans_.of(o.range), .last = spans_.last_of(o.range)}); }
+  void add(const op::SvmMap& o) { add(MemoryEvent{.kind = Kind::map, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .access = o.access}); }
+  void add(const op::SvmUnmap& o) { add(MemoryEvent{.kind = Kind::unmap, .cell = spans_.of(o.range), .last = spans_.last_of(o.range)}); }
   void add(const op::Migrate& o) {
-    add(Event{.kind = Kind::migrate, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .device = true});
+    add(MemoryEvent{.kind = Kind::migrate, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .device = true});
   }
   void add(const op::Barrier&) {
-    add(Event{.kind = Kind::arrive});
-    add(Event{.kind = Kind::depart});
+    add(MemoryEvent{.kind = Kind::arrive});
+    add(MemoryEvent{.kind = Kind::depart});
   }
   template <typename Other>
   void add(const Other&) {}  // time
 
   const Program& program_;
   const Spans& spans_;
-  std::vector<Event>& all_;
+  std::vector<MemoryEvent>& all_;
   int thread_ = 0, statement_ = 0;
 };
 
 // The n-th arrival of a thread at a barrier waits for the n-th of every other, or for its last.
-void meet(const Program& program, const std::vector<Event>& all, Relation& before) {
+void meet(const Program& program, const std::vector<MemoryEvent>& all, Relation& before) {
   std::map<std::pair<int, int>, std::vector<int>> arrivals;  // by barrier and thread
-  const auto barrier_of = [&](const Event& e) {
+  const auto barrier_of = [&](const MemoryEvent& e) {
     return std::get<op::Barrier>(program.threads[e.thread].statements[e.statement].operation).barrier;
   };
   for (int i = 0; i < static_cast<int>(all.size()); ++i)
@@ -110,7 +110,7 @@ Events::Events(const Program& p) : program(p), spans(p) {
     for (int b = a + 1; b < count; ++b)
       if (all[a].thread >= 0 && all[a].thread == all[b].thread) sequenced[a].set(b);
   before = sequenced;
-  const auto initial = [](const Event& e) { return e.thread < 0 && e.observe < 0; };
+  const auto initial = [](const MemoryEvent& e) { return e.thread < 0 && e.observe < 0; };
   for (int a = 0; a < count; ++a)
     for (int b = 0; b < count; ++b)
       if (initial(all[a]) ? !initial(all[b]) : all[b].observe >= 0 && all[a].observe < 0) before[a].set(b);
@@ -120,12 +120,12 @@ Events::Events(const Program& p) : program(p), spans(p) {
 
 std::vector<AtOnce> at_once(const Events& events) {
   std::vector<AtOnce> found;
-  const auto reaches = [](const Event& e) { return e.kind == Kind::read || e.kind == Kind::write || e.kind == Kind::migrate; };
-  const auto region = [&](const Event& e) { return events.spans.first(e.cell).region; };
+  const auto reaches = [](const MemoryEvent& e) { return e.kind == Kind::read || e.kind == Kind::write || e.kind == Kind::migrate; };
+  const auto region = [&](const MemoryEvent& e) { return events.spans.first(e.cell).region; };
   const int count = static_cast<int>(events.all.size());
   for (int a = 0; a < count; ++a)
     for (int b = 0; b < count; ++b) {
-      const Event &host = events.all[a], &device = events.all[b];
+      const MemoryEvent &host = events.all[a], &device = events.all[b];
       if (!reaches(host) || !reaches(device) || host.device || !device.device || region(host) != region(device)) continue;
       if (!is_usm(events.program.regions[region(host)].backing) || events.before[a][b] || events.before[b][a]) continue;
       const AtOnce pair{region(host), host.order != Order::plain && device.order != Order::plain,
@@ -137,7 +137,7 @@ std::vector<AtOnce> at_once(const Events& events) {
 }
 
 std::string Events::name(int event) const {
-  const Event& e = all[event];
+  const MemoryEvent& e = all[event];
   if (e.thread < 0) return e.observe < 0 ? "the initial value" : "the observe of " + cell_text(program, spans.first(e.cell));
   const Thread& thread = program.threads[e.thread];
   return thread.name + ": " + print(program, thread, thread.statements[e.statement]);

@@ -20,7 +20,7 @@ inline constexpr int max_events = 2 * limits::operations + limits::spans + limit
 using EventSet = std::bitset<max_events>;
 using Relation = std::vector<EventSet>;  // by event: those that come behind it
 
-struct Event {
+struct MemoryEvent {
   enum class Kind {
     write,   // of a cell: the initial one (thread -1), a store, a fill, the second half of a copy
     read,    // a load, the first half of a copy, an observe (thread -1)
@@ -51,7 +51,7 @@ struct Events {
 
   const Program& program;
   Spans spans;
-  std::vector<Event> all;
+  std::vector<MemoryEvent> all;
   Relation sequenced;  // by thread, transitive
   Relation before;     // bound to happen before: sequenced, barriers, start and end, transitive
 

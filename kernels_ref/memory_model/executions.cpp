@@ -6,7 +6,7 @@ namespace faultline::ref {
 
 namespace {
 
-using Kind = Event::Kind;
+using Kind = MemoryEvent::Kind;
 
 bool irreflexive(const Relation& order) {
   for (std::size_t i = 0; i < order.size(); ++i)
@@ -15,14 +15,14 @@ bool irreflexive(const Relation& order) {
 }
 
 // Whether the cells of a map or an unmap have this one.
-bool covers(const Event& handover, int cell) { return handover.cell <= cell && cell <= handover.last; }
+bool covers(const MemoryEvent& handover, int cell) { return handover.cell <= cell && cell <= handover.last; }
 
 std::ptrdiff_t place_of(int write, const std::vector<int>& writes) {
   return std::ranges::find(writes, write) - writes.begin();
 }
 
 // Whether it depends on what is read that the write takes place.
-bool may_fail(const Event& write) {
+bool may_fail(const MemoryEvent& write) {
   return write.read >= 0 && write.update.kind == op::Update::Kind::compare_exchange;
 }
 
@@ -30,7 +30,7 @@ bool may_fail(const Event& write) {
 std::optional<Written> written(const Events& events, int write, const std::vector<int>& reads_from, int steps) {
   int added = 0;
   for (; steps > 0; --steps) {
-    const Event& w = events.all[write];
+    const MemoryEvent& w = events.all[write];
     if (may_fail(w) && written(events, reads_from[w.read], reads_from, steps - 1) != std::optional(Written{w.home, w.update.expected}))
       return std::nullopt;
     const bool adds = w.read >= 0 && w.update.kind == op::Update::Kind::add;
@@ -60,7 +60,7 @@ class Search {
   }
 
  private:
-  const Event& at(int event) const { return e_.all[event]; }
+  const MemoryEvent& at(int event) const { return e_.all[event]; }
   bool on(Rule rule) const { return !dropped_[static_cast<int>(rule)]; }
   bool ended() const { return !result_.undefined.empty() || !result_.complete; }
 
@@ -224,7 +224,7 @@ class Search {
   // A coarse-grained buffer belongs to the host from map to unmap and to the device otherwise. What the start
   // and the observe do is the executor's, which maps.
   std::string handed_over(int access) const {
-    const Event& a = at(access);
+    const MemoryEvent& a = at(access);
     if (!a.coarse || a.thread < 0) return {};
     bool mapped = false;
     for (int m = 0; m < count_; ++m) {

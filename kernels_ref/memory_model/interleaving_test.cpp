@@ -122,7 +122,7 @@ TEST(TakingTurns, NeedsEveryRule) {
       const Program program = draw(random, true);
       noticed = by_model(program, dropped) != by_turns(program);
     }
-    EXPECT_TRUE(noticed) << departure_name(rule);
+    EXPECT_TRUE(noticed) << name_of(rule);
   }
 }
 

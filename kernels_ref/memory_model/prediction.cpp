@@ -25,15 +25,15 @@ class Texts {
   // The event whose value is shown; -1 for an operation that only succeeds.
   int read_of(const Observable& o) const {
     for (int i = 0; i < static_cast<int>(e_.all.size()); ++i) {
-      const Event& e = e_.all[i];
-      if (e.kind != Event::Kind::read) continue;
+      const MemoryEvent& e = e_.all[i];
+      if (e.kind != MemoryEvent::Kind::read) continue;
       if (o.kind == Observable::Kind::value ? e.observe == o.observe : e.thread == o.thread && e.statement == o.statement && gives_value(e))
         return i;
     }
     return -1;
   }
 
-  bool gives_value(const Event& e) const {
+  bool gives_value(const MemoryEvent& e) const {
     return cell_of_result(e_.program.threads[e.thread].statements[e.statement].operation) != nullptr;
   }
 
@@ -58,7 +58,7 @@ std::optional<std::vector<Read>> find_execution(const Program& program, const Ru
     if (found || !wanted(texts.of(reads_from))) return;
     found.emplace();
     for (int i = 0; i < static_cast<int>(events.all.size()); ++i)
-      if (events.all[i].kind == Event::Kind::read) found->push_back({events.name(i), events.name(reads_from[i])});
+      if (events.all[i].kind == MemoryEvent::Kind::read) found->push_back({events.name(i), events.name(reads_from[i])});
   }, {});
   return found;
 }

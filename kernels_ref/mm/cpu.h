@@ -56,7 +56,7 @@ struct Cpu {
   ProcessState& own_process() const { return world().process[process()]; }
   const DriverOps& driver() const { return *shape->driver; }
   bool on(Rule rule) const { return !shape->dropped[static_cast<int>(rule)]; }
-  void meets(KnownBug bug) const { world().known_bugs |= 1u << static_cast<int>(bug); }
+  void meets(MetBug bug) const { world().known_bugs |= 1u << static_cast<int>(bug); }
   void breaks(Broken broken) const { world().broken |= 1u << static_cast<int>(broken); }
 
   Step step(const char* label) const { return {place, label}; }

@@ -43,7 +43,7 @@ void put_frame(World& world, FrameId frame) {
   if (f.mapcount != 0 || f.refs != 0 || f.pins != 0) return;
   if (f.kind == Frame::Kind::device)
     for (const Mirror& mirror : world.mirror)
-      if (mirror.copying == frame) world.known_bugs |= 1u << static_cast<int>(KnownBug::freed_private_copy);
+      if (mirror.copying == frame) world.known_bugs |= 1u << static_cast<int>(MetBug::freed_private_copy);
   f = Frame{};
 }
 

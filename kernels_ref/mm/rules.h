@@ -1,13 +1,13 @@
 // The rules of the reference that can be dropped, one at a time, to show that something notices.
 //
 // A rule is one thing that a kernel function does, and it is asked for where the reference does that. Dropping it is a
-// departure (departure.h): the reference is then the model of a kernel with that bug, and stress/broken_reference.py and
+// departure (twins.h): the reference is then the model of a kernel with that bug, and stress/broken_reference.py and
 // the tests show which scenario, claim or conformance program fails.
 #pragma once
 
 #include <bitset>
 
-#include "kernels_ref/departure.h"
+#include "kernels_ref/engine/enumerator_names.h"
 
 namespace faultline::ref {
 

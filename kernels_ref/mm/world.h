@@ -208,7 +208,7 @@ struct World {
   std::array<Result, max_statements> result{};  // of all threads, thread by thread
   std::uint16_t direct_io = none;               // how O_DIRECT takes pages in this kernel, once it has (direct_io.cpp)
   std::uint16_t gup_grows = none;               // whether it lets GUP extend a stack, once it has (gup.cpp)
-  std::uint32_t known_bugs = 0;                 // bit per KnownBug that this execution ran into
+  std::uint32_t known_bugs = 0;                 // bit per MetBug that this execution ran into
   std::array<std::uint64_t, limits::observes> told{};  // what the driver has told, for observes of events
   std::uint32_t broken = 0;                     // bit per Broken: the execution ends here
 };
@@ -218,16 +218,17 @@ template <typename... Parts>
 inline constexpr bool without_padding = (std::has_unique_object_representations_v<Parts> && ...);
 static_assert(without_padding<ThreadState, ProcessState, Frame, Object, Mirror, Mm, Svms, Result>);
 
-// Behaviour of a healthy kernel that a scenario must keep away from: its outcome is undefined.
-enum class KnownBug : int {
-  read_private_oops,       // READ of an own device-private page whose entry was erased
-  write_private_warn,      // WRITE to one that is read-only
-  unstamped_migrate,       // a fault begun before a migration installs the old, freed page
+// What an execution met of which a scenario must keep away: its outcome is undefined. By the names of the table of known
+// bugs (harness/run/known_bugs.cpp).
+enum class MetBug : int {
+  erased_private_read,       // READ of an own device-private page whose entry was erased
+  read_only_private_write,      // WRITE to one that is read-only
+  unstamped_migration,       // a fault begun before a migration installs the old, freed page
   miscounted_private_page, // READ or WRITE of one whose entry a migration back erased before it failed
   freed_private_copy,      // a page of the device is freed while READ or WRITE copies it
   stale_migrated_entry,    // the entry that a migration stores for a page that was zapped meanwhile
   stale_exclusive_entry,   // the entry of a page for the device alone that was zapped meanwhile
-  dead_mm_fault,           // a device fault whose opener's mm is gone: some kernels spin for ever
+  dead_mm_spin,           // a device fault whose opener's mm is gone: some kernels spin for ever
   lost_location,           // amdkfd takes a page in VRAM to be in system memory, and never brings it back
   kept_entry,              // amdkfd maps a part of a range, fails, and forgets that it is mapped
   writable_shared_vram,    // amdkfd lets the GPU write to a page in VRAM that fork() has shared
@@ -240,7 +241,7 @@ enum class Broken : int {
   tables_full,          // max_frames, max_objects or max_stale: the answer is incomplete
   use_after_free,       // an access reached a freed frame
   stale_device_entry,   // outside an invalidation a device entry differs from the CPU's
-  never_returns,        // a thread waits for ever
+  deadlock,        // a thread waits for ever
   count_
 };
 

@@ -33,7 +33,7 @@ bool device_entries_agree(const World& w, int slots, bool by_vma) {
 }
 
 // After these nothing is defined. (A fault on a dead mm is -EFAULT on kernels without that bug.)
-constexpr std::uint32_t undefined_bugs = ~(1u << static_cast<int>(KnownBug::dead_mm_fault));
+constexpr std::uint32_t undefined_bugs = ~(1u << static_cast<int>(MetBug::dead_mm_spin));
 
 constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broken); }
 

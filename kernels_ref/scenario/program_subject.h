@@ -20,7 +20,7 @@ class ProgramSubject : public Subject {
   bool unfinished(const void* world, int thread) const override;
 
   const Shape& shape() const { return shape_; }
-  // What any execution so far ran into: bit per Broken, bit per KnownBug.
+  // What any execution so far ran into: bit per Broken, bit per MetBug.
   std::uint32_t broken() const { return broken_; }
   std::uint32_t known_bugs() const { return known_bugs_; }
 

@@ -150,7 +150,7 @@ Task<Fault> svm_migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page) {
     const bool whole = cpu.on(Rule::kfd_migrates_range);
     found = co_await svm_migrate_vram_to_ram(cpu, id, mm, whole ? first : slot, whole ? last : slot);
   } else if (const Pte& pte = w.mm[mm].pte[slot]; found && pte.kind == Pte::Kind::device && pte.frame == page) {
-    cpu.meets(KnownBug::lost_location);
+    cpu.meets(MetBug::lost_location);
   }
   svms.locked = 0;
   co_return found ? Fault::done : Fault::sigbus;

@@ -33,7 +33,7 @@ void unmap_from_gpus(Cpu cpu, MmId mm, Slot from, Slot to) {
   const bool has_entries = faults_on_ranges(cpu) && std::any_of(entry.begin() + from, entry.begin() + to + 1,
                                                                 [](const DeviceEntry& each) { return each.valid(); });
   if (!svms.page[first].mapped) {
-    if (has_entries) cpu.meets(KnownBug::kept_entry);
+    if (has_entries) cpu.meets(MetBug::kept_entry);
     return;
   }
   if (has_entries && cpu.on(Rule::kfd_unmap_clears_entries)) std::fill(entry.begin() + from, entry.begin() + to + 1, DeviceEntry{});

@@ -99,14 +99,14 @@ Task<Result> access(Cpu cpu, MirrorId id, Slot slot, bool write, int value) {
       if (entry.frame == zero_page) co_return result;
       Frame& frame = w.frame[entry.frame];
       if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
-      if (write && frame.kind == Frame::Kind::device && frame.mapcount > 1) cpu.meets(KnownBug::writable_shared_vram);
+      if (write && frame.kind == Frame::Kind::device && frame.mapcount > 1) cpu.meets(MetBug::writable_shared_vram);
       if (write) frame.contents = {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};
       else result.contents = frame.contents;
       co_return result;
     }
     const int error = co_await restore_pages(cpu, id, slot, write);
     if (error) {
-      cpu.meets(KnownBug::unresolved_fault);
+      cpu.meets(MetBug::unresolved_fault);
       co_return failed(EFAULT);
     }
     if (serves(w.mirror[id].entry[slot], write) && repeats_show(*cpu.shape)) w.svms[mm_of(id)].page[slot].repeats = 1;

@@ -6,7 +6,7 @@
 
 namespace faultline::ref {
 
-// The engine tries again until its entry is there. KnownBug::unresolved_fault where the driver gives up.
+// The engine tries again until its entry is there. MetBug::unresolved_fault where the driver gives up.
 Task<Result> gpu_load(Cpu cpu, MirrorId id, Slot slot);
 Task<Result> gpu_store(Cpu cpu, MirrorId id, Slot slot, int value);
 

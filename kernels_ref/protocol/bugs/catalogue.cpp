@@ -20,7 +20,7 @@ Protocol faults_and_invalidations() { return interval_notifier(2, 1, 2); }
 // Nothing times out: what that leaves behind, the series left too (claim 1.9).
 Protocol return_paths() { return nouveau_return_paths(any_error); }
 Protocol today() { return nouveau_today(quiet); }
-Protocol fork_with_faulting_device() { return fork_with_device(DeviceClass::recoverable, 2, false); }
+Protocol fork_with_faulting_device() { return fork_with_device(DeviceKind::recoverable, 2, false); }
 
 }  // namespace
 

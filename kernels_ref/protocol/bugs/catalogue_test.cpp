@@ -19,7 +19,7 @@ TEST_P(HistoricBugs, IsFoundAndOnlyThere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, HistoricBugs, testing::ValuesIn(historic_bugs()), [](const auto& info) {
-  std::string name(departure_name(info.param.variant));
+  std::string name(name_of(info.param.variant));
   for (char& c : name) c = c == '-' ? '_' : c;
   return name;
 });

@@ -40,9 +40,9 @@ Task<void> quiesce(Kernel k) {
   k.queue_work(restore_work);
 }
 
-enum class Event { clear, unmap };
+enum class Change { clear, unmap };
 
-Task<void> invalidate(Kernel k, Invalidation i, Event event, Xnack xnack) {
+Task<void> invalidate(Kernel k, Invalidation i, Change change, Xnack xnack) {
   World& w = k.world();
   Device& d = w.device[0];
   if (w.mm[0].users == 0) co_return;  // mmget_not_zero
@@ -50,7 +50,7 @@ Task<void> invalidate(Kernel k, Invalidation i, Event event, Xnack xnack) {
   co_await k.lock(prange_lock, "invalidate: lock(prange->lock)");
   k.use(prange);
   set_seq(k, i);
-  if (event == Event::unmap) {  // svm_range_unmap_from_cpu
+  if (change == Change::unmap) {  // svm_range_unmap_from_cpu
     ++w.count[checkpoint];
     if (!w.count[on_list]) {
       w.count[on_list] = 1;
@@ -69,9 +69,9 @@ Task<void> invalidate(Kernel k, Invalidation i, Event event, Xnack xnack) {
   k.unlock(prange_lock);
   mmput(w);
 }
-Task<void> unmap(Kernel k, Invalidation i) { return invalidate(k, i, Event::unmap, on); }
-Task<void> clear_on(Kernel k, Invalidation i) { return invalidate(k, i, Event::clear, on); }
-Task<void> clear_off(Kernel k, Invalidation i) { return invalidate(k, i, Event::clear, off); }
+Task<void> unmap(Kernel k, Invalidation i) { return invalidate(k, i, Change::unmap, on); }
+Task<void> clear_on(Kernel k, Invalidation i) { return invalidate(k, i, Change::clear, on); }
+Task<void> clear_off(Kernel k, Invalidation i) { return invalidate(k, i, Change::clear, off); }
 Callback clear_with(int xnack) { return xnack == on ? clear_on : clear_off; }
 
 // --- validate and map ---

@@ -25,7 +25,7 @@ class EachDuty : public testing::TestWithParam<Broken> {};
 TEST_P(EachDuty, IsNeeded) {
   const Report r = examine(GetParam().protocol(), with({GetParam().variant}));
   EXPECT_TRUE(r.has(GetParam().finding))
-      << departure_name(GetParam().variant) << " " << std::hex << r.findings << " " << circle_text(r.circle);
+      << name_of(GetParam().variant) << " " << std::hex << r.findings << " " << circle_text(r.circle);
 }
 INSTANTIATE_TEST_SUITE_P(
     Amdkfd, EachDuty,

@@ -70,7 +70,7 @@ TEST(NouveauToday, NeedsTheStampTheWaitAndTheRetry) {
   for (const Variant variant :
        {Variant::no_read_retry, Variant::callback_does_not_stamp, Variant::read_begin_does_not_wait})
     EXPECT_TRUE(examine(nouveau_today(quiet), with({variant})).has(Finding::stale_entry))
-        << departure_name(variant);
+        << name_of(variant);
 }
 
 // The mm-wide notifier, which drops the entry, comes after the stamp and takes the same mutex: it waits for

@@ -88,12 +88,13 @@ Task<void> invalidate_userptr(Kernel k, Invalidation i) {
 
 Task<void> invalidate_nothing(Kernel, Invalidation) { co_return; }
 
-Callback invalidate_of(int device_class) {
-  switch (static_cast<DeviceClass>(device_class)) {
-    case DeviceClass::recoverable: return invalidate_recoverable;
-    case DeviceClass::preempt: return invalidate_preempt;
-    case DeviceClass::userptr: return invalidate_userptr;
-    case DeviceClass::pinned: return invalidate_nothing;
+Callback invalidate_of(int kind) {
+  switch (static_cast<DeviceKind>(kind)) {
+    case DeviceKind::recoverable: return invalidate_recoverable;
+    case DeviceKind::preempt_and_restore: return invalidate_preempt;
+    case DeviceKind::userptr: return invalidate_userptr;
+    case DeviceKind::pinned: return invalidate_nothing;
+    case DeviceKind::count_: break;
   }
   return nullptr;
 }
@@ -220,11 +221,11 @@ Task<void> device_pinned(Kernel k, int length) {
 
 // --- the process ---
 
-Task<void> forker(Kernel k, int device_class) {
+Task<void> forker(Kernel k, int kind) {
   World& w = k.world();
-  co_await dup_mmap(k, 1, invalidate_of(device_class));
+  co_await dup_mmap(k, 1, invalidate_of(kind));
   w.mm[1].users = 1;
-  co_await cpu_store(k, 0, 0, parent_bit, invalidate_of(device_class));
+  co_await cpu_store(k, 0, 0, parent_bit, invalidate_of(kind));
   k.returns();
 }
 
@@ -305,27 +306,17 @@ Protocol chain(int length, bool apart) {
 
 }  // namespace
 
-const char* device_class_text(DeviceClass device_class) {
-  switch (device_class) {
-    case DeviceClass::recoverable: return "recoverable";
-    case DeviceClass::preempt: return "preempt";
-    case DeviceClass::userptr: return "userptr";
-    case DeviceClass::pinned: return "pinned";
-  }
-  return "?";
-}
-
-Protocol fork_with_device(DeviceClass device_class, int length, bool child_writes) {
+Protocol fork_with_device(DeviceKind kind, int length, bool child_writes) {
   Protocol p{.name = "fork with a device", .start = start, .at_end = everything_arrived, .outcome = child_sees};
-  p.threads = {{"parent", forker, static_cast<int>(device_class)}};
+  p.threads = {{"parent", forker, static_cast<int>(kind)}};
   if (child_writes) p.threads.push_back({"child", child});
-  if (device_class == DeviceClass::recoverable) p.threads.push_back({"device", device_recoverable, length});
-  if (device_class == DeviceClass::userptr) {
+  if (kind == DeviceKind::recoverable) p.threads.push_back({"device", device_recoverable, length});
+  if (kind == DeviceKind::userptr) {
     p.threads.push_back({"queue", submit_jobs, Jobs{1, length}.packed()});
     p.threads.push_back({"device", device_userptr, Jobs{1, length}.packed()});
   }
-  if (device_class == DeviceClass::pinned) p.threads.push_back({"device", device_pinned, length});
-  if (device_class == DeviceClass::preempt) {
+  if (kind == DeviceKind::pinned) p.threads.push_back({"device", device_pinned, length});
+  if (kind == DeviceKind::preempt_and_restore) {
     p.threads.push_back({"device", device_preempt, length});
     p.threads.push_back({"restore", restore_worker, 0, true});
   }
@@ -333,7 +324,7 @@ Protocol fork_with_device(DeviceClass device_class, int length, bool child_write
 }
 
 Protocol fork_with_queue(int jobs, int length) {
-  Protocol p = fork_with_device(DeviceClass::userptr, length, false);
+  Protocol p = fork_with_device(DeviceKind::userptr, length, false);
   for (ThreadOf& t : p.threads)
     if (t.run != forker) t.argument = Jobs{jobs, length}.packed();
   return p;

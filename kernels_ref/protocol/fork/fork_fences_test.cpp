@@ -6,31 +6,31 @@
 namespace faultline::ref::protocol {
 namespace {
 
-class EachClass : public testing::TestWithParam<DeviceClass> {};
+class EachClass : public testing::TestWithParam<DeviceKind> {};
 TEST_P(EachClass, IsCleanAcrossFork) {
   const Report r = examine(fork_with_device(GetParam(), 2, true), {});
   EXPECT_TRUE(r.complete);
-  EXPECT_EQ(r.findings, 0u) << device_class_text(GetParam());
+  EXPECT_EQ(r.findings, 0u) << name_of(GetParam());
   // The child has what the device had written when it was cut off: nothing, or a part.
   EXPECT_GT(r.outcomes.size(), 1u);
 }
 TEST_P(EachClass, GetsOn) { EXPECT_FALSE(livelock(fork_with_device(GetParam(), 2, true), {}).livelock); }
-INSTANTIATE_TEST_SUITE_P(Classes, EachClass, testing::ValuesIn(device_classes));
+INSTANTIATE_TEST_SUITE_P(Classes, EachClass, testing::ValuesIn(device_kinds));
 
 TEST(ForkFences, WithoutANotifierTheDeviceWritesIntoTheChild) {
-  for (const DeviceClass c : {DeviceClass::recoverable, DeviceClass::preempt, DeviceClass::userptr}) {
+  for (const DeviceKind c : {DeviceKind::recoverable, DeviceKind::preempt_and_restore, DeviceKind::userptr}) {
     const Report r = examine(fork_with_device(c, 2, true), with({Variant::device_without_notifier}));
-    EXPECT_TRUE(r.has(Finding::wrong_page)) << device_class_text(c);
-    EXPECT_TRUE(r.has(Finding::lost_write)) << device_class_text(c);
+    EXPECT_TRUE(r.has(Finding::wrong_page)) << name_of(c);
+    EXPECT_TRUE(r.has(Finding::lost_write)) << name_of(c);
   }
 }
 
 TEST(ForkFences, AnAccessThatWasTranslatedLandsUnlessItsTlbIsFlushed) {
-  EXPECT_TRUE(examine(fork_with_device(DeviceClass::recoverable, 1, true), with({Variant::no_device_flush})).has(Finding::wrong_page));
+  EXPECT_TRUE(examine(fork_with_device(DeviceKind::recoverable, 1, true), with({Variant::no_device_flush})).has(Finding::wrong_page));
 }
 
 TEST(ForkFences, PinsThatForkDoesNotSeeLoseWrites) {
-  const Report r = examine(fork_with_device(DeviceClass::pinned, 2, true), with({Variant::pins_are_plain_references}));
+  const Report r = examine(fork_with_device(DeviceKind::pinned, 2, true), with({Variant::pins_are_plain_references}));
   EXPECT_TRUE(r.has(Finding::wrong_page));
   EXPECT_TRUE(r.has(Finding::lost_write));
 }

@@ -1,4 +1,4 @@
-// The departures of protocols (departure.h), their variants: patches of the mail threads, the reviewers' alternatives,
+// The departures of protocols (twins.h), their variants: patches of the mail threads, the reviewers' alternatives,
 // and historic bugs. Each is a few lines in one protocol function.
 #pragma once
 
@@ -6,7 +6,7 @@
 #include <initializer_list>
 #include <string_view>
 
-#include "kernels_ref/departure.h"
+#include "kernels_ref/engine/enumerator_names.h"
 
 namespace faultline::ref::protocol {
 

@@ -24,7 +24,7 @@ class Broken : public testing::TestWithParam<Variant> {};
 TEST_P(Broken, IsFound) {
   const Protocol p = interval_notifier(2, 1, 2);
   const Report r = examine(p, with({GetParam()}));
-  EXPECT_TRUE(r.findings) << departure_name(GetParam());
+  EXPECT_TRUE(r.findings) << name_of(GetParam());
   EXPECT_GT(r.ends_until_found + r.states, 0u);
 }
 INSTANTIATE_TEST_SUITE_P(EachDuty, Broken,

@@ -1,6 +1,5 @@
-// A departure is a named difference from what today's kernel does. The model of scenarios (mm/, drivers/) departs by a
-// rule that it drops (mm/rules.h), a protocol by a variant that it takes on (protocol/machine/variant.h). A departure is
-// an enumerator, and its name for a person is the enumerator with dashes: nothing repeats it.
+// The name of an enumerator for a person: Rule::cow_flushes is "cow-flushes". Nothing repeats it, so that a new one is named
+// once. For enums that count from 0 and end with count_.
 #pragma once
 
 #include <array>
@@ -11,7 +10,7 @@
 
 namespace faultline::ref {
 
-namespace departure_detail {
+namespace enumerator_detail {
 
 // "cow_flushes" of Rule::cow_flushes, from how the compiler writes the function that it is an argument of.
 template <auto value>
@@ -38,22 +37,22 @@ constexpr auto names(std::index_sequence<i...>) {
   return std::array{Dashed<static_cast<Enum>(i)>::name...};
 }
 
-}  // namespace departure_detail
+}  // namespace enumerator_detail
 
-// The names of all departures of a kind, in their order.
+// Of all, in their order.
 template <class Enum>
-inline constexpr auto departure_names =
-    departure_detail::names<Enum>(std::make_index_sequence<static_cast<std::size_t>(Enum::count_)>());
+inline constexpr auto names_of =
+    enumerator_detail::names<Enum>(std::make_index_sequence<static_cast<std::size_t>(Enum::count_)>());
 
 template <class Enum>
-constexpr std::string_view departure_name(Enum departure) {
-  return departure_names<Enum>[static_cast<std::size_t>(departure)];
+constexpr std::string_view name_of(Enum value) {
+  return names_of<Enum>[static_cast<std::size_t>(value)];
 }
 
 template <class Enum>
-constexpr std::optional<Enum> departure_named(std::string_view name) {
-  for (std::size_t i = 0; i < departure_names<Enum>.size(); ++i)
-    if (departure_names<Enum>[i] == name) return static_cast<Enum>(i);
+constexpr std::optional<Enum> named(std::string_view name) {
+  for (std::size_t i = 0; i < names_of<Enum>.size(); ++i)
+    if (names_of<Enum>[i] == name) return static_cast<Enum>(i);
   return std::nullopt;
 }
 
