@@ -57,8 +57,7 @@ class DmirrorHandle : public DeviceHandle {
   int migrate(std::uintptr_t address, int pages, bool to_device) override {
     alignas(page_size) unsigned char buffer[limits::pages_per_request * page_size];
     dmirror::Command command{};
-    return submit(to_device ? dmirror::migrate_to_device : dmirror::migrate_to_system, address, buffer, pages,
-                  command);
+    return submit(to_device ? dmirror::migrate_to_device : dmirror::migrate_to_system, address, buffer, pages, command);
   }
 
   // Made exclusive, the pages are copied back to us as after a migration; a check wants no buffer.
@@ -70,8 +69,7 @@ class DmirrorHandle : public DeviceHandle {
 
   int snapshot(std::uintptr_t address, std::span<unsigned char> bytes_per_page) override {
     dmirror::Command command{};
-    return submit(dmirror::snapshot_pages, address, bytes_per_page.data(), static_cast<int>(bytes_per_page.size()),
-                  command);
+    return submit(dmirror::snapshot_pages, address, bytes_per_page.data(), static_cast<int>(bytes_per_page.size()), command);
   }
 
   // This device needs no pins: they are those of another holder, and keep the pages where they are.

@@ -16,9 +16,7 @@ class RealKernel : public Kernel {
   int ioctl(int fd, unsigned long request, void* argument) override { return ::ioctl(fd, request, argument); }
   ssize_t read(int fd, void* buffer, std::size_t bytes) override { return ::read(fd, buffer, bytes); }
   ssize_t write(int fd, const void* buffer, std::size_t bytes) override { return ::write(fd, buffer, bytes); }
-  ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) override {
-    return ::pread(fd, buffer, bytes, offset);
-  }
+  ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) override { return ::pread(fd, buffer, bytes, offset); }
   off_t seek(int fd, off_t offset, int whence) override { return ::lseek(fd, offset, whence); }
   void* mmap(void* address, std::size_t bytes, int protection, int flags, int fd, off_t offset) override {
     return ::mmap(address, bytes, protection, flags, fd, offset);

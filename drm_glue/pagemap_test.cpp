@@ -41,8 +41,9 @@ class FakeProc : public Kernel {
   int munmap(void*, std::size_t) override { return 0; }
 
   std::uint64_t entry = 0;
-  std::string iomem = "00001000-0009fbff : System RAM\n100000000-13fffffff : System RAM\n"
-                      "  102000000-1027fffff : Kernel code\n3fff0000000-3ffffffffff : hmm_dmirror\n";
+  std::string iomem =
+      "00001000-0009fbff : System RAM\n100000000-13fffffff : System RAM\n"
+      "  102000000-1027fffff : Kernel code\n3fff0000000-3ffffffffff : hmm_dmirror\n";
 
  private:
   std::size_t at_ = 0;

@@ -127,8 +127,7 @@ class Reference {
   // tee() leaves the reference where it is.
   DeviceAccess load(const Pipe& by_way_of) const {
     DeviceAccess access;
-    if (tee(pipe_.out(), by_way_of.in(), bytes, SPLICE_F_NONBLOCK) != bytes || !by_way_of.take(&access.value))
-      access.error = EIO;
+    if (tee(pipe_.out(), by_way_of.in(), bytes, SPLICE_F_NONBLOCK) != bytes || !by_way_of.take(&access.value)) access.error = EIO;
     return access;
   }
 
@@ -186,7 +185,6 @@ class PinnedHandle : public DeviceHandle {
     return access;
   }
 
-
   // All pages or none.
   int pin(std::uintptr_t address, int pages, bool read) override {
     const std::lock_guard lock(mutex_);
@@ -227,8 +225,8 @@ class PinnedHandle : public DeviceHandle {
   int copy(bool to_memory, std::uintptr_t address) {
     constexpr int bytes = sizeof(std::uint64_t);
     Ring* const ring = find(rings_, address);
-    const int done = (ring != nullptr ? *ring : rings_.front())
-                         .copy(to_memory, to_memory ? pipe_.out() : pipe_.in(), address, bytes);
+    const int done =
+        (ring != nullptr ? *ring : rings_.front()).copy(to_memory, to_memory ? pipe_.out() : pipe_.in(), address, bytes);
     if (done < 0) return -done;
     return done == bytes ? 0 : EIO;
   }
@@ -247,14 +245,12 @@ std::string PinnedTarget::unavailable() const {
   PinnedHandle device;
   if (!device.valid()) {
     const int error = errno;
-    if (error == ENOSYS)
-      return "no io_uring: the kernel needs CONFIG_IO_URING (5.1 or later), or a filter hides it";
+    if (error == ENOSYS) return "no io_uring: the kernel needs CONFIG_IO_URING (5.1 or later), or a filter hides it";
     if (error == EPERM || error == EACCES)
       return "io_uring is forbidden here: sysctl kernel.io_uring_disabled, or a filter of the container";
     return why("io_uring_setup", error);
   }
-  void* const page =
-      kernel_.mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const page = kernel_.mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return why("mmap", errno);
   constexpr std::uint64_t value = 0x5eed;
   const auto address = reinterpret_cast<std::uintptr_t>(page);

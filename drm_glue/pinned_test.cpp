@@ -35,12 +35,8 @@ class Pinned : public testing::Test {
   }
 
   static constexpr int pages = 3;
-  std::uintptr_t page(int index) const {
-    return reinterpret_cast<std::uintptr_t>(memory_) + index * page_size;
-  }
-  volatile std::uint64_t& word(int index) const {
-    return *reinterpret_cast<volatile std::uint64_t*>(page(index));
-  }
+  std::uintptr_t page(int index) const { return reinterpret_cast<std::uintptr_t>(memory_) + index * page_size; }
+  volatile std::uint64_t& word(int index) const { return *reinterpret_cast<volatile std::uint64_t*>(page(index)); }
 
   PinnedTarget target_;
   std::unique_ptr<DeviceHandle> device_;
@@ -171,8 +167,7 @@ std::string unavailable_without(long number, int error) {
     };
     const sock_fprog program{std::size(filter), filter};
     std::string why = "no filter";
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
       why = PinnedTarget().unavailable();
     _exit(write(ends[1], why.data(), why.size()) < 0);
   }
@@ -192,8 +187,7 @@ TEST_F(Pinned, SaysWhatIsMissing) {
   EXPECT_EQ(unavailable_without(SYS_io_uring_register, ENOMEM),
             "io_uring pins no page: Cannot allocate memory; "
             "more locked memory would help (ulimit -l), or root");
-  EXPECT_EQ(unavailable_without(SYS_io_uring_enter, EPERM),
-            "io_uring does not write to a fixed buffer: Operation not permitted");
+  EXPECT_EQ(unavailable_without(SYS_io_uring_enter, EPERM), "io_uring does not write to a fixed buffer: Operation not permitted");
   EXPECT_EQ(unavailable_without(SYS_vmsplice, EPERM), "vmsplice takes no page: Operation not permitted");
 }
 

@@ -24,11 +24,11 @@ struct Allowed {
   std::uint64_t executions = 0;   // distinct terminal states reached
   double seconds = 0;
   std::vector<std::string> known_bugs;  // names of test_hmm's own bugs (known_bugs.h) that some execution runs into
-  std::string undefined;  // why nothing is said about the Program: it does what its programming interface leaves undefined
-  std::string unknown;    // why nothing is predicted: something in it is not modelled for that device
-  std::vector<AtOnce> at_once;  // of USM regions, at most one of each kind of pair
-  std::vector<Waiting> waiting;         // threads that some execution leaves waiting for ever, by the Program's own doing
-  std::vector<std::string> findings;    // invariants broken on some path: a bug of the reference, or a variant's
+  std::string undefined;         // why nothing is said about the Program: it does what its programming interface leaves undefined
+  std::string unknown;           // why nothing is predicted: something in it is not modelled for that device
+  std::vector<AtOnce> at_once;   // of USM regions, at most one of each kind of pair
+  std::vector<Waiting> waiting;  // threads that some execution leaves waiting for ever, by the Program's own doing
+  std::vector<std::string> findings;  // invariants broken on some path: a bug of the reference, or a variant's
 };
 
 }  // namespace faultline

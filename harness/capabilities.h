@@ -22,20 +22,20 @@ struct UsmAccess {
 struct Capabilities {
   DeviceClass device_class = DeviceClass::shares_cpu_tables;
   Sight sight{.location = false, .events = false};  // what it can tell beside values and errors
-  bool migrate = false;   // migrate to device and to system
+  bool migrate = false;                             // migrate to device and to system
   bool snapshot = false;
-  bool pin = false;       // pin and unpin, through a process's own descriptor
-  bool exclusive = false;  // exclusive and check-exclusive
-  bool direct = false;     // direct-read and direct-write: the machine has a file system with O_DIRECT
-  bool inherited = true;  // a child may drive the descriptor that its parent opened
-  bool forked = true;     // a process that a statement forks may open the device
-  bool system = true;     // the device reaches any memory of its process
-  bool svm_coarse = false;   // SVM buffers (class Svm), handed over by map and unmap
-  bool svm_fine = false;     // ... that CPU and device use at once
-  bool atomics = false;      // accesses with an order, in memory that both use at once
+  bool pin = false;         // pin and unpin, through a process's own descriptor
+  bool exclusive = false;   // exclusive and check-exclusive
+  bool direct = false;      // direct-read and direct-write: the machine has a file system with O_DIRECT
+  bool inherited = true;    // a child may drive the descriptor that its parent opened
+  bool forked = true;       // a process that a statement forks may open the device
+  bool system = true;       // the device reaches any memory of its process
+  bool svm_coarse = false;  // SVM buffers (class Svm), handed over by map and unmap
+  bool svm_fine = false;    // ... that CPU and device use at once
+  bool atomics = false;     // accesses with an order, in memory that both use at once
   UsmAccess usm_host, usm_shared, usm_device;
-  bool device_address = false;  // buffers whose address a kernel is given
-  bool swap = false;      // the machine has swap: the reference does not know what MADV_PAGEOUT does there
+  bool device_address = false;     // buffers whose address a kernel is given
+  bool swap = false;               // the machine has swap: the reference does not know what MADV_PAGEOUT does there
   bool huge_pages = false;         // the kernel makes some that nobody advised, and cannot be kept from it
   bool shared_huge_pages = false;  // it makes some in shared memory
   friend bool operator==(const Capabilities&, const Capabilities&) = default;

@@ -17,13 +17,26 @@ json to_json(const Gpu& gpu) {
   json svm = json::array();
   if (gpu.svm.recoverable) svm.push_back("recoverable");
   if (gpu.svm.preempt_and_restore) svm.push_back("preempt-and-restore");
-  return {{"render_node", gpu.render_node}, {"card_node", gpu.card_node}, {"bus", gpu.bus}, {"vendor", gpu.vendor},
-          {"device", gpu.device}, {"revision", gpu.revision}, {"driver", gpu.driver},
-          {"driver_version", gpu.driver_version}, {"chip", gpu.chip}, {"vram", gpu.vram ? json(*gpu.vram) : json()},
-          {"firmware", object(gpu.firmware)}, {"parameters", object(gpu.parameters)},
-          {"kernel_config", object(gpu.configuration)}, {"resets", gpu.resets}, {"power", gpu.power},
-          {"kfd_id", gpu.kfd_id}, {"svm", svm},
-          {"why_not", gpu.svm.why_not}, {"help", gpu.svm.help}, {"unknown", gpu.unknown}};
+  return {{"render_node", gpu.render_node},
+          {"card_node", gpu.card_node},
+          {"bus", gpu.bus},
+          {"vendor", gpu.vendor},
+          {"device", gpu.device},
+          {"revision", gpu.revision},
+          {"driver", gpu.driver},
+          {"driver_version", gpu.driver_version},
+          {"chip", gpu.chip},
+          {"vram", gpu.vram ? json(*gpu.vram) : json()},
+          {"firmware", object(gpu.firmware)},
+          {"parameters", object(gpu.parameters)},
+          {"kernel_config", object(gpu.configuration)},
+          {"resets", gpu.resets},
+          {"power", gpu.power},
+          {"kfd_id", gpu.kfd_id},
+          {"svm", svm},
+          {"why_not", gpu.svm.why_not},
+          {"help", gpu.svm.help},
+          {"unknown", gpu.unknown}};
 }
 
 Settings parse_settings(const json& object) {
@@ -34,12 +47,20 @@ Settings parse_settings(const json& object) {
 
 Gpu parse_gpu(const json& object) {
   const auto text = [&](const char* key) { return object.at(key).get<std::string>(); };
-  Gpu gpu{.render_node = text("render_node"), .card_node = text("card_node"), .bus = text("bus"),
-          .vendor = object.at("vendor").get<std::uint16_t>(), .device = object.at("device").get<std::uint16_t>(),
-          .revision = object.at("revision").get<std::uint8_t>(), .driver = text("driver"),
-          .driver_version = text("driver_version"), .chip = text("chip"),
-          .firmware = parse_settings(object.at("firmware")), .parameters = parse_settings(object.at("parameters")),
-          .configuration = parse_settings(object.at("kernel_config")), .resets = text("resets"), .power = text("power"),
+  Gpu gpu{.render_node = text("render_node"),
+          .card_node = text("card_node"),
+          .bus = text("bus"),
+          .vendor = object.at("vendor").get<std::uint16_t>(),
+          .device = object.at("device").get<std::uint16_t>(),
+          .revision = object.at("revision").get<std::uint8_t>(),
+          .driver = text("driver"),
+          .driver_version = text("driver_version"),
+          .chip = text("chip"),
+          .firmware = parse_settings(object.at("firmware")),
+          .parameters = parse_settings(object.at("parameters")),
+          .configuration = parse_settings(object.at("kernel_config")),
+          .resets = text("resets"),
+          .power = text("power"),
           .kfd_id = object.at("kfd_id").get<std::uint32_t>(),
           .svm = {.why_not = text("why_not"), .help = text("help")},
           .unknown = object.at("unknown").get<std::vector<std::string>>()};

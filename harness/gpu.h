@@ -21,9 +21,9 @@ struct GpuSvm {
 };
 
 struct Gpu {
-  std::string render_node;  // "/dev/dri/renderD128"; empty: no driver of DRM has it
-  std::string card_node;    // empty: none
-  std::string bus;          // "0000:03:00.0"
+  std::string render_node;               // "/dev/dri/renderD128"; empty: no driver of DRM has it
+  std::string card_node;                 // empty: none
+  std::string bus;                       // "0000:03:00.0"
   std::uint16_t vendor = 0, device = 0;  // of PCI; 0: not on PCI
   std::uint8_t revision = 0;
   std::string driver, driver_version;  // of the kernel; empty: not told
@@ -33,7 +33,7 @@ struct Gpu {
   Settings parameters;     // of the driver's module, those that matter to SVM
   Settings configuration;  // of the kernel, likewise
   std::string resets;
-  std::string power;  // of runtime PM, before it was asked: "active", "suspended" ...; empty: not told
+  std::string power;         // of runtime PM, before it was asked: "active", "suspended" ...; empty: not told
   std::uint32_t kfd_id = 0;  // gpu_id of KFD's topology; 0: KFD does not drive it
   GpuSvm svm;
   std::vector<std::string> unknown;  // what the kernel did not tell, and its error
@@ -42,7 +42,7 @@ struct Gpu {
 
 struct GpuList {
   std::vector<Gpu> gpus;
-  std::string why_none;   // where there is none
+  std::string why_none;  // where there is none
   friend bool operator==(const GpuList&, const GpuList&) = default;
 };
 

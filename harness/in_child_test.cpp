@@ -33,7 +33,12 @@ TEST(InChild, GivesPlainBytes) {
 }
 
 TEST(InChild, OneThatDiesIsTold) {
-  const ChildAnswer killed = in_child([]() -> std::string { raise(SIGKILL); return ""; }, 60s);
+  const ChildAnswer killed = in_child(
+      []() -> std::string {
+        raise(SIGKILL);
+        return "";
+      },
+      60s);
   EXPECT_FALSE(killed.whole());
   EXPECT_FALSE(killed.late);
   EXPECT_EQ(WTERMSIG(killed.status), SIGKILL);
@@ -43,7 +48,11 @@ TEST(InChild, OneThatDiesIsTold) {
 }
 
 TEST(InChild, OneThatHangsIsLate) {
-  const ChildAnswer answer = in_child([]() -> std::string { for (;;) pause(); }, 20ms);
+  const ChildAnswer answer = in_child(
+      []() -> std::string {
+        for (;;) pause();
+      },
+      20ms);
   EXPECT_TRUE(answer.late);
   EXPECT_FALSE(answer.whole());
 }

@@ -19,8 +19,8 @@ void do_on_cpu(OrderedAccess& access) {
         access.value = access.expected;  // what was read, either way
     }
   };
-  constexpr auto relaxed = std::memory_order_relaxed, acquire = std::memory_order_acquire,
-                 release = std::memory_order_release, both = std::memory_order_acq_rel, seq_cst = std::memory_order_seq_cst;
+  constexpr auto relaxed = std::memory_order_relaxed, acquire = std::memory_order_acquire, release = std::memory_order_release,
+                 both = std::memory_order_acq_rel, seq_cst = std::memory_order_seq_cst;
   switch (access.order) {
     case Order::acquire: return in.operator()<acquire, acquire, relaxed>();
     case Order::release: return in.operator()<release, relaxed, release>();

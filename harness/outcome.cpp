@@ -71,10 +71,10 @@ bool adds_weather(Observable::Weather weather, std::string_view seen, std::strin
     }
     mapped = mapped || letter == 'D' || letter == 'F';
     if (!allowed.empty() && letter == allowed.front()) allowed.remove_prefix(1);
-    else if (weather == Observable::Weather::unmaps ? letter != 'U' || !mapped
+    else if (weather == Observable::Weather::unmaps   ? letter != 'U' || !mapped
              : weather == Observable::Weather::faults ? !(letter == 'U' && mapped) && !(letter == 'F' && behind_unmap)
-             : weather == Observable::Weather::stops ? letter != 'E' && letter != 'R'
-                                                     : true)
+             : weather == Observable::Weather::stops  ? letter != 'E' && letter != 'R'
+                                                      : true)
       return false;
   }
   return allowed.empty() && stopped == stays_stopped;
@@ -117,9 +117,9 @@ std::string describe(std::span<const Observable> schema, const Program& program,
   std::string result;
   for (std::size_t i = 0; i < schema.size(); i++) {
     const Observable& observable = schema[i];
-    const bool named = observable.observe >= 0 ||
-                       (observable.kind == Observable::Kind::result &&
-                        !program.threads.at(observable.thread).statements.at(observable.statement).name.empty());
+    const bool named =
+        observable.observe >= 0 || (observable.kind == Observable::Kind::result &&
+                                    !program.threads.at(observable.thread).statements.at(observable.statement).name.empty());
     if (!named && !all) continue;
     if (!result.empty()) result += ' ';
     result += observable.key + "=" + outcome.at(i);
@@ -179,10 +179,10 @@ bool is_gap(const Observable& observable, const std::string& text) {
 
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed) {
   if (seen == allowed) return true;
-  if (observable.kind == Observable::Kind::location)
-    return observable.stays && seen == text_system && allowed == text_device;
+  if (observable.kind == Observable::Kind::location) return observable.stays && seen == text_system && allowed == text_device;
   if (observable.kind == Observable::Kind::identity) return observable.stays && allowed == text_not_reached;
-  if (observable.kind == Observable::Kind::events) return is_gap(observable, seen) || events_allowed(observable.weather, seen, allowed);
+  if (observable.kind == Observable::Kind::events)
+    return is_gap(observable, seen) || events_allowed(observable.weather, seen, allowed);
   return observable.kind == Observable::Kind::faults && seen == text_fault && allowed == text_hit;
 }
 
@@ -209,10 +209,8 @@ bool decidable(const Condition& condition, std::span<const Observable> schema) {
 
 bool holds(const Condition& condition, std::span<const Observable> schema, const Outcome& outcome) {
   switch (condition.kind) {
-    case Condition::Kind::equal:
-      return text_of(condition.key, schema, outcome) == condition.value;
-    case Condition::Kind::not_equal:
-      return text_of(condition.key, schema, outcome) != condition.value;
+    case Condition::Kind::equal: return text_of(condition.key, schema, outcome) == condition.value;
+    case Condition::Kind::not_equal: return text_of(condition.key, schema, outcome) != condition.value;
     case Condition::Kind::all:
       for (const Condition& part : condition.parts) {
         if (!holds(part, schema, outcome)) return false;
@@ -223,8 +221,7 @@ bool holds(const Condition& condition, std::span<const Observable> schema, const
         if (holds(part, schema, outcome)) return true;
       }
       return false;
-    case Condition::Kind::negation:
-      return !holds(condition.parts.at(0), schema, outcome);
+    case Condition::Kind::negation: return !holds(condition.parts.at(0), schema, outcome);
   }
   throw std::logic_error("a condition of no kind");
 }

@@ -33,8 +33,8 @@ struct Observable {
     events,    // observe: what the driver has told of a page
   };
   Kind kind = Kind::result;
-  std::string key;  // "P.cpu:r0", "P.cpu:#2" (second statement, unnamed), "P.gpu:r0.faults", "P:a[0]",
-                    // "same(P:a[0],C:a[0])", "where(P:a[0])", "events(P:a[0])"
+  std::string key;     // "P.cpu:r0", "P.cpu:#2" (second statement, unnamed), "P.gpu:r0.faults", "P:a[0]",
+                       // "same(P:a[0],C:a[0])", "where(P:a[0])", "events(P:a[0])"
   int thread = -1;     // for result and faults
   int statement = -1;  // index into Thread::statements
   int observe = -1;    // index into Program::observes
@@ -68,9 +68,9 @@ std::string describe(std::span<const Observable> schema, const Program& program,
 
 // Texts of results. `home` is the cell that the value was stored through, `cell` the one it was read from.
 std::string value_text(const Program& program, Cell cell, Cell home, int value);
-std::string errno_text(int error);    // 0 gives "ok"; "E123" for one without a name here
-std::string signal_text(int signal);  // "SIGSEGV"
-std::string cell_text(const Program& program, Cell cell);  // "a[0]"
+std::string errno_text(int error);                                         // 0 gives "ok"; "E123" for one without a name here
+std::string signal_text(int signal);                                       // "SIGSEGV"
+std::string cell_text(const Program& program, Cell cell);                  // "a[0]"
 std::string observe_text(const Program& program, const Observe& observe);  // its key
 
 // One snapshot byte of test_hmm_uapi.h (HMM_DMIRROR_PROT_*) as a letter: '!' error, '.' not present,

@@ -41,9 +41,8 @@ std::vector<std::string> keys(const std::vector<Observable>& schema) {
 }
 
 TEST(Schema, StatementsByThreadThenObserves) {
-  const std::vector<std::string> expected{"P.gpu:#1", "P.gpu:#1.faults", "P.gpu:g0", "P.gpu:g0.faults",
-                                          "P.gpu:#4", "P.gpu:s0",        "P.cpu:#2", "C:r0",
-                                          "P:a[1]",   "same(P:a[0],C:a[0])"};
+  const std::vector<std::string> expected{"P.gpu:#1", "P.gpu:#1.faults", "P.gpu:g0", "P.gpu:g0.faults", "P.gpu:#4",
+                                          "P.gpu:s0", "P.cpu:#2",        "C:r0",     "P:a[1]",          "same(P:a[0],C:a[0])"};
   EXPECT_EQ(keys(schema(example())), expected);
 }
 
@@ -96,17 +95,17 @@ TEST(Events, WeatherAddsAndNeverTakes) {
   EXPECT_FALSE(allows(Weather::unmaps, "UD", "D"));  // the device had nothing to lose
   EXPECT_FALSE(allows(Weather::unmaps, "U", "none"));
   EXPECT_FALSE(allows(Weather::unmaps, "none", "D"));
-  EXPECT_FALSE(allows(Weather::unmaps, "DU", "DUS"));  // an event is missed,
+  EXPECT_FALSE(allows(Weather::unmaps, "DU", "DUS"));    // an event is missed,
   EXPECT_FALSE(allows(Weather::unmaps, "DUSD", "DUS"));  // one too many,
-  EXPECT_FALSE(allows(Weather::unmaps, "DUD", "DUS"));  // to the wrong place,
+  EXPECT_FALSE(allows(Weather::unmaps, "DUD", "DUS"));   // to the wrong place,
   EXPECT_FALSE(allows(Weather::unmaps, "DUFS", "DUS"));
-  EXPECT_FALSE(allows(Weather::unmaps, "DER", "D"));  // or of the other kind
+  EXPECT_FALSE(allows(Weather::unmaps, "DER", "D"));     // or of the other kind
   EXPECT_TRUE(allows(Weather::unmaps, "DUSSU", "DUS"));  // in two goes
   EXPECT_FALSE(allows(Weather::unmaps, "DUSUS", "DUS"));
   EXPECT_FALSE(allows(Weather::none, "DUSS", "DUS"));
   EXPECT_TRUE(allows(Weather::faults, "DFUFU", "DF"));  // the device faults again on what it has lost,
-  EXPECT_TRUE(allows(Weather::faults, "DFF", "DF"));     // until it is answered,
-  EXPECT_FALSE(allows(Weather::faults, "DF", "D"));      // on nothing else
+  EXPECT_TRUE(allows(Weather::faults, "DFF", "DF"));    // until it is answered,
+  EXPECT_FALSE(allows(Weather::faults, "DF", "D"));     // on nothing else
   EXPECT_FALSE(allows(Weather::faults, "D", "DF"));
   EXPECT_FALSE(allows(Weather::faults, "DUF", "DFU"));
   EXPECT_FALSE(allows(Weather::faults, "UF", "F"));
@@ -131,8 +130,7 @@ TEST(Describe, NamedOrAll) {
   const Program program = example();
   const std::vector<Observable> all = schema(program);
   const Outcome outcome{"ok", "fault", "zero", "hit", "0", "r.", "ok", "1", "0", "same"};
-  EXPECT_EQ(describe(all, program, outcome, false),
-            "P.gpu:g0=zero P.gpu:s0=r. C:r0=1 P:a[1]=0 same(P:a[0],C:a[0])=same");
+  EXPECT_EQ(describe(all, program, outcome, false), "P.gpu:g0=zero P.gpu:s0=r. C:r0=1 P:a[1]=0 same(P:a[0],C:a[0])=same");
   EXPECT_EQ(describe(all, program, outcome, true),
             "P.gpu:#1=ok P.gpu:#1.faults=fault P.gpu:g0=zero P.gpu:g0.faults=hit P.gpu:#4=0 P.gpu:s0=r. P.cpu:#2=ok "
             "C:r0=1 P:a[1]=0 same(P:a[0],C:a[0])=same");
@@ -192,8 +190,7 @@ TEST(AtOrBelow, EverythingElseIsEqual) {
 }
 
 TEST(AtOrBelow, OutcomesAsAWhole) {
-  const std::vector<Observable> both{{Observable::Kind::result, "k", 0, 0, -1},
-                                     {Observable::Kind::faults, "k.faults", 0, 0, -1}};
+  const std::vector<Observable> both{{Observable::Kind::result, "k", 0, 0, -1}, {Observable::Kind::faults, "k.faults", 0, 0, -1}};
   EXPECT_TRUE(at_or_below(both, {"7", "fault"}, {"7", "hit"}));
   EXPECT_FALSE(at_or_below(both, {"8", "fault"}, {"7", "hit"}));
   EXPECT_FALSE(at_or_below(both, {"7"}, {"7", "hit"}));
@@ -201,8 +198,7 @@ TEST(AtOrBelow, OutcomesAsAWhole) {
 }
 
 TEST(Holds, EveryKindOfCondition) {
-  const std::vector<Observable> two{{Observable::Kind::result, "x", 0, 0, -1},
-                                    {Observable::Kind::result, "y", 0, 1, -1}};
+  const std::vector<Observable> two{{Observable::Kind::result, "x", 0, 0, -1}, {Observable::Kind::result, "y", 0, 1, -1}};
   const Outcome outcome{"1", "2"};
   const auto is = [](const std::string& key, const std::string& value) {
     return Condition{Condition::Kind::equal, key, value, {}, {}};

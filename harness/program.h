@@ -27,7 +27,7 @@ inline constexpr int spans_per_region = 16;
 inline constexpr int processes = 6;
 inline constexpr int threads = 8;  // of all processes together, main threads included
 inline constexpr int devices = 2;
-inline constexpr int files = 2;  // of all processes together
+inline constexpr int files = 2;        // of all processes together
 inline constexpr int operations = 64;  // of all threads together
 inline constexpr int barriers = 8;
 inline constexpr int claims = 32;
@@ -56,9 +56,9 @@ enum class Backing : std::uint8_t {
   stack,
   file_private,
   file_shared,
-  svm_coarse,      // clSVMAlloc
+  svm_coarse,  // clSVMAlloc
   svm_fine,
-  usm_host,        // clHostMemAllocINTEL and its siblings
+  usm_host,  // clHostMemAllocINTEL and its siblings
   usm_shared,
   usm_device,
   device_address,  // a cl_mem over memory of the host, whose address a kernel is given (cl_ext_buffer_device_address)
@@ -69,13 +69,9 @@ inline bool is_usm(Backing backing) {
 }
 
 // The host reaches it between a map and an unmap only.
-inline bool is_handed_over(Backing backing) {
-  return backing == Backing::svm_coarse || backing == Backing::device_address;
-}
+inline bool is_handed_over(Backing backing) { return backing == Backing::svm_coarse || backing == Backing::device_address; }
 
-inline bool is_buffer(Backing backing) {
-  return is_handed_over(backing) || backing == Backing::svm_fine || is_usm(backing);
-}
+inline bool is_buffer(Backing backing) { return is_handed_over(backing) || backing == Backing::svm_fine || is_usm(backing); }
 
 // How an access takes part in the memory model of C++ and OpenCL. A plain one of the CPU is fenced on both
 // sides, except that in an SVM buffer it is not atomic.
@@ -141,7 +137,7 @@ enum class DeviceClass {
   recoverable,
   shares_cpu_tables,
   pinned,
-  fatal_faults,  // shares the CPU's tables, and a fault that the kernel cannot resolve ends the process
+  fatal_faults,         // shares the CPU's tables, and a fault that the kernel cannot resolve ends the process
   unmap_and_retry,      // amdgpu with XNACK: its driver drops entries and tells of it, and faults are tried again
   preempt_and_restore,  // amdgpu without: its driver stops the queues, and a worker maps what has changed
   fault_and_migrate,    // amdgpu with XNACK, whose accesses go through its driver's ranges: a fault moves one to its memory
@@ -173,6 +169,7 @@ struct Via {
 
 namespace op {
 // Each names the system call or device request that it stands for. Results: see outcome.h.
+// clang-format off
 struct Load { Cell cell; Via via; Order order = Order::plain; friend bool operator==(const Load&, const Load&) = default; };
 struct Store { Cell cell; int value = 0; Via via; Order order = Order::plain; friend bool operator==(const Store&, const Store&) = default; };
 // An atomic read-modify-write. Gives what it read; compare_exchange writes only where that is `expected`, stored
@@ -210,30 +207,79 @@ struct Barrier { int barrier = 0; friend bool operator==(const Barrier&, const B
 struct Delay { int us = 0; friend bool operator==(const Delay&, const Delay&) = default; };
 struct Open { int device = 0; friend bool operator==(const Open&, const Open&) = default; };
 struct Close { int device = 0; friend bool operator==(const Close&, const Close&) = default; };
-struct Migrate { PageRange range; bool to_device = true; Via via; friend bool operator==(const Migrate&, const Migrate&) = default; };
-struct Snapshot { PageRange range; Via via; friend bool operator==(const Snapshot&, const Snapshot&) = default; };
+// clang-format on
+struct Migrate {
+  PageRange range;
+  bool to_device = true;
+  Via via;
+  friend bool operator==(const Migrate&, const Migrate&) = default;
+};
+struct Snapshot {
+  PageRange range;
+  Via via;
+  friend bool operator==(const Snapshot&, const Snapshot&) = default;
+};
 // A long-term pin of each page for writing, or a reference for reading only, and its end: what a pinned
 // device goes through.
-struct Pin { PageRange range; bool read = false; Via via; friend bool operator==(const Pin&, const Pin&) = default; };
-struct Unpin { PageRange range; Via via; friend bool operator==(const Unpin&, const Unpin&) = default; };
+struct Pin {
+  PageRange range;
+  bool read = false;
+  Via via;
+  friend bool operator==(const Pin&, const Pin&) = default;
+};
+struct Unpin {
+  PageRange range;
+  Via via;
+  friend bool operator==(const Unpin&, const Unpin&) = default;
+};
 // read(2) into the page, and write(2) from it, of a file that was opened with O_DIRECT.
-struct DirectRead { Cell cell; int value = 0; friend bool operator==(const DirectRead&, const DirectRead&) = default; };
-struct DirectWrite { Cell cell; friend bool operator==(const DirectWrite&, const DirectWrite&) = default; };
+struct DirectRead {
+  Cell cell;
+  int value = 0;
+  friend bool operator==(const DirectRead&, const DirectRead&) = default;
+};
+struct DirectWrite {
+  Cell cell;
+  friend bool operator==(const DirectWrite&, const DirectWrite&) = default;
+};
 // The pages are for the device alone from now on; or, `check`, is any of them?
-struct Exclusive { PageRange range; bool check = false; Via via; friend bool operator==(const Exclusive&, const Exclusive&) = default; };
+struct Exclusive {
+  PageRange range;
+  bool check = false;
+  Via via;
+  friend bool operator==(const Exclusive&, const Exclusive&) = default;
+};
 // clEnqueueSVMMap for reading, writing or both, clEnqueueSVMUnmap, clEnqueueSVMMemcpy of one cell and
 // clEnqueueSVMMemFill of one, and what does the same to other buffers; each is waited for.
-struct SvmMap { PageRange range; Protection access; Via via; friend bool operator==(const SvmMap&, const SvmMap&) = default; };
-struct SvmUnmap { PageRange range; Via via; friend bool operator==(const SvmUnmap&, const SvmUnmap&) = default; };
-struct SvmCopy { Cell from; Cell to; Via via; friend bool operator==(const SvmCopy&, const SvmCopy&) = default; };
-struct SvmFill { Cell cell; int value = 0; Via via; friend bool operator==(const SvmFill&, const SvmFill&) = default; };
+struct SvmMap {
+  PageRange range;
+  Protection access;
+  Via via;
+  friend bool operator==(const SvmMap&, const SvmMap&) = default;
+};
+struct SvmUnmap {
+  PageRange range;
+  Via via;
+  friend bool operator==(const SvmUnmap&, const SvmUnmap&) = default;
+};
+struct SvmCopy {
+  Cell from;
+  Cell to;
+  Via via;
+  friend bool operator==(const SvmCopy&, const SvmCopy&) = default;
+};
+struct SvmFill {
+  Cell cell;
+  int value = 0;
+  Via via;
+  friend bool operator==(const SvmFill&, const SvmFill&) = default;
+};
 }  // namespace op
 
 using Operation = std::variant<op::Load, op::Store, op::Update, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
-                               op::Msync, op::Truncate, op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier,
-                               op::Delay, op::Open, op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin,
-                               op::Exclusive, op::DirectRead, op::DirectWrite, op::SvmMap, op::SvmUnmap,
-                               op::SvmCopy, op::SvmFill>;
+                               op::Msync, op::Truncate, op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier, op::Delay, op::Open,
+                               op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin, op::Exclusive, op::DirectRead,
+                               op::DirectWrite, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill>;
 
 struct Statement {
   std::string name;  // the register that the text gives it ("r0"), or empty
@@ -256,9 +302,9 @@ struct Thread {
 // What the end state shows, read when every thread is done and no process is in motion.
 struct Observe {
   enum class Kind {
-    value,  // what a CPU load of the cell gives in that process
-    same,   // whether two mappings show the same page frame
-    where,  // in whose memory its page is, before the values are read
+    value,   // what a CPU load of the cell gives in that process
+    same,    // whether two mappings show the same page frame
+    where,   // in whose memory its page is, before the values are read
     events,  // what the driver has told of its page, before that
   };
   Kind kind = Kind::value;

@@ -12,26 +12,32 @@ namespace faultline {
 
 // Of an access; plain for every other operation.
 inline Order order_of(const Operation& operation) {
-  return std::visit([](const auto& o) {
-    if constexpr (requires { o.order; }) return o.order;
-    else return Order::plain;
-  }, operation);
+  return std::visit(
+      [](const auto& o) {
+        if constexpr (requires { o.order; }) return o.order;
+        else return Order::plain;
+      },
+      operation);
 }
 
 // Which device an operation goes through, and whose descriptor; the CPU for one that goes through none.
 inline Via via_of(const Operation& operation) {
-  return std::visit([](const auto& o) -> Via {
-    if constexpr (requires { o.via; }) return o.via;
-    else return {};
-  }, operation);
+  return std::visit(
+      [](const auto& o) -> Via {
+        if constexpr (requires { o.via; }) return o.via;
+        else return {};
+      },
+      operation);
 }
 
 // Who does an access; nothing for every other operation.
 inline std::optional<Via> via_of_access(const Operation& operation) {
-  return std::visit([](const auto& o) -> std::optional<Via> {
-    if constexpr (requires { o.order; }) return o.via;
-    else return std::nullopt;
-  }, operation);
+  return std::visit(
+      [](const auto& o) -> std::optional<Via> {
+        if constexpr (requires { o.order; }) return o.via;
+        else return std::nullopt;
+      },
+      operation);
 }
 
 // The cell whose content the operation gives; null where it gives none.
@@ -75,9 +81,8 @@ inline std::vector<std::vector<int>> opened_first(const Program& program) {
       if (const Via via = via_of(statement.operation); !via.cpu()) use(via.opener, via.device);
   for (const Region& region : program.regions)
     if (is_buffer(region.backing)) use(region.owner, 0);
-  each<op::Open>(program, [&](int thread, const op::Open& open) {
-    std::erase(opens[program.threads[thread].process], open.device);
-  });
+  each<op::Open>(program,
+                 [&](int thread, const op::Open& open) { std::erase(opens[program.threads[thread].process], open.device); });
   return opens;
 }
 

@@ -23,8 +23,7 @@ class Cuts {
       cell(observe.cell);
       if (observe.kind == Observe::Kind::same) cell(observe.cell2);
     }
-    while (carry_through_moves() || cut_huge_pages()) {
-    }
+    while (carry_through_moves() || cut_huge_pages()) {}
   }
 
   const std::set<int>& of(int region) const { return at_[region]; }
@@ -99,8 +98,7 @@ class Cuts {
     bool more = false;
     const std::vector<int> cuts(at_[from.region].begin(), at_[from.region].end());
     for (const int page : cuts)
-      if (page > from.first && page < from.first + from.count)
-        more = cut(to.region, to.page + page - from.first) || more;
+      if (page > from.first && page < from.first + from.count) more = cut(to.region, to.page + page - from.first) || more;
     return more;
   }
 

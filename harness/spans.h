@@ -27,10 +27,10 @@ class Spans {
   Cell first(int span) const { return first_[span]; }  // its first page
 
   int of_file(int file, int page) const { return in_file(file, page + 1) - 1; }  // the span of the file
-  int in_file(int file, int pages) const;  // how many spans its first so many pages are
+  int in_file(int file, int pages) const;                                        // how many spans its first so many pages are
 
  private:
-  std::vector<int> begin_;    // by region: its first span
+  std::vector<int> begin_;  // by region: its first span
   std::vector<Cell> first_;
   std::vector<std::vector<int>> file_;  // by file: pages with which a span begins
 };

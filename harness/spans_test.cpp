@@ -19,8 +19,11 @@ std::vector<int> spans(const Program& program, int region) {
 }
 
 Program program(const std::string& statements) {
-  return parse("scenario s\n  \"text\"\ndevice d: recoverable\nprocess P\n  a: 1000 pages anon rw\n"
-               "  b: 268435456 pages anon rw\n" + statements, "test");
+  return parse(
+      "scenario s\n  \"text\"\ndevice d: recoverable\nprocess P\n  a: 1000 pages anon rw\n"
+      "  b: 268435456 pages anon rw\n" +
+          statements,
+      "test");
 }
 
 using Pages = std::vector<int>;
@@ -35,9 +38,7 @@ TEST(Spans, ACellIsOneOfItsOwn) {
 
 TEST(Spans, ARangeCutsAtBothEnds) { EXPECT_EQ(spans(program("  munmap a[10..19]\n"), 0), (Pages{0, 10, 20})); }
 
-TEST(Spans, ASnapshotShowsEveryPage) {
-  EXPECT_EQ(spans(program("  s0 = snapshot a[2..4] via d\n"), 0), (Pages{0, 2, 3, 4, 5}));
-}
+TEST(Spans, ASnapshotShowsEveryPage) { EXPECT_EQ(spans(program("  s0 = snapshot a[2..4] via d\n"), 0), (Pages{0, 2, 3, 4, 5})); }
 
 TEST(Spans, AMoveCutsBothSidesAlike) {
   const Program p = program("  mremap a[10..19] -> b[100]\n  load b[105]\n  munmap a[12..13]\n");
@@ -65,8 +66,10 @@ TEST(Spans, AHugePageIsWhole) {
 }
 
 TEST(Spans, AFileAndWhatMapsItAreCutAlike) {
-  const Program p = parse("scenario s\nprocess P\n  file f: 20 pages\n  a: 30 pages shared f rw\n  b: 10 pages private f rw\n"
-                          "  c: 9 pages none\n  load a[2]\n  mmap c[4] private f r\n  truncate f 6\n", "test");
+  const Program p = parse(
+      "scenario s\nprocess P\n  file f: 20 pages\n  a: 30 pages shared f rw\n  b: 10 pages private f rw\n"
+      "  c: 9 pages none\n  load a[2]\n  mmap c[4] private f r\n  truncate f 6\n",
+      "test");
   EXPECT_EQ(spans(p, 0), (Pages{0, 2, 3, 4, 5, 6, 20}));
   EXPECT_EQ(spans(p, 1), (Pages{0, 2, 3, 4, 5, 6}));
   EXPECT_EQ(spans(p, 2), (Pages{0, 2, 3, 4, 5, 6}));

@@ -40,15 +40,10 @@ struct RequestOf {
   Request operator()(const op::SvmCopy& copy) const {
     return {.command = true, .region = copy.from.region, .other = copy.to.region, .via = copy.via};
   }
-  Request operator()(const op::SvmFill& fill) const {
-    return {.command = true, .region = fill.cell.region, .via = fill.via};
-  }
+  Request operator()(const op::SvmFill& fill) const { return {.command = true, .region = fill.cell.region, .via = fill.via}; }
   // What goes through no device asks nothing of it. An operation that does has its line above, or this does not compile.
   template <typename Op>
-    requires(!requires(Op o) { o.via; })
-  Request operator()(const Op&) const {
-    return {};
-  }
+  requires(!requires(Op o) { o.via; }) Request operator()(const Op&) const { return {}; }
 
  private:
   template <typename Access>
@@ -73,13 +68,16 @@ std::string missing_buffer(Backing backing, const Capabilities& can) {
 }
 
 bool shares_memory(const Program& program) {
-  const auto shared = [](Backing backing) { return backing != Backing::none && backing != Backing::anon_private && backing != Backing::stack; };
+  const auto shared = [](Backing backing) {
+    return backing != Backing::none && backing != Backing::anon_private && backing != Backing::stack;
+  };
   const auto maps_shared = [&](const Statement& statement) {
     const auto* map = std::get_if<op::Mmap>(&statement.operation);
     return map && shared(map->backing);
   };
   return std::ranges::any_of(program.regions, [&](const Region& region) { return shared(region.backing); }) ||
-         std::ranges::any_of(program.threads, [&](const Thread& thread) { return std::ranges::any_of(thread.statements, maps_shared); });
+         std::ranges::any_of(program.threads,
+                             [&](const Thread& thread) { return std::ranges::any_of(thread.statements, maps_shared); });
 }
 
 // The executor turns huge pages off, but for Programs about them.
@@ -87,9 +85,11 @@ std::string other_huge_pages(const Program& program, const Capabilities& can) {
   if (!may_have_huge_pages(program)) return {};
   constexpr const char* folder = "/sys/kernel/mm/transparent_hugepage/";
   if (can.huge_pages)
-    return std::string("huge pages where nobody advises them: echo madvise > ") + folder + "enabled (and for each size), or the virtual lab";
+    return std::string("huge pages where nobody advises them: echo madvise > ") + folder +
+           "enabled (and for each size), or the virtual lab";
   if (can.shared_huge_pages && shares_memory(program))
-    return std::string("huge pages in all shared memory: echo never > ") + folder + "shmem_enabled (and for each size), or the virtual lab";
+    return std::string("huge pages in all shared memory: echo never > ") + folder +
+           "shmem_enabled (and for each size), or the virtual lab";
   return {};
 }
 

@@ -39,7 +39,7 @@ class Svm {
 };
 
 enum class Location {
-  none,    // no page is there
+  none,  // no page is there
   system,
   device,  // in the device's own memory
 };

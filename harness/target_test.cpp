@@ -55,7 +55,9 @@ TEST(Target, SaysWhatItCannotDo) {
 
 TEST(Target, SaysWhichBuffersItLacks) {
   const auto with = [](const std::string& backing, const std::string& statement = "store a[0] 1") {
-    return parse("scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page " + backing + " = 0\nthread P.t on d\n  " + statement + "\n", "x.scn");
+    return parse(
+        "scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page " + backing + " = 0\nthread P.t on d\n  " + statement + "\n",
+        "x.scn");
   };
   Capabilities can;
   EXPECT_EQ(cannot_run(with("svm-coarse"), can), "no SVM buffers");
@@ -75,7 +77,8 @@ TEST(Target, SaysWhichBuffersItLacks) {
 // A copy takes memory of the host at either end; a buffer that the device lacks is said whichever end it is.
 TEST(Target, CopiesFromAndToOtherMemory) {
   const auto with = [](const std::string& backing, const std::string& statement) {
-    const std::string head = "scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page " + backing + " = 0\n  m: 2 pages anon rw = 0\n";
+    const std::string head =
+        "scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page " + backing + " = 0\n  m: 2 pages anon rw = 0\n";
     return parse(head + "thread P.t on d\n  " + statement + "\n", "x.scn");
   };
   Capabilities buffers_only;
@@ -92,7 +95,8 @@ TEST(Target, CopiesFromAndToOtherMemory) {
     for (const std::string backing : {"usm-host", "usm-shared", "usm-device"}) {
       EXPECT_EQ(cannot_run(with(backing, statement), usm_only), "") << backing << ": " << statement;
       EXPECT_EQ(cannot_run(with(backing, statement), buffers_only),
-                "the device has no unified shared memory (cl_intel_unified_shared_memory)") << backing << ": " << statement;
+                "the device has no unified shared memory (cl_intel_unified_shared_memory)")
+          << backing << ": " << statement;
     }
   }
   const std::string no_command = "no SVM, and so no command that copies or fills other memory";
@@ -101,18 +105,21 @@ TEST(Target, CopiesFromAndToOtherMemory) {
   EXPECT_EQ(cannot_run(with("usm-host", "svm-copy m[0] -> m[1]"), usm_only), no_command);
   EXPECT_EQ(cannot_run(with("anon rw", "svm-copy a[0] -> m[0]"), cpu), no_command);
   EXPECT_EQ(cannot_run(with("anon rw", "svm-fill m[0] 1"), cpu), no_command);
-  EXPECT_EQ(cannot_run(with("svm-fine", "svm-fill m[0] 1"), buffers_only), "the device reaches SVM buffers only, no other memory");
+  EXPECT_EQ(cannot_run(with("svm-fine", "svm-fill m[0] 1"), buffers_only),
+            "the device reaches SVM buffers only, no other memory");
   EXPECT_EQ(cannot_run(with("svm-fine", "svm-fill a[0] 1"), buffers_only), "");
 }
 
 TEST(Target, SaysWhatItCannotDoAtOnce) {
-  const Program program = parse("scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page usm-host = 0\nthread P.t on d\n  load a[0]\n", "x.scn");
+  const Program program =
+      parse("scenario x\ndevice d: fatal-faults\nprocess P\n  a: 1 page usm-host = 0\nthread P.t on d\n  load a[0]\n", "x.scn");
   Allowed allowed;
   Capabilities can;
   EXPECT_EQ(cannot_run(program, allowed, can), "");
   allowed.at_once = {{0, false, "A and B"}};
   EXPECT_EQ(cannot_run(program, allowed, can),
-            "host and device cannot use the device's usm-host at once (CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ACCESS_INTEL), as A and B may");
+            "host and device cannot use the device's usm-host at once (CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ACCESS_INTEL), as A "
+            "and B may");
   can.usm_host.concurrent = true;
   EXPECT_EQ(cannot_run(program, allowed, can), "");
   allowed.at_once[0].ordered = true;

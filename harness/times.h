@@ -19,8 +19,7 @@ struct Durations {
   void note(std::uint64_t ns) {
     std::atomic_ref(counts[static_cast<std::size_t>(class_of(ns))]).fetch_add(1, std::memory_order_relaxed);
     const std::atomic_ref longest(longest_ns);
-    for (std::uint64_t seen = longest.load(); seen < ns && !longest.compare_exchange_weak(seen, ns);) {
-    }
+    for (std::uint64_t seen = longest.load(); seen < ns && !longest.compare_exchange_weak(seen, ns);) {}
   }
 
   void add(const Durations& other) {

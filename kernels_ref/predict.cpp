@@ -91,7 +91,9 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
       else if (allowed.waiting.empty() || found < allowed.waiting) allowed.waiting = found;
     }
     if (driver.loses_location && driver.loses_location(subject.shape(), *static_cast<const World*>(world))) lost = true;
-    else for (Outcome& each : outcomes_of(subject.shape(), *static_cast<const World*>(world), allowed.schema)) outcomes.insert(std::move(each));
+    else
+      for (Outcome& each : outcomes_of(subject.shape(), *static_cast<const World*>(world), allowed.schema))
+        outcomes.insert(std::move(each));
   };
   const Exploration e = explore(subject, {.states = budget.states, .workers = budget.workers}, at_end, keep_going);
   std::uint32_t broken = subject.broken();
@@ -103,11 +105,12 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   constexpr int unresolved = static_cast<int>(MetBug::unresolved_fault);
   if (subject.known_bugs() >> unresolved & 1) allowed.undefined = unresolved_text;
   for (int b = 0; b < unresolved; ++b)
-    if (subject.known_bugs() >> b & 1 || (lost && b == static_cast<int>(MetBug::lost_location))) 
+    if (subject.known_bugs() >> b & 1 || (lost && b == static_cast<int>(MetBug::lost_location)))
       allowed.known_bugs.emplace_back(name_of(static_cast<MetBug>(b)));
   for (int b = 0; b < static_cast<int>(Broken::count_); ++b)
     if (broken >> b & 1) allowed.findings.push_back(finding_text(b));
-  if (e.complete && e.ends == 0 && allowed.known_bugs.empty() && allowed.undefined.empty()) allowed.findings.push_back("no execution comes to an end");
+  if (e.complete && e.ends == 0 && allowed.known_bugs.empty() && allowed.undefined.empty())
+    allowed.findings.push_back("no execution comes to an end");
   allowed.seconds = seconds();
   return allowed;
 }
@@ -121,7 +124,8 @@ Explained explain(const Program& program, const Facets& facets, const std::funct
       if (wanted(each)) return std::move(each);
     return std::nullopt;
   };
-  Found found = shortest(subject, [&](const Moment& m) { return m.end && wanted_of(m.world); }, max_states);
+  Found found = shortest(
+      subject, [&](const Moment& m) { return m.end && wanted_of(m.world); }, max_states);
   Explained result{.complete = found.complete};
   if (!found.schedule) return result;
   // Once more along the schedule, to see which statement each step belongs to.
@@ -129,8 +133,8 @@ Explained explain(const Program& program, const Facets& facets, const std::funct
   Explanation& explanation = result.found.emplace();
   for (const ScheduleStep& step : *found.schedule) {
     const ThreadState& thread = static_cast<const World*>(machine.world())->thread[step.thread];
-    const bool in_statement = thread.life == ThreadState::Life::running &&
-                              thread.next < program.threads[step.thread].statements.size();
+    const bool in_statement =
+        thread.life == ThreadState::Life::running && thread.next < program.threads[step.thread].statements.size();
     explanation.statement.push_back(in_statement ? thread.next : -1);
     machine.resume({static_cast<std::uint8_t>(step.thread), static_cast<std::uint8_t>(step.way)});
     subject.arrive(machine.world());

@@ -16,7 +16,8 @@
 namespace faultline {
 namespace {
 
-constexpr const char* head = "scenario t\n  \"test\"\ndevice d: recoverable\nprocess P\n  a: 2 pages anon rw = 5\n  b: 2 pages none\n";
+constexpr const char* head =
+    "scenario t\n  \"test\"\ndevice d: recoverable\nprocess P\n  a: 2 pages anon rw = 5\n  b: 2 pages none\n";
 
 Allowed of(const std::string& body, const Facets& facets = {}) { return predict(parse(head + body, "test"), facets); }
 
@@ -29,7 +30,8 @@ std::vector<std::string> seen(const std::string& body, const std::vector<std::st
   for (const Outcome& o : allowed.outcomes) {
     std::string text;
     for (const std::string& key : keys) {
-      const auto at = std::find_if(allowed.schema.begin(), allowed.schema.end(), [&](const Observable& s) { return s.key == key; });
+      const auto at =
+          std::find_if(allowed.schema.begin(), allowed.schema.end(), [&](const Observable& s) { return s.key == key; });
       EXPECT_NE(at, allowed.schema.end()) << key;
       text += (text.empty() ? "" : " ") + o[at - allowed.schema.begin()];
     }
@@ -58,8 +60,7 @@ TEST(Predict, DontneedGivesZero) {
 
 // try_to_unmap_one discards a clean page; MADV_PAGEOUT has nothing to take without MADV_FREE.
 TEST(Predict, FreedPagesMayGoUntilTheyAreStoredTo) {
-  EXPECT_EQ(seen("madvise a free\n r0 = load a[0]\n r1 = load a[0]\n", {"P:r0", "P:r1"}),
-            (Texts{"5 5", "5 zero", "zero zero"}));
+  EXPECT_EQ(seen("madvise a free\n r0 = load a[0]\n r1 = load a[0]\n", {"P:r0", "P:r1"}), (Texts{"5 5", "5 zero", "zero zero"}));
   EXPECT_EQ(seen("madvise a free\n store a[0] 6\n r0 = load a[0]\n", {"P:r0"}), Texts{"6"});
   EXPECT_EQ(seen("madvise a pageout\n r0 = load a[0]\n", {"P:r0"}), Texts{"5"});
 }
@@ -77,8 +78,10 @@ TEST(Predict, PopulateAtAHole) {
 
 // A populated region without access has PROT_NONE entries.
 TEST(Predict, NoAccessToAPopulatedRegion) {
-  const Allowed allowed = predict(parse("scenario t\nprocess P\n a: 1 page anon - = 5\n r0 = load a[0]\n"
-                                        " mprotect a rw\n r1 = load a[0]\n", "test"));
+  const Allowed allowed =
+      predict(parse("scenario t\nprocess P\n a: 1 page anon - = 5\n r0 = load a[0]\n"
+                    " mprotect a rw\n r1 = load a[0]\n",
+                    "test"));
   EXPECT_EQ(allowed.outcomes, (std::vector<Outcome>{{"SIGSEGV", "ok", "5"}}));
 }
 
@@ -86,7 +89,8 @@ TEST(Predict, NoAccessToAPopulatedRegion) {
 // piece, and then the target stays where the source has a hole.
 TEST(Predict, MremapOfSeveralVmas) {
   EXPECT_EQ(seen("mmap b anon rw\n store b[1] 9\n munmap a[1]\n r0 = mremap a -> b\n"
-                 "observe P:a[0] P:b[0] P:b[1]\n", {"P:r0", "P:a[0]", "P:b[0]", "P:b[1]"}),
+                 "observe P:a[0] P:b[0] P:b[1]\n",
+                 {"P:r0", "P:a[0]", "P:b[0]", "P:b[1]"}),
             (Texts{"EFAULT 5 SIGSEGV SIGSEGV", "EFAULT 5 zero 9", "ok SIGSEGV 5@a[0] 9"}));
 }
 
@@ -109,9 +113,9 @@ TEST(Predict, MigrationOfASharedPageDropsItsNeighboursEntry) {
 
 // change_pte_range leaves entries behind in TLBs until the one flush at the end of mprotect.
 TEST(Predict, StoreThroughStaleEntryUntilTheFlush) {
-  EXPECT_EQ(seen("thread P.t\n mprotect a r\n store b[0] 1\nthread P.u\n e0 = store a[0] 7\nobserve P:a[0]\n",
-                 {"P.u:e0", "P:a[0]"}),
-            (Texts{"SIGSEGV 5", "ok 7"}));
+  EXPECT_EQ(
+      seen("thread P.t\n mprotect a r\n store b[0] 1\nthread P.u\n e0 = store a[0] 7\nobserve P:a[0]\n", {"P.u:e0", "P:a[0]"}),
+      (Texts{"SIGSEGV 5", "ok 7"}));
 }
 
 // The store orders of fork that hold and those that do not.
@@ -160,7 +164,10 @@ TEST(Predict, AFaultThatEndsAProcessEndsTheWaitForIt) {
     Facets facets;
     facets.device_class = device_class;
     return predict(parse("scenario t\ndevice d: fatal-faults\nprocess P\n a: 1 page anon rw = 1\nthread P.t\n fork C\n"
-                         " wait C\nprocess C\n munmap a\n load a[0] via d\n", "test"), facets).waiting;
+                         " wait C\nprocess C\n munmap a\n load a[0] via d\n",
+                         "test"),
+                   facets)
+        .waiting;
   };
   EXPECT_TRUE(waiting(DeviceClass::fatal_faults).empty());
   EXPECT_EQ(waiting(DeviceClass::shares_cpu_tables), (std::vector<Waiting>{{0, 1}}));
@@ -191,9 +198,11 @@ TEST(Predict, DroppedRuleShows) {
 // mremap of a page that no anon_vma knows takes the place's vm_pgoff, and so can become part of the VMA there:
 // fork() then copies its zero page, too.
 TEST(Predict, AMovedZeroPageJoinsTheVmaBesideIt) {
-  const Allowed allowed = predict(parse("scenario t\nprocess P\n  a: 2 pages anon rw\n  b: 2 pages anon rw = 1\n"
-                                        "  load a[0]\n  mremap a[0] -> b[0]\n  fork C\nprocess C\n"
-                                        "observe same(P:b[0], C:b[0])\n", "test"));
+  const Allowed allowed =
+      predict(parse("scenario t\nprocess P\n  a: 2 pages anon rw\n  b: 2 pages anon rw = 1\n"
+                    "  load a[0]\n  mremap a[0] -> b[0]\n  fork C\nprocess C\n"
+                    "observe same(P:b[0], C:b[0])\n",
+                    "test"));
   const auto same = [](const Outcome& o) { return o.back() == "same"; };
   EXPECT_TRUE(std::any_of(allowed.outcomes.begin(), allowed.outcomes.end(), same));
 }
@@ -232,17 +241,20 @@ TEST(Spans, RandomProgramsArePredictedAsPageByPage) {
 }
 
 TEST(Spans, AMovedPageKeepsItsHome) {
-  const Allowed allowed = predict(parse("scenario t\nprocess P\n  a: 9 pages anon rw = 5\n  b: 9 pages none\n"
-                                        "  mremap a[1..8] -> b\n  r0 = load b[6]\n", "test"));
+  const Allowed allowed =
+      predict(parse("scenario t\nprocess P\n  a: 9 pages anon rw = 5\n  b: 9 pages none\n"
+                    "  mremap a[1..8] -> b\n  r0 = load b[6]\n",
+                    "test"));
   EXPECT_EQ(allowed.outcomes, (std::vector<Outcome>{{"ok", "5@a[7]"}}));
 }
 
 TEST(Spans, StatesDoNotGrowWithTheRegion) {
   const auto states = [](const std::string& pages) {
-    const Allowed allowed = predict(parse(
-        "scenario t\ndevice d: recoverable\nprocess P\n  a: " + pages + " pages anon rw\nthread P.cpu\n  store a[0] 1\n"
-        "  fork C\n  mprotect a r\nthread P.gpu on d\n  store a[15] 2\n  load a[7]\nprocess C\n  munmap a[1..15]\n  load a[0]\n",
-        "test"));
+    const Allowed allowed = predict(parse("scenario t\ndevice d: recoverable\nprocess P\n  a: " + pages +
+                                              " pages anon rw\nthread P.cpu\n  store a[0] 1\n"
+                                              "  fork C\n  mprotect a r\nthread P.gpu on d\n  store a[15] 2\n  load "
+                                              "a[7]\nprocess C\n  munmap a[1..15]\n  load a[0]\n",
+                                          "test"));
     EXPECT_TRUE(allowed.complete && allowed.findings.empty());
     return allowed.states;
   };

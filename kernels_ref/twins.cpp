@@ -20,6 +20,7 @@ protocol::Protocol read_pins_of_a_tree() { return protocol::fork_tree(false); }
 }  // namespace
 
 const std::vector<Twins>& twins() {
+  // clang-format off
   static const std::vector<Twins> all = {
       {Rule::callback_stamps, "races/truncate-device-store.scn",
        Variant::callback_does_not_stamp, faults_and_invalidations, Finding::stale_entry},
@@ -48,6 +49,7 @@ const std::vector<Twins>& twins() {
        Variant::unpin_does_not_dirty, protocol::writeback_against_device, Finding::lost_write,
        protocol::with({Variant::device_pins})},
   };
+  // clang-format on
   return all;
 }
 

@@ -21,7 +21,7 @@ struct Twins {
   std::string_view scenario;  // below stress/scenarios/: dropping the rule refutes a claim of it, or is a finding
   protocol::Variant variant;
   protocol::Protocol (*protocol)();
-  protocol::Finding finding;       // of the protocol with the variant, and not without
+  protocol::Finding finding;        // of the protocol with the variant, and not without
   protocol::Variants besides = {};  // in force in both
 };
 

@@ -61,8 +61,8 @@ struct Times : DriverWords {
     all.note(queued, submitted, started, ended);
   }
   void print(const char* what, const Durations& durations) const {
-    printf("  %-13s median %.1f us, 99 %% below %.1f, longest %.1f\n", what, us(durations.quantile(0.5)), us(durations.quantile(0.99)),
-           us(durations.longest_ns));
+    printf("  %-13s median %.1f us, 99 %% below %.1f, longest %.1f\n", what, us(durations.quantile(0.5)),
+           us(durations.quantile(0.99)), us(durations.longest_ns));
   }
   static double us(std::uint64_t ns) { return static_cast<double>(ns) / 1e3; }
   CommandTimes all;
@@ -81,17 +81,17 @@ void measure_launches(const Device& device, const cl::Context& context) {
   double bare = 1e9, bench = 1e9;
   for (int round = 0; round < rounds; ++round) {
     bare = std::min(bare, seconds([&] {
-      for (int i = 0; i < launches; ++i) {
-        clSetKernelArgSVMPointer(store(), 0, cell);
-        store.setArg(1, static_cast<cl_ulong>(i));
-        queue.enqueueNDRangeKernel(store, cl::NullRange, cl::NDRange(1));
-        queue.finish();
-      }
-    }));
+                      for (int i = 0; i < launches; ++i) {
+                        clSetKernelArgSVMPointer(store(), 0, cell);
+                        store.setArg(1, static_cast<cl_ulong>(i));
+                        queue.enqueueNDRangeKernel(store, cl::NullRange, cl::NDRange(1));
+                        queue.finish();
+                      }
+                    }));
     bench = std::min(bench, seconds([&] {
-      for (int i = 0; i < launches; ++i)
-        handle->store(reinterpret_cast<std::uintptr_t>(cell_of_handle), static_cast<std::uint64_t>(i));
-    }));
+                       for (int i = 0; i < launches; ++i)
+                         handle->store(reinterpret_cast<std::uintptr_t>(cell_of_handle), static_cast<std::uint64_t>(i));
+                     }));
   }
   handle->svm()->free(cell_of_handle);
   times.print("waited", times.all.waited);
@@ -125,7 +125,8 @@ class Memory {
 
 double us_of(const cl::Event& event) {
   return static_cast<double>(event.getProfilingInfo<CL_PROFILING_COMMAND_END>() -
-                             event.getProfilingInfo<CL_PROFILING_COMMAND_START>()) / 1e3;
+                             event.getProfilingInfo<CL_PROFILING_COMMAND_START>()) /
+         1e3;
 }
 
 void measure_storm(const Device& device, const cl::Context& context) {
@@ -147,12 +148,13 @@ void measure_storm(const Device& device, const cl::Context& context) {
       clSetKernelArgSVMPointer(storm(), 0, memory.get());
       std::vector<cl::Event> events(storm_pages / launch_pages);
       on_device = std::min(on_device, seconds([&] {
-        for (std::uint32_t i = 0; i < events.size(); ++i) {
-          storm.setArg(2, i * launch_pages);
-          queue.enqueueNDRangeKernel(storm, cl::NullRange, cl::NDRange(launch_pages), cl::NullRange, nullptr, &events[i]);
-        }
-        queue.finish();
-      }));
+                             for (std::uint32_t i = 0; i < events.size(); ++i) {
+                               storm.setArg(2, i * launch_pages);
+                               queue.enqueueNDRangeKernel(storm, cl::NullRange, cl::NDRange(launch_pages), cl::NullRange, nullptr,
+                                                          &events[i]);
+                             }
+                             queue.finish();
+                           }));
       for (const cl::Event& event : events) us.push_back(us_of(event) / launch_pages);
       for (std::uint32_t page = 0; page < storm_pages; ++page)
         if (*reinterpret_cast<std::uint64_t*>(static_cast<char*>(memory.get()) + page * page_bytes) != page + 1)
@@ -160,9 +162,10 @@ void measure_storm(const Device& device, const cl::Context& context) {
     }
     const Memory memory(context, any);
     on_cpu = std::min(on_cpu, seconds([&] {
-      for (const cl_uint page : pages)
-        *reinterpret_cast<volatile std::uint64_t*>(static_cast<char*>(memory.get()) + page * page_bytes) = page + 1;
-    }));
+                        for (const cl_uint page : pages)
+                          *reinterpret_cast<volatile std::uint64_t*>(static_cast<char*>(memory.get()) + page * page_bytes) =
+                              page + 1;
+                      }));
   }
   std::sort(us.begin(), us.end());
   const auto quantile = [&us](double q) { return us[static_cast<std::size_t>(q * static_cast<double>(us.size() - 1))]; };

@@ -19,7 +19,8 @@ struct Binaries::Slot {
 };
 
 Binaries::Binaries() {
-  void* const memory = mmap(nullptr, source_count * sizeof(Slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const memory =
+      mmap(nullptr, source_count * sizeof(Slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "memory for the binaries of kernels");
   slots_ = static_cast<Slot*>(memory);
 }

@@ -47,12 +47,13 @@ void* Buffers::allocate_usm(std::size_t bytes, Backing backing) {
   void* start = nullptr;
   must(backing == Backing::usm_host     ? "clHostMemAllocINTEL"
        : backing == Backing::usm_shared ? "clSharedMemAllocINTEL"
-                                        : "clDeviceMemAllocINTEL", [&] {
-    cl_int error = CL_SUCCESS;
-    start = backing == Backing::usm_host ? usm_->host_alloc(context_(), nullptr, bytes, 0, &error)
-                                         : of_device(context_(), device_(), nullptr, bytes, 0, &error);
-    return error;
-  });
+                                        : "clDeviceMemAllocINTEL",
+       [&] {
+         cl_int error = CL_SUCCESS;
+         start = backing == Backing::usm_host ? usm_->host_alloc(context_(), nullptr, bytes, 0, &error)
+                                              : of_device(context_(), device_(), nullptr, bytes, 0, &error);
+         return error;
+       });
   return start;
 }
 

@@ -16,9 +16,9 @@ namespace faultline::opencl {
 struct Buffer {
   std::uintptr_t start = 0;
   std::size_t bytes = 0;
-  Backing backing = Backing::none;  // none: not in a buffer
+  Backing backing = Backing::none;     // none: not in a buffer
   std::shared_ptr<cl::Buffer> memory;  // of a device_address one, over its memory of the host
-  cl_ulong device_start = 0;        // ... and where it is on the device
+  cl_ulong device_start = 0;           // ... and where it is on the device
 
   std::size_t offset(std::uintptr_t address) const { return address - start; }
 };

@@ -11,10 +11,12 @@ namespace faultline::opencl {
 using std::chrono::steady_clock;
 
 Queue::Queue(const cl::Context& context, const cl::Device& device, bool out)
-    : queue(in_driver("clCreateCommandQueueWithProperties", [&] {
-        return cl::CommandQueue(context, device,
-                                out ? cl::QueueProperties::Profiling | cl::QueueProperties::OutOfOrder : cl::QueueProperties::Profiling);
-      })),
+    : queue(in_driver("clCreateCommandQueueWithProperties",
+                      [&] {
+                        return cl::CommandQueue(context, device,
+                                                out ? cl::QueueProperties::Profiling | cl::QueueProperties::OutOfOrder
+                                                    : cl::QueueProperties::Profiling);
+                      })),
       out_of_order(out) {}
 
 Watch::Watch(DriverWords* words) : words_(words) {

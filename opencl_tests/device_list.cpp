@@ -90,9 +90,8 @@ UsmAccess usm_access(const cl::Device& device, cl_device_info kind) {
 
 std::string pci_bus(const cl::Device& device) {
   cl_device_pci_bus_info_khr info{};
-  must("clGetDeviceInfo of the PCI bus", [&] {
-    return clGetDeviceInfo(device(), CL_DEVICE_PCI_BUS_INFO_KHR, sizeof info, &info, nullptr);
-  });
+  must("clGetDeviceInfo of the PCI bus",
+       [&] { return clGetDeviceInfo(device(), CL_DEVICE_PCI_BUS_INFO_KHR, sizeof info, &info, nullptr); });
   char text[32];
   std::snprintf(text, sizeof text, "%04x:%02x:%02x.%x", info.pci_domain, info.pci_bus, info.pci_device, info.pci_function);
   return text;
@@ -103,9 +102,8 @@ void describe_extensions(const cl::Device& device, Device& result) {
   std::size_t bytes = 0;
   if (clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, 0, nullptr, &bytes) != CL_SUCCESS) return;
   std::vector<cl_name_version> extensions(bytes / sizeof(cl_name_version));
-  must("clGetDeviceInfo", [&] {
-    return clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, bytes, extensions.data(), nullptr);
-  });
+  must("clGetDeviceInfo",
+       [&] { return clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, bytes, extensions.data(), nullptr); });
   for (const cl_name_version& extension : extensions) {
     const std::string name = extension.name;
     if (name == "cl_intel_unified_shared_memory") {
@@ -159,9 +157,8 @@ DeviceList ask() {
         if (error.err() != CL_DEVICE_NOT_FOUND) throw;
       }
       for (std::size_t d = 0; d < devices.size(); ++d)
-        list.devices.push_back(in_driver("clGetDeviceInfo", [&] {
-          return describe(platforms[p], static_cast<int>(p), devices[d], static_cast<int>(d));
-        }));
+        list.devices.push_back(in_driver(
+            "clGetDeviceInfo", [&] { return describe(platforms[p], static_cast<int>(p), devices[d], static_cast<int>(d)); }));
     } catch (const cl::Error& error) {
       list.troubles.push_back("platform " + std::to_string(p) + ": " + text_of(error));
     }
@@ -191,21 +188,25 @@ class Question {
 
   // `only`: the *.icd file of a driver that is asked alone; empty: all are.
   ChildAnswer ask(std::chrono::milliseconds patience, const std::string& only = "") {
-    return in_child([&] {
-      DriverCall::keep_in(*function_);
-      if (!only.empty()) setenv("OCL_ICD_VENDORS", only.c_str(), 1);
-      return json(opencl::ask()).dump(-1, ' ', false, json::error_handler_t::replace);
-    }, patience);
+    return in_child(
+        [&] {
+          DriverCall::keep_in(*function_);
+          if (!only.empty()) setenv("OCL_ICD_VENDORS", only.c_str(), 1);
+          return json(opencl::ask()).dump(-1, ' ', false, json::error_handler_t::replace);
+        },
+        patience);
   }
 
   // What a driver did to the child that was asked last; empty: nothing that is its doing.
   std::string crash(const ChildAnswer& answer) const {
     const char* const function = function_->load();
     if (answer.error != 0 || answer.late || !function) return {};
-    if (WIFEXITED(answer.status)) return std::string("ended the process that asked it for its devices, with status ") +
-                                         std::to_string(WEXITSTATUS(answer.status)) + " in " + function;
+    if (WIFEXITED(answer.status))
+      return std::string("ended the process that asked it for its devices, with status ") +
+             std::to_string(WEXITSTATUS(answer.status)) + " in " + function;
     if (WTERMSIG(answer.status) == SIGKILL) return {};  // from outside, as for want of memory
-    return std::string("crashed when it was asked for its devices: SIG") + sigabbrev_np(WTERMSIG(answer.status)) + " in " + function;
+    return std::string("crashed when it was asked for its devices: SIG") + sigabbrev_np(WTERMSIG(answer.status)) + " in " +
+           function;
   }
 
  private:
@@ -217,8 +218,9 @@ DeviceList crashed(Question& question, const std::string& how, std::chrono::mill
   DeviceList list{.crashed = true};
   for (const std::string& file : icd_files())
     if (const std::string alone = question.crash(question.ask(patience, file)); !alone.empty())
-      list.troubles.push_back("the OpenCL driver of " + file + " " + alone +
-                              "; would help: another version of it, or another driver alone (OCL_ICD_VENDORS=/etc/OpenCL/vendors/NAME.icd)");
+      list.troubles.push_back(
+          "the OpenCL driver of " + file + " " + alone +
+          "; would help: another version of it, or another driver alone (OCL_ICD_VENDORS=/etc/OpenCL/vendors/NAME.icd)");
   if (list.troubles.empty()) list.troubles = only_trouble("an OpenCL driver " + how).troubles;
   return list;
 }
@@ -229,8 +231,7 @@ std::string short_name(const std::string& platform_name, const std::string& icd_
   const bool one_word = platform_name.find(' ') == std::string::npos;
   std::string result;
   for (const char c : one_word || icd_suffix.empty() ? platform_name : icd_suffix)
-    result += std::isalnum(static_cast<unsigned char>(c))
-                  ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '-';
+    result += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '-';
   return result;
 }
 
@@ -239,10 +240,12 @@ DeviceList list_devices() {
   Question question;
   const ChildAnswer answer = question.ask(patience);
   if (answer.error != 0) return only_trouble(std::string("no process to ask for devices: ") + strerror(answer.error));
-  if (answer.late) return only_trouble("an OpenCL driver did not say in " + std::to_string(patience.count()) + " s which devices it has");
+  if (answer.late)
+    return only_trouble("an OpenCL driver did not say in " + std::to_string(patience.count()) + " s which devices it has");
   if (const std::string how = question.crash(answer); !how.empty()) return crashed(question, how, patience);
   if (WIFSIGNALED(answer.status))
-    return only_trouble(std::string("the process that asks for OpenCL devices was ended by SIG") + sigabbrev_np(WTERMSIG(answer.status)));
+    return only_trouble(std::string("the process that asks for OpenCL devices was ended by SIG") +
+                        sigabbrev_np(WTERMSIG(answer.status)));
   const json list = json::parse(answer.text, nullptr, false);
   if (list.is_discarded()) return only_trouble("the process that asks for OpenCL devices ended without an answer");
   return list.get<DeviceList>();

@@ -30,7 +30,8 @@ TEST_F(Drivers, NoneIsSaidWithTheFix) {
   const DeviceList list = list_devices();
   EXPECT_TRUE(list.devices.empty());
   ASSERT_EQ(list.troubles.size(), 1u);
-  EXPECT_EQ(list.troubles[0], "no OpenCL driver is installed (" + folder_ + " has no *.icd file): apt-get install pocl-opencl-icd");
+  EXPECT_EQ(list.troubles[0],
+            "no OpenCL driver is installed (" + folder_ + " has no *.icd file): apt-get install pocl-opencl-icd");
 }
 
 TEST_F(Drivers, ABrokenOneIsNamed) {
@@ -40,7 +41,8 @@ TEST_F(Drivers, ABrokenOneIsNamed) {
   EXPECT_TRUE(list.devices.empty());
   ASSERT_EQ(list.troubles.size(), 2u);
   EXPECT_NE(list.troubles[0].find("empty.icd: cannot be read, or names no library"), std::string::npos) << list.troubles[0];
-  EXPECT_NE(list.troubles[1].find("gone.icd: libOpenCL-gone.so: cannot open shared object file"), std::string::npos) << list.troubles[1];
+  EXPECT_NE(list.troubles[1].find("gone.icd: libOpenCL-gone.so: cannot open shared object file"), std::string::npos)
+      << list.troubles[1];
 }
 
 TEST(DeviceList, TellsWhatPoclHas) {

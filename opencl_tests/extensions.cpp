@@ -14,9 +14,8 @@ constexpr cl_mem_info draft_CL_MEM_DEVICE_PTR_EXT = 0xff01;
 
 template <typename Function>
 void find(cl_platform_id platform, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(in_driver("clGetExtensionFunctionAddressForPlatform", [&] {
-    return clGetExtensionFunctionAddressForPlatform(platform, name);
-  }));
+  function = reinterpret_cast<Function>(in_driver("clGetExtensionFunctionAddressForPlatform",
+                                                  [&] { return clGetExtensionFunctionAddressForPlatform(platform, name); }));
   if (!function) throw cl::Error(CL_INVALID_OPERATION, name);
 }
 
@@ -40,7 +39,8 @@ AddressCalls::AddressCalls(cl_platform_id platform, Addresses revision) : revisi
 cl::Buffer AddressCalls::create(const cl::Context& context, std::size_t bytes, void* memory) const {
   constexpr cl_mem_flags flags = CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR;
   if (revision_ == Addresses::draft)
-    return in_driver("clCreateBuffer", [&] { return cl::Buffer(context, flags | draft_CL_MEM_DEVICE_ADDRESS_EXT, bytes, memory); });
+    return in_driver("clCreateBuffer",
+                     [&] { return cl::Buffer(context, flags | draft_CL_MEM_DEVICE_ADDRESS_EXT, bytes, memory); });
   const cl_mem_properties properties[] = {CL_MEM_DEVICE_PRIVATE_ADDRESS_EXT, CL_TRUE, 0};
   cl_mem buffer = nullptr;
   must("clCreateBufferWithProperties", [&] {
@@ -55,9 +55,8 @@ cl::Buffer AddressCalls::create(const cl::Context& context, std::size_t bytes, v
 cl_ulong AddressCalls::address_of(const cl::Buffer& buffer) const {
   cl_ulong address = 0;
   const cl_mem_info what = revision_ == Addresses::draft ? draft_CL_MEM_DEVICE_PTR_EXT : CL_MEM_DEVICE_ADDRESS_EXT;
-  must("clGetMemObjectInfo of a device address", [&] {
-    return clGetMemObjectInfo(buffer(), what, sizeof address, &address, nullptr);
-  });
+  must("clGetMemObjectInfo of a device address",
+       [&] { return clGetMemObjectInfo(buffer(), what, sizeof address, &address, nullptr); });
   return address;
 }
 

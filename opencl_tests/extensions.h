@@ -32,7 +32,7 @@ class AddressCalls {
   // A buffer over page-aligned memory of the host that has one address on its device as long as it lives.
   cl::Buffer create(const cl::Context& context, std::size_t bytes, void* memory) const;
   cl_ulong address_of(const cl::Buffer& buffer) const;
-  cl_int (CL_API_CALL* set_argument)(cl_kernel kernel, cl_uint index, cl_ulong address);  // clSetKernelArgDevicePointerEXT
+  cl_int(CL_API_CALL* set_argument)(cl_kernel kernel, cl_uint index, cl_ulong address);  // clSetKernelArgDevicePointerEXT
 
  private:
   Addresses revision_;

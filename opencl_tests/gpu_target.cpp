@@ -15,9 +15,7 @@ class Handle : public DeviceHandle {
   Svm* svm() override { return work_->svm(); }
   int ordered(std::span<OrderedAccess> accesses) override { return work_->ordered(accesses); }
 
-  int migrate(std::uintptr_t address, int pages, bool to_device) override {
-    return calls_->migrate(address, pages, to_device);
-  }
+  int migrate(std::uintptr_t address, int pages, bool to_device) override { return calls_->migrate(address, pages, to_device); }
   int location(std::uintptr_t address, Location& location) override { return calls_->location(address, location); }
   int history(std::uintptr_t address, PageHistory& history) override { return calls_->history(address, history); }
 

@@ -34,8 +34,7 @@ cl::Program build(const cl::Context& context, const cl::Device& device, const ch
     in_driver("clBuildProgram", [&] { program.build({device}, options); });
   } catch (const cl::BuildError& error) {
     const DriverCall in("clGetProgramBuildInfo");
-    throw BuildError("a kernel does not build: " + text_of(error) + "\n" +
-                     program.getBuildInfo<CL_PROGRAM_BUILD_LOG>(device));
+    throw BuildError("a kernel does not build: " + text_of(error) + "\n" + program.getBuildInfo<CL_PROGRAM_BUILD_LOG>(device));
   }
   return program;
 }
@@ -113,8 +112,12 @@ class Runtime::Use {
 };
 
 Runtime::Runtime(const Device& device, DriverWords* words, Binaries& binaries)
-    : words_(words), watch_(words), device_(device), on_(find(device)),
-      context_(in_driver("clCreateContext", [&] { return cl::Context(on_); })), buffers_(device, context_, on_),
+    : words_(words),
+      watch_(words),
+      device_(device),
+      on_(find(device)),
+      context_(in_driver("clCreateContext", [&] { return cl::Context(on_); })),
+      buffers_(device, context_, on_),
       cells_(build_once(context_, on_, cell_source, "", Source::cell, binaries)) {
   if (device.svm.atomics) orders_ = build_once(context_, on_, ordered_source, with_all_devices_scope, Source::ordered, binaries);
   if (device.out_of_order) shared_.emplace(context_, on_, true);
@@ -165,27 +168,26 @@ void Runtime::point_to(cl::Kernel& kernel, std::uintptr_t address) {
   if (is_usm(buffer.backing))
     must("clSetKernelArgMemPointerINTEL", [&] { return buffers_.usm().set_argument(kernel(), 0, pointer(address)); });
   else if (buffer.backing == Backing::device_address)
-    must("clSetKernelArgDevicePointerEXT", [&] {
-      return buffers_.addresses().set_argument(kernel(), 0, buffer.device_start + buffer.offset(address));
-    });
-  else
-    must("clSetKernelArgSVMPointer", [&] { return clSetKernelArgSVMPointer(kernel(), 0, pointer(address)); });
+    must("clSetKernelArgDevicePointerEXT",
+         [&] { return buffers_.addresses().set_argument(kernel(), 0, buffer.device_start + buffer.offset(address)); });
+  else must("clSetKernelArgSVMPointer", [&] { return clSetKernelArgSVMPointer(kernel(), 0, pointer(address)); });
 }
 
 // The addresses are not among the arguments: the driver must be told what they may be in.
 void Runtime::name_what_is_reached(cl::Kernel& kernel) {
-  for (const auto& [usm, what] : {std::pair(false, CL_KERNEL_EXEC_INFO_SVM_PTRS), std::pair(true, CL_KERNEL_EXEC_INFO_USM_PTRS_INTEL)}) {
+  for (const auto& [usm, what] :
+       {std::pair(false, CL_KERNEL_EXEC_INFO_SVM_PTRS), std::pair(true, CL_KERNEL_EXEC_INFO_USM_PTRS_INTEL)}) {
     const std::vector<void*> reached = buffers_.starts(usm);
     if (!reached.empty())
       must(usm ? "clSetKernelExecInfo USM_PTRS_INTEL" : "clSetKernelExecInfo SVM_PTRS", [&] {
-        return clSetKernelExecInfo(kernel(), static_cast<cl_kernel_exec_info>(what), reached.size() * sizeof(void*), reached.data());
+        return clSetKernelExecInfo(kernel(), static_cast<cl_kernel_exec_info>(what), reached.size() * sizeof(void*),
+                                   reached.data());
       });
   }
   if (!device_.svm.system) return;
   const cl_bool any = CL_TRUE;
-  must("clSetKernelExecInfo SVM_FINE_GRAIN_SYSTEM", [&] {
-    return clSetKernelExecInfo(kernel(), CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM, sizeof any, &any);
-  });
+  must("clSetKernelExecInfo SVM_FINE_GRAIN_SYSTEM",
+       [&] { return clSetKernelExecInfo(kernel(), CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM, sizeof any, &any); });
 }
 
 std::uint64_t Runtime::load(std::uintptr_t address) {
@@ -260,9 +262,8 @@ void Runtime::map(std::uintptr_t address, std::size_t bytes, Protection access) 
 void Runtime::unmap(std::uintptr_t address) {
   const Buffer buffer = buffers_.at(address);
   if (buffer.backing != Backing::device_address)
-    return command("clEnqueueSVMUnmap", [&](cl_command_queue queue, auto... events) {
-      return clEnqueueSVMUnmap(queue, pointer(address), events...);
-    });
+    return command("clEnqueueSVMUnmap",
+                   [&](cl_command_queue queue, auto... events) { return clEnqueueSVMUnmap(queue, pointer(address), events...); });
   command("clEnqueueUnmapMemObject", [&](cl_command_queue queue, auto... events) {
     return clEnqueueUnmapMemObject(queue, (*buffer.memory)(), pointer(address), events...);
   });
@@ -276,7 +277,8 @@ void Runtime::copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
     });
   if (target.backing == Backing::device_address)
     return command("clEnqueueCopyBuffer", [&](cl_command_queue queue, auto... events) {
-      return clEnqueueCopyBuffer(queue, (*source.memory)(), (*target.memory)(), source.offset(from), target.offset(to), bytes, events...);
+      return clEnqueueCopyBuffer(queue, (*source.memory)(), (*target.memory)(), source.offset(from), target.offset(to), bytes,
+                                 events...);
     });
   command("clEnqueueSVMMemcpy", [&](cl_command_queue queue, auto... events) {
     return clEnqueueSVMMemcpy(queue, CL_FALSE, pointer(to), pointer(from), bytes, events...);

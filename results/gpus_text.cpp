@@ -50,10 +50,9 @@ std::string block(const std::string& place, const Gpu& gpu) {
     if (!words.empty()) text += std::string("  ") + what + words + "\n";
   };
   const std::string nameless = gpu.render_node.empty() ? "no driver" : "a driver";
-  line("", (gpu.driver.empty() ? nameless : printable(gpu.driver)) +
-               (gpu.driver_version.empty() ? "" : " " + gpu.driver_version) +
-               (gpu.render_node.empty() ? "" : " on " + gpu.render_node) +
-               (gpu.card_node.empty() ? "" : " and " + gpu.card_node));
+  line("",
+       (gpu.driver.empty() ? nameless : printable(gpu.driver)) + (gpu.driver_version.empty() ? "" : " " + gpu.driver_version) +
+           (gpu.render_node.empty() ? "" : " on " + gpu.render_node) + (gpu.card_node.empty() ? "" : " and " + gpu.card_node));
   const std::string svm = svm_text(gpu);
   line("SVM: ", svm.substr(0, svm.size() - 2));
   line("  would help: ", gpu.svm.help);

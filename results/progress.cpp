@@ -21,8 +21,8 @@ std::string time_left(double seconds) {
 std::string progress_line(const RunProgress& progress, std::size_t width) {
   std::string text;
   if (progress.index > 0) {
-    text = "[" + std::to_string(progress.index) + "/" + std::to_string(progress.count) + "] " + progress.scenario +
-           " on " + progress.target;
+    text = "[" + std::to_string(progress.index) + "/" + std::to_string(progress.count) + "] " + progress.scenario + " on " +
+           progress.target;
     if (progress.done > 0 || progress.total > 0) text += " " + std::to_string(progress.done);
     if (progress.total > 0) text += "/" + std::to_string(progress.total);
     if (progress.rate >= 0.5) text += " " + std::to_string(std::llround(progress.rate)) + " it/s";

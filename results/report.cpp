@@ -57,9 +57,8 @@ std::string histogram(const Trial& trial, const ReportStyle& style) {
     merged[{allowed_by(trial.allowed, outcome).has_value(), shown(trial, outcome, style.verbose)}] += tally.count;
   std::vector<Bar> bars;
   for (const auto& [key, count] : merged) bars.push_back({count, key.first, key.second});
-  std::stable_sort(bars.begin(), bars.end(), [](const Bar& a, const Bar& b) {
-    return a.allowed != b.allowed ? !a.allowed : a.count > b.count;
-  });
+  std::stable_sort(bars.begin(), bars.end(),
+                   [](const Bar& a, const Bar& b) { return a.allowed != b.allowed ? !a.allowed : a.count > b.count; });
   std::size_t width = 6;
   for (const Bar& bar : bars) width = std::max(width, std::to_string(bar.count).size());
   std::string text = "Histogram (" + plural(bars.size(), "outcome") + ")\n";
@@ -85,7 +84,8 @@ std::string unseen_text(const Trial& trial) {
 std::string observations(const Trial& trial) {
   std::string text;
   for (const auto& [gap, iterations] : gaps(trial))
-    text += "No claim " + trial.program.name + " " + std::to_string(iterations) + ": " + gap.first + " " + printable(gap.second) + "\n";
+    text += "No claim " + trial.program.name + " " + std::to_string(iterations) + ": " + gap.first + " " + printable(gap.second) +
+            "\n";
   for (const Claim& claim : trial.program.claims) {
     const std::string words = "  " + one_line(print(claim)) + "\n";
     const std::optional<ClaimCount> counted = count(claim, trial);
@@ -143,8 +143,8 @@ std::string stray_text(const Trial& trial, const ReportStyle& style) {
     text += "Parameters: seed " + std::to_string(tally.seed) + ", batch seed " + std::to_string(tally.batch_seed) + ", CPUs";
     if (tally.cpus.empty()) text += " free";
     for (int cpu : tally.cpus) text += cpu < 0 ? " free" : " " + std::to_string(cpu);
-    text += "\nTarget: " + trial.target + ", Linux " + printable(trial.kernel) + device_text(trial) + "\nAgain: " +
-            again_command(trial, tally, style) + "\n";
+    text += "\nTarget: " + trial.target + ", Linux " + printable(trial.kernel) + device_text(trial) +
+            "\nAgain: " + again_command(trial, tally, style) + "\n";
   }
   if (strays.size() > in_full) text += "and " + plural(strays.size() - in_full, "more such outcome") + ", in the journal\n";
   return text;
@@ -161,8 +161,9 @@ std::string lines(const std::string& title, const std::vector<std::string>& cont
 std::string trouble_text(const Trial& trial, const ReportStyle& style) {
   std::string text = lines("Kernel log:", trial.health, 60);
   if (!trial.crash.empty())
-    text += "Crash: " + printable(trial.crash) + (trial.crashes > 1 ? "; " + std::to_string(trial.crashes) + " times in all" : "") +
-            "\nTarget: " + trial.target + ", Linux " + printable(trial.kernel) + device_text(trial) + "\n";
+    text += "Crash: " + printable(trial.crash) +
+            (trial.crashes > 1 ? "; " + std::to_string(trial.crashes) + " times in all" : "") + "\nTarget: " + trial.target +
+            ", Linux " + printable(trial.kernel) + device_text(trial) + "\n";
   if (const std::string& hang = trial.hang.empty() ? trial.undecided : trial.hang; !trial.hang.empty() || !trial.threads.empty())
     text += "Hang: " + printable(hang) + "\n" + lines("", trial.threads, 200);
   if (!trial.lost.empty()) {
@@ -202,11 +203,10 @@ std::string kernel_release(const std::string& kernel) { return printable(kernel.
 
 std::string again_command(const Trial& trial, const Tally& tally, const ReportStyle& style) {
   const std::uint64_t iterations = std::max(style.iterations, tally.iteration + 1);
-  std::string text = "faultline run -t " + shell_word(trial.target) + " --seed " + std::to_string(tally.seed) +
-                     " --iterations " + std::to_string(iterations);
+  std::string text = "faultline run -t " + shell_word(trial.target) + " --seed " + std::to_string(tally.seed) + " --iterations " +
+                     std::to_string(iterations);
   for (const std::string& option : style.options) text += " " + shell_word(option);
-  if (tally.line && !style.journal.empty())
-    text += " --replay " + shell_word(style.journal + ":" + std::to_string(tally.line));
+  if (tally.line && !style.journal.empty()) text += " --replay " + shell_word(style.journal + ":" + std::to_string(tally.line));
   return text + " " + shell_word(trial.file);
 }
 
@@ -218,8 +218,8 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
   if (trial.iterations > 0) {
     text += histogram(trial, style);
     text += "Allowed outcomes seen: " + std::to_string(allowed_seen(trial)) + " of " +
-            std::to_string(trial.allowed.outcomes.size()) + (trial.allowed.complete ? "" : " (prediction incomplete)") +
-            "\n" + (style.unseen ? unseen_text(trial) : "") + observations(trial) + stray_text(trial, style);
+            std::to_string(trial.allowed.outcomes.size()) + (trial.allowed.complete ? "" : " (prediction incomplete)") + "\n" +
+            (style.unseen ? unseen_text(trial) : "") + observations(trial) + stray_text(trial, style);
   }
   if (trial.slow)
     text += "Slow: " + plural(trial.slow, "iteration") + " past the deadline on a machine too slow to tell a hang; not counted" +
@@ -231,8 +231,7 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
   if (trial.iterations > 0) text += "Time " + name + " " + fixed(trial.seconds, 2) + "\n";
   text += "Verdict " + name + " " + verdict_text(found) + " (" + trial.target;
   if (!trial.kernel.empty()) text += ", Linux " + kernel_release(trial.kernel) + device_text(trial);
-  if (trial.iterations > 0)
-    text += ", " + plural(trial.iterations, "iteration") + ", seed " + std::to_string(trial.seed);
+  if (trial.iterations > 0) text += ", " + plural(trial.iterations, "iteration") + ", seed " + std::to_string(trial.seed);
   text += ")";
   const std::string why = reason(trial);
   return text + (why.empty() ? "" : ": " + one_line(printable(why))) + "\n";
@@ -267,7 +266,8 @@ std::string summary_text(const RunResult& result, const std::string& journal, in
   for (const std::string& target : targets) {
     text += "  " + padded(target, width);
     for (Verdict column : columns)
-      text += "  " + right(std::to_string(counts[target][column]), std::max<std::size_t>(9, std::string(verdict_text(column)).size()));
+      text += "  " +
+              right(std::to_string(counts[target][column]), std::max<std::size_t>(9, std::string(verdict_text(column)).size()));
     text += "  " + right(std::to_string(iterations[target]), 12) + "\n";
   }
   text += details;

@@ -19,12 +19,12 @@ std::string right(const std::string& text, std::size_t width);
 std::string plural(std::size_t count, const std::string& noun);
 
 struct ReportStyle {
-  bool verbose = false;               // documentation and every observable
-  bool unseen = false;                // the allowed outcomes that were not seen
-  std::string journal;                // its path, where there is one to replay from
-  std::vector<std::string> options;   // of the command line, that change what a run does ("--lab-kernel", "x")
+  bool verbose = false;              // documentation and every observable
+  bool unseen = false;               // the allowed outcomes that were not seen
+  std::string journal;               // its path, where there is one to replay from
+  std::vector<std::string> options;  // of the command line, that change what a run does ("--lab-kernel", "x")
   std::size_t histogram_lines = 40;
-  std::uint64_t iterations = 1000;    // of the command that shows it again, at least
+  std::uint64_t iterations = 1000;  // of the command that shows it again, at least
 };
 
 // The block of one trial, as litmus7 prints it.

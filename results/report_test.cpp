@@ -66,7 +66,8 @@ TEST(PredictionText, WhatOnlySomeDevicesDoAtOnce) {
   Trial t = agreeing();
   t.allowed.at_once = {{0, false, "A and B"}};
   EXPECT_NE(prediction_text(t.program, DeviceClass::fatal_faults, t.allowed, {}, false)
-                .find("At once, for devices with concurrent access to USM: A and B\n"), std::string::npos);
+                .find("At once, for devices with concurrent access to USM: A and B\n"),
+            std::string::npos);
 }
 
 TEST(TrialText, WhatATargetCouldNotTell) {
@@ -77,7 +78,8 @@ TEST(TrialText, WhatATargetCouldNotTell) {
   t.seen.clear();
   t.seen[{"ok", "0", "0", "gap (events were dropped)"}].count = 3;
   EXPECT_NE(trial_text(t, {}).find("seen: 0 of 1\nNo claim order 3: events(P:a[0]) gap (events were dropped)\nObservation"),
-            std::string::npos) << trial_text(t, {});
+            std::string::npos)
+      << trial_text(t, {});
 }
 
 TEST(TrialText, TimesOfADevicesCommands) {
@@ -85,10 +87,12 @@ TEST(TrialText, TimesOfADevicesCommands) {
   for (int i = 0; i < 3; ++i) timed.times.note(0, 1'000, 2'000, 2'001);
   timed.times.note(0, 1'000, 11'000, 51'000);
   EXPECT_NE(trial_text(timed, {}).find("Commands order 4: waited 1.0 us (longest 10.0), ran 0.0 us (longest 40.0)\nTime order"),
-            std::string::npos) << trial_text(timed, {});
+            std::string::npos)
+      << trial_text(timed, {});
   timed.times.note(5, 4, 6, 7);
   EXPECT_NE(trial_text(timed, {}).find("  Out of order, the driver says (queued, submitted, started, ended): 1\n"),
-            std::string::npos) << trial_text(timed, {});
+            std::string::npos)
+      << trial_text(timed, {});
 }
 
 TEST(TrialText, CallsOfADriver) {
@@ -96,9 +100,11 @@ TEST(TrialText, CallsOfADriver) {
   EXPECT_EQ(trial_text(t, {}).find("Driver"), std::string::npos);
   t.calls.why_none = "there is no tracefs";  // is told once in a run, not in each trial
   EXPECT_EQ(trial_text(t, {}).find("Driver"), std::string::npos);
-  t.calls = {{{"nouveau_svm_fault", "fault buffers read", 3, 0}, {"nouveau_dmem_migrate_vma", "migrations to VRAM", 0, 2}}, {}, {}};
+  t.calls = {
+      {{"nouveau_svm_fault", "fault buffers read", 3, 0}, {"nouveau_dmem_migrate_vma", "migrations to VRAM", 0, 2}}, {}, {}};
   EXPECT_NE(trial_text(t, {}).find("Driver order: fault buffers read 3, migrations to VRAM 0 and 2 more\nTime"),
-            std::string::npos) << trial_text(t, {});
+            std::string::npos)
+      << trial_text(t, {});
   ReportStyle style;
   style.verbose = true;
   EXPECT_NE(trial_text(t, style).find("read 3 (nouveau_svm_fault), "), std::string::npos) << trial_text(t, style);
@@ -176,16 +182,20 @@ TEST(TrialText, ACrashOfTheDriverIsToldWithTheDriver) {
   crashed.device = "PoCL, driver 3.1";
   crashed.crash = "iteration 3 (seed 42): the driver took SIGSEGV";
   crashed.crashes = 2;
-  EXPECT_NE(trial_text(crashed, {}).find("Crash: iteration 3 (seed 42): the driver took SIGSEGV; 2 times in all\n"
-                                         "Target: lab:dmirror, Linux 6.1.158 #1 SMP, PoCL, driver 3.1\n"
-                                         "Again: faultline run -t lab:dmirror --seed 42"), std::string::npos) << trial_text(crashed, {});
+  EXPECT_NE(trial_text(crashed, {})
+                .find("Crash: iteration 3 (seed 42): the driver took SIGSEGV; 2 times in all\n"
+                      "Target: lab:dmirror, Linux 6.1.158 #1 SMP, PoCL, driver 3.1\n"
+                      "Again: faultline run -t lab:dmirror --seed 42"),
+            std::string::npos)
+      << trial_text(crashed, {});
 }
 
 TEST(TrialText, SlowIterationsAreToldAndNotCounted) {
   Trial slow = agreeing();
   slow.slow = 2;
   EXPECT_NE(trial_text(slow, {}).find("Slow: 2 iterations past the deadline on a machine too slow to tell a hang; not "
-                                      "counted\nTime order 0.52\nVerdict order agree"), std::string::npos);
+                                      "counted\nTime order 0.52\nVerdict order agree"),
+            std::string::npos);
 }
 
 TEST(TrialText, WhyThatIsToldToo) {
@@ -217,7 +227,8 @@ TEST(TrialText, AHangThatIsNotCertainHasItToo) {
   once.threads = {"process P (pid 90)"};
   const std::string text = trial_text(once, {});
   EXPECT_NE(text.find("Hang: iteration 3 (seed 42) hung, seen once: it did not come back\n  | process P (pid 90)\nAgain: "),
-            std::string::npos) << text;
+            std::string::npos)
+      << text;
   EXPECT_NE(text.find("Verdict order inconclusive"), std::string::npos);
 }
 
@@ -303,8 +314,8 @@ TEST(PredictionText, OutcomesClaimsAndBugs) {
             "States 12, executions 3, 0.00 s, complete\n"
             "Claim holds     never C:r0 = zero and C:r1 = 0\n"
             "Claim holds     sometimes C:r0 = 0\n"
-            "Some execution runs into " + known_bug_text("dead-mm-spin") + " (" +
-                find_known_bug("dead-mm-spin")->kernels + ")\n");
+            "Some execution runs into " +
+                known_bug_text("dead-mm-spin") + " (" + find_known_bug("dead-mm-spin")->kernels + ")\n");
 }
 
 TEST(Refutation, PointsAtTheClaim) {

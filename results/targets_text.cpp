@@ -36,7 +36,9 @@ std::string usm_line(const std::string& indent, const Capabilities& can) {
     const UsmAccess& usm = can.*kind.member;
     if (!usm.access) continue;
     text += (text.empty() ? indent + "USM: " : "; ") + std::string(kind.name) + (usm.concurrent ? ", beside the host" : "") +
-            (usm.concurrent_atomics ? " with atomics" : usm.atomics ? ", atomics of the device" : "");
+            (usm.concurrent_atomics ? " with atomics"
+             : usm.atomics          ? ", atomics of the device"
+                                    : "");
   }
   if (can.device_address) text += (text.empty() ? indent : "; ") + std::string("buffer device addresses");
   return text.empty() ? text : text + "\n";

@@ -11,8 +11,7 @@
 
 namespace faultline::amdgpu {
 
-Failure::Failure(const std::string& request, int error)
-    : std::runtime_error(request + ": " + errno_text(error)), error_(error) {}
+Failure::Failure(const std::string& request, int error) : std::runtime_error(request + ": " + errno_text(error)), error_(error) {}
 
 void check(const char* request, int negative_error) {
   if (negative_error != 0) throw Failure(request, negative_error < 0 ? -negative_error : EIO);

@@ -17,8 +17,8 @@ VaRange::~VaRange() {
 }
 
 Buffer::Buffer(Device& device, Where where) : range_(device, page_bytes) {
-  amdgpu_bo_alloc_request request{.alloc_size = page_bytes, .phys_alignment = page_bytes,
-                                  .preferred_heap = AMDGPU_GEM_DOMAIN_GTT, .flags = 0};
+  amdgpu_bo_alloc_request request{
+      .alloc_size = page_bytes, .phys_alignment = page_bytes, .preferred_heap = AMDGPU_GEM_DOMAIN_GTT, .flags = 0};
   if (where == Where::vram) {
     request.preferred_heap = AMDGPU_GEM_DOMAIN_VRAM;
     request.flags = AMDGPU_GEM_CREATE_NO_CPU_ACCESS;
@@ -50,9 +50,8 @@ UserPage::UserPage(Device& device, std::uintptr_t address, Access access) : devi
   args.addr = address;
   args.size = page_bytes;
   args.flags = AMDGPU_GEM_USERPTR_REGISTER | (reads ? AMDGPU_GEM_USERPTR_READONLY : 0u);
-  check("DRM_IOCTL_AMDGPU_GEM_USERPTR", [&] {
-    return drmCommandWriteRead(device.fd(), DRM_AMDGPU_GEM_USERPTR, &args, sizeof args);
-  });
+  check("DRM_IOCTL_AMDGPU_GEM_USERPTR",
+        [&] { return drmCommandWriteRead(device.fd(), DRM_AMDGPU_GEM_USERPTR, &args, sizeof args); });
   handle_ = args.handle;
   const std::uint32_t flags = AMDGPU_VM_PAGE_READABLE | (reads ? 0u : AMDGPU_VM_PAGE_WRITEABLE);
   if (const int error = change(AMDGPU_VA_OP_MAP, flags)) {
@@ -77,7 +76,8 @@ int UserPage::change(std::uint32_t operation, std::uint32_t flags) {
   args.flags = flags;
   args.va_address = address();
   args.map_size = page_bytes;
-  return in_driver("DRM_IOCTL_AMDGPU_GEM_VA", [&] { return drmCommandWrite(device_.fd(), DRM_AMDGPU_GEM_VA, &args, sizeof args); });
+  return in_driver("DRM_IOCTL_AMDGPU_GEM_VA",
+                   [&] { return drmCommandWrite(device_.fd(), DRM_AMDGPU_GEM_VA, &args, sizeof args); });
 }
 
 }  // namespace faultline::amdgpu

@@ -42,9 +42,9 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  std::uint32_t handle() const { return handle_; }     // of GEM
+  std::uint32_t handle() const { return handle_; }  // of GEM
   std::uint64_t address() const { return range_.address(); }
-  void* cpu() const { return cpu_; }                   // null in VRAM, which the CPU may not reach at all
+  void* cpu() const { return cpu_; }  // null in VRAM, which the CPU may not reach at all
 
  private:
   void release();

@@ -10,7 +10,7 @@ namespace faultline::amdgpu {
 namespace {
 
 constexpr std::uint32_t op_copy = 1;
-constexpr std::uint32_t words_per_block = 16;  // what engines fetch at once; a word of 0 is a NOP
+constexpr std::uint32_t words_per_block = 16;          // what engines fetch at once; a word of 0 is a NOP
 constexpr std::uint64_t patience_ns = 10'000'000'000;  // the kernel resets a ring that hangs for as long (lockup_timeout)
 
 // The BOs of one job, as the kernel is told them.
@@ -67,12 +67,11 @@ void Sdma::copy(std::uint64_t to, std::uint64_t from, std::uint32_t bytes, std::
   ib.va_start = page_.address();
   ib.ib_bytes = sizeof commands;
   ib.ip_type = AMDGPU_HW_IP_DMA;
-  drm_amdgpu_cs_chunk chunk{.chunk_id = AMDGPU_CHUNK_ID_IB, .length_dw = sizeof ib / 4,
-                            .chunk_data = reinterpret_cast<std::uintptr_t>(&ib)};
+  drm_amdgpu_cs_chunk chunk{
+      .chunk_id = AMDGPU_CHUNK_ID_IB, .length_dw = sizeof ib / 4, .chunk_data = reinterpret_cast<std::uintptr_t>(&ib)};
   amdgpu_cs_fence fence{.context = context_, .ip_type = AMDGPU_HW_IP_DMA, .ip_instance = 0, .ring = 0, .fence = 0};
-  check("amdgpu_cs_submit_raw2", [&] {
-    return amdgpu_cs_submit_raw2(device_.handle(), context_, list.handle(), 1, &chunk, &fence.fence);
-  });
+  check("amdgpu_cs_submit_raw2",
+        [&] { return amdgpu_cs_submit_raw2(device_.handle(), context_, list.handle(), 1, &chunk, &fence.fence); });
   std::uint32_t done = 0;
   check("amdgpu_cs_query_fence_status", [&] { return amdgpu_cs_query_fence_status(&fence, patience_ns, 0, &done); });
   if (!done) throw Failure("the SDMA engine does not finish a copy", ETIME);

@@ -15,7 +15,7 @@ namespace {
 
 using Kind = kfd::SmiEvent::Kind;
 
-constexpr std::array all_events = {Kind::migrate_start, Kind::migrate_end, Kind::page_fault_start, Kind::page_fault_end,
+constexpr std::array all_events = {Kind::migrate_start,  Kind::migrate_end,   Kind::page_fault_start, Kind::page_fault_end,
                                    Kind::queue_eviction, Kind::queue_restore, Kind::unmap_from_gpu};
 
 void note_gap(PageHistory& history, const std::string& why) {

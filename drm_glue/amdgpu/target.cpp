@@ -48,7 +48,8 @@ class Process {
     if (!has_copy_linear(device_.family())) throw Failure("SDMA of a gfx6, which has other packets", ENOTSUP);
     if (about.gpu == 0) return;
     svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
-    if (const int error = about.on_ranges ? svm_->open(about.xnack, device_.fd()) : svm_->open(about.xnack)) throw Failure("SVM through /dev/kfd", error);
+    if (const int error = about.on_ranges ? svm_->open(about.xnack, device_.fd()) : svm_->open(about.xnack))
+      throw Failure("SVM through /dev/kfd", error);
   }
 
   // Null with errno, and why to `words`.
@@ -217,14 +218,15 @@ class AmdgpuTarget : public Target {
   std::vector<std::string> gpus() const override { return {about_.bus}; }
   std::string about() const override {
     const std::string svm = about_.gpu == 0 ? "without SVM" : std::string("SVM with ") + word(about_.xnack);
-    return about_.chip + ", " + about_.render_node + (about_.on_ranges ? ", SDMA copies of SVM ranges, " : ", SDMA copies, ") + svm;
+    return about_.chip + ", " + about_.render_node + (about_.on_ranges ? ", SDMA copies of SVM ranges, " : ", SDMA copies, ") +
+           svm;
   }
 
   std::string unavailable() const override { return about_.why_not; }
 
   Capabilities capabilities() const override {
     Capabilities can;
-    can.device_class = about_.gpu == 0                     ? DeviceClass::recoverable
+    can.device_class = about_.gpu == 0                  ? DeviceClass::recoverable
                        : about_.on_ranges               ? DeviceClass::fault_and_migrate
                        : about_.xnack == kfd::Xnack::on ? DeviceClass::unmap_and_retry
                                                         : DeviceClass::preempt_and_restore;
@@ -260,8 +262,9 @@ std::string no_paging_queue(const Gpu& gpu) {
   const unsigned long own = sdma == gpu.firmware.end() ? 0 : std::strtoul(sdma->second.c_str(), nullptr, 16);
   for (const auto& [chip, firmware] : first_firmware) {
     if (!gpu.chip.ends_with(chip)) continue;
-    return own >= firmware ? "" : "its SDMA firmware " + std::to_string(own) + " has no paging queue; would help: " +
-                                      std::to_string(firmware) + " or newer";
+    return own >= firmware ? ""
+                           : "its SDMA firmware " + std::to_string(own) +
+                                 " has no paging queue; would help: " + std::to_string(firmware) + " or newer";
   }
   return "its SDMA engine has no paging queue in Linux (those of gfx900 and gfx906 have): a copy that faults would be in "
          "the way of the one that brings the page";
@@ -294,8 +297,8 @@ std::vector<std::unique_ptr<Target>> amdgpu_targets(const std::vector<Gpu>& gpus
     else why = gpu.bus + ": " + gpu.svm.why_not + (gpu.svm.help.empty() ? "" : "; would help: " + gpu.svm.help);
   }
   if (targets.empty())
-    targets.push_back(std::make_unique<AmdgpuTarget>(About{
-        .why_not = why.empty() ? "no GPU of amdgpu here: faultline targets lists those there are" : why}));
+    targets.push_back(std::make_unique<AmdgpuTarget>(
+        About{.why_not = why.empty() ? "no GPU of amdgpu here: faultline targets lists those there are" : why}));
   return targets;
 }
 

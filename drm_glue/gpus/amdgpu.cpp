@@ -19,9 +19,8 @@ struct Firmware {
   unsigned type;
   const char* name;
 };
-constexpr Firmware firmwares[] = {{AMDGPU_INFO_FW_GFX_MEC, "MEC"}, {AMDGPU_INFO_FW_GFX_RLC, "RLC"},
-                                  {AMDGPU_INFO_FW_SDMA, "SDMA"}, {AMDGPU_INFO_FW_GMC, "GMC"},
-                                  {AMDGPU_INFO_FW_SMC, "SMC"}, {AMDGPU_INFO_FW_SOS, "PSP"}};
+constexpr Firmware firmwares[] = {{AMDGPU_INFO_FW_GFX_MEC, "MEC"}, {AMDGPU_INFO_FW_GFX_RLC, "RLC"}, {AMDGPU_INFO_FW_SDMA, "SDMA"},
+                                  {AMDGPU_INFO_FW_GMC, "GMC"},     {AMDGPU_INFO_FW_SMC, "SMC"},     {AMDGPU_INFO_FW_SOS, "PSP"}};
 
 // Values with the negative errno of their request.
 template <class Value>
@@ -93,8 +92,7 @@ void tell_resets(Gpu& gpu, const Answer& answer) {
   if (!known(gpu, answer.reset_state.error, "reset state")) return;
   const std::string so_far = gpu.resets.empty() ? "" : gpu.resets + ", ";
   if (answer.reset_state.value & reset_in_progress) gpu.resets = so_far + "a reset goes on";
-  else if (answer.reset_state.value & AMDGPU_CTX_QUERY2_FLAGS_RAS_UE)
-    gpu.resets = so_far + "uncorrectable memory errors";
+  else if (answer.reset_state.value & AMDGPU_CTX_QUERY2_FLAGS_RAS_UE) gpu.resets = so_far + "uncorrectable memory errors";
 }
 
 }  // namespace

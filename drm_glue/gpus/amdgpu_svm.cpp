@@ -56,9 +56,7 @@ std::string gfx(const Node& node) {
 }
 
 // KFD_SUPPORT_XNACK_PER_PROCESS: whatever amdgpu.noretry says.
-bool xnack_per_process(const Node& node) {
-  return major_of(node) == 9 && (node.target == 90010 || node.target >= 90400);
-}
+bool xnack_per_process(const Node& node) { return major_of(node) == 9 && (node.target == 90010 || node.target >= 90400); }
 
 struct Answer {
   int opened = 0, asked = 0, xnack = 0;  // errno
@@ -78,8 +76,7 @@ Answer ask_kfd() {
 
 GpuSvm without_api(const Node& node, const KernelConfig& config) {
   const std::string option = "CONFIG_HSA_AMD_SVM";
-  if (node.target != 0 && major_of(node) < 9)
-    return {.why_not = gfx(node) + " is older than gfx9, the first that has SVM"};
+  if (node.target != 0 && major_of(node) < 9) return {.why_not = gfx(node) + " is older than gfx9, the first that has SVM"};
   if (config.value(option) == "n")
     return {.why_not = "the kernel is built without " + option,
             .help = "a kernel with " + option + "=y, which needs CONFIG_DEVICE_PRIVATE=y"};
@@ -104,7 +101,7 @@ void explain_no_xnack(GpuSvm& svm, const Node& node, const Settings& parameters)
 }  // namespace
 
 GpuSvm ask_amdgpu_svm(Gpu& gpu, unsigned render_minor, const KernelConfig& config) {
-  struct stat status{};
+  struct stat status {};
   if (stat("/dev/kfd", &status) != 0 && errno == ENOENT) {
     const std::string option = "CONFIG_HSA_AMD", help = "a kernel with " + option + "=y and CONFIG_HSA_AMD_SVM=y";
     if (!config.known()) return {.why_not = "no /dev/kfd", .help = help};

@@ -34,7 +34,7 @@ std::string group_name(unsigned number) {
 
 GpuSvm cannot_open(const std::string& node, int error) {
   GpuSvm svm{.why_not = node + ": " + errno_text(error)};
-  struct stat status{};
+  struct stat status {};
   if (error != EACCES || stat(node.c_str(), &status) != 0) return svm;
   svm.why_not = "no permission on " + node;
   if ((status.st_mode & 0060) == 0060 && status.st_gid != 0) {

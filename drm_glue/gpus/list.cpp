@@ -31,9 +31,7 @@ int find_devices(Devices& devices) {
   return std::max(-got, 0);
 }
 
-std::string node(const drmDevice& device, int kind) {
-  return device.available_nodes & (1 << kind) ? device.nodes[kind] : "";
-}
+std::string node(const drmDevice& device, int kind) { return device.available_nodes & (1 << kind) ? device.nodes[kind] : ""; }
 
 // Why libdrm lists nothing.
 std::string why_nothing() {
@@ -82,7 +80,7 @@ Gpu ask(const drmDevice& device, const KernelConfig& config) {
     return gpu;
   }
   ask_version(gpu, fd);
-  struct stat status{};
+  struct stat status {};
   if (gpu.driver == "nouveau") {
     ask_nouveau(gpu, fd, config);
   } else if (gpu.driver == "amdgpu") {

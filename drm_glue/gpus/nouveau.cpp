@@ -23,9 +23,9 @@ struct Family {
 };
 constexpr std::uint64_t pascal = 0x130, volta = 0x140;
 // nvkm_device_ctor(), by the chipset's upper digits.
-constexpr Family families[] = {{0x1a0, "Blackwell"}, {0x190, "Ada"}, {0x180, "Hopper"}, {0x170, "Ampere"},
-                               {0x160, "Turing"}, {volta, "Volta"}, {pascal, "Pascal"}, {0x110, "Maxwell"},
-                               {0x0e0, "Kepler"}, {0x0c0, "Fermi"}, {0x050, "Tesla"}};
+constexpr Family families[] = {{0x1a0, "Blackwell"}, {0x190, "Ada"},   {0x180, "Hopper"},  {0x170, "Ampere"},
+                               {0x160, "Turing"},    {volta, "Volta"}, {pascal, "Pascal"}, {0x110, "Maxwell"},
+                               {0x0e0, "Kepler"},    {0x0c0, "Fermi"}, {0x050, "Tesla"}};
 
 std::string chip_name(std::uint64_t chipset) {
   char name[32];
@@ -59,16 +59,16 @@ int try_svm(const std::string& node) {
 GpuSvm without_svm(const Gpu& gpu, std::optional<std::uint64_t> chipset, const KernelConfig& config) {
   const std::string option = "CONFIG_DRM_NOUVEAU_SVM";
   if (chipset && *chipset < pascal)
-    return {.why_not = gpu.chip + " is older than Pascal: its faults cannot be replayed",
-            .help = "a GPU with a Pascal chip"};
+    return {.why_not = gpu.chip + " is older than Pascal: its faults cannot be replayed", .help = "a GPU with a Pascal chip"};
   if (chipset && *chipset >= volta)
-    return {.why_not = gpu.chip + " is newer than Pascal: nouveau switches SVM off until channels can be recovered "
-                       "(nouveau_svm_init)", .help = "a GPU with a Pascal chip"};
+    return {.why_not = gpu.chip +
+                       " is newer than Pascal: nouveau switches SVM off until channels can be recovered "
+                       "(nouveau_svm_init)",
+            .help = "a GPU with a Pascal chip"};
   if (config.value(option) == "n")
     return {.why_not = "the kernel is built without " + option,
             .help = "a kernel with " + option + "=y, which needs CONFIG_DEVICE_PRIVATE and CONFIG_STAGING"};
-  if (config.known() && chipset)
-    return {.why_not = "the driver could not set SVM up", .help = "the kernel log tells more"};
+  if (config.known() && chipset) return {.why_not = "the driver could not set SVM up", .help = "the kernel log tells more"};
   return {.why_not = "the kernel has no SVM for this chip", .help = option + "=y and a Pascal chip are needed"};
 }
 

@@ -10,9 +10,7 @@ namespace {
 
 constexpr unsigned amd = 0x1002, nvidia = 0x10de;
 
-unsigned long number(const std::string& path) {
-  return std::strtoul(first_line(path).c_str(), nullptr, 0);
-}
+unsigned long number(const std::string& path) { return std::strtoul(first_line(path).c_str(), nullptr, 0); }
 
 // PCI_BASE_CLASS_DISPLAY, and processing accelerators, which those without a display are.
 bool of_a_gpu(unsigned long pci_class) { return pci_class >> 16 == 0x03 || pci_class >> 16 == 0x12; }

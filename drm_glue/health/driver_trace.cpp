@@ -79,9 +79,9 @@ bool DriverTrace::find_tracefs() {
     if (errno != ENOENT) return fail(place + "/kprobe_events", errno);
   }
   const bool mounted = std::ranges::any_of(places_, [&](const auto& place) { return opens(place + "/README", O_RDONLY); });
-  told_.why_none = mounted ? "this kernel has no kprobe events: it needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS"
-                           : "there is no tracefs: mount -t tracefs tracefs " + places_.front() +
-                                 ", on a kernel with CONFIG_KPROBE_EVENTS";
+  told_.why_none =
+      mounted ? "this kernel has no kprobe events: it needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS"
+              : "there is no tracefs: mount -t tracefs tracefs " + places_.front() + ", on a kernel with CONFIG_KPROBE_EVENTS";
   return false;
 }
 
@@ -118,8 +118,7 @@ void DriverTrace::remove_leftovers() {
   std::error_code none;
   std::vector<std::string> dead;
   for (fs::directory_iterator at(tracefs_ + "/instances", none), end; !none && at != end; at.increment(none))
-    if (const std::string name = at->path().filename(); name.starts_with(prefix) && owner_is_dead(name))
-      dead.push_back(name);
+    if (const std::string name = at->path().filename(); name.starts_with(prefix) && owner_is_dead(name)) dead.push_back(name);
   // Busy where its process is alive after all, in another PID namespace.
   for (const std::string& name : dead) rmdir((tracefs_ + "/instances/" + name).c_str());
   // "p:faultline_123/faultline_123_0 nouveau:nouveau_svm_fault"; busy where it is enabled.
@@ -182,8 +181,7 @@ void DriverTrace::disarm() {
     tell(instance + "/events/" + name_ + "/enable", "0\n");
     if (held_ >= 0) kernel_.close(held_);
     rmdir(instance.c_str());
-    for (const Probe& probe : probes_)
-      tell(tracefs_ + "/kprobe_events", "-:" + name_ + "/" + probe.event + "\n", O_APPEND);
+    for (const Probe& probe : probes_) tell(tracefs_ + "/kprobe_events", "-:" + name_ + "/" + probe.event + "\n", O_APPEND);
   }
   held_ = -1;
   name_.clear();

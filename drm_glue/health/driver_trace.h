@@ -61,7 +61,7 @@ class DriverTrace {
   std::vector<DriverFunction> functions_;
   std::string tracefs_, name_;  // the latter of the instance, and of the probes' group
   std::vector<Probe> probes_;
-  int held_ = -1;  // a file of the instance: nobody can remove it as long as this is open, not even by mistake
+  int held_ = -1;     // a file of the instance: nobody can remove it as long as this is open, not even by mistake
   DriverCalls told_;  // what cannot be counted
 };
 

@@ -67,7 +67,8 @@ class DriverTraceTest : public testing::Test {
     return text.str();
   }
   void profile(int one, int two) {
-    put("kprobe_profile", "  users_own 7 0\n  " + own_ + "_0 " + std::to_string(one) + " 1\n  " + own_ + "_1 " + std::to_string(two) + " 0\n");
+    put("kprobe_profile",
+        "  users_own 7 0\n  " + own_ + "_0 " + std::to_string(one) + " 1\n  " + own_ + "_1 " + std::to_string(two) + " 0\n");
   }
   Strings instances() {
     Strings names;
@@ -126,7 +127,7 @@ TEST_F(DriverTraceTest, FunctionsThatAreNotCounted) {
   EXPECT_EQ(calls.functions.front().name, "one");
   EXPECT_EQ(calls.not_counted,
             (Strings{"driver:two: Invalid argument", "three or drei: not in " + folder_ +
-                     "/kallsyms: this kernel has it not, or only as a part of its callers"}));
+                                                         "/kallsyms: this kernel has it not, or only as a part of its callers"}));
   put("kprobe_profile", "");
   EXPECT_EQ(trace.end().not_counted.back(), "one: its probe is gone: somebody cleared kprobe_events");
 }

@@ -40,8 +40,10 @@ TEST(GpuLog, WordsOfTheDrivers) {
       {"[drm] amdgpu: 16368M of VRAM memory ready", "nothing"},
       {"[drm] amdgpu_job_timedout - device unplugged skipping recovery on scheduler:gfx", "gone amdgpu "},
       {"[drm] amdgpu: finishing device.", "nothing"},
-      {"amdgpu 0000:03:00.0: amdgpu: [gfxhub0] retry page fault (src_id:0 ring:0 vmid:8 pasid:32769)", "words amdgpu 0000:03:00.0"},
-      {"amdgpu 0000:03:00.0: amdgpu: [gfxhub0] no-retry page fault (src_id:0 ring:24 vmid:3 pasid:32777)", "words amdgpu 0000:03:00.0"},
+      {"amdgpu 0000:03:00.0: amdgpu: [gfxhub0] retry page fault (src_id:0 ring:0 vmid:8 pasid:32769)",
+       "words amdgpu 0000:03:00.0"},
+      {"amdgpu 0000:03:00.0: amdgpu: [gfxhub0] no-retry page fault (src_id:0 ring:24 vmid:3 pasid:32777)",
+       "words amdgpu 0000:03:00.0"},
       {"amdgpu 0000:04:00.0: amdgpu: [gfxhub] page fault (src_id:0 ring:40 vmid:1 pasid:32770)", "words amdgpu 0000:04:00.0"},
       {"amdgpu 0000:03:00.0: amdgpu:   in page starting at address 0x00007f51c0a00000 from IH client 0x1b (UTCL2)", "nothing"},
       {"amdgpu: qcm fence wait loop timeout expired", "hung amdgpu "},
@@ -55,7 +57,8 @@ TEST(GpuLog, WordsOfTheDrivers) {
       {"amdgpu 0000:03:00.0: amdgpu: device lost from bus!", "gone amdgpu 0000:03:00.0"},
 
       {"nouveau 0000:01:00.0: fifo: fault 01 [WRITE] at 00007f0000000000 engine 00 [GR] client 00 [GPC0/T1_0] reason 02 [PTE] "
-       "on channel 5 [007f5c2000 agent[812]]", "words nouveau 0000:01:00.0"},
+       "on channel 5 [007f5c2000 agent[812]]",
+       "words nouveau 0000:01:00.0"},
       {"nouveau 0000:01:00.0: fifo: channel 5: killed", "words nouveau 0000:01:00.0"},
       {"nouveau 0000:01:00.0: agent[812]: channel 5 killed!", "words nouveau 0000:01:00.0"},
       {"nouveau 0000:01:00.0: fifo: engine 0: scheduled for recovery", "nothing"},

@@ -65,8 +65,10 @@ bool others_use(const std::string& device) {
 
 GpuState gpu_state(const std::string& bus) {
   const std::string device = devices + bus;
-  GpuState state{.bus = bus, .driver = link_name(device + "/driver"),
-                 .power = first_word(device + "/power/runtime_status"), .dump = link_name(device + "/devcoredump")};
+  GpuState state{.bus = bus,
+                 .driver = link_name(device + "/driver"),
+                 .power = first_word(device + "/power/runtime_status"),
+                 .dump = link_name(device + "/devcoredump")};
   state.gone = is_gone(device, state.power);
   // amdgpu_mem_info_vram_used_show()
   if (const std::string used = first_word(device + "/mem_info_vram_used"); !used.empty() && !others_use(device))

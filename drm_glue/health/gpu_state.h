@@ -9,11 +9,11 @@
 namespace faultline {
 
 struct GpuState {
-  std::string bus;     // "0000:03:00.0"
-  std::string driver;  // of the kernel; empty: none
-  bool gone = false;   // from the bus
-  std::string power;   // runtime_status_show(): "active", "suspended", "error" ...; empty: not told
-  std::string dump;    // "devcd3", of /sys/class/devcoredump; empty: none
+  std::string bus;                         // "0000:03:00.0"
+  std::string driver;                      // of the kernel; empty: none
+  bool gone = false;                       // from the bus
+  std::string power;                       // runtime_status_show(): "active", "suspended", "error" ...; empty: not told
+  std::string dump;                        // "devcd3", of /sys/class/devcoredump; empty: none
   std::optional<std::uint64_t> vram_used;  // bytes; none: not told, or others use it too
 };
 

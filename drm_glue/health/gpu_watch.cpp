@@ -16,9 +16,7 @@ constexpr int patience_ms = 5000, pause_ms = 100;
 
 constexpr std::size_t most_lines = 40;
 
-std::string name_of(const GpuState& gpu) {
-  return "GPU " + gpu.bus + (gpu.driver.empty() ? "" : " (" + gpu.driver + ")");
-}
+std::string name_of(const GpuState& gpu) { return "GPU " + gpu.bus + (gpu.driver.empty() ? "" : " (" + gpu.driver + ")"); }
 
 bool has_grown(std::optional<std::uint64_t> from, std::optional<std::uint64_t> to) {
   return from && to && *to > *from && *to - *from >= vram_kept;
@@ -105,9 +103,8 @@ GpuWatch::Report GpuWatch::compare(Watched& gpu) {
     now = gpu_state(bus);
   }
   if (has_grown(gpu.vram, now.vram_used))
-    report.push_back(name + " has " + std::to_string(*now.vram_used - *gpu.vram) +
-                     " bytes of VRAM in use that nobody has: " + std::to_string(*gpu.vram) + " before, " +
-                     std::to_string(*now.vram_used) + " when all had ended");
+    report.push_back(name + " has " + std::to_string(*now.vram_used - *gpu.vram) + " bytes of VRAM in use that nobody has: " +
+                     std::to_string(*gpu.vram) + " before, " + std::to_string(*now.vram_used) + " when all had ended");
   // Told once; and what others have used meanwhile is not compared with.
   if (!now.vram_used || has_grown(gpu.vram, now.vram_used)) gpu.vram = now.vram_used;
   gpu.before = now;

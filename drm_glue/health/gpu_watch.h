@@ -23,8 +23,8 @@ class GpuWatch {
   std::set<std::string> drivers() const;
   // What the kernel log says meanwhile.
   void line(const std::string& text);
-  std::vector<Report> reports();       // since the last call, from the log
-  std::vector<std::string> words();    // likewise, of what the outcomes show as well
+  std::vector<Report> reports();     // since the last call, from the log
+  std::vector<std::string> words();  // likewise, of what the outcomes show as well
   // When its processes have ended: what sysfs says. Waits a moment for memory that is given back late.
   std::vector<Report> end();
 
@@ -35,7 +35,7 @@ class GpuWatch {
   struct Watched {
     GpuState before;
     std::optional<std::uint64_t> vram;  // used when nobody used it, since this process began
-    bool alone = false;  // the only one of its driver
+    bool alone = false;                 // the only one of its driver
     std::optional<GpuLine> worst;
     Report lines;
   };
@@ -43,7 +43,7 @@ class GpuWatch {
   static std::string told(const Watched& gpu, const GpuLine& line);
   Report compare(Watched& gpu);
 
-  std::map<std::string, Watched> watched_;                   // by bus id
+  std::map<std::string, Watched> watched_;                    // by bus id
   std::map<std::string, std::optional<std::uint64_t>> vram_;  // of those watched before
   std::set<std::string> gone_;
   std::vector<std::string> words_;

@@ -89,9 +89,7 @@ bool take_rest(const std::string& text, SmiEvent& event) {
     }
     case Kind::thermal_throttle:
     case Kind::gpu_pre_reset:
-    case Kind::gpu_post_reset:
-      event.words = text;
-      return !text.empty();
+    case Kind::gpu_post_reset: event.words = text; return !text.empty();
     default: break;
   }
   if (!take_time(text, event, rest)) return false;

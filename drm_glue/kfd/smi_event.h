@@ -32,19 +32,19 @@ struct SmiEvent {
     process_end = 13,
   };
   Kind kind = Kind::vm_fault;
-  std::int64_t ns = 0;         // since boot; 0 for the first four and for processes on kernels that do not say
-  int pid = 0;                 // 0 where the event is about a device
-  std::uint64_t address = 0;   // of the first page, in pages of 4 KiB
+  std::int64_t ns = 0;        // since boot; 0 for the first four and for processes on kernels that do not say
+  int pid = 0;                // 0 where the event is about a device
+  std::uint64_t address = 0;  // of the first page, in pages of 4 KiB
   std::uint64_t pages = 0;
-  std::uint32_t node = 0;      // gpu id of the device; of a migration: where to
-  std::uint32_t from = 0;      // of a migration: gpu id, 0 for system memory
+  std::uint32_t node = 0;                     // gpu id of the device; of a migration: where to
+  std::uint32_t from = 0;                     // of a migration: gpu id, 0 for system memory
   std::uint32_t prefetch = 0, preferred = 0;  // of a migrate_start: locations
-  std::uint32_t trigger = 0;   // KFD_MIGRATE_TRIGGER_*, KFD_QUEUE_EVICTION_*, KFD_SVM_UNMAP_TRIGGER_*
-  bool write = false;          // of a page_fault_start
-  bool migrated = false;       // of a page_fault_end: the page was migrated, not only mapped
-  bool rescheduled = false;    // of a queue_restore: it failed and is tried again
-  std::optional<int> error;    // of a migrate_end, where the kernel says it: pages that did not migrate, or an errno
-  std::string words;           // of a vm_fault: the task; of a reset: its number and cause; of throttling: both masks
+  std::uint32_t trigger = 0;                  // KFD_MIGRATE_TRIGGER_*, KFD_QUEUE_EVICTION_*, KFD_SVM_UNMAP_TRIGGER_*
+  bool write = false;                         // of a page_fault_start
+  bool migrated = false;                      // of a page_fault_end: the page was migrated, not only mapped
+  bool rescheduled = false;                   // of a queue_restore: it failed and is tried again
+  std::optional<int> error;  // of a migrate_end, where the kernel says it: pages that did not migrate, or an errno
+  std::string words;         // of a vm_fault: the task; of a reset: its number and cause; of throttling: both masks
   friend bool operator==(const SmiEvent&, const SmiEvent&) = default;
 };
 

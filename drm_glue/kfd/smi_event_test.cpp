@@ -65,12 +65,14 @@ TEST(SmiEvent, WhatIsAboutADeviceOrAProcess) {
   EXPECT_EQ(parse_smi_event("3 7"), (SmiEvent{.kind = Kind::gpu_pre_reset, .words = "7"}));
   EXPECT_EQ(parse_smi_event("3 7 ring gfx timeout"), (SmiEvent{.kind = Kind::gpu_pre_reset, .words = "7 ring gfx timeout"}));
   EXPECT_EQ(parse_smi_event("4 7"), (SmiEvent{.kind = Kind::gpu_post_reset, .words = "7"}));
-  EXPECT_EQ(parse_smi_event("c 5000000123 -96 clpeak"), (SmiEvent{.kind = Kind::process_start, .ns = ns, .pid = pid, .words = "clpeak"}));
+  EXPECT_EQ(parse_smi_event("c 5000000123 -96 clpeak"),
+            (SmiEvent{.kind = Kind::process_start, .ns = ns, .pid = pid, .words = "clpeak"}));
 }
 
 TEST(SmiEvent, LinesThatAreNone) {
-  for (const char* line : {"", "5", "zz", "5 5000000123", "5 5000000123 -96 @7f0000001(10) 0->1f2e 0:1f2e", "20 5000000123 -96 1f2e",
-                           "6 5000000123 -96 @7f0000001(10) 1f2e->0 2 -12 7", "b 5000000123 -96 @7f0000001(2) 1f2e 2 more", "3 "})
+  for (const char* line :
+       {"", "5", "zz", "5 5000000123", "5 5000000123 -96 @7f0000001(10) 0->1f2e 0:1f2e", "20 5000000123 -96 1f2e",
+        "6 5000000123 -96 @7f0000001(10) 1f2e->0 2 -12 7", "b 5000000123 -96 @7f0000001(2) 1f2e 2 more", "3 "})
     EXPECT_FALSE(parse_smi_event(line)) << line;
 }
 

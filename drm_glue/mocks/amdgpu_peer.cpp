@@ -42,11 +42,13 @@ void copy(const std::string& node) {
   amdgpu_device_handle device = nullptr;
   must(amdgpu_device_initialize(fd, &major, &minor, &device), "amdgpu_device_initialize");
   close(fd);
-  auto* const words = static_cast<std::uint64_t*>(mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* const words =
+      static_cast<std::uint64_t*>(mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   words[0] = 41;
 
   Mapped commands, from, to;
-  amdgpu_bo_alloc_request request{.alloc_size = page, .phys_alignment = page, .preferred_heap = AMDGPU_GEM_DOMAIN_GTT, .flags = 0};
+  amdgpu_bo_alloc_request request{
+      .alloc_size = page, .phys_alignment = page, .preferred_heap = AMDGPU_GEM_DOMAIN_GTT, .flags = 0};
   must(amdgpu_bo_alloc(device, &request, &commands.bo), "amdgpu_bo_alloc");
   commands.map(device);
   void* cpu = nullptr;
@@ -59,7 +61,8 @@ void copy(const std::string& node) {
   to.map(device);
 
   const auto half = [](std::uint64_t address, int shift) { return static_cast<std::uint32_t>(address >> shift); };
-  const std::uint32_t packet[16] = {1, page - 1, 0, half(from.address, 0), half(from.address, 32), half(to.address, 0), half(to.address, 32)};
+  const std::uint32_t packet[16] = {
+      1, page - 1, 0, half(from.address, 0), half(from.address, 32), half(to.address, 0), half(to.address, 32)};
   std::memcpy(cpu, packet, sizeof packet);
   amdgpu_bo_handle used[] = {from.bo, to.bo, commands.bo};
   amdgpu_bo_list_handle list = nullptr;

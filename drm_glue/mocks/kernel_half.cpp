@@ -44,11 +44,11 @@ constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
 constexpr unsigned long this_is_the_same = _IOW('F', 2, std::uint64_t);  // once to each of two clients, with one number
 constexpr unsigned long mapping_changed = _IOW('F', 3, Change);
 constexpr unsigned long next_in_vram = _IOR('F', 4, std::uint64_t);  // the address of a page to drop, or 0
-constexpr unsigned long becomes_compute = _IOWR('F', 9, Opener);  // to the client whose node KFD's ACQUIRE_VM names
+constexpr unsigned long becomes_compute = _IOWR('F', 9, Opener);     // to the client whose node KFD's ACQUIRE_VM names
 // What the kernel's header gives AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
 constexpr unsigned long smi_events = _IOWR('K', 0x1f, std::uint64_t);
 constexpr unsigned long acquire_vm = _IOW('K', 0x15, std::uint64_t);  // its first word is the node's descriptor
-constexpr unsigned svm = 0x20;  // AMDKFD_IOC_SVM, of any size
+constexpr unsigned svm = 0x20;                                        // AMDKFD_IOC_SVM, of any size
 
 std::string root() {
   const char* path = std::getenv("UMOCKDEV_DIR");
@@ -268,8 +268,7 @@ int fcntl64(int fd, int command, ...) {
   void* argument = va_arg(list, void*);
   va_end(list);
   const std::string path = command == F_DUPFD_CLOEXEC ? node(fd) : "";
-  return path.empty() ? next<int (*)(int, int, void*)>("fcntl64")(fd, command, argument)
-                      : open_again(fd, path);
+  return path.empty() ? next<int (*)(int, int, void*)>("fcntl64")(fd, command, argument) : open_again(fd, path);
 }
 
 // As by a bug of libdrm, where a test wants that: in the function that makes the request.
@@ -304,7 +303,8 @@ ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) {
   constexpr std::uint64_t vram_frame = 0x10'0000'0000, there = std::uint64_t{3} << 62, swapped = std::uint64_t{1} << 62;
   const ssize_t got = syscall(SYS_pread64, fd, buffer, bytes, offset);
   std::uint64_t entry = 0;
-  if (got != sizeof entry || link_target("/proc/self/fd/" + std::to_string(fd)) != "/proc/" + std::to_string(getpid()) + "/pagemap")
+  if (got != sizeof entry ||
+      link_target("/proc/self/fd/" + std::to_string(fd)) != "/proc/" + std::to_string(getpid()) + "/pagemap")
     return got;
   std::memcpy(&entry, buffer, sizeof entry);
   const std::uint64_t page = offset / sizeof entry;

@@ -136,39 +136,46 @@ class Requests {
       {"open", [this](Words&) { return kfd_.open(); }},
       {"version", [this](Words&) { return version(); }},
       {"apertures", [this](Words&) { return apertures(); }},
-      {"acquire-vm", [this](Words& w) {
+      {"acquire-vm",
+       [this](Words& w) {
          const auto gpu = static_cast<std::uint32_t>(number(w));
          return kfd_.acquire_vm(gpu, static_cast<int>(number(w)));
        }},
       {"xnack", [this](Words& w) { return xnack(w); }},
-      {"svm-set", [this](Words& w) {
+      {"svm-set",
+       [this](Words& w) {
          const std::uint64_t address = number(w), bytes = number(w);
          return kfd_.set_attributes(address, bytes, attributes(w));
        }},
       {"svm-get", [this](Words& w) { return svm_get(w); }},
-      {"open-events", [this](Words& w) {
+      {"open-events",
+       [this](Words& w) {
          const auto gpu = static_cast<std::uint32_t>(number(w));
          return kfd_.open_events(gpu, number(w), events_);
        }},
       {"events", [this](Words&) { return events(); }},
-      {"gpus", [this](Words&) {
+      {"gpus",
+       [this](Words&) {
          answer_ << " " << gpus_json(list_gpus()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
          return 0;
        }},
       // The machine changes meanwhile.
-      {"sh", [](Words& w) {
+      {"sh",
+       [](Words& w) {
          std::string command;
          std::getline(w, command);
          return std::system(command.c_str()) == 0 ? 0 : ECANCELED;
        }},
-      {"watch", [this](Words& w) {
+      {"watch",
+       [this](Words& w) {
          std::vector<std::string> gpus;
          for (std::string bus; w >> bus;) gpus.push_back(bus);
          watch_.begin(gpus);
          answer_ << " " << watch_.gone(gpus);
          return 0;
        }},
-      {"log", [this](Words& w) {
+      {"log",
+       [this](Words& w) {
          std::string line;
          std::getline(w >> std::ws, line);
          watch_.line(line);
@@ -177,16 +184,19 @@ class Requests {
       {"reports", [this](Words&) { return tell(watch_.reports()); }},
       {"words", [this](Words&) { return tell({watch_.words()}); }},
       {"ended", [this](Words&) { return tell(watch_.end()); }},
-      {"descriptors", [this](Words&) {
+      {"descriptors",
+       [this](Words&) {
          answer_ << " " << descriptors();
          return 0;
        }},
       {"render-node", [this](Words& w) { return render_node(w); }},
-      {"init-svm", [this](Words& w) {
+      {"init-svm",
+       [this](Words& w) {
          const std::uint64_t address = number(w);
          return nouveau::init_svm(node_, address, number(w));
        }},
-      {"migrate-to-vram", [this](Words& w) {
+      {"migrate-to-vram",
+       [this](Words& w) {
          const std::uint64_t address = number(w);
          return nouveau::migrate_to_vram(node_, address, number(w));
        }},

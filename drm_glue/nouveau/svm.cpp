@@ -19,7 +19,8 @@ static_assert(DRM_NOUVEAU_SVM_INIT == 0x08 && DRM_NOUVEAU_SVM_BIND == 0x09);
 
 int init_svm(int render_node, std::uintptr_t unmanaged_address, std::size_t unmanaged_bytes) {
   drm_nouveau_svm_init args{.unmanaged_addr = unmanaged_address, .unmanaged_size = unmanaged_bytes};
-  return -in_driver("DRM_NOUVEAU_SVM_INIT", [&] { return drmCommandWriteRead(render_node, DRM_NOUVEAU_SVM_INIT, &args, sizeof args); });
+  return -in_driver("DRM_NOUVEAU_SVM_INIT",
+                    [&] { return drmCommandWriteRead(render_node, DRM_NOUVEAU_SVM_INIT, &args, sizeof args); });
 }
 
 int migrate_to_vram(int render_node, std::uintptr_t address, std::size_t bytes) {
@@ -30,7 +31,8 @@ int migrate_to_vram(int render_node, std::uintptr_t address, std::size_t bytes) 
   args.va_start = address;
   args.va_end = address + bytes;
   args.npages = (bytes + page - 1) / page;
-  return -in_driver("DRM_NOUVEAU_SVM_BIND", [&] { return drmCommandWriteRead(render_node, DRM_NOUVEAU_SVM_BIND, &args, sizeof args); });
+  return -in_driver("DRM_NOUVEAU_SVM_BIND",
+                    [&] { return drmCommandWriteRead(render_node, DRM_NOUVEAU_SVM_BIND, &args, sizeof args); });
 }
 
 }  // namespace faultline::nouveau

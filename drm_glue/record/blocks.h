@@ -10,10 +10,10 @@
 namespace faultline::record {
 
 struct Block {
-  std::vector<unsigned> path;     // offsets of the pointers on the way to it, from the argument on
+  std::vector<unsigned> path;  // offsets of the pointers on the way to it, from the argument on
   std::uint64_t address = 0;
-  std::uint64_t wanted = 0;       // bytes; there are less in `bytes` where they cannot be read, or are too many
-  bool filled = false;            // as of Pointer: what was there before is nobody's business
+  std::uint64_t wanted = 0;  // bytes; there are less in `bytes` where they cannot be read, or are too many
+  bool filled = false;       // as of Pointer: what was there before is nobody's business
   std::string bytes;
   std::vector<LooseField> loose;  // with the pointers
 };

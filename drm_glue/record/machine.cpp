@@ -23,15 +23,16 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 const std::string kfd = "/sys/devices/virtual/kfd/kfd";
-constexpr const char* uevent_keys[] = {"MAJOR", "MINOR", "DEVTYPE", "PCI_CLASS", "PCI_ID", "PCI_SUBSYS_ID",
-                                       "PCI_SLOT_NAME", "MODALIAS", "OF_FULLNAME", "OF_COMPATIBLE_N", "OF_COMPATIBLE_0"};
-constexpr const char* attributes[] = {"dev", "vendor", "device", "subsystem_vendor", "subsystem_device", "revision",
-                                      "class", "power/runtime_status"};
+constexpr const char* uevent_keys[] = {"MAJOR",       "MINOR",           "DEVTYPE",        "PCI_CLASS",
+                                       "PCI_ID",      "PCI_SUBSYS_ID",   "PCI_SLOT_NAME",  "MODALIAS",
+                                       "OF_FULLNAME", "OF_COMPATIBLE_N", "OF_COMPATIBLE_0"};
+constexpr const char* attributes[] = {
+    "dev", "vendor", "device", "subsystem_vendor", "subsystem_device", "revision", "class", "power/runtime_status"};
 constexpr const char* topology_files[] = {"gpu_id", "name", "properties", "generation_id", "system_properties"};
 constexpr const char* config_options[] = {
-    "CONFIG_DRM_NOUVEAU", "CONFIG_DRM_NOUVEAU_SVM", "CONFIG_DRM_AMDGPU", "CONFIG_DRM_AMDGPU_USERPTR", "CONFIG_HSA_AMD",
-    "CONFIG_HSA_AMD_SVM", "CONFIG_DEVICE_PRIVATE", "CONFIG_ZONE_DEVICE", "CONFIG_HMM_MIRROR", "CONFIG_MMU_NOTIFIER",
-    "CONFIG_MIGRATION", "CONFIG_TRANSPARENT_HUGEPAGE", "CONFIG_STAGING"};
+    "CONFIG_DRM_NOUVEAU", "CONFIG_DRM_NOUVEAU_SVM",      "CONFIG_DRM_AMDGPU",  "CONFIG_DRM_AMDGPU_USERPTR", "CONFIG_HSA_AMD",
+    "CONFIG_HSA_AMD_SVM", "CONFIG_DEVICE_PRIVATE",       "CONFIG_ZONE_DEVICE", "CONFIG_HMM_MIRROR",         "CONFIG_MMU_NOTIFIER",
+    "CONFIG_MIGRATION",   "CONFIG_TRANSPARENT_HUGEPAGE", "CONFIG_STAGING"};
 
 template <class Names>
 bool contains(const Names& names, const std::string& name) {
@@ -115,8 +116,7 @@ std::string describe(const fs::path& device, const std::string& node) {
 std::vector<std::string> drm_nodes() {
   std::vector<std::string> names;
   for (const fs::path& path : entries("/dev/dri"))
-    if (const std::string name = path.filename(); name.starts_with("card") || name.starts_with("renderD"))
-      names.push_back(name);
+    if (const std::string name = path.filename(); name.starts_with("card") || name.starts_with("renderD")) names.push_back(name);
   return names;
 }
 
@@ -149,7 +149,7 @@ json describe_nodes() {
   std::vector<std::string> paths = {"/dev/kfd"};
   for (const std::string& name : drm_nodes()) paths.push_back("/dev/dri/" + name);
   for (const std::string& path : paths) {
-    struct stat status{};
+    struct stat status {};
     if (stat(path.c_str(), &status) != 0) continue;
     char mode[8];
     std::snprintf(mode, sizeof mode, "%04o", status.st_mode & 07777);
@@ -161,8 +161,7 @@ json describe_nodes() {
 json describe_parameters() {
   json all = json::object();
   for (const std::string module : {"amdgpu", "nouveau"})
-    for (const fs::path& path : entries("/sys/module/" + module + "/parameters"))
-      all[module][path.filename()] = contents(path);
+    for (const fs::path& path : entries("/sys/module/" + module + "/parameters")) all[module][path.filename()] = contents(path);
   return all;
 }
 
@@ -180,7 +179,9 @@ json describe_machine() {
   utsname kernel{};
   uname(&kernel);
   return {{"kernel", {{"release", kernel.release}, {"version", kernel.version}, {"machine", kernel.machine}}},
-          {"devices", describe_devices()}, {"nodes", describe_nodes()}, {"parameters", describe_parameters()},
+          {"devices", describe_devices()},
+          {"nodes", describe_nodes()},
+          {"parameters", describe_parameters()},
           {"kernel_config", describe_configuration()}};
 }
 

@@ -30,7 +30,7 @@ struct Client {
   bool events = false;  // the descriptor that AMDKFD_IOC_SMI_EVENTS gave to that client
   const Client* before = nullptr;
 };
-std::atomic<const Client*> last;  // of all
+std::atomic<const Client*> last;                        // of all
 std::array<std::atomic<const Client*>, 65536> clients;  // by descriptor; some are closed past us
 std::atomic<unsigned> count;                            // of clients and requests; a child goes on from it
 
@@ -81,7 +81,7 @@ Client* keep(const Client& given) {
 Client* new_client(const std::string& node) { return keep({new_name(), node, driver_of(node)}); }
 
 void identify(int fd, Client& client) {
-  struct stat status{};
+  struct stat status {};
   if (syscall(SYS_fstat, fd, &status) != 0) return;  // past umockdev
   client.device = status.st_dev;
   client.inode = status.st_ino;

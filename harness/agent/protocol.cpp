@@ -80,7 +80,8 @@ Capabilities parse_capabilities(const json& object) {
   for (const Capability& row : capability_table) row.of(can) = get<bool>(object, std::string(row.name).c_str());
   for (const UsmKind& kind : usm_kinds)
     for (const UsmCapability& row : usm_table)
-      can.*kind.member.*row.member = get<bool>(part(object, ("usm_" + std::string(kind.name)).c_str()), std::string(row.name).c_str());
+      can.*kind.member.*row.member =
+          get<bool>(part(object, ("usm_" + std::string(kind.name)).c_str()), std::string(row.name).c_str());
   return can;
 }
 
@@ -147,8 +148,8 @@ struct EventWriter {
                          {"crashed", target.crashed},
                          {"about", target.about},
                          {"capabilities", to_json(target.capabilities)}});
-    return {{"ev", "hello"},       {"agent", hello.agent}, {"kernel", hello.kernel}, {"arch", hello.arch},
-            {"cpus", hello.cpus},  {"root", hello.root},   {"log", hello.log},       {"log_why", hello.log_why},
+    return {{"ev", "hello"},        {"agent", hello.agent}, {"kernel", hello.kernel}, {"arch", hello.arch},
+            {"cpus", hello.cpus},   {"root", hello.root},   {"log", hello.log},       {"log_why", hello.log_why},
             {"files", hello.files}, {"targets", targets}};
   }
   json operator()(const GpusEvent& event) const {
@@ -159,21 +160,21 @@ struct EventWriter {
     for (const SeenOutcome& seen : event.batch.outcomes)
       outcomes.push_back({{"texts", seen.texts}, {"count", seen.count}, {"first", seen.first}});
     json object = {{"ev", "batch"},
-            {"id", event.id},
-            {"first", event.batch.first},
-            {"count", event.batch.count},
-            {"parameters", to_json(event.batch.parameters)},
-            {"outcomes", outcomes},
-            {"ns", event.batch.ns}};
+                   {"id", event.id},
+                   {"first", event.batch.first},
+                   {"count", event.batch.count},
+                   {"parameters", to_json(event.batch.parameters)},
+                   {"outcomes", outcomes},
+                   {"ns", event.batch.ns}};
     const CommandTimes& times = event.batch.times;
     if (times.commands > 0)
-      object["times"] = {{"commands", times.commands}, {"disordered", times.disordered}, {"waited", to_json(times.waited)},
+      object["times"] = {{"commands", times.commands},
+                         {"disordered", times.disordered},
+                         {"waited", to_json(times.waited)},
                          {"ran", to_json(times.ran)}};
     return object;
   }
-  json operator()(const HealthEvent& event) const {
-    return {{"ev", "health"}, {"id", event.id}, {"lines", event.lines}};
-  }
+  json operator()(const HealthEvent& event) const { return {{"ev", "health"}, {"id", event.id}, {"lines", event.lines}}; }
   json operator()(const DriverEvent& event) const {
     json object = {{"ev", "driver"}, {"id", event.id}, {"words", event.words}};
     if (event.iteration) object["iteration"] = *event.iteration;
@@ -213,28 +214,33 @@ struct EventWriter {
     json places = json::array();
     for (const DriverPlace& place : event.crash.places)
       places.push_back({{"function", place.function}, {"thread", place.thread}, {"where", place.where}});
-    return {{"ev", "crash"}, {"id", event.id}, {"iteration", event.crash.iteration}, {"what", event.crash.what},
-            {"in_call", event.crash.in_call}, {"places", places}};
+    return {{"ev", "crash"},
+            {"id", event.id},
+            {"iteration", event.crash.iteration},
+            {"what", event.crash.what},
+            {"in_call", event.crash.in_call},
+            {"places", places}};
   }
   json operator()(const AliveEvent& event) const { return {{"ev", "alive"}, {"id", event.id}}; }
-  json operator()(const ErrorEvent& event) const {
-    return {{"ev", "error"}, {"id", event.id}, {"message", event.message}};
-  }
+  json operator()(const ErrorEvent& event) const { return {{"ev", "error"}, {"id", event.id}, {"message", event.message}}; }
   json operator()(const SkippedEvent& event) const { return {{"ev", "skipped"}, {"id", event.id}, {"why", event.why}}; }
-  json operator()(const DoneEvent& event) const {
-    return {{"ev", "done"}, {"id", event.id}, {"iterations", event.iterations}};
-  }
+  json operator()(const DoneEvent& event) const { return {{"ev", "done"}, {"id", event.id}, {"iterations", event.iterations}}; }
 };
 
 HelloEvent parse_hello(const json& object) {
-  HelloEvent hello{get<std::string>(object, "agent"), get<std::string>(object, "kernel"),
-                   get<std::string>(object, "arch"),  get<int>(object, "cpus"),
-                   get<bool>(object, "root"),         get<bool>(object, "log"),
-                   get_or<std::string>(object, "log_why", {}), {}, get_or<std::string>(object, "files", {})};
+  HelloEvent hello{get<std::string>(object, "agent"),
+                   get<std::string>(object, "kernel"),
+                   get<std::string>(object, "arch"),
+                   get<int>(object, "cpus"),
+                   get<bool>(object, "root"),
+                   get<bool>(object, "log"),
+                   get_or<std::string>(object, "log_why", {}),
+                   {},
+                   get_or<std::string>(object, "files", {})};
   for (const json& target : list(object, "targets"))
-    hello.targets.push_back({get<std::string>(target, "name"), get<bool>(target, "available"),
-                             get<std::string>(target, "why"), get<std::string>(target, "about"),
-                             parse_capabilities(part(target, "capabilities")), get_or<bool>(target, "crashed", false)});
+    hello.targets.push_back({get<std::string>(target, "name"), get<bool>(target, "available"), get<std::string>(target, "why"),
+                             get<std::string>(target, "about"), parse_capabilities(part(target, "capabilities")),
+                             get_or<bool>(target, "crashed", false)});
   return hello;
 }
 
@@ -254,8 +260,8 @@ BatchEvent parse_batch(const json& object) {
   event.batch.ns = get<std::uint64_t>(object, "ns");
   if (object.contains("times")) event.batch.times = parse_times(part(object, "times"));
   for (const json& seen : list(object, "outcomes"))
-    event.batch.outcomes.push_back({get<std::vector<std::string>>(seen, "texts"), get<std::uint64_t>(seen, "count"),
-                                    get<std::uint64_t>(seen, "first")});
+    event.batch.outcomes.push_back(
+        {get<std::vector<std::string>>(seen, "texts"), get<std::uint64_t>(seen, "count"), get<std::uint64_t>(seen, "first")});
   return event;
 }
 
@@ -277,12 +283,11 @@ HangEvent parse_hang(const json& object) {
   event.hang.set_up = get_or<std::string>(object, "set_up", {});
   event.hang.why = get_or<std::vector<std::string>>(object, "why", {});
   for (const json& place : list(object, "threads"))
-    event.hang.threads.push_back({get<std::string>(place, "thread"), get<int>(place, "tid"),
-                                  get<std::string>(place, "statement"), get<std::string>(place, "state"),
-                                  get<std::string>(place, "wchan"), get<std::string>(place, "syscall"),
-                                  get<std::vector<std::string>>(place, "stack"), get_or<std::string>(place, "process", {}),
-                                  get_or<std::string>(place, "command", {}), get_or<int>(place, "pid", 0),
-                                  get_or<std::int64_t>(place, "cpu_ms", 0)});
+    event.hang.threads.push_back({get<std::string>(place, "thread"), get<int>(place, "tid"), get<std::string>(place, "statement"),
+                                  get<std::string>(place, "state"), get<std::string>(place, "wchan"),
+                                  get<std::string>(place, "syscall"), get<std::vector<std::string>>(place, "stack"),
+                                  get_or<std::string>(place, "process", {}), get_or<std::string>(place, "command", {}),
+                                  get_or<int>(place, "pid", 0), get_or<std::int64_t>(place, "cpu_ms", 0)});
   return event;
 }
 
@@ -290,8 +295,8 @@ CrashEvent parse_crash(const json& object) {
   CrashEvent event{get<std::uint64_t>(object, "id"),
                    {get<std::uint64_t>(object, "iteration"), get<std::string>(object, "what"), get<bool>(object, "in_call"), {}}};
   for (const json& place : list(object, "places"))
-    event.crash.places.push_back({get<std::string>(place, "function"), get<std::string>(place, "thread"),
-                                  get<std::string>(place, "where")});
+    event.crash.places.push_back(
+        {get<std::string>(place, "function"), get<std::string>(place, "thread"), get<std::string>(place, "where")});
   return event;
 }
 
@@ -332,8 +337,7 @@ Event parse_event(std::string_view line) {
   if (ev == "hello") return parse_hello(object);
   if (ev == "gpus") return parse_gpus_event(object);
   if (ev == "batch") return parse_batch(object);
-  if (ev == "health")
-    return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};
+  if (ev == "health") return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};
   if (ev == "hang") return parse_hang(object);
   if (ev == "crash") return parse_crash(object);
   if (ev == "alive") return AliveEvent{get<std::uint64_t>(object, "id")};

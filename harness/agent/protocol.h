@@ -65,6 +65,7 @@ namespace faultline::agent {
 
 inline constexpr const char* version = "1";
 
+// clang-format off
 struct HelloRequest { friend bool operator==(const HelloRequest&, const HelloRequest&) = default; };
 struct RunRequest {
   std::uint64_t id = 0;
@@ -113,6 +114,7 @@ struct DriverEvent { std::uint64_t id = 0; std::optional<std::uint64_t> iteratio
 struct CallsEvent { std::uint64_t id = 0; DriverCalls calls; friend bool operator==(const CallsEvent&, const CallsEvent&) = default; };
 struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
 struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
+// clang-format on
 using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, CrashEvent, AliveEvent, DriverEvent,
                            CallsEvent, ErrorEvent, SkippedEvent, DoneEvent>;
 

@@ -49,13 +49,31 @@ TEST(AgentProtocol, EventsComeBack) {
   Capabilities pins;
   pins.device_class = DeviceClass::pinned;
   pins.pin = true;
-  round_trip(Event{HelloEvent{"1", "6.1 #1", "x86_64", 2, true, false, "why",
+  round_trip(Event{HelloEvent{"1",
+                              "6.1 #1",
+                              "x86_64",
+                              2,
+                              true,
+                              false,
+                              "why",
                               {{"a", true, "", "PoCL 3.1", can}, {"b", false, "no", "", {}, true}, {"c", true, "", "", pins}}}});
-  const Gpu mi200{.render_node = "/dev/dri/renderD128", .card_node = "/dev/dri/card0", .bus = "0000:03:00.0",
-                  .vendor = 0x1002, .device = 0x7408, .revision = 1, .driver = "amdgpu", .driver_version = "3.49.0",
-                  .chip = "gfx90a", .vram = std::uint64_t{1} << 36, .firmware = {{"MEC", "0x44"}, {"SDMA", "0x8"}},
-                  .parameters = {{"amdgpu.noretry", "-1"}}, .configuration = {{"CONFIG_HSA_AMD", "y"}},
-                  .resets = "VRAM lost 0 times", .power = "active", .svm = {true, true, "why", "help"}, .unknown = {"a", "b"}};
+  const Gpu mi200{.render_node = "/dev/dri/renderD128",
+                  .card_node = "/dev/dri/card0",
+                  .bus = "0000:03:00.0",
+                  .vendor = 0x1002,
+                  .device = 0x7408,
+                  .revision = 1,
+                  .driver = "amdgpu",
+                  .driver_version = "3.49.0",
+                  .chip = "gfx90a",
+                  .vram = std::uint64_t{1} << 36,
+                  .firmware = {{"MEC", "0x44"}, {"SDMA", "0x8"}},
+                  .parameters = {{"amdgpu.noretry", "-1"}},
+                  .configuration = {{"CONFIG_HSA_AMD", "y"}},
+                  .resets = "VRAM lost 0 times",
+                  .power = "active",
+                  .svm = {true, true, "why", "help"},
+                  .unknown = {"a", "b"}};
   round_trip(Event{GpusEvent{{{mi200, Gpu{.bus = "vgem"}}, ""}}});
   round_trip(Event{GpusEvent{{{}, "no render node in /dev/dri"}}});
   Batch batch{100, 3, {9, {-1}, {{5}}}, {{{"ok", "7@b[1]"}, 2, 100}, {{"-", "zero"}, 1, 101}}, 12'345};
@@ -64,7 +82,8 @@ TEST(AgentProtocol, EventsComeBack) {
   round_trip(Event{DriverEvent{7, 3, "clFinish: CL_DEVICE_NOT_AVAILABLE\nline 2"}});
   round_trip(Event{DriverEvent{7, std::nullopt, "GPU 0000:03:00.0 (amdgpu) refused an access: ..."}});
   round_trip(Event{CallsEvent{7, {{{"dmirror_fault", "device faults", 12, 1}}, {"nouveau_range_fault: gone"}, "why"}}});
-  round_trip(Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}, "P", "agent", 90, 12}}}}});
+  round_trip(
+      Event{HangEvent{7, {31, true, false, {{"P.t", 91, "#1 (line 4)", "D", "w", "s", {"a", "b"}, "P", "agent", 90, 12}}}}});
   round_trip(Event{HangEvent{7, {31, false, false, {}, true, "", {"why", "and why"}}}});
   round_trip(Event{HangEvent{7, {31, false, false, {}, false, "P opens its devices", {"why"}}}});
   round_trip(Event{CrashEvent{7, {31, "took SIGSEGV at address 0x8", true, {{"clFinish", "P.t", "at #1 (line 4)"}}}}});
@@ -92,8 +111,10 @@ TEST(AgentProtocol, RefusalsNameTheKey) {
             "no \"cpus\" in the message");
   EXPECT_THROW((void)parse_event(R"({"ev":"gpus","why_none":"","gpus":[{"bus":"0000:03:00.0"}]})"), ProtocolError);
   EXPECT_THROW((void)parse_event(R"({"ev":"gpus","why_none":"","gpus":7})"), ProtocolError);
-  EXPECT_THROW((void)parse_event(R"({"ev":"calls","id":1,"why_none":"","not_counted":[],"functions":[{"name":"f","what":"w","calls":-1,"missed":0}]})"),
-               ProtocolError);
+  EXPECT_THROW(
+      (void)parse_event(
+          R"({"ev":"calls","id":1,"why_none":"","not_counted":[],"functions":[{"name":"f","what":"w","calls":-1,"missed":0}]})"),
+      ProtocolError);
 }
 
 TEST(AgentProtocol, TimesOfCommands) {
@@ -108,8 +129,8 @@ TEST(AgentProtocol, TimesOfCommands) {
 }
 
 TEST(AgentProtocol, OptionalKeysHaveDefaults) {
-  const auto run = std::get<RunRequest>(
-      parse_request(R"({"op":"run","id":1,"target":"h","text":"t","seed":1,"iterations":2,"new":"key"})"));
+  const auto run =
+      std::get<RunRequest>(parse_request(R"({"op":"run","id":1,"target":"h","text":"t","seed":1,"iterations":2,"new":"key"})"));
   EXPECT_EQ(run.plan.batch, 0u);
   EXPECT_EQ(run.plan.deadline_ms, 0);
   EXPECT_EQ(run.plan.parameters, std::nullopt);

@@ -57,8 +57,8 @@ void let_go_of_the_stream() {
   if (null > STDERR_FILENO) close(null);
 }
 
-[[noreturn]] void be_the_runner(std::uint64_t id, const Program& program, Target& target, Frames* frames,
-                                const RunPlan& plan, int fd, const std::atomic<bool>& stop) {
+[[noreturn]] void be_the_runner(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan,
+                                int fd, const std::atomic<bool>& stop) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   let_go_of_the_stream();
@@ -75,8 +75,7 @@ void let_go_of_the_stream() {
 
 }  // namespace
 
-Runner::Runner(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan)
-    : id_(id) {
+Runner::Runner(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan) : id_(id) {
   void* shared = mmap(nullptr, sizeof *stop_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) fail("mmap");
   stop_ = new (shared) std::atomic<bool>(false);
@@ -99,8 +98,7 @@ Runner::Runner(std::uint64_t id, const Program& program, Target& target, Frames*
 Runner::~Runner() {
   kill(-pid_, SIGKILL);
   kill(pid_, SIGKILL);
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
   // What was below it comes to us, if the agent is a subreaper. A stuck process stays.
   constexpr int tries = 200;
   for (int i = 0; i < tries; ++i) {
@@ -132,8 +130,7 @@ std::optional<std::string> Runner::next_line() {
 
 std::optional<std::string> Runner::ended() {
   siginfo_t info{};
-  if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
-    return std::nullopt;
+  if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return std::nullopt;
   if (info.si_code == CLD_EXITED) return "exit status " + std::to_string(info.si_status);
   return "signal " + std::to_string(info.si_status);
 }

@@ -94,7 +94,8 @@ void Agent::obey(const RunRequest& request) {
   if (const std::string why = watch_->gone(gpus); !why.empty()) return send(SkippedEvent{request.id, why});
   try {
     const Program program = parse(request.text, request.file);
-    if (const std::string why = cannot_run(program, capabilities_here(*chosen)); !why.empty()) return send(SkippedEvent{request.id, why});
+    if (const std::string why = cannot_run(program, capabilities_here(*chosen)); !why.empty())
+      return send(SkippedEvent{request.id, why});
     RunPlan plan = request.plan;
     if (plan.deadline_ms <= 0)
       plan.deadline_ms = measure_longest_offset_ns() > slow_machine_ns ? slow_deadline_ms : native_deadline_ms;
@@ -115,8 +116,7 @@ void Agent::obey(const StopRequest&) {
 void Agent::obey(const CrashRequest&) {
   if (!allow_crash_) return send(ErrorEvent{id(), "crash: this agent was not started with --allow-crash"});
   const int fd = open("/proc/sysrq-trigger", O_WRONLY);
-  if (fd < 0 || write(fd, "c", 1) != 1)
-    send(ErrorEvent{id(), std::string("crash: /proc/sysrq-trigger: ") + strerror(errno)});
+  if (fd < 0 || write(fd, "c", 1) != 1) send(ErrorEvent{id(), std::string("crash: /proc/sysrq-trigger: ") + strerror(errno)});
   if (fd >= 0) close(fd);
 }
 
@@ -175,9 +175,8 @@ int Agent::serve() {
   constexpr int look_at_log_ms = 500;
   constexpr std::size_t longest_line = 16 << 20;
   while (open_) {
-    std::array<pollfd, 3> watched{{{in_, POLLIN, 0},
-                                   {runner_ ? runner_->events_fd() : -1, POLLIN, 0},
-                                   {runner_ ? runner_->life_fd() : -1, POLLIN, 0}}};
+    std::array<pollfd, 3> watched{
+        {{in_, POLLIN, 0}, {runner_ ? runner_->events_fd() : -1, POLLIN, 0}, {runner_ ? runner_->life_fd() : -1, POLLIN, 0}}};
     if (poll(watched.data(), watched.size(), look_at_log_ms) < 0 && errno != EINTR) return 1;
     if (runner_ && (watched[1].revents != 0 || watched[2].revents != 0)) forward_events();
     else report_health();

@@ -57,7 +57,6 @@ int main(int count, char** words) {
   // A driver that talks must not talk to the client.
   const int out = dup(STDOUT_FILENO);
   dup2(STDERR_FILENO, STDOUT_FILENO);
-  return faultline::agent::Agent(STDIN_FILENO, out, allow_crash, faultline::agent::targets_here(),
-                                 faultline::agent::watch_here())
+  return faultline::agent::Agent(STDIN_FILENO, out, allow_crash, faultline::agent::targets_here(), faultline::agent::watch_here())
       .serve();
 }

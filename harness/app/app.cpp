@@ -98,8 +98,8 @@ const std::vector<std::string>& places() {
 }
 
 std::vector<std::string> target_words() {
-  return {"host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror",
-          "nouveau", "amdgpu", "opencl", "debian13:host", "debian13:opencl"};
+  return {"host",    "pinned", "dmirror", "lab:host",      "lab:pinned",     "lab:dmirror",
+          "nouveau", "amdgpu", "opencl",  "debian13:host", "debian13:opencl"};
 }
 
 TargetWord parse_target(const std::string& word) {
@@ -156,9 +156,8 @@ Predictor reference() {
     bool whole = true;
     Facets facets;
     facets.device_class = device_class;
-    Allowed allowed = predict(program, facets, {}, [&](std::uint64_t states) {
-      return whole = whole && (!keep_going || keep_going(states));
-    });
+    Allowed allowed =
+        predict(program, facets, {}, [&](std::uint64_t states) { return whole = whole && (!keep_going || keep_going(states)); });
     if (whole) known->emplace(key, allowed);  // not what an interruption cut short
     return allowed;
   };

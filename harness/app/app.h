@@ -42,8 +42,7 @@ struct LabOptions {
 // FAULTLINE_AGENT and FAULTLINE_LAB hold a command line to use instead of the agent and of ci/lab.
 // `prefix` is put before the names of the files with a machine's words; without it nothing is kept, which
 // will do for a hello of the local agent.
-std::function<Machine::Spec(const std::string& place, int number)> machines(const std::string& root,
-                                                                            const LabOptions& lab,
+std::function<Machine::Spec(const std::string& place, int number)> machines(const std::string& root, const LabOptions& lab,
                                                                             const std::string& prefix);
 
 // The reference, remembering its answers.

@@ -140,8 +140,9 @@ class Table {
   // Of `wanted` claims: those that an interrupt kept from being decided are undecided.
   int summary(std::size_t wanted) const {
     const std::size_t undecided = undecided_ + wanted - all_;
-    std::cout << "\n" << wanted << (wanted == 1 ? " claim: " : " claims: ") << all_ - undecided_ - wrong_ << " as expected, "
-              << wrong_ << " not, " << undecided << " undecided\n";
+    std::cout << "\n"
+              << wanted << (wanted == 1 ? " claim: " : " claims: ") << all_ - undecided_ - wrong_ << " as expected, " << wrong_
+              << " not, " << undecided << " undecided\n";
     return wrong_ ? exits::found : undecided ? exits::undecided : exits::agree;
   }
 
@@ -239,8 +240,8 @@ int claims_command(const Arguments& arguments) {
       std::cout << ref::name_of(variant) << "\n    " << variant_text(variant) << "\n";
       for (const ref::Twins& pair : ref::twins())
         if (pair.variant == variant)
-          std::cout << "    in scenarios: explain --without " << ref::name_of(pair.rule) << " stress/scenarios/"
-                    << pair.scenario << "\n";
+          std::cout << "    in scenarios: explain --without " << ref::name_of(pair.rule) << " stress/scenarios/" << pair.scenario
+                    << "\n";
     }
     return exits::agree;
   }
@@ -261,7 +262,8 @@ void add_claims(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("claims", "What kernel mail threads claim, decided by exploring every schedule");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("ID", arguments->ids, "Claims (1.6) or threads (1); without any, all");
-  command->add_option("--with", arguments->with, "A variant in force besides the claim's own (may be repeated)")->allow_extra_args(false);
+  command->add_option("--with", arguments->with, "A variant in force besides the claim's own (may be repeated)")
+      ->allow_extra_args(false);
   command->add_flag("--variants", arguments->variants, "List the variants");
   command->footer(examples);
   command->callback([arguments, &status] { status = claims_command(*arguments); });

@@ -159,14 +159,17 @@ int explain_command(const Arguments& arguments) {
     for (const Claim& claim : program.claims) {
       conditions.push_back(claim.condition);
       // What an `always` forbids is its opposite.
-      if (claim.kind == Claim::Kind::always) conditions.back() = {Condition::Kind::negation, "", "", {claim.condition}, claim.place};
+      if (claim.kind == Claim::Kind::always)
+        conditions.back() = {Condition::Kind::negation, "", "", {claim.condition}, claim.place};
     }
     if (conditions.empty()) throw BadInput("faultline: " + arguments.file + " makes no claim: give a CONDITION\n");
   }
   watch_signals();
-  const Allowed allowed = predict(scenario.program, facets, {.states = most_states}, [](std::uint64_t) { return stop_asked() == Stop::none; });
+  const Allowed allowed =
+      predict(scenario.program, facets, {.states = most_states}, [](std::uint64_t) { return stop_asked() == Stop::none; });
   if (!allowed.waiting.empty()) throw BadInput(render(endless_wait(scenario, allowed)));
-  std::cout << "Scenario " << program.name << " (device class " << words::text(words::device_classes, facets.device_class) << ")\n";
+  std::cout << "Scenario " << program.name << " (device class " << words::text(words::device_classes, facets.device_class)
+            << ")\n";
   bool decided = true;
   for (const Condition& condition : conditions) {
     if (stop_asked() != Stop::none) break;
@@ -185,7 +188,8 @@ void add_explain(CLI::App& app, int& status) {
   command->add_option("CONDITION", arguments->condition, "What to look for; without it, what the scenario claims");
   command->add_option("--class", arguments->device_class, "Device class, instead of the scenario's own")
       ->check(CLI::IsMember(words::all(words::device_classes)));
-  command->add_option("--without", arguments->without, "Leave out a rule of the kernel (may be repeated)")->allow_extra_args(false);
+  command->add_option("--without", arguments->without, "Leave out a rule of the kernel (may be repeated)")
+      ->allow_extra_args(false);
   command->footer(examples);
   command->callback([arguments, &status] { status = explain_command(*arguments); });
 }

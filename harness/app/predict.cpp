@@ -38,8 +38,7 @@ struct Arguments {
   bool all = false;
 };
 
-json to_json(const Program& program, DeviceClass device_class, const Allowed& allowed,
-             const std::vector<ClaimRow>& claims) {
+json to_json(const Program& program, DeviceClass device_class, const Allowed& allowed, const std::vector<ClaimRow>& claims) {
   json keys = json::array();
   for (const Observable& observable : allowed.schema) keys.push_back(observable.key);
   json rows = json::array();
@@ -51,10 +50,19 @@ json to_json(const Program& program, DeviceClass device_class, const Allowed& al
     if (row.check.counterexample) entry["counterexample"] = *row.check.counterexample;
     rows.push_back(entry);
   }
-  return {{"scenario", program.name}, {"class", words::text(words::device_classes, device_class)},
-          {"schema", keys}, {"outcomes", allowed.outcomes}, {"complete", allowed.complete},
-          {"states", allowed.states}, {"executions", allowed.executions}, {"seconds", allowed.seconds},
-          {"claims", rows}, {"known_bugs", allowed.known_bugs}, {"undefined", allowed.undefined}, {"unknown", allowed.unknown}, {"findings", allowed.findings}};
+  return {{"scenario", program.name},
+          {"class", words::text(words::device_classes, device_class)},
+          {"schema", keys},
+          {"outcomes", allowed.outcomes},
+          {"complete", allowed.complete},
+          {"states", allowed.states},
+          {"executions", allowed.executions},
+          {"seconds", allowed.seconds},
+          {"claims", rows},
+          {"known_bugs", allowed.known_bugs},
+          {"undefined", allowed.undefined},
+          {"unknown", allowed.unknown},
+          {"findings", allowed.findings}};
 }
 
 int predict_command(const Arguments& arguments) {
@@ -69,8 +77,7 @@ int predict_command(const Arguments& arguments) {
   for (const Scenario& scenario : scenarios) {
     const DeviceClass own = class_of_claims(scenario.program);
     const DeviceClass device_class = asked.value_or(own);
-    const Allowed allowed =
-        predictor(scenario.program, device_class, [](std::uint64_t) { return stop_asked() == Stop::none; });
+    const Allowed allowed = predictor(scenario.program, device_class, [](std::uint64_t) { return stop_asked() == Stop::none; });
     if (!allowed.waiting.empty()) refuted += render(endless_wait(scenario, allowed));
     std::vector<ClaimRow> rows;
     // Claims are about the scenario's own class; for another one they are told, and refute nothing.
@@ -83,8 +90,7 @@ int predict_command(const Arguments& arguments) {
     if (arguments.as_json) {
       std::cout << to_json(scenario.program, device_class, allowed, rows).dump() << "\n";
     } else {
-      std::cout << (first ? "" : "\n")
-                << prediction_text(scenario.program, device_class, allowed, rows, arguments.all);
+      std::cout << (first ? "" : "\n") << prediction_text(scenario.program, device_class, allowed, rows, arguments.all);
     }
     std::cout.flush();
     first = false;

@@ -84,8 +84,7 @@ std::shared_ptr<Prediction> predict_source(const Source& source, const std::opti
   Interrupts interrupts;
   {
     const py::gil_scoped_release release;
-    result->allowed = predict(*result->program, facets, budget,
-                              [&](std::uint64_t) { return interrupts.asked() == Stop::none; });
+    result->allowed = predict(*result->program, facets, budget, [&](std::uint64_t) { return interrupts.asked() == Stop::none; });
   }
   interrupts.raise();
   if (!result->allowed.waiting.empty()) {
@@ -98,8 +97,7 @@ std::shared_ptr<Prediction> predict_source(const Source& source, const std::opti
 
 py::list outcomes_of(const Prediction& prediction) {
   py::list list;
-  for (const Outcome& outcome : prediction.allowed.outcomes)
-    list.append(to_dict(prediction.allowed.schema, outcome));
+  for (const Outcome& outcome : prediction.allowed.outcomes) list.append(to_dict(prediction.allowed.schema, outcome));
   return list;
 }
 
@@ -112,8 +110,7 @@ py::list claims_of(const Prediction& prediction) {
     while (text.ends_with('\n')) text.pop_back();
     py::object example = py::none();
     if (check.counterexample) example = to_dict(prediction.allowed.schema, *check.counterexample);
-    list.append(py::dict("claim"_a = text, "state"_a = states[static_cast<int>(check.state)],
-                         "counterexample"_a = example));
+    list.append(py::dict("claim"_a = text, "state"_a = states[static_cast<int>(check.state)], "counterexample"_a = example));
   }
   return list;
 }
@@ -179,15 +176,14 @@ py::dict to_dict(const Trial& trial) {
                   "not_allowed"_a = forbidden, "allowed"_a = trial.allowed.outcomes.size(),
                   "allowed_seen"_a = allowed_seen(trial), "complete"_a = trial.allowed.complete,
                   "iterations"_a = trial.iterations, "seconds"_a = trial.seconds, "seed"_a = trial.seed,
-                  "target"_a = trial.target, "kernel"_a = trial.kernel, "health"_a = trial.health,
-                  "crash"_a = trial.crash, "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost,
-                  "words"_a = trial.words, "driver"_a = trial.driver, "calls"_a = calls,
-                  "calls_why_none"_a = trial.calls.why_none, "error"_a = trial.error, "skipped"_a = trial.skipped);
+                  "target"_a = trial.target, "kernel"_a = trial.kernel, "health"_a = trial.health, "crash"_a = trial.crash,
+                  "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost, "words"_a = trial.words,
+                  "driver"_a = trial.driver, "calls"_a = calls, "calls_why_none"_a = trial.calls.why_none,
+                  "error"_a = trial.error, "skipped"_a = trial.skipped);
 }
 
-py::dict run_source(const Source& source, const std::string& target, std::uint64_t iterations,
-                    std::optional<std::uint64_t> seed, std::shared_ptr<PythonMachine> machine,
-                    std::shared_ptr<Prediction> prediction, double deadline) {
+py::dict run_source(const Source& source, const std::string& target, std::uint64_t iterations, std::optional<std::uint64_t> seed,
+                    std::shared_ptr<PythonMachine> machine, std::shared_ptr<Prediction> prediction, double deadline) {
   const TargetWord word = [&] {
     try {
       return parse_target(target);
@@ -247,6 +243,7 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
 
 }  // namespace
 
+// clang-format off
 PYBIND11_MODULE(faultline, module) {
   module.doc() = "Predicts what a scenario of shared virtual memory may show, runs it, and judges what was seen.";
 
@@ -338,5 +335,6 @@ PYBIND11_MODULE(faultline, module) {
   module.def("judge", judge_outcomes, "program"_a, "allowed"_a, "outcomes"_a,
              "The verdict over outcomes, each a dict of key to text");
 }
+// clang-format on
 
 }  // namespace faultline::app

@@ -45,8 +45,7 @@ std::string module_path() {
 
 }  // namespace
 
-PythonMachine::PythonMachine(const std::string& place, const std::string& kernel, const std::string& append)
-    : place_(place) {
+PythonMachine::PythonMachine(const std::string& place, const std::string& kernel, const std::string& append) : place_(place) {
   if (!place.empty() && place != "opencl" && std::find(places().begin(), places().end(), place) == places().end())
     throw py::value_error("a machine is '' (this one), 'opencl' (this one, with its OpenCL drivers), 'lab' or 'debian13'");
   folder_ = (std::filesystem::temp_directory_path() / "faultline-XXXXXX").string();
@@ -64,8 +63,8 @@ Session& PythonMachine::session() {
     Interrupts interrupts;
     try {
       const py::gil_scoped_release release;
-      session_ = std::make_unique<Session>(spec, Session::Patience{}, [&] { return interrupts.asked(); },
-                                           std::function<void(const std::string&)>{});
+      session_ = std::make_unique<Session>(
+          spec, Session::Patience{}, [&] { return interrupts.asked(); }, std::function<void(const std::string&)>{});
     } catch (const StartFailure& failure) {
       interrupts.raise();
       std::string message = std::string("the machine does not start: ") + failure.what();

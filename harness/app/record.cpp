@@ -97,7 +97,8 @@ int record(const Arguments& arguments) {
     return line_of({{"ev", "gpus"}, {"gpus", gpus_json(list)}, {"why_none", list.why_none}});
   };
   const ChildAnswer told = in_child(gpus, std::chrono::seconds(30));
-  append(trace, told.whole() ? told.text : line_of({{"ev", "gpus"}, {"gpus", nullptr}, {"why_none", "asking for them did not end"}}));
+  append(trace,
+         told.whole() ? told.text : line_of({{"ev", "gpus"}, {"gpus", nullptr}, {"why_none", "asking for them did not end"}}));
 
   const char* others = std::getenv("LD_PRELOAD");
   ::setenv("LD_PRELOAD", (recorder + (others && *others ? ":" + std::string(others) : "")).c_str(), 1);

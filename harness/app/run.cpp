@@ -138,8 +138,8 @@ bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predi
   for (const Scenario& scenario : scenarios) {
     progress.status = "checking the claims of " + scenario.program.name;
     bar.update(progress);
-    const Allowed allowed = predictor(scenario.program, class_of_claims(scenario.program),
-                                      [](std::uint64_t) { return stop_asked() == Stop::none; });
+    const Allowed allowed =
+        predictor(scenario.program, class_of_claims(scenario.program), [](std::uint64_t) { return stop_asked() == Stop::none; });
     if (stop_asked() != Stop::none) return false;
     if (!allowed.waiting.empty()) refuted += render(endless_wait(scenario, allowed));
     for (const Claim& claim : scenario.program.claims) {
@@ -256,24 +256,23 @@ void add_run(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("run", "Run scenarios on targets and compare with what is allowed");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("PATH", arguments->paths, "Scenarios, and folders that are searched for *.scn")->required();
-  command->add_option("-t,--target", arguments->targets, "Where: host, lab:dmirror, amdgpu ...; 'faultline targets' lists what is here [host]")
+  command
+      ->add_option("-t,--target", arguments->targets,
+                   "Where: host, lab:dmirror, amdgpu ...; 'faultline targets' lists what is here [host]")
       ->allow_extra_args(false)
       ->type_name("TARGET");
-  CLI::Option* iterations =
-      command->add_option("--iterations", arguments->iterations, "For each scenario on each target [1000]")
-          ->check(above_zero(1e9))
-          ->type_name("N");
+  CLI::Option* iterations = command->add_option("--iterations", arguments->iterations, "For each scenario on each target [1000]")
+                                ->check(above_zero(1e9))
+                                ->type_name("N");
   command->add_option("--time", arguments->seconds, "Seconds for the whole call, instead of iterations")
       ->check(above_zero(1e9))
       ->type_name("SECONDS")
       ->excludes(iterations);
-  CLI::Option* seed = command->add_option("--seed", arguments->seed, "What everything random is drawn from [random]")
-                          ->type_name("N");
+  CLI::Option* seed =
+      command->add_option("--seed", arguments->seed, "What everything random is drawn from [random]")->type_name("N");
   command->add_option("--json", arguments->journal, "Write the journal (JSON lines) here")->type_name("FILE");
-  command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")
-      ->type_name("FILE");
-  command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")
-      ->type_name("WORDS");
+  command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")->type_name("FILE");
+  command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")->type_name("WORDS");
   command->add_option("--deadline", arguments->deadline, "Of one iteration's statements [5, or 20 on a slow machine]")
       ->check(above_zero(3600))
       ->type_name("SECONDS");

@@ -45,15 +45,20 @@ int score_reference() {
     std::cout << padded(std::to_string(bug.number), 5) << padded(std::string(ref::name_of(bug.variant)), width + 2)
               << right(number_text(s.executions), 10) << right(number_text(s.states), 9) << "  "
               << (s.healthy_clean ? "" : "FALSE ALARM without it; ")
-              << (s.caught ? s.by : s.complete ? "NOT CAUGHT" : "undecided: the budget ended first") << "\n"
-              << padded("", 5) << bug.what << "\n" << std::flush;
+              << (s.caught     ? s.by
+                  : s.complete ? "NOT CAUGHT"
+                               : "undecided: the budget ended first")
+              << "\n"
+              << padded("", 5) << bug.what << "\n"
+              << std::flush;
   }
   std::cout << "\nNo protocol can show\n";
   for (const auto& bug : ref::protocol::unexpressed_bugs())
     std::cout << padded(std::to_string(bug.number), 5) << bug.what << ":\n" << padded("", 5) << bug.reason << "\n";
   undecided += bugs.size() - scored;
-  std::cout << "\n" << caught << " of " << bugs.size() << " caught"
-            << (undecided ? ", " + std::to_string(undecided) + " undecided" : "") << "\n";
+  std::cout << "\n"
+            << caught << " of " << bugs.size() << " caught" << (undecided ? ", " + std::to_string(undecided) + " undecided" : "")
+            << "\n";
   return wrong ? exits::found : undecided ? exits::undecided : exits::agree;
 }
 

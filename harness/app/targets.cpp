@@ -116,8 +116,14 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
       if (!names_target(target.name, info.name)) continue;
       const bool nameless = info.about.empty() && target.place == "debian13";
       const std::string about = nameless ? "this machine's kernel under Debian 13" : info.about;
-      row = {own.word(), info.available, info.available ? about : info.why,
-             info.available ? greeting.hello->files : "", info.capabilities, 0, {}, info.available || !own.has_devices()};
+      row = {own.word(),
+             info.available,
+             info.available ? about : info.why,
+             info.available ? greeting.hello->files : "",
+             info.capabilities,
+             0,
+             {},
+             info.available || !own.has_devices()};
       rows.push_back(row);
       found = true;
     }
@@ -172,12 +178,16 @@ Rows rows_of(const std::string& root, const std::vector<TargetWord>& targets, bo
     } else if (target.place == "lab" && !asked) {
       const std::optional<agent::HelloEvent>& here = greeting("").hello;
       const agent::TargetInfo* info = here ? find_target(*here, target.name) : nullptr;
-      TargetRow row{target.word(), answer.status == 0,
+      TargetRow row{target.word(),
+                    answer.status == 0,
                     answer.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(answer.words),
-                    "", info ? info->capabilities : Capabilities{}, 0, {}};
+                    "",
+                    info ? info->capabilities : Capabilities{},
+                    0,
+                    {}};
       row.capabilities.sight.identity = true;  // the agent is root there
       row.capabilities.sight.location = target.name == "dmirror";
-      row.capabilities.direct = true;          // an ext4 on a RAM disk
+      row.capabilities.direct = true;  // an ext4 on a RAM disk
       rows.targets.push_back(row);
     } else {
       add_rows(rows.targets, target, greeting(target.machine()));
@@ -212,16 +222,21 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
   const Capabilities& can = row.capabilities;
   json skips = json::array();
   for (const auto& [name, why] : row.does_not_run) skips.push_back({{"scenario", name}, {"why", why}});
-  json object = {{"target", row.word}, {"available", row.available}, {"why", row.why}, {"files", row.files},
+  json object = {{"target", row.word},
+                 {"available", row.available},
+                 {"why", row.why},
+                 {"files", row.files},
                  {"class", words::text(words::device_classes, can.device_class)},
-                 {"scenarios", scenarios}, {"runs", row.runs}, {"does_not_run", skips}};
+                 {"scenarios", scenarios},
+                 {"runs", row.runs},
+                 {"does_not_run", skips}};
   for (const Capability& each : capability_table) {
     const std::string name(each.name);
     // Any memory is SVM where there are buffers of it.
     if (each.line == Capability::Line::svm)
-      object["svm"][name.starts_with("svm_") ? name.substr(4) : name] = each.of(can) && (can.svm_coarse || each.member != &Capabilities::system);
-    else
-      object[name] = each.of(can);
+      object["svm"][name.starts_with("svm_") ? name.substr(4) : name] =
+          each.of(can) && (can.svm_coarse || each.member != &Capabilities::system);
+    else object[name] = each.of(can);
   }
   for (const UsmKind& kind : usm_kinds) object["usm"][std::string(kind.name)] = usm_words(can.*kind.member);
   return object;
@@ -257,10 +272,10 @@ int targets_command(const Arguments& arguments) {
 }  // namespace
 
 void add_targets(CLI::App& app, int& status) {
-  CLI::App* command = app.add_subcommand("targets", "What can be tested here, on which GPUs, and what would help where it cannot");
+  CLI::App* command =
+      app.add_subcommand("targets", "What can be tested here, on which GPUs, and what would help where it cannot");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("-t,--target", arguments->targets,
-                      "Only this target, or all of a place (lab, debian13), started and asked")
+  command->add_option("-t,--target", arguments->targets, "Only this target, or all of a place (lab, debian13), started and asked")
       ->allow_extra_args(false)
       ->type_name("TARGET");
   command->add_option("PATH", arguments->paths, "Scenarios and folders of them [stress/scenarios]");

@@ -30,7 +30,7 @@ struct {
   std::uintptr_t begin = 0;
   std::size_t bytes = 0;
   bool end_process = false;  // faults there
-} regions;  // set before there is a second thread
+} regions;                   // set before there is a second thread
 
 // The first one of an iteration is kept: what it leads to in other threads says less.
 void report(Area& area, int signal, const siginfo_t& info) {

@@ -29,7 +29,7 @@ struct SeenResult {
     killed,       // wait: the child died of SIGKILL
   };
   Kind kind = Kind::errno_value;
-  std::uint8_t faulted = 0;        // device loads and stores that succeeded: the fault path ran
+  std::uint8_t faulted = 0;  // device loads and stores that succeeded: the fault path ran
   std::uint8_t faults_known = 0;
   std::int32_t code = 0;
   std::uint64_t word = 0;
@@ -58,22 +58,22 @@ enum class Life : std::uint32_t {
   unborn,
   forking,  // a thread is inside fork() for it, or was killed there
   born,
-  failed,   // fork() failed
+  failed,  // fork() failed
 };
 
 // Whether somebody in the scenario ends a process. Said before it is done, because whoever does it may be
 // killed in between.
 enum class Suspect : std::uint32_t {
   no,
-  tried,    // somebody is about to kill it
-  doomed,   // it is exiting, or a kill has reached it: it will be dead
+  tried,   // somebody is about to kill it
+  doomed,  // it is exiting, or a kill has reached it: it will be dead
 };
 
 // What a process's leader does besides statements.
 enum class Step : std::uint32_t {
   none,
-  reaping,     // of the last iteration: waits until the children are dead that the runner has killed
-  freeing,     // ... and its buffers, devices and mappings go
+  reaping,  // of the last iteration: waits until the children are dead that the runner has killed
+  freeing,  // ... and its buffers, devices and mappings go
   closing,
   unmapping,
   files,
@@ -87,23 +87,23 @@ enum class Step : std::uint32_t {
 const char* step_text(Step step);
 
 struct ProcessRecord {
-  std::atomic<int> pid;                // the child itself and its parent both write it
-  std::atomic<std::uint32_t> life;     // Life
-  std::atomic<std::uint32_t> suspect;  // Suspect
-  std::atomic<std::uint32_t> ended;    // the runner saw that it is dead, its mm torn down
-  std::atomic<std::uint32_t> reaped;   // a wait took it: the pid means nothing any more
-  Word command;                        // what its leader sleeps on; the runner bumps it
-  std::atomic<std::uint32_t> answered; // equals `command` when the leader has obeyed
-  std::atomic<std::uint32_t> step;     // Step
-  std::atomic<std::int64_t> origin_ns; // for a forked process: what its threads' offsets count from
-  std::atomic<const char*> call;       // as of a thread, of a leader that has no statements
+  std::atomic<int> pid;                 // the child itself and its parent both write it
+  std::atomic<std::uint32_t> life;      // Life
+  std::atomic<std::uint32_t> suspect;   // Suspect
+  std::atomic<std::uint32_t> ended;     // the runner saw that it is dead, its mm torn down
+  std::atomic<std::uint32_t> reaped;    // a wait took it: the pid means nothing any more
+  Word command;                         // what its leader sleeps on; the runner bumps it
+  std::atomic<std::uint32_t> answered;  // equals `command` when the leader has obeyed
+  std::atomic<std::uint32_t> step;      // Step
+  std::atomic<std::int64_t> origin_ns;  // for a forked process: what its threads' offsets count from
+  std::atomic<const char*> call;        // as of a thread, of a leader that has no statements
 };
 
 struct ThreadRecord {
-  std::atomic<int> tid;             // of a root's from its start on, of a child's once it has begun
-  std::atomic<std::uint32_t> begun; // it runs its statements, or has
-  std::atomic<std::uint32_t> done;  // all its statements have run
-  std::atomic<const char*> call;    // the driver's function that it is in (driver_call.h); null: none
+  std::atomic<int> tid;              // of a root's from its start on, of a child's once it has begun
+  std::atomic<std::uint32_t> begun;  // it runs its statements, or has
+  std::atomic<std::uint32_t> done;   // all its statements have run
+  std::atomic<const char*> call;     // the driver's function that it is in (driver_call.h); null: none
   std::array<std::atomic<std::uint32_t>, limits::barriers> arrivals;
 };
 
@@ -132,9 +132,9 @@ struct FatalSignal {
   std::atomic<std::uint32_t> state;  // 0, 1 being written, 2 there
   int signal = 0;
   int process = -1;
-  int thread = -1;        // -1: a leader that has no statements, where it is no thread of the driver's
-  bool foreign = false;   // a thread that the bench does not know: one of the driver's own
-  int sender = -1;        // the process that has sent it; -1: none has
+  int thread = -1;       // -1: a leader that has no statements, where it is no thread of the driver's
+  bool foreign = false;  // a thread that the bench does not know: one of the driver's own
+  int sender = -1;       // the process that has sent it; -1: none has
   bool addressed = false;
   std::uintptr_t address = 0;
 };
@@ -150,15 +150,15 @@ struct Area {
   std::array<std::atomic<std::int64_t>, limits::threads + limits::operations> offsets;
   std::atomic<int> runner_pid;
 
-  Word round;                       // workers of root processes sleep on it
-  std::atomic<std::uint32_t> ready; // root processes that are set up
-  Word started;                     // equals `round` when start_ns is right
+  Word round;                        // workers of root processes sleep on it
+  std::atomic<std::uint32_t> ready;  // root processes that are set up
+  Word started;                      // equals `round` when start_ns is right
   std::atomic<std::int64_t> start_ns;
-  Word finished;                    // something happened that the runner should look at
-  std::atomic<std::int32_t> live;   // threads that have yet to be done; those that died stay counted
-  std::atomic<std::uint32_t> suspects; // processes that are being ended: `live` says nothing then
-  Word meeting;                     // bumped by every arrival at a barrier and every end of a thread
-  std::atomic<std::uint32_t> abort; // give up: whoever waits, returns
+  Word finished;                        // something happened that the runner should look at
+  std::atomic<std::int32_t> live;       // threads that have yet to be done; those that died stay counted
+  std::atomic<std::uint32_t> suspects;  // processes that are being ended: `live` says nothing then
+  Word meeting;                         // bumped by every arrival at a barrier and every end of a thread
+  std::atomic<std::uint32_t> abort;     // give up: whoever waits, returns
 
   std::array<ProcessRecord, limits::processes> processes;
   std::array<ThreadRecord, limits::threads> threads;

@@ -121,7 +121,8 @@ std::int64_t time_of_plain_control(std::int64_t longest_ns) {
   return control.hear(plain_done, longest_ns, [](std::int64_t) { return true; }).value_or(longest_ns);
 }
 
-Control control_iteration(Target& target, const std::vector<int>& devices, const Usual& usual, const std::function<void()>& breathe) {
+Control control_iteration(Target& target, const std::vector<int>& devices, const Usual& usual,
+                          const std::function<void()>& breathe) {
   constexpr std::int64_t between_samples_ns = 500 * ms;
   constexpr std::int64_t longest_doubt_ns = 10'000 * ms;  // whether it is stuck or slow
   constexpr Needs needs{.still = 1000 * ms, .polls = INT64_MAX, .cpu = INT64_MAX};

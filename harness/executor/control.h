@@ -20,6 +20,7 @@ struct Usual {
 std::int64_t time_of_plain_control(std::int64_t longest_ns);
 
 // In a fresh process that then opens the devices, as the scenario's do. `breathe` is called all the while.
-Control control_iteration(Target& target, const std::vector<int>& devices, const Usual& usual, const std::function<void()>& breathe);
+Control control_iteration(Target& target, const std::vector<int>& devices, const Usual& usual,
+                          const std::function<void()>& breathe);
 
 }  // namespace faultline

@@ -85,8 +85,10 @@ Death death_unannounced(const Program& program, const Layout& layout, const Area
     return {{}, died + ": it ended with " + how};
   }
   if (ending.code == SIGKILL && killed_for_memory)
-    return {{}, died + ": SIGKILL, and the kernel has killed for want of memory (oom_kill in /proc/vmstat); would help: more "
-                       "memory, or less beside the run"};
+    return {{},
+            died +
+                ": SIGKILL, and the kernel has killed for want of memory (oom_kill in /proc/vmstat); would help: more "
+                "memory, or less beside the run"};
   return {{}, died + ": " + how + ", which a person or a program outside has sent"};
 }
 

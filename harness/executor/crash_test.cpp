@@ -105,7 +105,8 @@ void expect_crashes(const Seen& seen, const Crash& wanted) {
 void expect_error(const Seen& seen, const std::string& begin, const std::string& end = "") {
   EXPECT_TRUE(seen.crashes.empty());
   ASSERT_FALSE(seen.errors.empty());
-  EXPECT_TRUE(seen.errors[0].starts_with("iteration 0: process P was ended by nobody in the scenario: " + begin)) << seen.errors[0];
+  EXPECT_TRUE(seen.errors[0].starts_with("iteration 0: process P was ended by nobody in the scenario: " + begin))
+      << seen.errors[0];
   EXPECT_TRUE(seen.errors[0].ends_with(end.empty() ? begin : end)) << seen.errors[0];
 }
 
@@ -135,13 +136,15 @@ TEST(Crashes, InAThreadOfTheDriver) {
 }
 
 TEST(Crashes, InAThreadThatBlocksTheSignal) {
-  expect_crashes(run(LibraryTarget([] { blocked(crash); }), 10, ordered), {0, "ended the process with SIGSEGV", false, at_the_load});
+  expect_crashes(run(LibraryTarget([] { blocked(crash); }), 10, ordered),
+                 {0, "ended the process with SIGSEGV", false, at_the_load});
 }
 
 TEST(Crashes, BeforeAnyStatement) {
   LibraryTarget target(nullptr);
   target.open_crashes = true;
-  expect_crashes(run(target), {0, "took SIGSEGV at address 0x10", true, {{"driver_open", "P.gpu", "in the set-up of the iteration"}}});
+  expect_crashes(run(target),
+                 {0, "took SIGSEGV at address 0x10", true, {{"driver_open", "P.gpu", "in the set-up of the iteration"}}});
 }
 
 // Where a fault is a result, only one at an address of the scenario's is.
@@ -181,8 +184,9 @@ TEST(Crashes, NowAndThenLeaveTheOtherOutcomes) {
 TEST(Crashes, OfAChildThatIsWaitedFor) {
   LibraryTarget target(crash);
   target.device_class = DeviceClass::recoverable;
-  const Seen seen = run(target, 10, "scenario s\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 3\n  fork C\n  wait C\n"
-                                    "process C\n  r = load a[0] via d\n  exit\n");
+  const Seen seen = run(target, 10,
+                        "scenario s\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 3\n  fork C\n  wait C\n"
+                        "process C\n  r = load a[0] via d\n  exit\n");
   expect_crashes(seen, {0, "took SIGSEGV at address 0x10", true, {{"driver_load", "C", "at r (line 8)"}}});
 }
 

@@ -44,9 +44,9 @@ process C
                              some);
   expect_clean(seen, some);
   const std::pair<const char*, const char*> expected[] = {
-      {"P.t:d0", "ok"}, {"P.t:r0", "200"},    {"P.t:r1", "7"},      {"P.t:g0", "8"},      {"P.t:g1", "200"},
-      {"P.t:g2", "zero"}, {"P.t:g3", "4"},    {"P.t:g4", "EFAULT"}, {"P.t:d1", "EFAULT"}, {"P.t:d2", "EFAULT"},
-      {"P.t:g5", "8@a[0]"}, {"C:d3", "ok"},   {"C:r2", "10"},       {"C:g6", "8@a[0]"}};
+      {"P.t:d0", "ok"},     {"P.t:r0", "200"}, {"P.t:r1", "7"},      {"P.t:g0", "8"},      {"P.t:g1", "200"},
+      {"P.t:g2", "zero"},   {"P.t:g3", "4"},   {"P.t:g4", "EFAULT"}, {"P.t:d1", "EFAULT"}, {"P.t:d2", "EFAULT"},
+      {"P.t:g5", "8@a[0]"}, {"C:d3", "ok"},    {"C:r2", "10"},       {"C:g6", "8@a[0]"}};
   for (const auto& [key, text] : expected) EXPECT_EQ(seen.only(key), text) << key;
 }
 

@@ -190,7 +190,8 @@ thread P.gpu on d
   svm-fill a[0] 9
   migrate a to d
 observe P:a[0] P:b[0]
-)", 20);
+)",
+                        20);
   expect_clean(seen, 20);
   EXPECT_EQ(seen.only("P.gpu:r0"), "3");
   EXPECT_EQ(seen.only("P.gpu:r1"), "5");
@@ -205,7 +206,8 @@ thread P.gpu on d
   r0 = load a[1]
   store a[0] 5
 observe P:a[0]
-)", 5);
+)",
+                        5);
   expect_clean(seen, 5);
   EXPECT_EQ(seen.only("P.gpu:r0"), "3");
   EXPECT_EQ(seen.only("P:a[0]"), "5");
@@ -221,7 +223,8 @@ thread P.gpu on d
   svm-copy b[0] -> a[1]
   r1 = load b[0] via cpu
 observe P:a[0] P:a[1]
-)", 5);
+)",
+                        5);
   expect_clean(seen, 5);
   EXPECT_EQ(seen.only("P.gpu:r0"), "3");
   EXPECT_EQ(seen.only("P.gpu:r1"), "4");
@@ -248,7 +251,8 @@ thread P.t
   r2 = load a[1] relaxed
   barrier x
 observe P:a[1]
-)", 50);
+)",
+                        50);
   expect_clean(seen, 50);
   EXPECT_EQ(seen.only("P.gpu:r0"), "1");
   EXPECT_EQ(seen.only("P.t:r2"), "2");
@@ -266,7 +270,8 @@ thread P.t
   t0 = add a[1] 1 acquire
   t1 = compare-exchange a[1] 4 -> 8 relaxed
 observe P:a[0] P:a[1]
-)", 20);
+)",
+                        20);
   expect_clean(seen, 20);
   EXPECT_EQ(seen.only("P.gpu:r0"), "3");
   EXPECT_EQ(seen.only("P.gpu:r1"), "5");

@@ -11,10 +11,10 @@ namespace {
 
 constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t second = 1000 * ms;
-constexpr double idle_share = 0.01;      // of CPU time: what a look now and then costs
-constexpr double hungry_share = 0.1;     // of waiting for a CPU
-constexpr double stolen_share = 0.2;     // of what the host took
-constexpr double pressed_share = 0.5;    // of the time in which some task waits: half of it counts then
+constexpr double idle_share = 0.01;           // of CPU time: what a look now and then costs
+constexpr double hungry_share = 0.1;          // of waiting for a CPU
+constexpr double stolen_share = 0.2;          // of what the host took
+constexpr double pressed_share = 0.5;         // of the time in which some task waits: half of it counts then
 constexpr std::int64_t late_ns = 2 * second;  // the bench itself overslept
 constexpr int many_times = 20;
 constexpr int few_times = 8;  // clearly less: a machine that is that much slower leaves nothing undecided
@@ -91,7 +91,8 @@ Needs needs_of(int deadline_ms, std::int64_t usual_ns, std::int64_t set_up_ns) {
   const std::int64_t deadline_ns = deadline_ms * ms;
   const std::int64_t many = usual_ns > 0 ? many_times * usual_ns : 2 * deadline_ns;
   // A `delay` is a second at most, and asks for no CPU either.
-  return {std::max(2 * second, deadline_ns / 2), std::max(2 * second, 4 * deadline_ns), std::max({second, many, few_times * set_up_ns})};
+  return {std::max(2 * second, deadline_ns / 2), std::max(2 * second, 4 * deadline_ns),
+          std::max({second, many, few_times * set_up_ns})};
 }
 
 void Evidence::add(const Window& window) {
@@ -133,27 +134,28 @@ Evidence::Kind Evidence::kind(const Needs& needs) const {
 
 std::string Evidence::text(const Needs& needs) const {
   switch (kind(needs)) {
-    case Kind::still:
-      return "for " + seconds_text(watched_ns_) + " none of its tasks got CPU time, or waited for a CPU";
+    case Kind::still: return "for " + seconds_text(watched_ns_) + " none of its tasks got CPU time, or waited for a CPU";
     case Kind::spins:
-      return "a task got " + seconds_text(most_cpu()) + " of CPU time without getting on; " + seconds_text(needs.cpu) + " are enough";
+      return "a task got " + seconds_text(most_cpu()) + " of CPU time without getting on; " + seconds_text(needs.cpu) +
+             " are enough";
     case Kind::polls:
       return "for " + seconds_text(watched_ns_) + " its tasks got the CPU time that they asked for, and did not get on";
-    case Kind::none:
-      break;
+    case Kind::none: break;
   }
   if (!last_.empty()) return last_;
-  return "its tasks still compute: " + seconds_text(most_cpu()) + " of CPU time, of " + seconds_text(needs.cpu) + " that are enough";
+  return "its tasks still compute: " + seconds_text(most_cpu()) + " of CPU time, of " + seconds_text(needs.cpu) +
+         " that are enough";
 }
 
 std::int64_t patience_ns(std::int64_t usual_ns) { return std::max(second, few_times * usual_ns); }
 
-Control judge_control(std::optional<std::int64_t> plain_ns, std::int64_t usual_plain_ns,
-                      std::optional<std::int64_t> device_ns, std::int64_t usual_device_ns, int error, Evidence::Kind waited) {
+Control judge_control(std::optional<std::int64_t> plain_ns, std::int64_t usual_plain_ns, std::optional<std::int64_t> device_ns,
+                      std::int64_t usual_device_ns, int error, Evidence::Kind waited) {
   using End = Control::End;
   const auto slow = [](std::optional<std::int64_t> ns, std::int64_t usual) { return !ns || *ns > patience_ns(usual); };
   const auto text = [](std::optional<std::int64_t> ns, std::int64_t usual) {
-    return (ns ? "took " + seconds_text(*ns) : "did not end in " + seconds_text(patience_ns(usual))) + " (usually " + seconds_text(usual) + ")";
+    return (ns ? "took " + seconds_text(*ns) : "did not end in " + seconds_text(patience_ns(usual))) + " (usually " +
+           seconds_text(usual) + ")";
   };
   const std::string plain = "a fresh process that maps a page, stores, forks and loads " + text(plain_ns, usual_plain_ns);
   if (slow(plain_ns, usual_plain_ns)) return {End::slow, plain};

@@ -16,12 +16,12 @@ namespace faultline {
 // What happened between two samples of the same tasks.
 struct Window {
   std::int64_t length_ns = 0;
-  std::string moved;    // what got on; empty: nothing did
-  std::string starved;  // why nothing can be concluded from it: the machine was not there; empty: it was
-  std::string hungry;   // why it does not count against tasks that got little CPU time: they asked for more
-  double pressure = 0;  // the share of the time in which some task of the machine waited for a CPU
-  std::int64_t run_ns = 0;              // CPU time of all tasks that do not wait for others
-  std::map<pid_t, std::int64_t> ran;    // and of each
+  std::string moved;                  // what got on; empty: nothing did
+  std::string starved;                // why nothing can be concluded from it: the machine was not there; empty: it was
+  std::string hungry;                 // why it does not count against tasks that got little CPU time: they asked for more
+  double pressure = 0;                // the share of the time in which some task of the machine waited for a CPU
+  std::int64_t run_ns = 0;            // CPU time of all tasks that do not wait for others
+  std::map<pid_t, std::int64_t> ran;  // and of each
 };
 Window between(const Sample& before, const Sample& after);
 
@@ -76,8 +76,8 @@ struct Control {
 };
 // `plain_ns`: what mapping, storing, forking and loading took; `device_ns`: opening the devices, each nothing where it did
 // not come to an end. `usual_*`: the same in this run, when all was well. `waited`: of what it waits for, if it waits.
-Control judge_control(std::optional<std::int64_t> plain_ns, std::int64_t usual_plain_ns,
-                      std::optional<std::int64_t> device_ns, std::int64_t usual_device_ns, int error, Evidence::Kind waited);
+Control judge_control(std::optional<std::int64_t> plain_ns, std::int64_t usual_plain_ns, std::optional<std::int64_t> device_ns,
+                      std::int64_t usual_device_ns, int error, Evidence::Kind waited);
 // A few times that: how long each may take.
 std::int64_t patience_ns(std::int64_t usual_ns);
 

@@ -129,7 +129,8 @@ TEST(Evidence, NoneWhereTheHostTookTheCpu) {
 
 TEST(Evidence, NoneWhereTheBenchItselfWasLate) {
   const Change late = [](Sample& sample, int number) { sample.machine.at_ns += number * 3 * second; };
-  for (const char* name : {"futex", "stuck", "spins"}) EXPECT_EQ(evidence_of(changed(name, late)).kind(needs), Kind::none) << name;
+  for (const char* name : {"futex", "stuck", "spins"})
+    EXPECT_EQ(evidence_of(changed(name, late)).kind(needs), Kind::none) << name;
 }
 
 TEST(Evidence, NoneWhereTheDisksAreBusyAndATaskCannotBeInterrupted) {
@@ -194,9 +195,8 @@ TEST(Needs, FollowTheDeadlineAndWhatIsUsual) {
 
 TEST(Control, PassesInAFewTimesWhatIsUsual) {
   using End = Control::End;
-  const auto judged = [](std::optional<std::int64_t> plain, std::optional<std::int64_t> device, Kind waited = Kind::none, int error = 0) {
-    return judge_control(plain, 2 * ms, device, 300 * ms, error, waited).end;
-  };
+  const auto judged = [](std::optional<std::int64_t> plain, std::optional<std::int64_t> device, Kind waited = Kind::none,
+                         int error = 0) { return judge_control(plain, 2 * ms, device, 300 * ms, error, waited).end; };
   EXPECT_EQ(judged(3 * ms, 250 * ms), End::passed);
   EXPECT_EQ(judged(900 * ms, 2 * second), End::passed);
   EXPECT_EQ(judged(1100 * ms, 250 * ms), End::slow);

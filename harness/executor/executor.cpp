@@ -14,8 +14,8 @@ namespace faultline {
 namespace {
 
 constexpr std::int64_t ms = 1'000'000;
-constexpr std::int64_t batch_aim_ns = 250 * ms;      // of a batch whose size is ours to choose
-constexpr std::int64_t batch_longest_ns = 1000 * ms; // of any batch: the client wants to see life
+constexpr std::int64_t batch_aim_ns = 250 * ms;       // of a batch whose size is ours to choose
+constexpr std::int64_t batch_longest_ns = 1000 * ms;  // of any batch: the client wants to see life
 constexpr std::uint64_t most_rows = 64;
 constexpr std::int64_t longest_control_ns = 10'000 * ms;
 
@@ -49,8 +49,9 @@ class Run {
         limits_{plan.set_up_ms, plan.deadline_ms + delays_ms(program)},
         longest_offset_ns_(measure_longest_offset_ns()),
         iterations_(program, target, frames, cpus_, [this] { breathe(); }),
-        inquiry_(program, target, iterations_, limits_, time_of_plain_control(longest_control_ns), [this] { breathe(); },
-                 [this] { tell_driver(Iterations::End::late, next_ - 1); }),
+        inquiry_(
+            program, target, iterations_, limits_, time_of_plain_control(longest_control_ns), [this] { breathe(); },
+            [this] { tell_driver(Iterations::End::late, next_ - 1); }),
         reader_(program, iterations_.layout(), iterations_.area(), target.capabilities().sight) {}
 
   std::uint64_t all();
@@ -135,11 +136,10 @@ Run::Next Run::one_batch(std::uint64_t size) {
   constexpr int most_hangs_in_a_row = 2;
   Batch batch;
   batch.first = next_;
-  batch.parameters = plan_.parameters
-                         ? *plan_.parameters
-                         : draw_parameters(program_, batch_seed(plan_.seed, batches_),
-                                           static_cast<int>(std::min(size, most_rows)),
-                                           static_cast<int>(cpus_.size()), longest_offset_ns_);
+  batch.parameters =
+      plan_.parameters ? *plan_.parameters
+                       : draw_parameters(program_, batch_seed(plan_.seed, batches_), static_cast<int>(std::min(size, most_rows)),
+                                         static_cast<int>(cpus_.size()), longest_offset_ns_);
   ++batches_;
   seen_.clear();
   iterations_.place(batch.parameters.cpus);
@@ -189,8 +189,7 @@ std::uint64_t Run::all() {
     if (one_batch(std::min(size, plan_.iterations - next_)) == Next::end) break;
     if (plan_.batch > 0) continue;
     const auto each = std::max<std::int64_t>((now_ns() - start) / static_cast<std::int64_t>(next_ - before), 1);
-    size = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(batch_aim_ns / each), 1,
-                                     std::min(size * 8, largest_batch));
+    size = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(batch_aim_ns / each), 1, std::min(size * 8, largest_batch));
   }
   return done_;
 }

@@ -22,10 +22,10 @@ namespace faultline {
 struct RunPlan {
   std::uint64_t seed = 1;
   std::uint64_t iterations = 1000;
-  std::uint64_t batch = 0;  // iterations of one batch; 0: what takes a part of a second
-  int deadline_ms = 5000;   // of one iteration, from the start of its threads on
+  std::uint64_t batch = 0;               // iterations of one batch; 0: what takes a part of a second
+  int deadline_ms = 5000;                // of one iteration, from the start of its threads on
   std::optional<Parameters> parameters;  // instead of drawing them
-  int set_up_ms = 120'000;  // before that: a driver may compile kernels for a long time on a busy machine
+  int set_up_ms = 120'000;               // before that: a driver may compile kernels for a long time on a busy machine
   friend bool operator==(const RunPlan&, const RunPlan&) = default;
 };
 
@@ -48,15 +48,15 @@ struct Batch {
 
 // Where a task was when an iteration did not end.
 struct ThreadPlace {
-  std::string thread;     // name in the Program; empty for one of a driver, or of the bench
+  std::string thread;  // name in the Program; empty for one of a driver, or of the bench
   int tid = 0;
   std::string statement;  // that it was in, or the step of its process; empty when it was done
   std::string state;      // of /proc/TID/stat; empty when the task is gone
   std::string wchan;
   std::string syscall;
   std::vector<std::string> stack;
-  std::string process;    // name in the Program; empty for one that a driver has started
-  std::string command;    // what the kernel calls the task
+  std::string process;  // name in the Program; empty for one that a driver has started
+  std::string command;  // what the kernel calls the task
   int pid = 0;
   std::int64_t cpu_ms = 0;
   friend bool operator==(const ThreadPlace&, const ThreadPlace&) = default;
@@ -68,8 +68,8 @@ struct Hang {
   bool stuck = false;  // something survives SIGKILL
   bool slow = false;   // not a hang: it got on, or the machine was too slow for anything
   std::vector<ThreadPlace> threads;
-  bool once = false;   // it did not come back when the iteration was repeated
-  std::string set_up;  // not a hang: what its processes did when the limit of the set-up passed
+  bool once = false;             // it did not come back when the iteration was repeated
+  std::string set_up;            // not a hang: what its processes did when the limit of the set-up passed
   std::vector<std::string> why;  // what is known of it, a line each
   friend bool operator==(const Hang&, const Hang&) = default;
 };
@@ -85,7 +85,7 @@ struct DriverPlace {
 // The device's driver has ended a process under test.
 struct Crash {
   std::uint64_t iteration = 0;
-  std::string what;  // "took SIGSEGV at address 0x10", "ended the process with status 3"
+  std::string what;      // "took SIGSEGV at address 0x10", "ended the process with status 3"
   bool in_call = false;  // by the thread that was there; else by one of the driver's own, or nobody tells by which
   std::vector<DriverPlace> places;
   friend bool operator==(const Crash&, const Crash&) = default;

@@ -19,8 +19,7 @@ constexpr const char* folders[] = {"/var/tmp", "/tmp"};
 int open_in(const char* folder) {
   const int file = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (file < 0) return -1;
-  if (ftruncate(file, page_bytes) == 0 &&
-      fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, page_bytes) == 0)
+  if (ftruncate(file, page_bytes) == 0 && fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, page_bytes) == 0)
     return file;
   close(file);
   return -1;

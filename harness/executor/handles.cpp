@@ -32,8 +32,7 @@ bool Handles::reserve(int opener, int device) {
   for (;;) {
     std::uint32_t state = target.state.load();
     if ((state & (open_bit | reserved_bit)) != 0) return false;
-    if (state == 0 && target.handle.load() == nullptr && target.state.compare_exchange_strong(state, reserved_bit))
-      return true;
+    if (state == 0 && target.handle.load() == nullptr && target.state.compare_exchange_strong(state, reserved_bit)) return true;
     sched_yield();
   }
 }

@@ -265,7 +265,8 @@ TEST(Hangs, AProcessThatSurvivesBeingKilled) {
     const bool told = seen.hangs.size() == 1 && seen.hangs[0].stuck && !seen.hangs[0].slow && !seen.hangs[0].once &&
                       why(seen.hangs[0]).find("it survives SIGKILL: for ") != std::string::npos;
     const char answer = told ? 'y' : 'n';
-    if (!told) for (const Hang& hang : seen.hangs) fprintf(stderr, "%s", why(hang).c_str());
+    if (!told)
+      for (const Hang& hang : seen.hangs) fprintf(stderr, "%s", why(hang).c_str());
     (void)!write(ends[1], &answer, 1);
     _exit(0);
   }
@@ -278,8 +279,7 @@ TEST(Hangs, AProcessThatSurvivesBeingKilled) {
   EXPECT_EQ(read(ends[0], &answer, 1), 1);
   EXPECT_EQ(answer, 'y');
   file.reset();
-  while (waitpid(-1, nullptr, __WALL) > 0) {
-  }
+  while (waitpid(-1, nullptr, __WALL) > 0) {}
   EXPECT_EQ(rmdir(folder.c_str()), 0);
 }
 
@@ -332,8 +332,10 @@ TEST(Slow, ASetUpThatDoesNotEndIsToldAndIsNoHang) {
 
 // A program that the parser refuses, and that a prediction may not see to the end.
 TEST(Slow, ThreadsThatWaitForEachOtherAreNoHangOfAKernel) {
-  Program program = parse("scenario s\nprocess P\n  a: 1 page anon rw\nthread P.t\n  barrier x\n  barrier y\n"
-                          "thread P.u\n  barrier x\n  barrier y\n", "test.scn");
+  Program program = parse(
+      "scenario s\nprocess P\n  a: 1 page anon rw\nthread P.t\n  barrier x\n  barrier y\n"
+      "thread P.u\n  barrier x\n  barrier y\n",
+      "test.scn");
   std::swap(program.threads[1].statements[0], program.threads[1].statements[1]);
   HangTarget target;
   RunPlan plan;
@@ -343,7 +345,8 @@ TEST(Slow, ThreadsThatWaitForEachOtherAreNoHangOfAKernel) {
   execute(program, target, nullptr, plan, seen);
   ASSERT_EQ(seen.hangs.size(), 1u);
   EXPECT_TRUE(seen.hangs[0].slow);
-  EXPECT_EQ(seen.hangs[0].why.at(0), "each of its threads waits for another one, at a barrier or in a wait: no kernel is to blame");
+  EXPECT_EQ(seen.hangs[0].why.at(0),
+            "each of its threads waits for another one, at a barrier or in a wait: no kernel is to blame");
 }
 
 // A machine on which nothing special takes long too is too slow for a verdict.
@@ -351,8 +354,7 @@ TEST(Slow, AControlIterationThatTakesLongAsksForNoVerdict) {
   HangTarget target;
   target.at_load = [](int) { sleep_on_a_futex(); };
   target.at_open = [](int before) {
-    for (const std::int64_t until = now_ns() + (before % 2 == 1 ? 3 : 0) * 1'000'000'000LL; now_ns() < until;) {
-    }
+    for (const std::int64_t until = now_ns() + (before % 2 == 1 ? 3 : 0) * 1'000'000'000LL; now_ns() < until;) {}
   };
   const Alive seen = run(target, 1);
   ASSERT_EQ(seen.hangs.size(), 1u);

@@ -31,21 +31,26 @@ std::vector<ThreadPlace> places_of(const Sample& sample) {
 
 // Nobody is in a statement that ends by itself. The reference finds that, where it explores all of a scenario.
 bool all_wait(const Sample& sample) {
-  return std::ranges::none_of(sample.tasks, [](const TaskSample& task) {
-    return !task.waits && (!task.thread.empty() || task.tid == task.pid);
-  });
+  return std::ranges::none_of(
+      sample.tasks, [](const TaskSample& task) { return !task.waits && (!task.thread.empty() || task.tid == task.pid); });
 }
 
 std::string pressure_text(double pressure) {
-  return "tasks of this machine waited for a CPU in " + std::to_string(static_cast<int>(pressure * 100 + 0.5)) + " % of that time";
+  return "tasks of this machine waited for a CPU in " + std::to_string(static_cast<int>(pressure * 100 + 0.5)) +
+         " % of that time";
 }
 
 }  // namespace
 
 Inquiry::Inquiry(const Program& program, Target& target, Iterations& iterations, const Iterations::Limits& limits,
                  std::int64_t usual_plain_ns, std::function<void()> breathe, std::function<void()> late)
-    : program_(program), target_(target), iterations_(iterations), limits_(limits), usual_plain_ns_(usual_plain_ns),
-      breathe_(std::move(breathe)), late_(std::move(late)) {}
+    : program_(program),
+      target_(target),
+      iterations_(iterations),
+      limits_(limits),
+      usual_plain_ns_(usual_plain_ns),
+      breathe_(std::move(breathe)),
+      late_(std::move(late)) {}
 
 Sample Inquiry::sample() const { return take_sample(program_, iterations_.layout(), iterations_.area()); }
 
@@ -165,11 +170,13 @@ Inquiry::Found Inquiry::look_into(End end, std::uint64_t iteration, const std::v
   hang.slow = watched.evidence.kind(watched.needs) == Evidence::Kind::none;
   if (all_wait(watched.last)) {
     hang.slow = true;
-    hang.why.insert(hang.why.begin(), "each of its threads waits for another one, at a barrier or in a wait: no kernel is to blame");
+    hang.why.insert(hang.why.begin(),
+                    "each of its threads waits for another one, at a barrier or in a wait: no kernel is to blame");
   }
   if (!hang.slow) {
     late_();
-    const Control control = control_iteration(target_, iterations_.devices(), {usual_plain_ns_, iterations_.first_set_up_ns()}, breathe_);
+    const Control control =
+        control_iteration(target_, iterations_.devices(), {usual_plain_ns_, iterations_.first_set_up_ns()}, breathe_);
     hang.why.push_back(control.text);
     hang.slow = control.end == Control::End::slow;
   }

@@ -28,9 +28,16 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
       layout_(program),
       frames_(frames),
       cpus_(std::move(cpus)),
-      prototype_{program_, layout_, target, *area_, cpus_, program.threads.size() > cpus_.size(),
+      prototype_{program_,
+                 layout_,
+                 target,
+                 *area_,
+                 cpus_,
+                 program.threads.size() > cpus_.size(),
                  program.threads.size() >= cpus_.size(),
-                 target.capabilities().device_class == DeviceClass::fatal_faults, -1, {}},
+                 target.capabilities().device_class == DeviceClass::fatal_faults,
+                 -1,
+                 {}},
       breathe_(std::move(breathe)),
       identities_(program.observes.size(), Sameness::unknown),
       killed_before_(processes_killed_for_memory()) {
@@ -54,9 +61,7 @@ void Iterations::place(const std::vector<int>& cpus) {
   area_->placement.fetch_add(1);
 }
 
-bool Iterations::alive(int process) const {
-  return life(process) == Life::born && area_->processes[process].ended.load() == 0;
-}
+bool Iterations::alive(int process) const { return life(process) == Life::born && area_->processes[process].ended.load() == 0; }
 
 void Iterations::start_roots() {
   area_->round.value.store(0);
@@ -134,9 +139,8 @@ void Iterations::launch(const std::vector<std::int64_t>& offsets) {
 // The dead forker's children are the runner's now.
 void Iterations::resolve_cut_fork(int process) {
   for (pid_t child : children_of(getpid())) {
-    const bool known = std::ranges::any_of(area_->processes, [&](const ProcessRecord& record) {
-      return record.pid.load() == child;
-    });
+    const bool known =
+        std::ranges::any_of(area_->processes, [&](const ProcessRecord& record) { return record.pid.load() == child; });
     if (!known) return;
   }
   // The child may have spoken up between the question and the list.
@@ -157,22 +161,17 @@ void Iterations::note_deaths() {
 
 bool Iterations::settled(int process) {
   switch (life(process)) {
-    case Life::unborn:
-      return never_born(program_, layout_, *area_, process);
+    case Life::unborn: return never_born(program_, layout_, *area_, process);
     case Life::forking:
-      if (area_->processes[program_.threads[layout_.forker[process]].process].ended.load() != 0)
-        resolve_cut_fork(process);
+      if (area_->processes[program_.threads[layout_.forker[process]].process].ended.load() != 0) resolve_cut_fork(process);
       return life(process) == Life::failed;
-    case Life::failed:
-      return true;
-    case Life::born:
-      break;
+    case Life::failed: return true;
+    case Life::born: break;
   }
   if (!alive(process)) return true;
   if (suspect(process) == Suspect::doomed) return false;
-  return std::ranges::all_of(layout_.threads_of[process], [&](int thread) {
-    return area_->threads[thread].done.load(std::memory_order_acquire) != 0;
-  });
+  return std::ranges::all_of(layout_.threads_of[process],
+                             [&](int thread) { return area_->threads[thread].done.load(std::memory_order_acquire) != 0; });
 }
 
 bool Iterations::quiet() {
@@ -200,9 +199,10 @@ int Iterations::unexpected_death() {
 // A process that nobody in the scenario has ended. A signal that it took says more than an error of who waited for it.
 Iterations::End Iterations::ended(int process) {
   if (!told() && area_->bench_error.load() != 0) return End::error;
-  const Death death = told() ? death_by_signal(program_, layout_, *area_)
-                             : death_unannounced(program_, layout_, *area_, process, ending_of(area_->processes[process].pid.load()),
-                                                 processes_killed_for_memory() > killed_before_);
+  const Death death = told()
+                          ? death_by_signal(program_, layout_, *area_)
+                          : death_unannounced(program_, layout_, *area_, process, ending_of(area_->processes[process].pid.load()),
+                                              processes_killed_for_memory() > killed_before_);
   error_ = death.error;
   if (!death.crash) return End::error;
   crash_ = *death.crash;
@@ -228,7 +228,8 @@ std::string Iterations::unprepared() const {
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
     const auto step = static_cast<Step>(area_->processes[process].step.load());
     if (!root(process) || step == Step::ready) continue;
-    text += (text.empty() ? "" : "; ") + program_.processes[process].name + " " + (step == Step::none ? "has not begun" : step_text(step));
+    text += (text.empty() ? "" : "; ") + program_.processes[process].name + " " +
+            (step == Step::none ? "has not begun" : step_text(step));
   }
   return text;
 }
@@ -323,8 +324,7 @@ void Iterations::end_children() {
     below = true;
     if (area_->processes[process].reaped.load() == 0) wait_for_death(area_->processes[process].pid.load(), 1000);
   }
-  while (below && waitpid(-1, nullptr, __WALL | WNOHANG) > 0) {
-  }
+  while (below && waitpid(-1, nullptr, __WALL | WNOHANG) > 0) {}
 }
 
 bool Iterations::clear(int longest_ms) {
@@ -334,8 +334,7 @@ bool Iterations::clear(int longest_ms) {
   const auto kill_all = [&] {
     for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
       const ProcessRecord& record = area_->processes[process];
-      if (record.pid.load() > 0 && record.reaped.load() == 0 && record.ended.load() == 0)
-        kill(record.pid.load(), SIGKILL);
+      if (record.pid.load() > 0 && record.reaped.load() == 0 && record.ended.load() == 0) kill(record.pid.load(), SIGKILL);
     }
     // Also a child whose fork was cut short, and anything else that came down to the runner.
     if (now_ns() > deadline - longest_ms * ms / 2)
@@ -352,9 +351,8 @@ bool Iterations::clear(int longest_ms) {
     if (pid < 0 && errno == ECHILD) break;
     if (now_ns() > deadline) return false;
     kill_all();
-    const auto survivor = std::ranges::find_if(area_->processes, [](const ProcessRecord& record) {
-      return record.pid.load() > 0 && record.ended.load() == 0;
-    });
+    const auto survivor = std::ranges::find_if(
+        area_->processes, [](const ProcessRecord& record) { return record.pid.load() > 0 && record.ended.load() == 0; });
     if (survivor != area_->processes.end()) wait_for_death(survivor->pid.load(), 1);
     else usleep(50);
   }
@@ -391,7 +389,9 @@ Iterations::End Iterations::run(const std::vector<std::int64_t>& offsets, const 
 
 Iterations::End Iterations::go_on(int longer_ms) {
   // From now on, whatever it was late with.
-  const std::int64_t since = quiet_ns_ != 0 ? quiet_ns_ : area_->started.get() == area_->round.get() ? area_->start_ns.load() : launched_ns_;
+  const std::int64_t since = quiet_ns_ != 0                               ? quiet_ns_
+                             : area_->started.get() == area_->round.get() ? area_->start_ns.load()
+                                                                          : launched_ns_;
   longer_ns_ = now_ns() - since - limits_.deadline_ms * ms + longer_ms * ms;
   return wait_for_end();
 }

@@ -49,9 +49,9 @@ struct Layout {
     int thread = 0;
     std::uint32_t uses = 0;  // statements of it that name the barrier
   };
-  std::vector<std::vector<Party>> meeting;   // by barrier: the threads that name it
-  std::vector<std::vector<int>> opens;       // by process: devices that are open when its threads start
-  std::vector<int> root_of;                  // by process: the root of its tree
+  std::vector<std::vector<Party>> meeting;  // by barrier: the threads that name it
+  std::vector<std::vector<int>> opens;      // by process: devices that are open when its threads start
+  std::vector<int> root_of;                 // by process: the root of its tree
   bool has_barriers = false;
   bool has_stacks = false;
 };

@@ -42,11 +42,9 @@ void copy(const std::string& text, std::array<char, size>& to) {
 void look_at_events(ProcessContext& context, const Observe& observe, Look& look) {
   PageHistory history;
   int error = ENOTSUP;
-  ask_through(context, context.process, [&](const Handles::Use& handle) {
-    error = handle->history(context.layout.address_of(observe.cell), history);
-  });
-  if (history.events.size() >= look.events.size() && history.gap.empty())
-    history.gap = "more events than there is room for";
+  ask_through(context, context.process,
+              [&](const Handles::Use& handle) { error = handle->history(context.layout.address_of(observe.cell), history); });
+  if (history.events.size() >= look.events.size() && history.gap.empty()) history.gap = "more events than there is room for";
   copy(history.events, look.events);
   copy(history.gap, look.gap);
   if (error == 0) look.done.store(1, std::memory_order_release);

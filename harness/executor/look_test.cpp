@@ -105,8 +105,9 @@ TEST(Look, EachProcessTellsOfItsOwnPages) {
 }
 
 TEST(Look, WithoutADescriptorThereIsNobodyToAsk) {
-  const Seen seen = run("scenario s\ndevice d: shares-cpu-tables\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
-                        "  open d\n  close d\nobserve where(P:a[0]) P:a[0]\n");
+  const Seen seen =
+      run("scenario s\ndevice d: shares-cpu-tables\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
+          "  open d\n  close d\nobserve where(P:a[0]) P:a[0]\n");
   expect_clean(seen, 20);
   EXPECT_EQ(seen.only("where(P:a[0])"), "-");
   EXPECT_EQ(seen.only("P:a[0]"), "5");
@@ -129,8 +130,9 @@ TEST(Look, EventsAreThoseOfThePage) {
 }
 
 TEST(Look, EventsAreAskedOfTheOpenerOnly) {
-  const Seen seen = run("scenario s\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
-                        "  migrate a to d via d\n  fork C\nprocess C\nobserve events(P:a[0]) events(C:a[0])\n");
+  const Seen seen =
+      run("scenario s\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
+          "  migrate a to d via d\n  fork C\nprocess C\nobserve events(P:a[0]) events(C:a[0])\n");
   expect_clean(seen, 20);
   EXPECT_EQ(seen.only("events(P:a[0])"), "D");
   EXPECT_EQ(seen.only("events(C:a[0])"), "-");

@@ -9,8 +9,7 @@ void suspect(Area& area, int process, Suspect certainty) {
   std::uint32_t before = suspicion.load();
   // Never less sure than before: two threads may kill one process.
   while (before < static_cast<std::uint32_t>(certainty) &&
-         !suspicion.compare_exchange_weak(before, static_cast<std::uint32_t>(certainty))) {
-  }
+         !suspicion.compare_exchange_weak(before, static_cast<std::uint32_t>(certainty))) {}
   if (before == static_cast<std::uint32_t>(Suspect::no)) area.suspects.fetch_add(1);
   area.finished.bump();
 }

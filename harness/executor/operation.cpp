@@ -43,9 +43,7 @@ SeenResult signal_result(int signal) {
 
 void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
-int prot_of(Protection protection) {
-  return (protection.read ? PROT_READ : 0) | (protection.write ? PROT_WRITE : 0);
-}
+int prot_of(Protection protection) { return (protection.read ? PROT_READ : 0) | (protection.write ? PROT_WRITE : 0); }
 
 constexpr int madv_collapse = 25;  // since Linux 6.1; not in older headers
 
@@ -136,9 +134,8 @@ struct Perform {
   }
 
   SeenResult operator()(const op::SvmMap& map) const {
-    return svm_result(map.via, [&](Svm& svm) {
-      return svm.map(context().layout.address_of(map.range), bytes_of(map.range), map.access);
-    });
+    return svm_result(map.via,
+                      [&](Svm& svm) { return svm.map(context().layout.address_of(map.range), bytes_of(map.range), map.access); });
   }
 
   SeenResult operator()(const op::SvmUnmap& unmap) const {
@@ -189,8 +186,8 @@ struct Perform {
   }
 
   SeenResult operator()(const op::Madvise& advise) const {
-    return call_result(madvise(pointer(run.context.layout.address_of(advise.range)), bytes_of(advise.range),
-                               number_of(advise.advice)) == 0);
+    return call_result(
+        madvise(pointer(run.context.layout.address_of(advise.range)), bytes_of(advise.range), number_of(advise.advice)) == 0);
   }
 
   SeenResult operator()(const op::Msync& sync) const {
@@ -198,8 +195,8 @@ struct Perform {
   }
 
   SeenResult operator()(const op::Truncate& truncate) const {
-    return call_result(ftruncate(context().files.descriptor(truncate.file),
-                                 truncate.pages * static_cast<off_t>(page_bytes)) == 0);
+    return call_result(ftruncate(context().files.descriptor(truncate.file), truncate.pages * static_cast<off_t>(page_bytes)) ==
+                       0);
   }
 
   SeenResult operator()(const op::Fork& fork_op) const {
@@ -260,8 +257,7 @@ struct Perform {
 
   SeenResult operator()(const op::Barrier& barrier) const {
     meet(context(), barrier.barrier, run.thread);
-    spin_until(now_ns() + area().offsets[run.next_offset++].load(std::memory_order_relaxed),
-               context().oversubscribed);
+    spin_until(now_ns() + area().offsets[run.next_offset++].load(std::memory_order_relaxed), context().oversubscribed);
     return errno_result(0);
   }
 
@@ -303,8 +299,7 @@ struct Perform {
   SeenResult operator()(const op::Exclusive& exclusive) const {
     const Handles::Use device(context().handles, exclusive.via.opener, exclusive.via.device);
     if (!device) return errno_result(EBADF);
-    return errno_result(device->exclusive(context().layout.address_of(exclusive.range), exclusive.range.count,
-                                          exclusive.check));
+    return errno_result(device->exclusive(context().layout.address_of(exclusive.range), exclusive.range.count, exclusive.check));
   }
 
   SeenResult operator()(const op::Snapshot& snapshot) const {

@@ -19,9 +19,9 @@ struct ProcessContext {
   const Layout& layout;
   Target& target;
   Area& area;
-  const std::vector<int>& cpus;   // that the run may use
-  bool oversubscribed = false;    // more threads than CPUs: nobody may spin without yielding
-  bool crowded = false;           // no CPU is left for the runner: whoever waits for it must make room
+  const std::vector<int>& cpus;     // that the run may use
+  bool oversubscribed = false;      // more threads than CPUs: nobody may spin without yielding
+  bool crowded = false;             // no CPU is left for the runner: whoever waits for it must make room
   bool faults_end_process = false;  // those of a device
   int process = -1;
   Handles handles;

@@ -16,15 +16,15 @@ struct InWords {
   const ThreadRun& run;
 
   std::uintptr_t address(Cell cell) const { return run.context.layout.address_of(cell); }
-  std::uint64_t word(Cell cell, int value) const {
-    return encode_word(run.iteration, run.context.layout.spans.of(cell), value);
-  }
+  std::uint64_t word(Cell cell, int value) const { return encode_word(run.iteration, run.context.layout.spans.of(cell), value); }
 
   OrderedAccess operator()(const op::Load& load) const {
     return {.address = address(load.cell), .kind = OrderedAccess::Kind::load, .order = load.order};
   }
   OrderedAccess operator()(const op::Store& store) const {
-    return {.address = address(store.cell), .kind = OrderedAccess::Kind::store, .order = store.order,
+    return {.address = address(store.cell),
+            .kind = OrderedAccess::Kind::store,
+            .order = store.order,
             .value = word(store.cell, store.value)};
   }
   OrderedAccess operator()(const op::Update& update) const {
@@ -46,7 +46,9 @@ struct InWords {
     return access;
   }
   template <typename Other>
-  OrderedAccess operator()(const Other&) const { throw std::logic_error("no access"); }
+  OrderedAccess operator()(const Other&) const {
+    throw std::logic_error("no access");
+  }
 };
 
 }  // namespace

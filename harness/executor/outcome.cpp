@@ -34,8 +34,7 @@ OutcomeReader::Known OutcomeReader::known(int thread, int statement) const {
   const int process = program_.threads[thread].process;
   const bool root = program_.processes[process].parent < 0;
   if (!root && static_cast<Life>(area_.processes[process].life.load()) != Life::born) return Known::not_reached;
-  const bool first_missing =
-      statement == 0 || area_.slots[first + statement - 1].done.load(std::memory_order_acquire) != 0;
+  const bool first_missing = statement == 0 || area_.slots[first + statement - 1].done.load(std::memory_order_acquire) != 0;
   return first_missing ? Known::unknown : Known::not_reached;
 }
 
@@ -64,8 +63,7 @@ void OutcomeReader::append(std::string& key, const SeenResult& result) const {
       for (int i = 0; i < result.code; ++i) key += snapshot_letter(result.bytes[i]);
       break;
     case SeenResult::Kind::exited:
-    case SeenResult::Kind::killed:
-      break;
+    case SeenResult::Kind::killed: break;
   }
 }
 
@@ -97,10 +95,8 @@ std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
 
 std::string OutcomeReader::text(const SeenResult& result, Cell cell) const {
   switch (result.kind) {
-    case SeenResult::Kind::errno_value:
-      return errno_text(result.code);
-    case SeenResult::Kind::signal:
-      return signal_text(result.code);
+    case SeenResult::Kind::errno_value: return errno_text(result.code);
+    case SeenResult::Kind::signal: return signal_text(result.code);
     case SeenResult::Kind::word: {
       const CellContent content = decode_word(area_.iteration.load(), result.word);
       if (content.kind == CellContent::Kind::zero) return text_zero;
@@ -114,10 +110,8 @@ std::string OutcomeReader::text(const SeenResult& result, Cell cell) const {
       for (int i = 0; i < result.code; ++i) letters += snapshot_letter(result.bytes[i]);
       return letters;
     }
-    case SeenResult::Kind::exited:
-      return text_exited;
-    case SeenResult::Kind::killed:
-      return text_killed;
+    case SeenResult::Kind::exited: return text_exited;
+    case SeenResult::Kind::killed: return text_killed;
   }
   return text_alien;
 }

@@ -11,15 +11,12 @@ namespace faultline {
 namespace {
 
 int barriers_of(const Thread& thread) {
-  return static_cast<int>(std::ranges::count_if(thread.statements, [](const Statement& statement) {
-    return std::holds_alternative<op::Barrier>(statement.operation);
-  }));
+  return static_cast<int>(std::ranges::count_if(
+      thread.statements, [](const Statement& statement) { return std::holds_alternative<op::Barrier>(statement.operation); }));
 }
 
 // The standard distributions differ between libraries; these do not.
-int below(std::mt19937_64& random, int bound) {
-  return static_cast<int>(random() % static_cast<std::uint64_t>(bound));
-}
+int below(std::mt19937_64& random, int bound) { return static_cast<int>(random() % static_cast<std::uint64_t>(bound)); }
 double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
 
 std::int64_t draw_offset(std::mt19937_64& random, std::int64_t longest_ns) {
@@ -72,8 +69,8 @@ Parameters draw_parameters(const Program& program, std::uint64_t seed, int rows,
 std::string misfit(const Parameters& parameters, const Program& program, int cpus) {
   constexpr std::int64_t longest_allowed_ns = 1'000'000'000;
   if (parameters.cpus.size() != program.threads.size())
-    return "parameters: " + std::to_string(parameters.cpus.size()) + " cpus for " +
-           std::to_string(program.threads.size()) + " threads";
+    return "parameters: " + std::to_string(parameters.cpus.size()) + " cpus for " + std::to_string(program.threads.size()) +
+           " threads";
   for (int cpu : parameters.cpus)
     if (cpu < -1 || cpu >= cpus) return "parameters: cpu " + std::to_string(cpu) + " of " + std::to_string(cpus);
   if (parameters.offsets.empty()) return "parameters: no row of offsets";

@@ -49,13 +49,17 @@ void* worker_of_root(void* argument) {
   area.threads[start.thread].tid.store(gettid());
   std::uint32_t placed = 0;
   for (std::uint32_t round = 0;;) {
-    if (!await(area, area.round, [&] { return area.round.get() != round; }, context.crowded)) _exit(0);
+    if (!await(
+            area, area.round, [&] { return area.round.get() != round; }, context.crowded))
+      _exit(0);
     round = area.round.get();
     if (placed != area.placement.load()) {
       placed = area.placement.load();
       place_thread(context, start.thread);
     }
-    if (!await(area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed)) _exit(0);
+    if (!await(
+            area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed))
+      _exit(0);
     run_statements(context, start.thread, area.start_ns.load());
   }
 }
@@ -105,8 +109,7 @@ void open_devices(ProcessContext& context) {
 // Forked children of the last iteration: the runner has killed them, and their teardown must have ended. One
 // that does not die is found by the runner's deadline.
 void reap_children() {
-  while (waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {
-  }
+  while (waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {}
 }
 
 void map_region(ProcessContext& context, int index) {
@@ -141,8 +144,7 @@ void allocate_buffer(ProcessContext& context, Layout& layout, int index) {
   for (int page = 0; page < region.pages; ++page) {
     const std::uintptr_t address = layout.address_of(Cell{index, page});
     const std::uint64_t word = encode_word(context.area.iteration.load(), layout.spans.of(Cell{index, page}), *region.initial);
-    if (region.backing != Backing::usm_device)
-      cpu_store(address, word);
+    if (region.backing != Backing::usm_device) cpu_store(address, word);
     else if (const int error = svm.copy(address, reinterpret_cast<std::uintptr_t>(&word), sizeof word))
       give_up(context, "cannot copy to a buffer", error);
   }
@@ -181,8 +183,8 @@ void set_up(ProcessContext& context, Layout& layout) {
     give_up(context, failure, errno);
   at(context, Step::mapping);
   for (int region = 0; region < static_cast<int>(context.program.regions.size()); ++region)
-    if (context.program.regions[region].owner == context.process &&
-        context.program.regions[region].backing != Backing::none && !is_buffer(context.program.regions[region].backing))
+    if (context.program.regions[region].owner == context.process && context.program.regions[region].backing != Backing::none &&
+        !is_buffer(context.program.regions[region].backing))
       map_region(context, region);
   if (may_have_huge_pages(context.program))
     if (const int error = allow_advised_huge_pages()) give_up(context, "cannot allow huge pages", error);
@@ -210,7 +212,8 @@ SeenResult observed(ProcessContext& context, Cell cell) {
   const Handles::Use device(context.handles, context.process, 0);
   SeenResult result;
   if (backing == Backing::usm_device) {
-    result.code = device ? device->svm()->copy(reinterpret_cast<std::uintptr_t>(&result.word), address, sizeof result.word) : EBADF;
+    result.code =
+        device ? device->svm()->copy(reinterpret_cast<std::uintptr_t>(&result.word), address, sizeof result.word) : EBADF;
     if (result.code == 0) result.kind = SeenResult::Kind::word;
     return result;
   }
@@ -241,7 +244,9 @@ void answer_observes(ProcessContext& context) {
 Command next_command(ProcessContext& context, std::uint32_t& seen) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[context.process];
-  if (!await(area, record.command, [&] { return record.command.get() != seen; }, context.crowded)) _exit(0);
+  if (!await(
+          area, record.command, [&] { return record.command.get() != seen; }, context.crowded))
+    _exit(0);
   seen = record.command.get();
   return static_cast<Command>(area.command.load());
 }
@@ -269,8 +274,7 @@ void limit_stack(ProcessContext& context) {
 void check_addresses(ProcessContext& context) {
   void* const where = reinterpret_cast<void*>(regions_base);
   const std::size_t bytes = context.layout.regions_bytes();
-  if (mmap(where, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) !=
-      where)
+  if (mmap(where, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != where)
     give_up(context, "the regions' addresses are taken", errno);
   munmap(where, bytes);
 }
@@ -279,8 +283,11 @@ void check_addresses(ProcessContext& context) {
 
 [[noreturn]] void live_as_root(const ProcessContext& prototype, int process) {
   Layout layout = prototype.layout;
-  ProcessContext context{prototype.program, layout, prototype.target,  prototype.area, prototype.cpus,
-                         prototype.oversubscribed, prototype.crowded, prototype.faults_end_process, process, {}};
+  ProcessContext context{prototype.program, layout,
+                         prototype.target,  prototype.area,
+                         prototype.cpus,    prototype.oversubscribed,
+                         prototype.crowded, prototype.faults_end_process,
+                         process,           {}};
   Area& area = context.area;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   install_access_guard(area, regions_base, context.layout.regions_bytes(), context.faults_end_process);
@@ -295,14 +302,10 @@ void check_addresses(ProcessContext& context) {
   std::uint32_t placed = 0;
   for (std::uint32_t seen = 0;;) {
     switch (next_command(context, seen)) {
-      case Command::none:
-        break;
-      case Command::leave:
-        _exit(0);
+      case Command::none: break;
+      case Command::leave: _exit(0);
       case Command::look:
-      case Command::observe:
-        answer(context, seen);
-        break;
+      case Command::observe: answer(context, seen); break;
       case Command::iterate: {
         const std::uint32_t round = area.round.get();
         if (thread >= 0 && placed != area.placement.load()) {
@@ -312,7 +315,9 @@ void check_addresses(ProcessContext& context) {
         set_up(context, layout);
         say_ready(context, round);
         if (thread < 0) break;
-        if (!await(area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed)) _exit(0);
+        if (!await(
+                area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed))
+          _exit(0);
         at(context, Step::none);
         run_statements(context, thread, area.start_ns.load());
         break;

@@ -247,7 +247,7 @@ thread P.t
   Saboteur seen;
   execute(program, target, nullptr, plan, seen);
   EXPECT_EQ(seen.errors, std::vector<std::string>{"iteration 100: process P was ended by nobody in the scenario: SIGKILL, "
-                                                   "which a person or a program outside has sent"});
+                                                  "which a person or a program outside has sent"});
   EXPECT_EQ(seen.iterations, 299u);
 }
 
@@ -280,8 +280,7 @@ TEST(Batches, StopEndsTheRun) {
   RunPlan plan;
   plan.iterations = 1'000'000;
   plan.batch = 10;
-  execute(parse("scenario s\nprocess P\n  a: 1 page anon rw = 0\nthread P.t\n  load a[0]\n", "t"), target, nullptr,
-          plan, seen);
+  execute(parse("scenario s\nprocess P\n  a: 1 page anon rw = 0\nthread P.t\n  load a[0]\n", "t"), target, nullptr, plan, seen);
   EXPECT_EQ(seen.iterations, 20u);
 }
 

@@ -126,7 +126,8 @@ std::optional<StatementAt> statement_of(const Program& program, const Layout& la
     if (area.slots[layout.first_slot[thread] + i].done.load() != 0) continue;
     const Statement& statement = statements[i];
     const std::string name = statement.name.empty() ? "#" + std::to_string(i + 1) : statement.name;
-    return StatementAt{statement, statement.place.line > 0 ? name + " (line " + std::to_string(statement.place.line) + ")" : name};
+    return StatementAt{statement,
+                       statement.place.line > 0 ? name + " (line " + std::to_string(statement.place.line) + ")" : name};
   }
   return std::nullopt;
 }

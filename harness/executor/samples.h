@@ -38,8 +38,8 @@ struct TaskSample {
 
 struct MachineSample {
   std::int64_t at_ns = 0;
-  std::uint64_t ticks = 0;   // of all CPUs
-  std::uint64_t stolen = 0;  // of these, those that the host took for itself
+  std::uint64_t ticks = 0;                      // of all CPUs
+  std::uint64_t stolen = 0;                     // of these, those that the host took for itself
   std::optional<std::int64_t> cpu_pressure_us;  // in which some task waited for a CPU
   std::optional<std::int64_t> io_pressure_us;   // in which some task waited for a disk
   std::uint64_t ios = 0;                        // that disks have done
@@ -60,11 +60,11 @@ Sample take_sample(pid_t process);
 ThreadPlace place_of(const TaskSample& task);
 
 // Texts of /proc. Nothing, and false, where they are not as they should be.
-bool read_stat(std::string_view text, TaskSample& task);        // /proc/TID/stat
-void read_schedstat(std::string_view text, TaskSample& task);   // /proc/TID/schedstat; all zero without CONFIG_SCHED_INFO
-std::uint64_t switches_in(std::string_view status);             // /proc/TID/status
-void read_cpus(std::string_view text, MachineSample& machine);  // /proc/stat
-std::optional<std::int64_t> pressure_in(std::string_view text); // /proc/pressure/cpu
-std::uint64_t ios_in(std::string_view text);                    // /proc/diskstats
+bool read_stat(std::string_view text, TaskSample& task);         // /proc/TID/stat
+void read_schedstat(std::string_view text, TaskSample& task);    // /proc/TID/schedstat; all zero without CONFIG_SCHED_INFO
+std::uint64_t switches_in(std::string_view status);              // /proc/TID/status
+void read_cpus(std::string_view text, MachineSample& machine);   // /proc/stat
+std::optional<std::int64_t> pressure_in(std::string_view text);  // /proc/pressure/cpu
+std::uint64_t ios_in(std::string_view text);                     // /proc/diskstats
 
 }  // namespace faultline

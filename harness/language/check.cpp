@@ -89,9 +89,9 @@ class Checker {
   void check_process(const Process& process) const {
     const int index = static_cast<int>(&process - program_.processes.data());
     if (root_of(program_, index) >= 0) return check_used(process, index);
-    source_.fail_at(process.place, process.name,
-                    "process '" + process.name + "' never starts: it is forked by '" + name(process.parent) +
-                        "', which its own tree forks");
+    source_.fail_at(
+        process.place, process.name,
+        "process '" + process.name + "' never starts: it is forked by '" + name(process.parent) + "', which its own tree forks");
   }
 
   void check_used(const Process& process, int index) const {
@@ -103,8 +103,7 @@ class Checker {
       if (thread.process == index) return;
     }
     source_.fail_at(process.place, process.name,
-                    "process '" + process.name +
-                        "' does nothing: nothing forks it, and it has no thread and no region");
+                    "process '" + process.name + "' does nothing: nothing forks it, and it has no thread and no region");
   }
 
   template <typename Owned>
@@ -112,32 +111,33 @@ class Checker {
     const Process& owner = program_.processes[owned.owner];
     if (owner.parent < 0) return;
     source_.fail_at(owned.place, owned.name,
-                    "process '" + owner.name + "' is forked by '" + name(owner.parent) + "': it has the " + what +
-                        "s of '" + name(root_of(program_, owned.owner)) + "' and declares none");
+                    "process '" + owner.name + "' is forked by '" + name(owner.parent) + "': it has the " + what + "s of '" +
+                        name(root_of(program_, owned.owner)) + "' and declares none");
   }
 
   void check_file_use(int index, int process, Place place) const {
     const File& file = program_.files[index];
     if (root_of(program_, process) == file.owner) return;
-    source_.fail_at(place, file.name,
-                    "file '" + file.name + "' belongs to '" + name(file.owner) + "', from which '" + name(process) +
-                        "' does not descend");
+    source_.fail_at(
+        place, file.name,
+        "file '" + file.name + "' belongs to '" + name(file.owner) + "', from which '" + name(process) + "' does not descend");
   }
 
   void check_has_pages(const Region& region) const {
     const File& file = program_.files[region.file];
     if (region.pages <= file.pages) return;
     source_.fail_at(region.place, region.name,
-                    "region '" + region.name + "' has a value in " + std::to_string(region.pages) +
-                        " pages, and its file '" + file.name + "' has " + std::to_string(file.pages));
+                    "region '" + region.name + "' has a value in " + std::to_string(region.pages) + " pages, and its file '" +
+                        file.name + "' has " + std::to_string(file.pages));
   }
 
   // What the memory model speaks of: memory that stays, and accesses to it.
   void check_memory_model() const {
     for (const Region& region : program_.regions)
       if (!region.initial || !region.protection.read || !region.protection.write || region.file >= 0)
-        source_.fail_at(region.place, region.name,
-                        "beside buffers, their commands and accesses with an order, a region is memory that is there: 'anon rw = 0'");
+        source_.fail_at(
+            region.place, region.name,
+            "beside buffers, their commands and accesses with an order, a region is memory that is there: 'anon rw = 0'");
     for (const Region& region : program_.regions)
       if (is_buffer(region.backing) && program_.devices.empty())
         source_.fail_at(region.place, region.name, "a buffer is a device's: 'device d: fatal-faults' above the processes");
@@ -157,7 +157,8 @@ class Checker {
         if (!update || update->kind != op::Update::Kind::add) continue;
         sum += update->value;
         if (sum > limits::added)
-          source_.fail(statement.place, 1, "too much is added: at most " + std::to_string(limits::added) + " by all threads together");
+          source_.fail(statement.place, 1,
+                       "too much is added: at most " + std::to_string(limits::added) + " by all threads together");
       }
   }
 
@@ -186,7 +187,8 @@ class Checker {
   void check_in_memory_model(const Statement&, const op::SvmFill&) const {}
   template <typename Other>
   void check_in_memory_model(const Statement& statement, const Other&) const {
-    source_.fail(statement.place, 1, "beside buffers, their commands and accesses with an order, nothing changes mappings or processes");
+    source_.fail(statement.place, 1,
+                 "beside buffers, their commands and accesses with an order, nothing changes mappings or processes");
   }
 
   template <typename Access>
@@ -209,8 +211,10 @@ class Checker {
   void check_mappable(const Statement& statement, int index) const {
     const Region& region = check_buffer(statement, index);
     if (is_usm(region.backing))
-      source_.fail_at(statement.place, region.name, "'" + region.name + "' is USM, which is never mapped: " +
-                          (region.backing == Backing::usm_device ? "it is for the device alone" : "the host reaches it as it is"));
+      source_.fail_at(
+          statement.place, region.name,
+          "'" + region.name + "' is USM, which is never mapped: " +
+              (region.backing == Backing::usm_device ? "it is for the device alone" : "the host reaches it as it is"));
   }
 
   // clEnqueueSVMMemcpy and clEnqueueMemcpyINTEL take memory of the host too; clEnqueueCopyBuffer does not.
@@ -237,8 +241,7 @@ class Checker {
   template <typename Owned>
   void too_many_spans(const Owned& owned, const std::string& where, int limit) const {
     source_.fail_at(owned.place, owned.name,
-                    "too many pages and ranges that statements tell apart " + where + ": the limit is " +
-                        std::to_string(limit));
+                    "too many pages and ranges that statements tell apart " + where + ": the limit is " + std::to_string(limit));
   }
 
   void check_thread(const Thread& thread) const {
@@ -262,8 +265,7 @@ class Checker {
     const auto* wait = std::get_if<op::Wait>(&statement.operation);
     if (wait && program_.processes[wait->process].parent != thread.process) {
       source_.fail_at(statement.place, name(wait->process),
-                      "wait is for children: '" + name(wait->process) + "' is not forked by '" + name(thread.process) +
-                          "'");
+                      "wait is for children: '" + name(wait->process) + "' is not forked by '" + name(thread.process) + "'");
     }
   }
 
@@ -271,16 +273,16 @@ class Checker {
     if (root_of(program_, process) == region.owner) return;
     const bool forgotten = root_of(program_, process) == process;
     source_.fail_at(place, region.name,
-                    "region '" + region.name + "' belongs to '" + name(region.owner) + "', from which '" +
-                        name(process) + "' does not descend",
+                    "region '" + region.name + "' belongs to '" + name(region.owner) + "', from which '" + name(process) +
+                        "' does not descend",
                     forgotten ? "nothing forks '" + name(process) + "'" : "");
   }
 
   void check_via(const Via& via, int process, Place place) const {
     if (self_or_ancestor(program_, via.opener, process)) return;
-    source_.fail_at(place, name(via.opener) + "." + program_.devices[via.device].name,
-                    "'" + name(process) + "' cannot have the descriptor of '" + name(via.opener) +
-                        "': descriptors are inherited by fork");
+    source_.fail_at(
+        place, name(via.opener) + "." + program_.devices[via.device].name,
+        "'" + name(process) + "' cannot have the descriptor of '" + name(via.opener) + "': descriptors are inherited by fork");
   }
 
   const Program& program_;

@@ -60,8 +60,7 @@ class Reader : Names {
     cell = this->cell(node);
     const Region& region = program_.regions[cell.region];
     if (root_of(program_, process) != region.owner) {
-      fail_start(source_, node, "process '" + program_.processes[process].name + "' does not have region '" +
-                                    region.name + "'");
+      fail_start(source_, node, "process '" + program_.processes[process].name + "' does not have region '" + region.name + "'");
     }
   }
 
@@ -79,8 +78,11 @@ class Reader : Names {
   Condition comparison(const Node& node) const {
     const bool equal = text_of(get<grammar::relation>(node)) == "=";
     const Observable& observable = this->observable(node);
-    return {equal ? Condition::Kind::equal : Condition::Kind::not_equal, observable.key,
-            text(get<grammar::text>(node), observable), {}, place_of(node)};
+    return {equal ? Condition::Kind::equal : Condition::Kind::not_equal,
+            observable.key,
+            text(get<grammar::text>(node), observable),
+            {},
+            place_of(node)};
   }
 
   const Observable* find_key(const std::string& key) const {
@@ -150,8 +152,7 @@ class Reader : Names {
     return text;
   }
 
-  [[noreturn]] void refuse(const Node& node, const std::string& text, const Observable& observable,
-                           const Texts& texts) const {
+  [[noreturn]] void refuse(const Node& node, const std::string& text, const Observable& observable, const Texts& texts) const {
     const bool quoted = text_of(node).starts_with('"');
     if (!quoted && is_quoted(observable, text) && texts.can_be(text)) {
       const bool events = observable.kind == Observable::Kind::events;

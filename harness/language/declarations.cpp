@@ -51,8 +51,8 @@ class Reader : Names {
     if (find_named(program_.files, name) >= 0) fail(node, "a second file " + shown(name));
     if (program_.files.size() == limits::files) too_many(node, "files", limits::files);
     const Node& count = get<grammar::page_count>(line);
-    program_.files.push_back({name, process_, closed<grammar::file_kind>(line),
-                              number(count, "page count", limits::populated_pages), place_of(node)});
+    program_.files.push_back(
+        {name, process_, closed<grammar::file_kind>(line), number(count, "page count", limits::populated_pages), place_of(node)});
   }
 
   void read(grammar::process, const Node& line) {
@@ -122,8 +122,10 @@ class Reader : Names {
     if (const Node* initial = find<grammar::value>(line)) {
       region.initial = value(*initial);
       if (region.pages > limits::populated_pages) {
-        fail(get<grammar::page_count>(line), "every page of a region with a value is written before the threads "
-                                             "start: the limit is " + std::to_string(limits::populated_pages) + " pages");
+        fail(get<grammar::page_count>(line),
+             "every page of a region with a value is written before the threads "
+             "start: the limit is " +
+                 std::to_string(limits::populated_pages) + " pages");
       }
     }
     program_.regions.push_back(region);

@@ -74,8 +74,7 @@ std::string render(const Diagnostic& diagnostic) {
   return result;
 }
 
-ParseError::ParseError(Diagnostic diagnostic)
-    : std::runtime_error(render(diagnostic)), diagnostic_(std::move(diagnostic)) {}
+ParseError::ParseError(Diagnostic diagnostic) : std::runtime_error(render(diagnostic)), diagnostic_(std::move(diagnostic)) {}
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
   constexpr std::size_t longest = 80;  // the table of distance() is quadratic
@@ -131,7 +130,8 @@ Diagnostic Source::about(Place place, std::string_view word, std::string message
   for (std::size_t found = text.find(word, place.column - 1); found != text.npos; found = text.find(word, found + 1)) {
     const std::size_t end = found + word.size();
     if ((found > 0 && word_byte(text[found - 1])) || (end < text.size() && word_byte(text[end]))) continue;
-    return at({place.line, static_cast<int>(found) + 1}, static_cast<int>(word.size()), std::move(message), std::move(suggestion));
+    return at({place.line, static_cast<int>(found) + 1}, static_cast<int>(word.size()), std::move(message),
+              std::move(suggestion));
   }
   return at(place, 1, std::move(message), std::move(suggestion));
 }

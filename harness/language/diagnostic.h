@@ -13,8 +13,8 @@ namespace faultline {
 
 struct Diagnostic {
   std::string file;
-  Place place;     // line 0: about the file as a whole
-  int length = 1;  // bytes of the line that the caret underlines
+  Place place;         // line 0: about the file as a whole
+  int length = 1;      // bytes of the line that the caret underlines
   std::string source;  // the line
   std::string message;
   std::string suggestion;  // one sentence ("did you mean 'store'?"), or empty

@@ -60,6 +60,7 @@ struct line_end : seq<comment, eolf> {};
 struct blank_line : seq<blanks, comment, eol> {};
 struct text_end : seq<blanks, comment, eof> {};
 
+// clang-format off
 // The names of new things
 struct new_scenario : word { static constexpr auto expected = "the scenario's name"; };
 struct new_device : word { static constexpr auto expected = "the device's name"; };
@@ -246,6 +247,7 @@ struct scenario_text : seq<star<blank_line>, blanks, must<scenario>, must<line_e
 
 // What a text may consist of, whatever it says: UTF-8 without control characters.
 struct legible : sor<eol, utf8::ranges<' ', '~', 0x80, 0x10FFFF, '\t'>> {};
+// clang-format on
 struct legible_text : until<eof, must<legible>> {};
 
 }  // namespace faultline::grammar

@@ -38,8 +38,7 @@ int Names::process(const Node& name) const {
 int Names::file(const Node& name) const {
   const int file = find_named(program_.files, text_of(name));
   if (file < 0) {
-    fail(name, "unknown file " + shown(text_of(name)),
-         did_you_mean_or_known(text_of(name), names_of(program_.files)));
+    fail(name, "unknown file " + shown(text_of(name)), did_you_mean_or_known(text_of(name), names_of(program_.files)));
   }
   return file;
 }
@@ -61,8 +60,7 @@ const Region& Names::region(const Node& construct) const {
   const Node& name = get<grammar::region_name>(construct);
   const int region = find_named(program_.regions, text_of(name));
   if (region < 0) {
-    fail(name, "unknown region " + shown(text_of(name)),
-         did_you_mean_or_known(text_of(name), names_of(program_.regions)));
+    fail(name, "unknown region " + shown(text_of(name)), did_you_mean_or_known(text_of(name), names_of(program_.regions)));
   }
   return program_.regions[region];
 }
@@ -71,8 +69,8 @@ int Names::page(const Node& number, const Region& region) const {
   const int page = this->number(number, "page", limits::pages_per_region);
   if (page >= region.pages) {
     const std::string pages = std::to_string(region.pages) + (region.pages == 1 ? " page" : " pages");
-    fail(number, "impossible address " + region.name + "[" + std::to_string(page) + "]: '" + region.name + "' has " +
-                     pages + ", 0 to " + std::to_string(region.pages - 1));
+    fail(number, "impossible address " + region.name + "[" + std::to_string(page) + "]: '" + region.name + "' has " + pages +
+                     ", 0 to " + std::to_string(region.pages - 1));
   }
   return page;
 }
@@ -105,8 +103,7 @@ Via Names::via(const Node& descriptor, int process) const {
   const std::string_view opener_name = text.substr(0, dot);
   const int opener = find_named(program_.processes, opener_name);
   if (opener < 0) {
-    fail(descriptor, "unknown process " + shown(opener_name),
-         did_you_mean_or_known(opener_name, names_of(program_.processes)));
+    fail(descriptor, "unknown process " + shown(opener_name), did_you_mean_or_known(opener_name, names_of(program_.processes)));
   }
   return {device, opener};
 }

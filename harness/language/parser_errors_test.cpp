@@ -37,7 +37,8 @@ std::string repeated(int count, const std::string& before, const std::string& af
 }
 
 std::string overlap(const std::string& place, const std::string& cell) {
-  return place + " a copy of " + cell + " to itself is an error of OpenCL's (CL_MEM_COPY_OVERLAP) (name another cell, in this region or another one)";
+  return place + " a copy of " + cell +
+         " to itself is an error of OpenCL's (CL_MEM_COPY_OVERLAP) (name another cell, in this region or another one)";
 }
 
 const std::string nothing;
@@ -46,6 +47,7 @@ const std::string in_thread = below_process + "thread P.t\n";
 const std::string after_results = in_thread + "  r0 = load a[0]\n  s0 = store a[1] 3 via d\n";
 const std::string after_device_results = below_process + "thread P.gpu on d\n  p = snapshot a\n  g = load a[0]\n";
 
+// clang-format off
 TEST(ParserErrors, WholeTexts) {
   expect_all(nothing, {
       {"", "0:0+1 no scenario: the text is empty"},
@@ -435,4 +437,5 @@ TEST(ParserErrors, ANulByteIsNoText) {
 }
 
 }  // namespace
+// clang-format on
 }  // namespace faultline

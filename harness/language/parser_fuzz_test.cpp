@@ -36,7 +36,9 @@ class Damage {
       case 1: text.insert(at, 1, static_cast<char>(below(256))); break;
       case 2: text.insert(at, words_[below(words_.size())]); break;
       case 3: text.insert(below(text.size() + 1), text.substr(at, length)); break;
-      case 4: if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << below(8))); break;
+      case 4:
+        if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << below(8)));
+        break;
       default: swap_lines(text); break;
     }
   }
@@ -54,8 +56,9 @@ class Damage {
     text.insert(below(text.size() + 1), line);
   }
 
-  static constexpr std::array words_{" via ", " on ", "[0..1]", "999999999999", " -> ", "\"", "#", "(((((", " not ",
-                                     "thread ", "process ", "\n", "P", ":", " = ", "\t", "@", "same(", "where(", "events(", "..", "\r\n"};
+  static constexpr std::array words_{" via ", " on ",    "[0..1]",   "999999999999", " -> ", "\"",  "#",   "(((((",
+                                     " not ", "thread ", "process ", "\n",           "P",    ":",   " = ", "\t",
+                                     "@",     "same(",   "where(",   "events(",      "..",   "\r\n"};
   std::mt19937& random_;
 };
 

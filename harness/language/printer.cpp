@@ -34,7 +34,9 @@ class StatementText {
  public:
   StatementText(const Program& program, const Thread& thread) : program_(program), thread_(thread) {}
 
-  std::string operator()(const op::Load& load) const { return "load " + cell(load.cell) + order(load.order) + via(load.via, thread_.via); }
+  std::string operator()(const op::Load& load) const {
+    return "load " + cell(load.cell) + order(load.order) + via(load.via, thread_.via);
+  }
   std::string operator()(const op::Store& store) const {
     return "store " + cell(store.cell) + " " + std::to_string(store.value) + order(store.order) + via(store.via, thread_.via);
   }
@@ -72,9 +74,7 @@ class StatementText {
   std::string operator()(const op::Exit&) const { return "exit"; }
   std::string operator()(const op::Kill& kill) const { return "kill " + process(kill.process); }
   std::string operator()(const op::Wait& wait) const { return "wait " + process(wait.process); }
-  std::string operator()(const op::Barrier& barrier) const {
-    return "barrier " + program_.barriers.at(barrier.barrier);
-  }
+  std::string operator()(const op::Barrier& barrier) const { return "barrier " + program_.barriers.at(barrier.barrier); }
   std::string operator()(const op::Delay& delay) const {
     const bool whole = delay.us > 0 && delay.us % 1000 == 0;
     return "delay " + (whole ? std::to_string(delay.us / 1000) + "ms" : std::to_string(delay.us) + "us");
@@ -233,8 +233,7 @@ std::string print(const Condition& condition) {
       return condition.key + relation + ((events ? is_events_text(value) : is_snapshot_text(value)) ? quoted_text(value) : value);
     }
     case Condition::Kind::all:
-    case Condition::Kind::any:
-      return joined(condition);
+    case Condition::Kind::any: return joined(condition);
     case Condition::Kind::negation: {
       const Condition& part = condition.parts.at(0);
       return "not " + (compound(part) ? "(" + print(part) + ")" : print(part));

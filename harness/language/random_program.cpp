@@ -73,8 +73,7 @@ class Generator {
   // One of a file, where the root has made one; none too.
   std::pair<Backing, int> backing(int root) {
     for (int i = 0; i < static_cast<int>(program_.files.size()); i++) {
-      if (program_.files[i].owner == root && chance(2))
-        return {chance(2) ? Backing::file_private : Backing::file_shared, i};
+      if (program_.files[i].owner == root && chance(2)) return {chance(2) ? Backing::file_private : Backing::file_shared, i};
     }
     return {static_cast<Backing>(below(4)), -1};
   }
@@ -108,9 +107,7 @@ class Generator {
     }
   }
 
-  bool any_thread(const std::string& name) const {
-    return find_named(program_.threads, name) >= 0;
-  }
+  bool any_thread(const std::string& name) const { return find_named(program_.threads, name) >= 0; }
 
   int ancestor(int process) {
     while (program_.processes[process].parent >= 0 && chance(2)) process = program_.processes[process].parent;
@@ -134,8 +131,8 @@ class Generator {
     for (int count = (thread.statements.empty() ? 1 : 0) + below(5); count > 0; count--) {
       Statement statement;
       statement.operation = operation(thread);
-      const bool result = !std::holds_alternative<op::Barrier>(statement.operation) &&
-                          !std::holds_alternative<op::Delay>(statement.operation);
+      const bool result =
+          !std::holds_alternative<op::Barrier>(statement.operation) && !std::holds_alternative<op::Delay>(statement.operation);
       if (result && chance(2)) statement.name = "r" + std::to_string(thread.statements.size());
       thread.statements.push_back(statement);
     }

@@ -11,8 +11,7 @@ namespace {
 
 class Reader : Names {
  public:
-  Reader(Program& program, const Source& source, int thread)
-      : Names(program, source), thread_(program.threads[thread]) {}
+  Reader(Program& program, const Source& source, int thread) : Names(program, source), thread_(program.threads[thread]) {}
 
   void run(const Node& line) {
     Statement statement;
@@ -45,8 +44,8 @@ class Reader : Names {
   }
 
   Operation read(grammar::store, const Node& operation) const {
-    return op::Store{cell(get<grammar::cell>(operation)), value(get<grammar::value>(operation)),
-                     access_via(operation), order(operation, Order::acquire)};
+    return op::Store{cell(get<grammar::cell>(operation)), value(get<grammar::value>(operation)), access_via(operation),
+                     order(operation, Order::acquire)};
   }
 
   Operation read(grammar::exchange, const Node& operation) const {
@@ -64,7 +63,10 @@ class Reader : Names {
   }
 
   op::Update update(const Node& operation, op::Update::Kind kind, int value) const {
-    return {.cell = cell(get<grammar::cell>(operation)), .kind = kind, .value = value, .via = access_via(operation),
+    return {.cell = cell(get<grammar::cell>(operation)),
+            .kind = kind,
+            .value = value,
+            .via = access_via(operation),
             .order = closed<grammar::order>(operation)};
   }
 
@@ -81,7 +83,8 @@ class Reader : Names {
 
   Operation read(grammar::svm_map, const Node& operation) const {
     const Protection access = closed<grammar::protection>(operation);
-    if (!access.read && !access.write) fail(get<grammar::protection>(operation), "a map is for reading, writing or both: r, w or rw");
+    if (!access.read && !access.write)
+      fail(get<grammar::protection>(operation), "a map is for reading, writing or both: r, w or rw");
     return op::SvmMap{range_of(operation), access, request_via(operation, -1, "svm-map")};
   }
 
@@ -199,8 +202,8 @@ class Reader : Names {
     const int count = number(duration, "delay", limits::delay_us);
     if (text_of(get<grammar::unit>(operation)) == "us") return op::Delay{count};
     if (count > limits::delay_us / 1000) {
-      fail(duration, "delay '" + std::to_string(count) + "ms' is over the limit of " +
-                         std::to_string(limits::delay_us / 1000) + "ms");
+      fail(duration,
+           "delay '" + std::to_string(count) + "ms' is over the limit of " + std::to_string(limits::delay_us / 1000) + "ms");
     }
     return op::Delay{count * 1000};
   }
@@ -234,8 +237,8 @@ class Reader : Names {
   PageRange request_range(const Node& operation) const {
     const PageRange range = range_of(operation);
     if (range.count > limits::pages_per_request) {
-      fail(get<grammar::range>(operation), "a request to a device names at most " + std::to_string(limits::pages_per_request) + " pages, this one " +
-                            std::to_string(range.count));
+      fail(get<grammar::range>(operation), "a request to a device names at most " + std::to_string(limits::pages_per_request) +
+                                               " pages, this one " + std::to_string(range.count));
     }
     return range;
   }
@@ -253,8 +256,7 @@ class Reader : Names {
   }
 
   Operation read(grammar::pin, const Node& operation) const {
-    return op::Pin{request_range(operation), find<grammar::pin_kind>(operation) != nullptr,
-                   request_via(operation, -1, "pin")};
+    return op::Pin{request_range(operation), find<grammar::pin_kind>(operation) != nullptr, request_via(operation, -1, "pin")};
   }
 
   Operation read(grammar::unpin, const Node& operation) const {

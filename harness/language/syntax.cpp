@@ -25,14 +25,14 @@ template <typename Token, typename Rule>
 inline constexpr bool is_named = std::is_base_of_v<Token, Rule> && !std::is_same_v<Token, Rule>;
 
 using Constructs = pegtl::type_list<grammar::cell, grammar::source, grammar::range, grammar::target, grammar::seen, grammar::same,
-                                    grammar::where, grammar::events, grammar::protection, grammar::unit, grammar::result, grammar::relation,
-                                    grammar::text, grammar::comparison, grammar::negation>;
+                                    grammar::where, grammar::events, grammar::protection, grammar::unit, grammar::result,
+                                    grammar::relation, grammar::text, grammar::comparison, grammar::negation>;
 
 // Which rules are nodes: lines, operations, and tokens that have a name of their own.
 template <typename Rule>
 struct InTree : std::bool_constant<is_in<Rule, grammar::lines> || is_in<Rule, grammar::operation::subs_t> ||
-                                   is_in<Rule, Constructs> || is_named<grammar::word, Rule> ||
-                                   is_named<grammar::number, Rule>> {};
+                                   is_in<Rule, Constructs> || is_named<grammar::word, Rule> || is_named<grammar::number, Rule>> {
+};
 template <>
 struct InTree<grammar::all> : pegtl::parse_tree::fold_one {};
 template <>
@@ -43,7 +43,7 @@ struct Action : pegtl::nothing<Rule> {};
 
 // A word of a closed set is one only when the table has it.
 template <typename Rule>
-  requires requires { Rule::table; }
+requires requires { Rule::table; }
 struct Action<Rule> {
   template <typename Matched>
   static bool apply(const Matched& matched, const Source&) {
@@ -82,9 +82,7 @@ std::string joined(const List& words) {
   source.fail(found.place, length, std::move(complaint.message), std::move(complaint.suggestion));
 }
 
-Complaint expected(const std::string& what, const Found& found) {
-  return {"expected " + what + ", found " + shown(found.text)};
-}
+Complaint expected(const std::string& what, const Found& found) { return {"expected " + what + ", found " + shown(found.text)}; }
 
 // What is wrong where `Rule` does not match.
 template <typename Rule>
@@ -105,9 +103,7 @@ Complaint complaint(grammar::mapped_backing, const Found& found) {
           did_you_mean(found.text, words::all(words::mapped_backings))};
 }
 
-Complaint complaint(grammar::scenario, const Found&) {
-  return {"a scenario begins with 'scenario' and its name"};
-}
+Complaint complaint(grammar::scenario, const Found&) { return {"a scenario begins with 'scenario' and its name"}; }
 
 Complaint complaint(grammar::operation, const Found& found) {
   if (!found.word) return expected("an operation", found);
@@ -139,9 +135,7 @@ struct Control : pegtl::normal<Rule> {
     const Place place = place_at(input.position());
     if constexpr (std::is_same_v<Rule, grammar::legible>) {
       const auto byte = input.peek_uint8();
-      source.fail(place, 1, byte == 0     ? "a NUL byte: this is no text"
-                            : byte < 0x80 ? "a control character"
-                                          : "not UTF-8");
+      source.fail(place, 1, byte == 0 ? "a NUL byte: this is no text" : byte < 0x80 ? "a control character" : "not UTF-8");
     } else if constexpr (std::is_same_v<Rule, grammar::unclosed>) {
       source.fail(place, static_cast<int>(source.line(place.line).size()) - place.column + 1,
                   "a quoted text ends on the line where it begins");

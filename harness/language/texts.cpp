@@ -43,13 +43,9 @@ std::set<int> sums_of_adds(const Program& program) {
 
 }  // namespace
 
-bool is_snapshot_text(const std::string& text) {
-  return !text.empty() && text.find_first_not_of("!.rwzZdDx") == text.npos;
-}
+bool is_snapshot_text(const std::string& text) { return !text.empty() && text.find_first_not_of("!.rwzZdDx") == text.npos; }
 
-bool is_events_text(const std::string& text) {
-  return !text.empty() && text.find_first_not_of("DSFUER") == text.npos;
-}
+bool is_events_text(const std::string& text) { return !text.empty() && text.find_first_not_of("DSFUER") == text.npos; }
 
 bool is_quoted(const Observable& observable, const std::string& text) {
   return observable.kind == Observable::Kind::events ? is_events_text(text) : is_snapshot_text(text);
@@ -57,15 +53,9 @@ bool is_quoted(const Observable& observable, const std::string& text) {
 
 Texts::Texts(const Program& program, const Observable& observable) {
   switch (observable.kind) {
-    case Observable::Kind::faults:
-      words_.insert(words_.end(), {text_hit, text_fault});
-      break;
-    case Observable::Kind::identity:
-      words_.insert(words_.end(), {text_same, text_different});
-      break;
-    case Observable::Kind::location:
-      words_.insert(words_.end(), {text_none, text_system, text_device});
-      break;
+    case Observable::Kind::faults: words_.insert(words_.end(), {text_hit, text_fault}); break;
+    case Observable::Kind::identity: words_.insert(words_.end(), {text_same, text_different}); break;
+    case Observable::Kind::location: words_.insert(words_.end(), {text_none, text_system, text_device}); break;
     case Observable::Kind::events:
       words_.push_back(text_none);
       events_ = true;
@@ -105,8 +95,8 @@ bool Texts::can_be(const std::string& text) const {
   if (std::find(words_.begin(), words_.end(), text) != words_.end()) return true;
   if (events_ && is_events_text(text)) return true;
   if (letters_ > 0 && is_snapshot_text(text)) return text.size() == static_cast<std::size_t>(letters_);
-  const bool nameless = errnos_ && text.size() > 1 && text.size() < 6 && text[0] == 'E' &&
-                        text.find_first_not_of("0123456789", 1) == text.npos;
+  const bool nameless =
+      errnos_ && text.size() > 1 && text.size() < 6 && text[0] == 'E' && text.find_first_not_of("0123456789", 1) == text.npos;
   return nameless && errno_text(std::stoi(text.substr(1))) == text;
 }
 

@@ -27,8 +27,7 @@ class Meeting {
     }
     std::vector<Waiting> waiting;
     for (int thread = 0; thread < threads(); ++thread)
-      if (here(thread) && at_[thread] < statements(thread).size())
-        waiting.push_back({thread, static_cast<int>(at_[thread])});
+      if (here(thread) && at_[thread] < statements(thread).size()) waiting.push_back({thread, static_cast<int>(at_[thread])});
     return waiting;
   }
 
@@ -131,8 +130,8 @@ Diagnostic endless_wait(const Program& program, const Source& source, const std:
   }
   const Statement& statement = statement_of(program, first);
   const auto* wait = std::get_if<op::Wait>(&statement.operation);
-  const std::string word = wait ? program.processes[wait->process].name
-                                : program.barriers[std::get<op::Barrier>(statement.operation).barrier];
+  const std::string word =
+      wait ? program.processes[wait->process].name : program.barriers[std::get<op::Barrier>(statement.operation).barrier];
   std::string cure = "let all threads name their barriers in one order, and none before a fork of one that names it";
   if (wait) cure = "let '" + word + "' end before, by an 'exit' or a 'kill " + word + "' that needs nothing behind this wait";
   std::string reasons;

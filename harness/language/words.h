@@ -44,8 +44,7 @@ inline constexpr Table<Backing, 11> backings{{
 inline constexpr Table<Backing, 4> mapped_backings{{backings[0], backings[1], backings[2], backings[4]}};
 
 // What the device's driver allocates.
-inline constexpr Table<Backing, 6> buffers{{backings[5], backings[6], backings[7], backings[8], backings[9],
-                                                  backings[10]}};
+inline constexpr Table<Backing, 6> buffers{{backings[5], backings[6], backings[7], backings[8], backings[9], backings[10]}};
 
 // Behind an access; nothing: plain.
 inline constexpr Table<Order, 5> orders{{
@@ -97,14 +96,14 @@ inline constexpr Table<Protection, 4> protections{{
     {"-", Protection{false, false}},
 }};
 
-inline constexpr std::array<std::string_view, 10> declarations{"scenario", "device", "file", "memfd", "process",
-                                                               "thread", "observe", "sometimes", "never", "always"};
+inline constexpr std::array<std::string_view, 10> declarations{"scenario", "device",  "file",      "memfd", "process",
+                                                               "thread",   "observe", "sometimes", "never", "always"};
 
 inline constexpr std::array<std::string_view, 32> operations{
-    "load", "store", "mmap", "munmap", "mprotect", "mremap", "madvise", "msync", "truncate", "fork", "exit", "kill",
-    "wait", "barrier", "delay", "open", "close", "migrate", "snapshot", "pin", "unpin", "exclusive",
-    "check-exclusive", "direct-read", "direct-write", "svm-map", "svm-unmap", "svm-copy", "svm-fill",
-    "exchange", "add", "compare-exchange"};
+    "load",     "store",    "mmap",     "munmap",    "mprotect",        "mremap",      "madvise",      "msync",   "truncate",
+    "fork",     "exit",     "kill",     "wait",      "barrier",         "delay",       "open",         "close",   "migrate",
+    "snapshot", "pin",      "unpin",    "exclusive", "check-exclusive", "direct-read", "direct-write", "svm-map", "svm-unmap",
+    "svm-copy", "svm-fill", "exchange", "add",       "compare-exchange"};
 
 // Words with a meaning inside a line.
 inline constexpr std::array<std::string_view, 9> inner{"and", "or", "not", "same", "where", "events", "via", "on", "to"};

@@ -28,8 +28,7 @@ Journal::Journal(const std::string& path) : path_(path) {
   // A run appends to what is there, and its lines are counted on.
   if (std::error_code error; std::filesystem::is_regular_file(path, error)) {
     std::ifstream file(path, std::ios::binary);
-    line_ = static_cast<std::uint64_t>(
-        std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
+    line_ = static_cast<std::uint64_t>(std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
   }
   fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd_ < 0) throw std::system_error(errno, std::generic_category(), path);
@@ -55,8 +54,7 @@ bool Journal::write(const std::string& event, const nlohmann::json& record) {
   }
   const int error = written < 0 ? errno : ENOSPC;
   struct stat status {};
-  if (written > 0 && ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode))
-    (void)!::ftruncate(fd_, status.st_size - written);
+  if (written > 0 && ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode)) (void)!::ftruncate(fd_, status.st_size - written);
   failure_ = path_ + ": " + std::strerror(error);
   ::close(fd_);
   fd_ = -1;

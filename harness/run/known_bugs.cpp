@@ -9,6 +9,7 @@ namespace {
 
 // One entry for each bug: add it here and have the reference report its name on the executions that run
 // into it. Functions are those of lib/test_hmm.c unless another file is named.
+// clang-format off
 constexpr std::array table = {
     KnownBug{"dead-mm-spin", "dmirror",
              "a device access through an inherited descriptor never returns after the opener's mm has died",
@@ -65,6 +66,7 @@ constexpr std::array table = {
              "amdgpu_hmm_range_get_pages() does not look at HMM_PFN_WRITE",
              "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_and_map()"},
 };
+// clang-format on
 
 }  // namespace
 

@@ -7,7 +7,8 @@ namespace {
 
 TEST(KnownBugs, AKernelHasOneUntilItIsFixedThere) {
   KnownBug bug{.name = "b", .target = "dmirror", .fixed_in = "6.1.192 6.6.50 6.15+"};
-  for (const char* kernel : {"5.10.1", "6.1.191", "6.6.49", "6.12.95", "6.14.9-rc1"}) EXPECT_TRUE(has_bug(bug, "dmirror", kernel)) << kernel;
+  for (const char* kernel : {"5.10.1", "6.1.191", "6.6.49", "6.12.95", "6.14.9-rc1"})
+    EXPECT_TRUE(has_bug(bug, "dmirror", kernel)) << kernel;
   for (const char* kernel : {"6.1.192", "6.1.200-custom", "6.6.50", "6.15.0", "6.18.44", "7.3.4"})
     EXPECT_FALSE(has_bug(bug, "dmirror", kernel)) << kernel;
   EXPECT_FALSE(has_bug(bug, "host", "6.1.191"));

@@ -26,9 +26,7 @@ using std::chrono::steady_clock;
 
 constexpr std::size_t longest_line = 64 * 1024 * 1024;
 
-[[noreturn]] void fail(const std::string& what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
+[[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
 struct Pipe {
   int read = -1;

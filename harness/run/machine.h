@@ -21,8 +21,8 @@ class Machine {
   struct Spec {
     std::string name;                  // "local", "lab"
     std::vector<std::string> command;  // "{console}" stands for the console file
-    std::string console;  // the file that the command writes the kernel's words to; empty: it has none
-    std::string errors;   // where its stderr goes, made new; empty: nowhere
+    std::string console;               // the file that the command writes the kernel's words to; empty: it has none
+    std::string errors;                // where its stderr goes, made new; empty: nowhere
     bool dies_with_us = true;          // killed when the thread that started it ends
   };
 

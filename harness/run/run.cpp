@@ -18,8 +18,8 @@ using nlohmann::json;
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr int starts_tried = 2;      // of a machine that does not come up
-constexpr int losses_taken = 2;      // of machines by one trial: the first one is tried again
+constexpr int starts_tried = 2;  // of a machine that does not come up
+constexpr int losses_taken = 2;  // of machines by one trial: the first one is tried again
 constexpr double shortest_slice = 0.25;
 constexpr double longest_slice = 20;
 constexpr int rounds_wanted = 4;  // of a run by time, at least
@@ -34,8 +34,8 @@ struct Place {
 
 class Runner {
  public:
-  Runner(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor,
-         Journal& journal, const RunEvents& events)
+  Runner(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
+         const RunEvents& events)
       : scenarios_(scenarios), options_(options), predictor_(predictor), journal_(journal), events_(events) {}
 
   RunResult go();
@@ -98,9 +98,15 @@ void Runner::write_trial(const Pair& pair) {
   const Trial& trial = pair.trial;
   json keys = json::array();
   for (const Observable& observable : trial.allowed.schema) keys.push_back(observable.key);
-  write("scenario", {{"scenario", trial.program.name}, {"file", trial.file}, {"target", trial.target},
-                     {"kernel", trial.kernel}, {"device", trial.device}, {"text", pair.scenario->text}, {"schema", keys},
-                     {"allowed", trial.allowed.outcomes.size()}, {"complete", trial.allowed.complete},
+  write("scenario", {{"scenario", trial.program.name},
+                     {"file", trial.file},
+                     {"target", trial.target},
+                     {"kernel", trial.kernel},
+                     {"device", trial.device},
+                     {"text", pair.scenario->text},
+                     {"schema", keys},
+                     {"allowed", trial.allowed.outcomes.size()},
+                     {"complete", trial.allowed.complete},
                      {"states", trial.allowed.states}});
 }
 
@@ -137,13 +143,16 @@ Session* Runner::session(const std::string& name) {
     try {
       const Machine::Spec spec = options_.machine(name, number);
       write("machine", {{"place", name}, {"number", number}, {"event", "start"}, {"command", spec.command}});
-      place.session = std::make_unique<Session>(spec, options_.patience, [this] { return stop(); },
-                                                [&](const std::string& said) { progress(nullptr, shown + ": " + said); });
-      write("machine", {{"place", name}, {"number", number}, {"event", "hello"},
+      place.session = std::make_unique<Session>(
+          spec, options_.patience, [this] { return stop(); },
+          [&](const std::string& said) { progress(nullptr, shown + ": " + said); });
+      write("machine", {{"place", name},
+                        {"number", number},
+                        {"event", "hello"},
                         {"hello", json::parse(agent::to_line(agent::Event(place.session->hello())))}});
     } catch (const StartFailure& failure) {
-      write("machine", {{"place", name}, {"number", number}, {"event", "failed"}, {"why", failure.what()},
-                        {"words", failure.words}});
+      write("machine",
+            {{"place", name}, {"number", number}, {"event", "failed"}, {"why", failure.what()}, {"words", failure.words}});
       note(shown + " does not start: " + failure.what());
       for (const std::string& word : failure.words) note("  " + word);
       // A second try: a virtual machine can be unlucky. A first one that fails twice is not there.
@@ -178,8 +187,8 @@ const Allowed& Runner::predicted(const Scenario& scenario, DeviceClass device_cl
   const auto key = std::pair(&scenario, device_class);
   auto found = predictions_.find(key);
   if (found == predictions_.end())
-    found = predictions_.emplace(key, predictor_(scenario.program, device_class,
-                                                 [this](std::uint64_t) { return !stopped(); })).first;
+    found =
+        predictions_.emplace(key, predictor_(scenario.program, device_class, [this](std::uint64_t) { return !stopped(); })).first;
   return found->second;
 }
 
@@ -221,7 +230,7 @@ bool Runner::prepare(Pair& pair) {
   if (!allowed.unknown.empty()) trial.skipped = "nothing is predicted: " + allowed.unknown;
   if (!allowed.waiting.empty()) {
     // On a device of the class that its claims are about it does not, or it would have been refused.
-    const Diagnostic wait = 
+    const Diagnostic wait =
         endless_wait(pair.scenario->program, Source(pair.scenario->text, pair.scenario->file), allowed.waiting, false);
     trial.skipped = "on a device of this class a statement of it (line " + std::to_string(wait.place.line) + ") " + wait.message;
   }
@@ -255,8 +264,11 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   work.plan.parameters = options_.parameters;
   if (seconds) work.until = steady_clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(*seconds * 1000));
   if (!crashed_ && pair.target.own_kernel() && options_.crash == trial.program.name) work.crash = crashed_ = true;
-  write("slice", {{"scenario", trial.program.name}, {"target", trial.target}, {"seed", work.plan.seed},
-                  {"iterations", iterations}, {"deadline_ms", work.plan.deadline_ms}});
+  write("slice", {{"scenario", trial.program.name},
+                  {"target", trial.target},
+                  {"seed", work.plan.seed},
+                  {"iterations", iterations},
+                  {"deadline_ms", work.plan.deadline_ms}});
   journal_.sync();
 
   const bool healthy = trial.health.empty(), crashed = !trial.crash.empty();
@@ -285,8 +297,12 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   if (!crashed && !trial.crash.empty()) note(where + ": " + trial.crash);
   if (trial.machines_lost > 0 && !machine->usable() && !trial.lost.empty()) {
     note(where + ": the machine was lost: " + trial.lost);
-    write("lost", {{"scenario", trial.program.name}, {"target", trial.target}, {"seed", work.plan.seed},
-                   {"why", trial.lost}, {"words", trial.words}, {"health", trial.health}});
+    write("lost", {{"scenario", trial.program.name},
+                   {"target", trial.target},
+                   {"seed", work.plan.seed},
+                   {"why", trial.lost},
+                   {"words", trial.words},
+                   {"health", trial.health}});
   }
   if (!machine->usable()) {
     end_session(pair.target.machine(), ended.message);
@@ -315,11 +331,20 @@ void Runner::close(Pair& pair) {
     const Tally& tally = trial.seen.at(outcome);
     stray.push_back({{"texts", outcome}, {"count", tally.count}, {"seed", tally.seed}, {"iteration", tally.iteration}});
   }
-  json record = {{"scenario", trial.program.name}, {"file", trial.file}, {"target", trial.target},
-                 {"kernel", trial.kernel}, {"verdict", verdict_text(verdict(trial))}, {"reason", reason(trial)},
-                 {"iterations", trial.iterations}, {"seconds", trial.seconds}, {"seed", trial.seed},
-                 {"allowed", trial.allowed.outcomes.size()}, {"allowed_seen", allowed_seen(trial)},
-                 {"not_allowed", stray}, {"slow", trial.slow}, {"machines_lost", trial.machines_lost}};
+  json record = {{"scenario", trial.program.name},
+                 {"file", trial.file},
+                 {"target", trial.target},
+                 {"kernel", trial.kernel},
+                 {"verdict", verdict_text(verdict(trial))},
+                 {"reason", reason(trial)},
+                 {"iterations", trial.iterations},
+                 {"seconds", trial.seconds},
+                 {"seed", trial.seed},
+                 {"allowed", trial.allowed.outcomes.size()},
+                 {"allowed_seen", allowed_seen(trial)},
+                 {"not_allowed", stray},
+                 {"slow", trial.slow},
+                 {"machines_lost", trial.machines_lost}};
   if (trial.times.commands > 0) record["commands"] = summary(trial.times);
   if (!trial.calls.empty()) record["calls"] = calls_json(trial.calls);
   write("verdict", record);
@@ -343,8 +368,8 @@ void Runner::run_by_iterations() {
 void Runner::run_by_time(double seconds) {
   const auto left = [&] { return seconds - duration<double>(steady_clock::now() - start_).count(); };
   for (bool first = true; first || left() > 0; first = false) {
-    std::size_t open = static_cast<std::size_t>(
-        std::count_if(pairs_.begin(), pairs_.end(), [](const Pair& pair) { return !pair.closed; }));
+    std::size_t open =
+        static_cast<std::size_t>(std::count_if(pairs_.begin(), pairs_.end(), [](const Pair& pair) { return !pair.closed; }));
     if (open == 0) return;
     const double wanted = seconds / static_cast<double>(open) / rounds_wanted;
     for (Pair& pair : pairs_) {
@@ -407,8 +432,8 @@ int RunResult::exit_code() const {
   return faultline::exit_code(by_target);
 }
 
-RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor,
-              Journal& journal, const RunEvents& events) {
+RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
+              const RunEvents& events) {
   return Runner(scenarios, options, predictor, journal, events).go();
 }
 

@@ -38,17 +38,16 @@ struct TargetWord {
   friend bool operator==(const TargetWord&, const TargetWord&) = default;
 };
 
-using Predictor =
-    std::function<Allowed(const Program&, DeviceClass, const std::function<bool(std::uint64_t)>& keep_going)>;
+using Predictor = std::function<Allowed(const Program&, DeviceClass, const std::function<bool(std::uint64_t)>& keep_going)>;
 
 struct RunOptions {
   std::vector<TargetWord> targets;
   std::uint64_t iterations = 1000;  // for each scenario
   std::optional<double> seconds;    // for the whole run, instead of iterations
   std::uint64_t seed = 0;
-  int deadline_ms = 0;  // of one iteration; 0: what the agent finds right
+  int deadline_ms = 0;                   // of one iteration; 0: what the agent finds right
   std::optional<Parameters> parameters;  // of a journalled batch, to show it again
-  std::string crash;  // for tests: press the crash key in the lab once, while this scenario runs
+  std::string crash;                     // for tests: press the crash key in the lab once, while this scenario runs
   Session::Patience patience;
   // How to start the n-th machine (from 1) of a place.
   std::function<Machine::Spec(const std::string& place, int number)> machine;
@@ -88,8 +87,8 @@ struct TargetNotHere : std::runtime_error {
 
 // Starts the machines of this place first, so that a target that is not here is told before anything
 // runs: throws TargetNotHere. A lab that does not come up makes its trials inconclusive.
-RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor,
-              Journal& journal, const RunEvents& events);
+RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
+              const RunEvents& events);
 
 // The device class that a scenario's claims are about.
 DeviceClass class_of_claims(const Program& program);

@@ -122,19 +122,21 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"forbidden", Verdict::forbidden, "1 outcome is not allowed", 1, 1},
         Row{"die", Verdict::lost, "the machine was lost: its process ended: exit status 7", 1, 3},
         Row{"silent", Verdict::lost, "the machine was lost: it said nothing for 700 ms", 1, 3},
-        Row{"garbage", Verdict::error, "not the agent's protocol: unknown ev \"greetings\": {\"ev\": \"greetings\", \"id\": 1}", 4, 2},
+        Row{"garbage", Verdict::error, "not the agent's protocol: unknown ev \"greetings\": {\"ev\": \"greetings\", \"id\": 1}",
+            4, 2},
         Row{"notjson", Verdict::error, "not the agent's protocol: not JSON: \x1b[31mKernel panic: \x1b[31mKernel panic", 4, 2},
         Row{"health", Verdict::health, "WARNING: CPU: 1 PID: 7 at mm/hmm.c:1", 1, 1},
         Row{"crash", Verdict::health,
-            "iteration 31 (seed 0): the driver took SIGSEGV at address 0x10 in clEnqueueSVMMemcpy, called by P.gpu at r0 (line 8)", 1, 1},
+            "iteration 31 (seed 0): the driver took SIGSEGV at address 0x10 in clEnqueueSVMMemcpy, called by P.gpu at r0 (line "
+            "8)",
+            1, 1},
         Row{"hang", Verdict::hang, "iteration 31 (seed 0) hangs", 1, 1},
         Row{"stuck", Verdict::hang, "iteration 31 (seed 0) hangs, and survives SIGKILL", 1, 2},
         Row{"slow", Verdict::agree, "", 0, 1},
         Row{"once", Verdict::inconclusive, "iteration 31 (seed 0) hung, seen once: it did not come back", 3, 1},
         Row{"twice", Verdict::hang, "iteration 33 (seed 0) hangs, as another one did before", 1, 1},
         Row{"unready", Verdict::inconclusive, "iteration 31 (seed 0) was not set up in time: P opens its devices", 3, 1},
-        Row{"patient", Verdict::agree, "", 0, 1},
-        Row{"error", Verdict::error, "fork: Cannot allocate memory", 4, 1},
+        Row{"patient", Verdict::agree, "", 0, 1}, Row{"error", Verdict::error, "fork: Cannot allocate memory", 4, 1},
         Row{"skip", Verdict::skipped, "no appetite", 0, 1},
         Row{"misfit", Verdict::error, "the agent's outcomes do not fit the scenario's observables", 4, 1},
         Row{"empty", Verdict::inconclusive, "no iteration was run", 3, 1}),
@@ -145,10 +147,8 @@ TEST_F(RunTest, AHangIsToldWithItsEvidenceAndItsTasks) {
   EXPECT_EQ(result.trials[0].threads,
             (std::vector<std::string>{
                 "it was to end in 5 s, and then for 3.00 s none of its tasks got CPU time, or waited for a CPU",
-                "process P (pid 90)",
-                "  P.cpu (tid 91): load a[0]#1, state D, in hmm_range_fault, 0.01 s of CPU",
-                "    dmirror_fault+0x1",
-                "  thread 'pocl-worker' (tid 92): no statement, state S, 1.50 s of CPU"}));
+                "process P (pid 90)", "  P.cpu (tid 91): load a[0]#1, state D, in hmm_range_fault, 0.01 s of CPU",
+                "    dmirror_fault+0x1", "  thread 'pocl-worker' (tid 92): no statement, state S, 1.50 s of CPU"}));
 }
 
 TEST_F(RunTest, WhyAnIterationWasSlowIsKept) {
@@ -163,8 +163,7 @@ TEST_F(RunTest, APanicInTheLabIsLostWithItsLastWords) {
   const RunResult result = go({"--fault", "two=panic"}, {"one", "two", "three"});
   EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
   EXPECT_EQ(verdict(result.trials[1]), Verdict::lost);
-  EXPECT_EQ(result.trials[1].words,
-            (std::vector<std::string>{"[   12.5] all is well", "[   12.5] bye", "[   12.5] last word"}));
+  EXPECT_EQ(result.trials[1].words, (std::vector<std::string>{"[   12.5] all is well", "[   12.5] bye", "[   12.5] last word"}));
   EXPECT_EQ(result.trials[1].machines_lost, 2);
   EXPECT_TRUE(result.trials[1].given_up);
   EXPECT_EQ(verdict(result.trials[2]), Verdict::agree);
@@ -216,8 +215,9 @@ TEST_F(RunTest, WhatWaitsForEverOnThatClassOfDevicesIsSkipped) {
   Journal journal(path());
   const RunResult result = run({waits}, options_, predictor_, journal, events_);
   EXPECT_EQ(verdict(result.trials[0]), Verdict::skipped);
-  EXPECT_EQ(reason(result.trials[0]), "on a device of this class a statement of it (line 5) may wait for ever: "
-                                      "nothing ends 'C', which stays when its statements have run");
+  EXPECT_EQ(reason(result.trials[0]),
+            "on a device of this class a statement of it (line 5) may wait for ever: "
+            "nothing ends 'C', which stays when its statements have run");
 }
 
 TEST_F(RunTest, AnotherRootIsNotRestartedForItsKernel) {
@@ -233,8 +233,7 @@ TEST_F(RunTest, AMachineThatDoesNotStartDecidesNothing) {
   const RunResult result = go({"--late"});
   EXPECT_EQ(machines_, 2);
   EXPECT_EQ(result.exit_code(), 3);
-  EXPECT_EQ(reason(result.trials[1]),
-            "the machine did not start: it did not say hello, and nothing else for 1 s");
+  EXPECT_EQ(reason(result.trials[1]), "the machine did not start: it did not say hello, and nothing else for 1 s");
 }
 
 TEST_F(RunTest, AMachineThatPanicsAsItStartsIsStartedAgain) {

@@ -19,9 +19,7 @@ struct IdOf {
   std::uint64_t operator()(const auto& event) const { return event.id; }
 };
 
-std::string shortened(const std::string& line) {
-  return line.size() <= 160 ? line : line.substr(0, 160) + "...";
-}
+std::string shortened(const std::string& line) { return line.size() <= 160 ? line : line.substr(0, 160) + "..."; }
 
 std::string time_text(milliseconds time) {
   return time.count() % 1000 ? std::to_string(time.count()) + " ms" : std::to_string(time.count() / 1000) + " s";
@@ -97,8 +95,7 @@ agent::HelloEvent Session::wait_for_hello(const Patience& patience, const StopAs
         const agent::Event event = agent::parse_event(received.line);
         if (const auto* hello = std::get_if<agent::HelloEvent>(&event)) return *hello;
       } catch (const agent::ProtocolError& error) {
-        throw failure("it does not speak the agent's protocol (" + std::string(error.what()) + "): " +
-                      shortened(received.line));
+        throw failure("it does not speak the agent's protocol (" + std::string(error.what()) + "): " + shortened(received.line));
       }
       continue;
     }
@@ -165,8 +162,7 @@ Session::Ended Session::run(const Slice& slice, const Handlers& handlers, const 
     }
     if (stopped && wanted == Stop::soon && now - *stopped > stop_grace)
       return finish(Kind::interrupted, "the agent did not stop when it was asked to");
-    if (now - alive > silence)
-      return finish(Kind::silent, "it said nothing for " + time_text(silence));
+    if (now - alive > silence) return finish(Kind::silent, "it said nothing for " + time_text(silence));
     if (handlers.tick) handlers.tick();
 
     const Machine::Received received = machine_.receive(tick);
@@ -188,8 +184,7 @@ Session::Ended Session::run(const Slice& slice, const Handlers& handlers, const 
 }
 
 // Hands one event on; the slice's end when it is that.
-std::optional<Session::Ended> Session::take(const agent::Event& event, const std::string& line,
-                                            const Handlers& handlers) {
+std::optional<Session::Ended> Session::take(const agent::Event& event, const std::string& line, const Handlers& handlers) {
   using Kind = Ended::Kind;
   const std::uint64_t id = std::visit(IdOf{}, event);
   const bool health = std::holds_alternative<agent::HealthEvent>(event);
@@ -203,8 +198,7 @@ std::optional<Session::Ended> Session::take(const agent::Event& event, const std
     if (handlers.health) handlers.health(found->lines);
   } else if (const auto* hang = std::get_if<agent::HangEvent>(&event)) {
     if (handlers.hang) handlers.hang(hang->hang);
-    if (hang->hang.stuck)
-      return finish(Kind::stuck, "iteration " + std::to_string(hang->hang.iteration) + " is stuck");
+    if (hang->hang.stuck) return finish(Kind::stuck, "iteration " + std::to_string(hang->hang.iteration) + " is stuck");
   } else if (const auto* crash = std::get_if<agent::CrashEvent>(&event)) {
     if (handlers.crash) handlers.crash(crash->crash);
   } else if (const auto* error = std::get_if<agent::ErrorEvent>(&event)) {

@@ -31,8 +31,7 @@ const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::
 
 // The machine did not come up. `words` is the last of what it said.
 struct StartFailure : std::runtime_error {
-  StartFailure(const std::string& message, std::vector<std::string> last)
-      : std::runtime_error(message), words(std::move(last)) {}
+  StartFailure(const std::string& message, std::vector<std::string> last) : std::runtime_error(message), words(std::move(last)) {}
   std::vector<std::string> words;
 };
 

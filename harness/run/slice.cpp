@@ -13,9 +13,8 @@ using std::chrono::steady_clock;
 
 // A batch that does not fit the schema is the bench's fault: it must not become an outcome.
 bool fits(const Batch& batch, const Trial& trial) {
-  return std::all_of(batch.outcomes.begin(), batch.outcomes.end(), [&](const SeenOutcome& seen) {
-    return seen.texts.size() == trial.allowed.schema.size();
-  });
+  return std::all_of(batch.outcomes.begin(), batch.outcomes.end(),
+                     [&](const SeenOutcome& seen) { return seen.texts.size() == trial.allowed.schema.size(); });
 }
 
 void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& trial) {
@@ -83,10 +82,10 @@ void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
   trial.threads = block_of(hang);
   if (!hang.set_up.empty())
     trial.undecided = where + " was not set up in time: " + hang.set_up + (hang.stuck ? "; it survives SIGKILL" : "");
-  else if (!certain)
-    trial.undecided = where + " hung, seen once: it did not come back";
+  else if (!certain) trial.undecided = where + " hung, seen once: it did not come back";
   else
-    trial.hang = where + " hangs" + (hang.stuck ? ", and survives SIGKILL" : "") + (hang.once ? ", as another one did before" : "");
+    trial.hang =
+        where + " hangs" + (hang.stuck ? ", and survives SIGKILL" : "") + (hang.once ? ", as another one did before" : "");
 }
 
 std::string crash_text(const Crash& crash) {

@@ -72,7 +72,8 @@ std::string reason(const Trial& trial) {
     case Verdict::inconclusive:
       if (!not_allowed(trial).empty()) return "the prediction is incomplete and does not hold what was seen";
       if (!trial.undecided.empty()) return trial.undecided;
-      if (trial.slow) return "every iteration was too slow to tell a hang" + (trial.slow_why.empty() ? "" : ": " + trial.slow_why);
+      if (trial.slow)
+        return "every iteration was too slow to tell a hang" + (trial.slow_why.empty() ? "" : ": " + trial.slow_why);
       return "no iteration was run";
   }
   return "";
@@ -90,7 +91,8 @@ std::optional<ClaimCount> count(const Claim& claim, const Trial& trial) {
   ClaimCount result;
   try {
     for (const auto& [outcome, tally] : trial.seen)
-      if (is_told(claim.condition, trial.allowed.schema, outcome)) (holds(claim.condition, trial.allowed.schema, outcome) ? result.holds : result.fails) += tally.count;
+      if (is_told(claim.condition, trial.allowed.schema, outcome))
+        (holds(claim.condition, trial.allowed.schema, outcome) ? result.holds : result.fails) += tally.count;
   } catch (const std::invalid_argument&) {
     return std::nullopt;  // about something that this target cannot see
   }

@@ -48,12 +48,12 @@ struct Trial {
   bool started = false;  // false: it never ran (the run was interrupted first)
 
   // What else happened, each with words for a person.
-  std::string skipped;       // why
-  std::string undecided;     // why nothing can be said
-  std::string error;         // of the bench
-  std::vector<std::string> health;   // lines of the kernel log
-  std::vector<std::string> driver;   // what the device's driver said
-  std::string crash;                 // of the driver, the first one: "iteration 17: ..."
+  std::string skipped;              // why
+  std::string undecided;            // why nothing can be said
+  std::string error;                // of the bench
+  std::vector<std::string> health;  // lines of the kernel log
+  std::vector<std::string> driver;  // what the device's driver said
+  std::string crash;                // of the driver, the first one: "iteration 17: ..."
   std::uint64_t crashes = 0;
   std::string hang;                  // "iteration 17: ..."
   std::vector<std::string> threads;  // why it is taken for one, and where they were; of what is undecided too

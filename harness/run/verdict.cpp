@@ -93,15 +93,16 @@ std::optional<Nearest> nearest_allowed(const Allowed& allowed, const Outcome& se
 }
 
 Verdict judge(const Allowed& allowed, std::span<const Outcome> seen) {
-  const bool all = std::all_of(seen.begin(), seen.end(),
-                               [&](const Outcome& outcome) { return allowed_by(allowed, outcome).has_value(); });
+  const bool all =
+      std::all_of(seen.begin(), seen.end(), [&](const Outcome& outcome) { return allowed_by(allowed, outcome).has_value(); });
   if (!all) return allowed.complete ? Verdict::forbidden : Verdict::inconclusive;
   return seen.empty() ? Verdict::inconclusive : Verdict::agree;
 }
 
 ClaimCheck check_claim(const Claim& claim, const Allowed& allowed) {
   // Every execution runs into a known bug, or nothing is said: anything would hold.
-  if (allowed.outcomes.empty() || !allowed.undefined.empty() || !allowed.unknown.empty()) return {ClaimState::undecided, std::nullopt};
+  if (allowed.outcomes.empty() || !allowed.undefined.empty() || !allowed.unknown.empty())
+    return {ClaimState::undecided, std::nullopt};
   // `never` fails on an outcome that has it, `always` on one that has it not.
   if (claim.kind != Claim::Kind::sometimes) {
     const bool wanted = claim.kind == Claim::Kind::never;

@@ -27,9 +27,8 @@ enum class Verdict {
   inconclusive,  // an outcome that an incomplete prediction does not hold, or nothing was run
   error,         // the bench itself
 };
-inline constexpr Verdict all_verdicts[] = {Verdict::agree, Verdict::forbidden, Verdict::health,
-                                           Verdict::hang, Verdict::lost, Verdict::skipped,
-                                           Verdict::inconclusive, Verdict::error};
+inline constexpr Verdict all_verdicts[] = {Verdict::agree, Verdict::forbidden, Verdict::health,       Verdict::hang,
+                                           Verdict::lost,  Verdict::skipped,   Verdict::inconclusive, Verdict::error};
 
 const char* verdict_text(Verdict verdict);
 

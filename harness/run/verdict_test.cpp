@@ -40,8 +40,10 @@ TEST(Project, DropsWhatTheTargetCannotSeeAndMergesTheRest) {
   std::vector<std::string> keys;
   for (const Observable& observable : schema(p)) keys.push_back(observable.key);
   ASSERT_EQ(keys, (std::vector<std::string>{"P:#1", "P.gpu:r0", "P.gpu:r0.faults", "C:r1", "same(P:a[0],C:a[0])"}));
-  const Allowed whole = allowed_of(p, {{"ok", "0", "hit", "0", "same"}, {"ok", "0", "fault", "0", "same"},
-                                       {"ok", "0", "fault", "0", "different"}, {"ok", "0", "fault", "1", "same"}});
+  const Allowed whole = allowed_of(p, {{"ok", "0", "hit", "0", "same"},
+                                       {"ok", "0", "fault", "0", "same"},
+                                       {"ok", "0", "fault", "0", "different"},
+                                       {"ok", "0", "fault", "1", "same"}});
   EXPECT_EQ(project(whole, p, {true, true}).outcomes, whole.outcomes);
   EXPECT_EQ(project(whole, p, {false, true}).outcomes,
             (std::vector<Outcome>{{"ok", "0", "0", "different"}, {"ok", "0", "0", "same"}, {"ok", "0", "1", "same"}}));
@@ -54,8 +56,10 @@ TEST(Project, DropsWhatTheTargetCannotSeeAndMergesTheRest) {
 
 // A driver that takes every migration for done, as nouveau does.
 TEST(Project, MigrationsWithoutErrorsAreOkAndMayLeavePages) {
-  const Program p = parse("scenario m\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 0\nthread P.t\n"
-                          "  migrate a to d via d\n  munmap a\nobserve where(P:a[0])\n", "m.scn");
+  const Program p = parse(
+      "scenario m\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 0\nthread P.t\n"
+      "  migrate a to d via d\n  munmap a\nobserve where(P:a[0])\n",
+      "m.scn");
   const Allowed whole = allowed_of(p, {{"ENOENT", "ok", "system"}, {"ok", "ok", "device"}, {"EBADF", "ENOMEM", "none"}});
   const Sight sight{.migration_errors = false};
   const Allowed seen = project(whole, p, sight);
@@ -70,8 +74,10 @@ TEST(Project, MigrationsWithoutErrorsAreOkAndMayLeavePages) {
 
 // What a gap makes of one observable it makes of no other.
 TEST(Project, AGapHidesNoOtherObservable) {
-  const Program p = parse("scenario e\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
-                          "  migrate a to d via d\n  r0 = load a[0]\nobserve events(P:a[0]) where(P:a[0])\n", "e.scn");
+  const Program p = parse(
+      "scenario e\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
+      "  migrate a to d via d\n  r0 = load a[0]\nobserve events(P:a[0]) where(P:a[0])\n",
+      "e.scn");
   Allowed whole = allowed_of(p, {{"ok", "5", "DUS", "system"}});
   whole.schema[2].weather = Observable::Weather::unmaps;
   const Sight sight{.migration_errors = false};
@@ -88,9 +94,11 @@ TEST(Project, AGapHidesNoOtherObservable) {
 
 TEST(Trial, GapsCountForNoClaim) {
   Trial trial;
-  trial.program = parse("scenario e\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
-                        "  migrate a to d via d\nobserve events(P:a[0]) P:a[0]\nalways events(P:a[0]) = \"D\"\n"
-                        "always P:a[0] = 5\n", "e.scn");
+  trial.program = parse(
+      "scenario e\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
+      "  migrate a to d via d\nobserve events(P:a[0]) P:a[0]\nalways events(P:a[0]) = \"D\"\n"
+      "always P:a[0] = 5\n",
+      "e.scn");
   trial.allowed = allowed_of(trial.program, {{"ok", "D", "5"}, {"ok", "DUS", "5"}});
   trial.seen[{"ok", "D", "5"}].count = 7;
   trial.seen[{"ok", "gap (why)", "5"}].count = 2;

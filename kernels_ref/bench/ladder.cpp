@@ -20,14 +20,15 @@ int main(int argc, char** argv) {
     if (variant) variants.set(static_cast<std::size_t>(*variant));
   }
   if (!understood) {
-    std::fprintf(stderr, "usage: ladder INVALIDATORS FAULTERS WORKERS [VARIANT]...\n"
-                         "  WORKERS 0: one for each core\n");
+    std::fprintf(stderr,
+                 "usage: ladder INVALIDATORS FAULTERS WORKERS [VARIANT]...\n"
+                 "  WORKERS 0: one for each core\n");
     return 2;
   }
   limits.workers = std::atoi(argv[3]);
   const Protocol protocol = interval_notifier(std::atoi(argv[1]), std::atoi(argv[2]), 2);
   const Report report = examine(protocol, variants, limits);
-  std::printf("complete: %d\nstates: %llu\nfindings: %u\n", report.complete,
-              static_cast<unsigned long long>(report.states), report.findings);
+  std::printf("complete: %d\nstates: %llu\nfindings: %u\n", report.complete, static_cast<unsigned long long>(report.states),
+              report.findings);
   for (const std::string& outcome : report.outcomes) std::printf("outcome: %s\n", outcome.c_str());
 }

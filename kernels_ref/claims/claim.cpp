@@ -16,8 +16,7 @@ const char* verdict_text(ClaimVerdict verdict) {
 
 std::vector<MailClaim> mail_claims() {
   std::vector<MailClaim> all;
-  for (const auto& of_thread :
-       {dying_mm_claims(), nouveau_2019_claims(), pin_claims(), fork_and_fence_claims(), find_claims()})
+  for (const auto& of_thread : {dying_mm_claims(), nouveau_2019_claims(), pin_claims(), fork_and_fence_claims(), find_claims()})
     all.insert(all.end(), of_thread.begin(), of_thread.end());
   return all;
 }

@@ -28,12 +28,12 @@ struct ClaimAnswer {
 using Decide = std::function<ClaimAnswer(const protocol::Variants&)>;
 
 struct MailClaim {
-  const char* id;     // "1.6"
-  const char* says;   // the claim, in a sentence
+  const char* id;    // "1.6"
+  const char* says;  // the claim, in a sentence
   ClaimVerdict expected;
-  const char* why;    // the reason to expect it, before it was run
+  const char* why;  // the reason to expect it, before it was run
   Decide decide;
-  std::vector<protocol::Variant> flips;       // any of these changes the verdict
+  std::vector<protocol::Variant> flips;  // any of these changes the verdict
   // A file of this tree that asks a real kernel the same, and the rule of the reference (rules.h) without
   // which what the file claims fails. Null: no kernel can show it from outside.
   const char* scenario = nullptr;
@@ -43,15 +43,14 @@ struct MailClaim {
 };
 
 // Of one thread of mail, in the order of their numbers.
-std::vector<MailClaim> dying_mm_claims();       // 0.*
-std::vector<MailClaim> nouveau_2019_claims();   // 1.*
-std::vector<MailClaim> pin_claims();            // 2.*
-std::vector<MailClaim> fork_and_fence_claims(); // 3.*
-std::vector<MailClaim> find_claims();           // 4.*
-std::vector<MailClaim> mail_claims();           // all of them
+std::vector<MailClaim> dying_mm_claims();        // 0.*
+std::vector<MailClaim> nouveau_2019_claims();    // 1.*
+std::vector<MailClaim> pin_claims();             // 2.*
+std::vector<MailClaim> fork_and_fence_claims();  // 3.*
+std::vector<MailClaim> find_claims();            // 4.*
+std::vector<MailClaim> mail_claims();            // all of them
 
 // "No execution of `protocol` under `fixed` has any of `findings`": holds or refuted, with the witness.
-Decide never(std::function<protocol::Protocol()> protocol, protocol::Variants fixed,
-             std::vector<protocol::Finding> findings);
+Decide never(std::function<protocol::Protocol()> protocol, protocol::Variants fixed, std::vector<protocol::Finding> findings);
 
 }  // namespace faultline::ref

@@ -30,21 +30,19 @@ ClaimAnswer same_outcomes(const Variants& extra) {
   answer.verdict = !check.complete || !none.complete ? ClaimVerdict::undecided
                    : same                            ? ClaimVerdict::holds
                                                      : ClaimVerdict::refuted;
-  answer.detail = same ? "both: " + joined(check.outcomes)
-                       : "with: " + joined(check.outcomes) + "; without: " + joined(none.outcomes);
+  answer.detail =
+      same ? "both: " + joined(check.outcomes) : "with: " + joined(check.outcomes) + "; without: " + joined(none.outcomes);
   for (int f = 0; f < finding_count; ++f) {
     const Finding finding = static_cast<Finding>(f);
     if (check.has(finding) == none.has(finding)) continue;
-    answer.detail +=
-        std::string("; only ") + (check.has(finding) ? "with" : "without") + ": " + finding_text(finding);
+    answer.detail += std::string("; only ") + (check.has(finding) ? "with" : "without") + ": " + finding_text(finding);
     if (const Found found = witness(p, check.has(finding) ? extra : without_check, finding); found.schedule)
       answer.witness = schedule_text(*found.schedule, thread_names(p));
     break;
   }
   // Today's drivers, which lack the check, would gain nothing but what 0.2 counts.
   for (const Protocol& driver : {nouveau_today_exit(), amdkfd_xnack_on()}) {
-    const Report with_check = examine(driver, extra | with({Variant::fault_looks_if_dying})),
-                 as_it_is = examine(driver, extra);
+    const Report with_check = examine(driver, extra | with({Variant::fault_looks_if_dying})), as_it_is = examine(driver, extra);
     answer.states += with_check.states + as_it_is.states;
     if (!with_check.complete || !as_it_is.complete) answer.verdict = ClaimVerdict::undecided;
     const bool equal = with_check.outcomes == as_it_is.outcomes && with_check.findings == as_it_is.findings;
@@ -59,11 +57,9 @@ ClaimAnswer saves_work(const Variants& extra) {
   ClaimAnswer answer;
   bool complete = true, saves = true, grows = true;
   int lead = 0;
-  std::string table =
-      "faults queued | wasted steps: without, with | steps that the exit waits: without, with";
+  std::string table = "faults queued | wasted steps: without, with | steps that the exit waits: without, with";
   for (const int queued : {1, 2, 4, 8, 16}) {
-    const Report none = examine(dying_mm(queued), without_check | extra),
-                 check = examine(dying_mm(queued), extra);
+    const Report none = examine(dying_mm(queued), without_check | extra), check = examine(dying_mm(queued), extra);
     answer.states += none.states + check.states;
     complete = complete && none.complete && check.complete;
     const int saved = none.most[wasted_work] - check.most[wasted_work];
@@ -72,13 +68,10 @@ ClaimAnswer saves_work(const Variants& extra) {
     if (queued > 2) grows = grows && saved > lead;
     lead = saved;
     const auto number = [](int n) { return std::to_string(n); };
-    table += "\n" + number(queued) + " | " + number(none.most[wasted_work]) + ", " +
-             number(check.most[wasted_work]) + " | " + number(none.most[teardown_delay]) + ", " +
-             number(check.most[teardown_delay]);
+    table += "\n" + number(queued) + " | " + number(none.most[wasted_work]) + ", " + number(check.most[wasted_work]) + " | " +
+             number(none.most[teardown_delay]) + ", " + number(check.most[teardown_delay]);
   }
-  answer.verdict = !complete        ? ClaimVerdict::undecided
-                   : saves && grows ? ClaimVerdict::holds
-                                    : ClaimVerdict::refuted;
+  answer.verdict = !complete ? ClaimVerdict::undecided : saves && grows ? ClaimVerdict::holds : ClaimVerdict::refuted;
   answer.detail = table;
   return answer;
 }
@@ -110,6 +103,7 @@ ClaimAnswer held_on_success(const Variants& extra) {
 }  // namespace
 
 std::vector<MailClaim> dying_mm_claims() {
+  // clang-format off
   return {
       {"0.1",
        "The unlocked \"is this mm dying?\" check is only an optimisation: with and without it the sets of "
@@ -143,6 +137,7 @@ std::vector<MailClaim> dying_mm_claims() {
        held_on_success,
        {Variant::down_read_before_check}},
   };
+  // clang-format on
 }
 
 }  // namespace faultline::ref

@@ -31,7 +31,9 @@ void Evidence::says(const std::string& text) { answer_.detail += (answer_.detail
 
 void Evidence::row(const std::string& name, const std::vector<int>& figures) {
   constexpr std::size_t name_width = 34, figure_width = 5;
-  const auto pad = [](const std::string& s, std::size_t width) { return std::string(s.size() < width ? width - s.size() : 1, ' '); };
+  const auto pad = [](const std::string& s, std::size_t width) {
+    return std::string(s.size() < width ? width - s.size() : 1, ' ');
+  };
   std::string text = name + pad(name, name_width);
   for (const int f : figures) text += pad(std::to_string(f), figure_width) + std::to_string(f);
   says(text);

@@ -3,8 +3,8 @@
 // The thread holds patch 4 of its series only. What put, update and release do is modelled from patches 2
 // and 3: a deferred put is released by mn_itree_inv_end, with no grace period and no lock of the driver's,
 // and update does not touch the subscription's sequence.
-#include "kernels_ref/claims/claim.h"
 #include "kernels_ref/protocol/notifiers/find.h"
+#include "kernels_ref/claims/claim.h"
 
 namespace faultline::ref {
 
@@ -23,15 +23,13 @@ Decide may(std::function<Protocol()> protocol, Variants fixed, Finding finding) 
 }
 
 // Entries that a find looks at under subscriptions->lock, at most.
-std::string looks(const Variants& variants) {
-  return std::to_string(examine(find_against_changes(), variants).most[looked_at]);
-}
+std::string looks(const Variants& variants) { return std::to_string(examine(find_against_changes(), variants).most[looked_at]); }
 
 ClaimAnswer closed_by_the_deferred_list(const Variants& extra) {
   const Variants aware = with({Variant::find_knows_deferred}) | extra;
   const Variants locked = aware | with({Variant::driver_lock_around_interval_calls});
-  const std::vector<Finding> all = {Finding::use_after_free, Finding::double_free, Finding::waits_for_ever,
-                                    Finding::order_cycle, Finding::leak};
+  const std::vector<Finding> all = {Finding::use_after_free, Finding::double_free, Finding::waits_for_ever, Finding::order_cycle,
+                                    Finding::leak};
   ClaimAnswer order = never(find_against_changes, aware, {Finding::wrong_result})({});
   if (order.verdict != ClaimVerdict::holds) return order;
   ClaimAnswer alone = never(find_against_put, aware, all)({});
@@ -39,24 +37,22 @@ ClaimAnswer closed_by_the_deferred_list(const Variants& extra) {
   ClaimAnswer both = never(find_against_put, locked, all)({});
   if (both.verdict != ClaimVerdict::holds) return both;
   alone.verdict = ClaimVerdict::only_if;
-  alone.detail = "only if the driver's lock is held around every call and until the caller is done with what it "
-                 "found (without: " + alone.detail + "); a find looks at up to " + looks(aware) +
-                 " entries instead of " + looks(extra);
+  alone.detail =
+      "only if the driver's lock is held around every call and until the caller is done with what it "
+      "found (without: " +
+      alone.detail + "); a find looks at up to " + looks(aware) + " entries instead of " + looks(extra);
   return alone;
 }
 
 ClaimAnswer either_value_is_safe(const Variants& extra) {
   const Variants newer = with({Variant::find_knows_deferred}) | extra;
-  const auto safe = [](const Variants& v) {
-    return never(fault_against_update, v, {Finding::stale_entry})({});
-  };
+  const auto safe = [](const Variants& v) { return never(fault_against_update, v, {Finding::stale_entry})({}); };
   ClaimAnswer before = safe(extra), after = safe(newer);
   if (before.verdict == ClaimVerdict::undecided) return before;
   const auto line = [](const char* values, const ClaimAnswer& a, const Variants& v) {
     const bool old = examine(fault_against_update(), v).has(Finding::wrong_result);
     const std::string found = a.verdict == ClaimVerdict::holds ? "nothing stale is mapped" : a.detail;
-    return std::string(values) + ": " + found +
-           (old ? ", and start() after update() is not what update() was given" : "");
+    return std::string(values) + ": " + found + (old ? ", and start() after update() is not what update() was given" : "");
   };
   const std::string detail = line("old values", before, extra) + "; " + line("new values", after, newer);
   ClaimAnswer& worse = before.verdict != ClaimVerdict::holds ? before : after;
@@ -70,6 +66,7 @@ ClaimAnswer either_value_is_safe(const Variants& extra) {
 
 std::vector<MailClaim> find_claims() {
   using V = Variant;
+  // clang-format off
   return {
       {"4.1",
        "A found subscription has no lifetime protection: with its removal deferred, it may be freed under the "
@@ -113,6 +110,7 @@ std::vector<MailClaim> find_claims() {
        "is applied, the new page has none before.",
        either_value_is_safe, {V::update_stamps}},
   };
+  // clang-format on
 }
 
 }  // namespace faultline::ref

@@ -14,7 +14,8 @@ constexpr int lengths[] = {1, 2, 4, 8};
 
 ClaimAnswer notifier_keeps_fork_apart(const Variants& extra) {
   Evidence e;
-  e.finds(fork_with_device(DeviceKind::recoverable, 2, true), extra | with({Variant::device_without_notifier}), Finding::wrong_page);
+  e.finds(fork_with_device(DeviceKind::recoverable, 2, true), extra | with({Variant::device_without_notifier}),
+          Finding::wrong_page);
   for (const DeviceKind c : {DeviceKind::recoverable, DeviceKind::preempt_and_restore, DeviceKind::userptr})
     e.clean(fork_with_device(c, 2, true), extra);
   return e.answer();
@@ -105,7 +106,8 @@ ClaimAnswer copies_at_fork(const Variants& extra) {
   e.clean(o_direct_reads_file(), extra | with({Variant::pins_are_plain_references, Variant::madv_dontfork}));
   e.clean(o_direct_reads_file(), extra);
   std::vector<int> copies;
-  for (int pinned = 0; pinned <= max_pages; ++pinned) copies.push_back(e.look(pinned_at_fork(pinned), extra).most[copies_in_fork]);
+  for (int pinned = 0; pinned <= max_pages; ++pinned)
+    copies.push_back(e.look(pinned_at_fork(pinned), extra).most[copies_in_fork]);
   e.row("pages pinned", {0, 1, 2});
   e.row("pages copied in fork", copies);
   const Report r = e.look(pinned_at_fork(2), extra);
@@ -149,6 +151,7 @@ ClaimAnswer sequence_count_closes_gup_fast(const Variants& extra) {
 
 std::vector<MailClaim> fork_and_fence_claims() {
   using enum ClaimVerdict;
+  // clang-format off
   return {
       {"3.1", "Without a notifier a device write after fork can land in a page of another process; "
        "with it, it cannot.", holds,
@@ -194,6 +197,7 @@ std::vector<MailClaim> fork_and_fence_claims() {
        sequence_count_closes_gup_fast, {Variant::gup_fast_ignores_seq},
        "stress/scenarios/pin/fork-race.scn", "gup-fast-checks-fork"},
   };
+  // clang-format on
 }
 
 }  // namespace faultline::ref

@@ -11,10 +11,9 @@ using namespace protocol;
 
 namespace {
 
-const std::vector<Finding> unbalanced = {Finding::unlock_not_held, Finding::lock_at_return,
-                                         Finding::missing_lock, Finding::lock_recursion};
-const std::vector<Finding> deadlock = {Finding::waits_for_ever, Finding::order_cycle,
-                                       Finding::lock_recursion};
+const std::vector<Finding> unbalanced = {Finding::unlock_not_held, Finding::lock_at_return, Finding::missing_lock,
+                                         Finding::lock_recursion};
+const std::vector<Finding> deadlock = {Finding::waits_for_ever, Finding::order_cycle, Finding::lock_recursion};
 constexpr int anything = any_error | time_runs_out;
 
 Variants before_the_series() {
@@ -39,13 +38,10 @@ struct Look {
     return false;
   }
   void show(const std::string& title, const Protocol& p, const Found& found) {
-    if (found.schedule)
-      answer.witness += (title.empty() ? "" : title + "\n") + schedule_text(*found.schedule, thread_names(p));
+    if (found.schedule) answer.witness += (title.empty() ? "" : title + "\n") + schedule_text(*found.schedule, thread_names(p));
   }
   void decide(bool holds) {
-    answer.verdict = !complete ? ClaimVerdict::undecided
-                     : holds   ? ClaimVerdict::holds
-                               : ClaimVerdict::refuted;
+    answer.verdict = !complete ? ClaimVerdict::undecided : holds ? ClaimVerdict::holds : ClaimVerdict::refuted;
   }
 };
 
@@ -69,8 +65,7 @@ ClaimAnswer one_code(const Variants& extra) {
       }
     }
   }
-  for (const auto& [code, lock] : locks)
-    answer.detail += (answer.detail.empty() ? "" : "; ") + code + ": " + lock;
+  for (const auto& [code, lock] : locks) answer.detail += (answer.detail.empty() ? "" : "; ") + code + ": " + lock;
   look.decide(one && locks.contains("-EBUSY") && locks.contains("-EAGAIN"));
   return answer;
 }
@@ -107,10 +102,9 @@ ClaimAnswer alternative(const Variants& extra) {
   const bool dropped_too = !look.any(p, dropping, unbalanced);
   look.decide(balanced);
   if (answer.verdict == ClaimVerdict::holds && !dropped_too) answer.verdict = ClaimVerdict::only_if;
-  answer.detail =
-      balanced && dropped_too ? "balanced on every path"
-      : balanced ? "balanced as long as nothing drops mmap_sem: faults block, and an invalid range is -EBUSY"
-                 : "unlocks twice where hmm_range_fault has dropped mmap_sem";
+  answer.detail = balanced && dropped_too ? "balanced on every path"
+                  : balanced ? "balanced as long as nothing drops mmap_sem: faults block, and an invalid range is -EBUSY"
+                             : "unlocks twice where hmm_range_fault has dropped mmap_sem";
   if (!dropped_too) look.show("", p, witness(p, balanced ? dropping : blocking, Finding::unlock_not_held));
   return answer;
 }
@@ -122,10 +116,8 @@ ClaimAnswer success_leaks(const Variants& extra) {
   const Protocol p = nouveau_left_behind(quiet);
   const bool leak = look.at(p, extra).has(Finding::leak);
   look.decide(leak);
-  answer.detail =
-      leak ? "the range stays registered" : "nouveau_range_done unregisters the range, valid or not";
-  look.show("", p,
-            leak ? witness(p, extra, Finding::leak) : witness(p, extra, "success: mmap_sem unlocked once"));
+  answer.detail = leak ? "the range stays registered" : "nouveau_range_done unregisters the range, valid or not";
+  look.show("", p, leak ? witness(p, extra, Finding::leak) : witness(p, extra, "success: mmap_sem unlocked once"));
   return answer;
 }
 
@@ -144,12 +136,10 @@ ClaimAnswer exit_deadlock(const Variants& extra) {
     look.show("where nouveau_svm_fault succeeds, as the series leaves it:", success,
               witness(success, extra, Finding::waits_for_ever));
   if (in_error)
-    look.show("where it fails, with the reviewer's alternative:", error,
-              witness(error, on_error, Finding::waits_for_ever));
-  answer.detail =
-      in_success ? std::string("hmm_range_unregister drops the last mm_users, exit_mmap wants mmap_sem; ") +
-                       (still ? "and" : "not") + " when it comes after the unlock"
-                 : "hmm_range_unregister never drops the last mm_users";
+    look.show("where it fails, with the reviewer's alternative:", error, witness(error, on_error, Finding::waits_for_ever));
+  answer.detail = in_success ? std::string("hmm_range_unregister drops the last mm_users, exit_mmap wants mmap_sem; ") +
+                                   (still ? "and" : "not") + " when it comes after the unlock"
+                             : "hmm_range_unregister never drops the last mm_users";
   return answer;
 }
 
@@ -178,8 +168,7 @@ ClaimAnswer unchecked_results(const Variants& extra) {
   look.show("pages used unchecked:", today, witness(today, unchecked, Finding::stale_entry));
   look.show("an error used unchecked:", then, witness(then, extra, Finding::wrong_result));
   if (flag_harm)
-    look.show("the flag misses an invalidation that has come and gone:", then,
-              witness(then, as_flag, Finding::stale_entry));
+    look.show("the flag misses an invalidation that has come and gone:", then, witness(then, as_flag, Finding::stale_entry));
   return answer;
 }
 
@@ -190,17 +179,14 @@ ClaimAnswer nonblocking(const Variants& extra) {
   const Protocol p = nouveau_return_paths(anything);
   const Variants asks = with({Variant::nonblocking_faults}) | extra;
   bool called = false;
-  for (const std::string& outcome : look.at(p, extra).outcomes)
-    called = called || outcome.find("EAGAIN") != std::string::npos;
+  for (const std::string& outcome : look.at(p, extra).outcomes) called = called || outcome.find("EAGAIN") != std::string::npos;
   const bool after = look.any(p, asks, unbalanced);
   const bool before = look.any(p, asks | before_the_series(), unbalanced);
   look.decide(!called && after && before);
-  answer.detail =
-      std::string("as called: -EAGAIN is ") + (called ? "met" : "never met") +
-      "; with block = false: " + (before ? "unlocks twice before the series" : "balanced before the series") +
-      (after ? ", and after it" : ", balanced after it");
-  if (after)
-    look.show("with block = false, after the series:", p, witness(p, asks, Finding::unlock_not_held));
+  answer.detail = std::string("as called: -EAGAIN is ") + (called ? "met" : "never met") +
+                  "; with block = false: " + (before ? "unlocks twice before the series" : "balanced before the series") +
+                  (after ? ", and after it" : ", balanced after it");
+  if (after) look.show("with block = false, after the series:", p, witness(p, asks, Finding::unlock_not_held));
   return answer;
 }
 
@@ -231,6 +217,7 @@ ClaimAnswer timeout_leaks(const Variants& extra) {
 }  // namespace
 
 std::vector<MailClaim> nouveau_2019_claims() {
+  // clang-format off
   return {
       {"1.1",
        "One condition, one code: an invalid range is -EBUSY with the lock held; -EAGAIN is only \"the lock "
@@ -313,6 +300,7 @@ std::vector<MailClaim> nouveau_2019_claims() {
        never([] { return nouveau_return_paths(anything); }, with({Variant::retry_in_helper}), unbalanced),
        {Variant::invalid_range_is_eagain, Variant::nonblocking_faults}},
   };
+  // clang-format on
 }
 
 }  // namespace faultline::ref

@@ -15,9 +15,8 @@ const MailClaim& claim(const std::string& id) {
 
 TEST(Nouveau2019Claims, ThreePathsUnlockTwiceBeforeTheSeriesAndEachIsShown) {
   const ClaimAnswer answer = claim("1.2").decide({});
-  for (const char* path :
-       {"hmm_range_wait_until_valid -EAGAIN: mmap_sem unlocked twice",
-        "hmm_range_fault 0: mmap_sem unlocked twice", "hmm_range_fault -EAGAIN: mmap_sem unlocked twice"}) {
+  for (const char* path : {"hmm_range_wait_until_valid -EAGAIN: mmap_sem unlocked twice",
+                           "hmm_range_fault 0: mmap_sem unlocked twice", "hmm_range_fault -EAGAIN: mmap_sem unlocked twice"}) {
     EXPECT_NE(answer.detail.find(path), std::string::npos) << answer.detail;
     EXPECT_NE(answer.witness.find(path), std::string::npos);
   }

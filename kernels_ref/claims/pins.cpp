@@ -69,6 +69,7 @@ ClaimAnswer neither_moved_nor_let_go(const Variants& extra) {
 
 std::vector<MailClaim> pin_claims() {
   using enum ClaimVerdict;
+  // clang-format off
   return {
       {"2.1", "A pin has no upper bound: who waits for it may wait for ever. A device behind a "
        "notifier lets go in bounded time.",
@@ -84,6 +85,7 @@ std::vector<MailClaim> pin_claims() {
        neither_moved_nor_let_go, {Variant::migration_ignores_pins},
        "stress/scenarios/pin/migration.scn", "migrate-respects-pins", "truncate-in-flight"},
   };
+  // clang-format on
 }
 
 }  // namespace faultline::ref

@@ -30,8 +30,12 @@ constexpr Driver fatal{.ops = {.faults_kill = true, .open = open, .load = load, 
 }  // namespace
 
 template <>
-const Driver& driver<DeviceClass::shares_cpu_tables>() { return coherent; }
+const Driver& driver<DeviceClass::shares_cpu_tables>() {
+  return coherent;
+}
 template <>
-const Driver& driver<DeviceClass::fatal_faults>() { return fatal; }
+const Driver& driver<DeviceClass::fatal_faults>() {
+  return fatal;
+}
 
 }  // namespace faultline::ref

@@ -112,9 +112,7 @@ Task<void> dmirror_release(Cpu cpu, MirrorId opener) {
 
 Task<Result> dmirror_read(Cpu cpu, MirrorId opener, Slot slot) { return access(cpu, opener, slot, false, 0); }
 
-Task<Result> dmirror_write(Cpu cpu, MirrorId opener, Slot slot, int value) {
-  return access(cpu, opener, slot, true, value);
-}
+Task<Result> dmirror_write(Cpu cpu, MirrorId opener, Slot slot, int value) { return access(cpu, opener, slot, true, value); }
 
 void dmirror_interval_invalidate(Cpu cpu, MirrorId id, Slot from, Slot to) {
   if (!cpu.on(Rule::callback_erases)) return;
@@ -165,6 +163,8 @@ constexpr Driver dmirror{.ops = {.mirrors = true,
 }  // namespace
 
 template <>
-const Driver& driver<DeviceClass::recoverable>() { return dmirror; }
+const Driver& driver<DeviceClass::recoverable>() {
+  return dmirror;
+}
 
 }  // namespace faultline::ref

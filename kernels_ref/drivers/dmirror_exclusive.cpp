@@ -32,7 +32,7 @@ Task<bool> make_exclusive_range(Cpu cpu, MirrorId id, Slot from, Slot to) {
       w.frame[pages[i]].locked = 0;
       put_ref(w, pages[i]);
     }
-  co_return found == wanted && made == wanted;
+  co_return found == wanted&& made == wanted;
 }
 
 Task<Result> make_exclusive(Cpu cpu, MirrorId id, Slot from, Slot to) {

@@ -211,9 +211,8 @@ Task<Fault> dmirror_devmem_fault(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   const int device = device_of(old.owner);
   const bool told = others_listen(w, mm, device);
   if (told) co_await invalidate_start(cpu, mm, slot, slot, Notify::migrate, device);
-  const int way = co_await cpu.until("migrate_vma_collect_pmd", [&w, page, mm] {
-    return copied_elsewhere(w, page, mm) ? 0 : 1 + mapped_elsewhere(w, page);
-  });
+  const int way = co_await cpu.until(
+      "migrate_vma_collect_pmd", [&w, page, mm] { return copied_elsewhere(w, page, mm) ? 0 : 1 + mapped_elsewhere(w, page); });
   const Pte& pte = w.mm[mm].pte[slot];
   const bool collects = pte.kind == Pte::Kind::device && pte.frame == page && !old.locked;
   if (collects) {
@@ -236,8 +235,7 @@ Task<void> dmirror_device_remove_chunks(Cpu cpu, int device) {
   World& w = cpu.world();
   for (FrameId f = 0; f < max_frames; ++f) {
     if (w.frame[f].kind != Frame::Kind::device || device_of(w.frame[f].owner) != device) continue;
-    co_await cpu.until("dmirror_device_evict_chunk",
-                       [&w, f] { return !w.frame[f].locked && !copied_elsewhere(w, f, none); });
+    co_await cpu.until("dmirror_device_evict_chunk", [&w, f] { return !w.frame[f].locked && !copied_elsewhere(w, f, none); });
     if (w.frame[f].kind != Frame::Kind::device) continue;
     const FrameId to = alloc_frame(cpu, Frame::Kind::anon, w.frame[f].contents);
     w.frame[to].exclusive = w.frame[f].exclusive;

@@ -12,8 +12,11 @@ namespace {
 using Names = std::vector<std::string>;
 
 Names bugs_of(const std::string& body) {
-  const Allowed allowed = predict(parse("scenario t\ndevice d: recoverable\ndevice e: recoverable\nprocess P\n"
-                                        "  a: 2 pages anon rw = 5\n" + body, "test"));
+  const Allowed allowed =
+      predict(parse("scenario t\ndevice d: recoverable\ndevice e: recoverable\nprocess P\n"
+                    "  a: 2 pages anon rw = 5\n" +
+                        body,
+                    "test"));
   EXPECT_TRUE(allowed.complete);
   EXPECT_TRUE(allowed.findings.empty()) << allowed.findings.front();
   Names names = allowed.known_bugs;
@@ -30,8 +33,11 @@ TEST(DmirrorMemory, TwoFaultsAtOnceMayLoseTheDevicesEntry) {
   const std::string two_faults = migrated + "thread P.c1\n" + cpu_load + "thread P.c2\n" + cpu_load;
   EXPECT_EQ(bugs_of(two_faults), Names{});
   EXPECT_EQ(bugs_of(two_faults + "thread P.d\n" + device_load), (Names{"freed-private-copy", "miscounted-private-page"}));
-  EXPECT_EQ(bugs_of(migrated + "thread P.c1\n" + cpu_load + "thread P.s\n  barrier go\n  migrate a[0] to system via d\n"
-                    "thread P.d\n" + device_load), (Names{"freed-private-copy", "miscounted-private-page"}));
+  EXPECT_EQ(bugs_of(migrated + "thread P.c1\n" + cpu_load +
+                    "thread P.s\n  barrier go\n  migrate a[0] to system via d\n"
+                    "thread P.d\n" +
+                    device_load),
+            (Names{"freed-private-copy", "miscounted-private-page"}));
 }
 
 // One after the other they do nothing to each other.
@@ -41,17 +47,20 @@ TEST(DmirrorMemory, OneFaultAfterTheOther) {
 
 // dmirror_devmem_fault_alloc_and_copy takes no mutex.
 TEST(DmirrorMemory, ACopyMayComeTooLate) {
-  EXPECT_EQ(bugs_of("thread P.m\n  migrate a[0] to e\n  barrier go\n  load a[0] via e\nthread P.c\n  barrier go\n  store a[0] 7\n"),
-            Names{"freed-private-copy"});
+  EXPECT_EQ(
+      bugs_of("thread P.m\n  migrate a[0] to e\n  barrier go\n  load a[0] via e\nthread P.c\n  barrier go\n  store a[0] 7\n"),
+      Names{"freed-private-copy"});
   EXPECT_EQ(bugs_of(migrated + "thread P.d\n  barrier go\n  store a[0] 7 via d\nthread P.s\n  barrier go\n"
-                    "  migrate a[0] to system via d\n"), Names{"freed-private-copy"});
+                               "  migrate a[0] to system via d\n"),
+            Names{"freed-private-copy"});
 }
 
 // An munmap's callback takes the mutex, and so does that of a close: dmirror_device_evict_chunk sends CLEAR.
 TEST(DmirrorMemory, WhatTellsTheDeviceWaitsForTheCopy) {
   EXPECT_EQ(bugs_of(migrated + "thread P.d\n" + device_load + "thread P.u\n  barrier go\n  munmap a[0]\n"), Names{});
   EXPECT_EQ(bugs_of("thread P.m\n  fork C\n  migrate a[0] to d\n  barrier go\nthread P.d\n" + device_load +
-                    "process C\n  barrier go\n  load a[0]\n"), Names{});
+                    "process C\n  barrier go\n  load a[0]\n"),
+            Names{});
 }
 
 // MIGRATE of the device's own stamps nothing: the fault has the old page, also where it is in system memory again.

@@ -150,6 +150,8 @@ void leave_pins(World& world, MirrorId opener) {
 }
 
 template <>
-const Driver& driver<DeviceClass::pinned>() { return pinned; }
+const Driver& driver<DeviceClass::pinned>() {
+  return pinned;
+}
 
 }  // namespace faultline::ref

@@ -18,8 +18,7 @@ constexpr const char* head =
     "  a: 2 pages anon rw = 5\n  s: 1 page shared rw = 5\n  b: 2 pages none\n";
 
 // Every outcome, projected onto `keys`, as "text text".
-std::set<std::string> seen(const std::string& body, const std::vector<std::string>& keys,
-                           const Facets& facets) {
+std::set<std::string> seen(const std::string& body, const std::vector<std::string>& keys, const Facets& facets) {
   const Allowed allowed = predict(parse(head + body, "test"), facets);
   EXPECT_TRUE(allowed.complete);
   EXPECT_TRUE(allowed.findings.empty()) << allowed.findings.front();
@@ -81,24 +80,21 @@ TEST(Pinned, PinNeedsVmWrite) {
 
 // Of a range in which one page is refused none stays pinned.
 TEST(Pinned, AllPagesOrNone) {
-  EXPECT_EQ(seen(" munmap a[1]\n p0 = pin a via d\n u0 = unpin a[0] via d\n", {"P:p0", "P:u0"}),
-            Texts{"EFAULT ENXIO"});
-  EXPECT_EQ(seen(" pin a[1] via d\n p0 = pin a via d\n u0 = unpin a via d\n u1 = unpin a via d\n",
-                 {"P:p0", "P:u0", "P:u1"}),
+  EXPECT_EQ(seen(" munmap a[1]\n p0 = pin a via d\n u0 = unpin a[0] via d\n", {"P:p0", "P:u0"}), Texts{"EFAULT ENXIO"});
+  EXPECT_EQ(seen(" pin a[1] via d\n p0 = pin a via d\n u0 = unpin a via d\n u1 = unpin a via d\n", {"P:p0", "P:u0", "P:u1"}),
             Texts{"EBUSY ENXIO ENXIO"});
 }
 
 TEST(Pinned, OrphanGoesOn) {
   const std::string after = " e0 = store a[0] 6 via d\n g0 = load a[0] via d\nobserve P:a[0]\n";
-  for (const std::string end :
-       {" munmap a\n mmap a anon rw\n", " madvise a dontneed\n", " mmap a shared rw\n"})
-    EXPECT_EQ(seen(" pin a via d\n" + end + after, {"P:e0", "P:g0", "P:a[0]"}), Texts{"ok 6 zero"})
-        << end;
+  for (const std::string end : {" munmap a\n mmap a anon rw\n", " madvise a dontneed\n", " mmap a shared rw\n"})
+    EXPECT_EQ(seen(" pin a via d\n" + end + after, {"P:e0", "P:g0", "P:a[0]"}), Texts{"ok 6 zero"}) << end;
 }
 
 TEST(Pinned, UnpinLetsGo) {
-  const std::string body = " pin a via d\n unpin a via d\n e0 = load a[0] via d\n fork C\nprocess C\n"
-                           "observe same(P:a[0], C:a[0])\n";
+  const std::string body =
+      " pin a via d\n unpin a via d\n e0 = load a[0] via d\n fork C\nprocess C\n"
+      "observe same(P:a[0], C:a[0])\n";
   const std::vector<std::string> keys{"P:e0", "same(P:a[0],C:a[0])"};
   EXPECT_EQ(seen(body, keys), Texts{"EFAULT same"});
   EXPECT_EQ(without(Rule::unpin_lets_go, body, keys), Texts{"EFAULT different"});
@@ -106,8 +102,9 @@ TEST(Pinned, UnpinLetsGo) {
 
 // io_ring_exit_work runs when it likes; but a page that was shared since has no pin left.
 TEST(Pinned, CloseLetsGoSomeTimeLater) {
-  const std::string body = " open d\n pin a[0] via d\n close d\n fork C\n fork D\nprocess C\nprocess D\n"
-                           "observe same(P:a[0], C:a[0]) same(P:a[0], D:a[0])\n";
+  const std::string body =
+      " open d\n pin a[0] via d\n close d\n fork C\n fork D\nprocess C\nprocess D\n"
+      "observe same(P:a[0], C:a[0]) same(P:a[0], D:a[0])\n";
   EXPECT_EQ(seen(body, {"same(P:a[0],C:a[0])", "same(P:a[0],D:a[0])"}),
             (Texts{"different different", "different same", "same same"}));
 }
@@ -115,7 +112,8 @@ TEST(Pinned, CloseLetsGoSomeTimeLater) {
 // A request that is under way keeps the file, and with it the pins: it may be done after close() returned.
 TEST(Pinned, CloseWhileARequestIsUnderWay) {
   EXPECT_EQ(seen("thread P.g on d\n pin a[0]\n barrier x\n store a[0] 7\nthread P.t\n barrier x\n close d\n"
-                 " store a[0] 6\nobserve P:a[0]\n", {"P.g:#3", "P:a[0]"}),
+                 " store a[0] 6\nobserve P:a[0]\n",
+                 {"P.g:#3", "P:a[0]"}),
             (Texts{"EBADF 6", "ok 6", "ok 7"}));
 }
 
@@ -145,14 +143,12 @@ TEST(Pinned, ReadReferenceIsNoPin) {
                  " g1 = load a[0] via d\n e0 = store a[0] 8 via d\nprocess C\nobserve P:a[0] C:a[0]\n",
                  {"P:g0", "P:g1", "P:e0", "P:a[0]", "C:a[0]"}),
             Texts{"6 6 EFAULT 7 6"});
-  EXPECT_EQ(seen(" mmap b anon rw\n pin read b via d\n store b[0] 7\n g0 = load b[0] via d\n", {"P:g0"}),
-            Texts{"zero"});
+  EXPECT_EQ(seen(" mmap b anon rw\n pin read b via d\n store b[0] 7\n g0 = load b[0] via d\n", {"P:g0"}), Texts{"zero"});
 }
 
 // A device that shares the CPU's tables has no pins.
 TEST(Pinned, OtherClassesRefuse) {
-  EXPECT_EQ(seen(" p0 = pin a via d\n u0 = unpin a via d\n", {"P:p0", "P:u0"},
-                 {.device_class = DeviceClass::shares_cpu_tables}),
+  EXPECT_EQ(seen(" p0 = pin a via d\n u0 = unpin a via d\n", {"P:p0", "P:u0"}, {.device_class = DeviceClass::shares_cpu_tables}),
             Texts{"EOPNOTSUPP EOPNOTSUPP"});
 }
 

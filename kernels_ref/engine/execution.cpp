@@ -19,7 +19,10 @@ Hash128 xxh3(const void* bytes, std::size_t size) {
 }  // namespace
 
 Machine::Machine(const Subject& subject)
-    : subject_(subject), threads_(subject.threads()), shared_(subject.shared_bytes()), record_(subject.record_bytes()),
+    : subject_(subject),
+      threads_(subject.threads()),
+      shared_(subject.shared_bytes()),
+      record_(subject.record_bytes()),
       world_bytes_(shared_ + record_ * threads_) {
   const std::size_t suspensions = rounded(world_bytes_);
   const std::size_t stacks = suspensions + rounded(sizeof(Suspension) * threads_);
@@ -82,7 +85,8 @@ Hash128 Machine::stack_hash(int thread) const {
     if (w - world >= block_bytes_) continue;
     if (w - own < sizeof(FrameStack)) words[i] = w - own + 1;
     else if (w - place < sizeof(Suspension)) words[i] = w - place + sizeof(FrameStack) + 1;
-    else if (const std::uint64_t at = w - world - shared_ - record_ * thread; at < record_) words[i] = at + 2 * sizeof(FrameStack);
+    else if (const std::uint64_t at = w - world - shared_ - record_ * thread; at < record_)
+      words[i] = at + 2 * sizeof(FrameStack);
     else words[i] = w - world + 3 * sizeof(FrameStack);
   }
   return xxh3(words, count * 8);

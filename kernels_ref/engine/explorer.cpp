@@ -125,8 +125,7 @@ class Worker {
     node.next = 0;
     std::uint64_t deepest = search_.deepest;
     const std::uint64_t here = root_.size() + depth_;
-    while (here > deepest && !search_.deepest.compare_exchange_weak(deepest, here)) {
-    }
+    while (here > deepest && !search_.deepest.compare_exchange_weak(deepest, here)) {}
     return node;
   }
 
@@ -200,8 +199,7 @@ void help(Search& search) {
 
 }  // namespace
 
-Exploration explore(const Subject& subject, const Limits& limits,
-                    const std::function<void(const void*, bool)>& at_end,
+Exploration explore(const Subject& subject, const Limits& limits, const std::function<void(const void*, bool)>& at_end,
                     const std::function<bool(std::uint64_t)>& keep_going) {
   // Below this many states another worker costs more than it brings.
   constexpr std::uint64_t worth_sharing = 20'000;

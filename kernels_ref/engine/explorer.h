@@ -17,13 +17,13 @@ namespace faultline::ref {
 struct Exploration {
   bool complete = false;
   std::uint64_t states = 0;
-  std::uint64_t ends = 0;  // states in which no thread can go on
+  std::uint64_t ends = 0;     // states in which no thread can go on
   std::uint64_t deepest = 0;  // steps of the longest path that was walked
 };
 
 struct Limits {
   std::uint64_t states = 20'000'000;
-  int workers = 0;  // 0: one for each core
+  int workers = 0;        // 0: one for each core
   bool recognise = true;  // false: every execution on its own, by one worker (for tests of the recognition)
 };
 

@@ -15,8 +15,8 @@ struct HashOfHash {
 
 struct Node {
   std::uint32_t parent = 0;
-  Choice choice;       // from the parent
-  const char* label;   // of that choice
+  Choice choice;            // from the parent
+  const char* label;        // of that choice
   std::uint16_t moves = 0;  // bit per thread that can go on here
 };
 
@@ -177,8 +177,7 @@ Schedule cycle_from(const Edge& edge, const std::vector<Edge>& edges, const std:
 std::string schedule_text(const Schedule& schedule, const std::vector<std::string>& names) {
   std::vector<std::size_t> width;
   for (const std::string& name : names) width.push_back(name.size());
-  for (const ScheduleStep& s : schedule)
-    width[s.thread] = std::max({width[s.thread], s.label.size() + 2, s.heading.size()});
+  for (const ScheduleStep& s : schedule) width[s.thread] = std::max({width[s.thread], s.label.size() + 2, s.heading.size()});
   // A thread that never moves has no column.
   std::vector<bool> moves(names.size(), false);
   for (const ScheduleStep& s : schedule) moves[s.thread] = true;
@@ -195,8 +194,8 @@ std::string schedule_text(const Schedule& schedule, const std::vector<std::strin
       if (moves[t]) before += std::string(width[t] + 2, ' ');
     if (!s.heading.empty()) text += "   " + before + "  " + s.heading + "\n";
     const std::string number = std::to_string(i + 1);
-    text += std::string(number.size() < 3 ? 3 - number.size() : 0, ' ') + number + before + (headed ? "    " : "  ") +
-            s.label + "\n";
+    text +=
+        std::string(number.size() < 3 ? 3 - number.size() : 0, ' ') + number + before + (headed ? "    " : "  ") + s.label + "\n";
   }
   return text;
 }

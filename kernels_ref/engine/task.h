@@ -40,9 +40,9 @@ void pop_frame(void* frame, std::size_t size);
 // How a suspended thread may go on. The explorer asks `alternatives` in how many ways it can be resumed
 // in the present state (0: it waits), and resumes it once for each, with `chosen` = 0, 1, ...
 struct Suspension {
-  void* leaf = nullptr;                          // innermost coroutine
-  int (*alternatives)(const void*) = nullptr;    // null: one
-  const void* condition = nullptr;               // its argument, in the coroutine's frame
+  void* leaf = nullptr;                        // innermost coroutine
+  int (*alternatives)(const void*) = nullptr;  // null: one
+  const void* condition = nullptr;             // its argument, in the coroutine's frame
   const char* label = "";
   std::uint64_t chosen = 0;
 };
@@ -124,9 +124,7 @@ struct Step {
   Suspension* place;
   const char* label;
   bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> self) const noexcept {
-    *place = {self.address(), nullptr, nullptr, label, 0};
-  }
+  void await_suspend(std::coroutine_handle<> self) const noexcept { *place = {self.address(), nullptr, nullptr, label, 0}; }
   void await_resume() const noexcept {}
 };
 
@@ -139,8 +137,8 @@ struct Until {
   Condition condition;
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> self) const noexcept {
-    *place = {self.address(), [](const void* c) { return static_cast<int>((*static_cast<const Condition*>(c))()); },
-              &condition, label, 0};
+    *place = {self.address(), [](const void* c) { return static_cast<int>((*static_cast<const Condition*>(c))()); }, &condition,
+              label, 0};
   }
   int await_resume() const noexcept { return static_cast<int>(place->chosen); }
 };

@@ -19,7 +19,8 @@ class Maker {
 
   void run() {
     for (int s = 0; s < spans_.count(); ++s)
-      all_.push_back({.cell = s, .coarse = coarse(s), .home = s, .value = program_.regions[spans_.first(s).region].initial.value_or(0)});
+      all_.push_back(
+          {.cell = s, .coarse = coarse(s), .home = s, .value = program_.regions[spans_.first(s).region].initial.value_or(0)});
     for (thread_ = 0; thread_ < static_cast<int>(program_.threads.size()); ++thread_)
       for (statement_ = 0; statement_ < static_cast<int>(program_.threads[thread_].statements.size()); ++statement_)
         std::visit([this](const auto& operation) { add(operation); }, program_.threads[thread_].statements[statement_].operation);
@@ -50,8 +51,13 @@ class Maker {
     const bool releases = o.order == Order::release || o.order == Order::acq_rel;
     const Order rest = o.order == Order::seq_cst ? Order::seq_cst : Order::relaxed;
     add(MemoryEvent{.kind = Kind::read, .cell = cell, .order = acquires ? Order::acquire : rest, .device = !o.via.cpu()});
-    add(MemoryEvent{.cell = cell, .order = releases ? Order::release : rest, .device = !o.via.cpu(), .home = cell, .value = o.value,
-              .read = static_cast<int>(all_.size()) - 1, .update = o});
+    add(MemoryEvent{.cell = cell,
+                    .order = releases ? Order::release : rest,
+                    .device = !o.via.cpu(),
+                    .home = cell,
+                    .value = o.value,
+                    .read = static_cast<int>(all_.size()) - 1,
+                    .update = o});
   }
   void add(const op::SvmFill& o) {
     const int cell = spans_.of(o.cell);
@@ -61,8 +67,12 @@ class Maker {
     add(MemoryEvent{.kind = Kind::read, .cell = spans_.of(o.from), .device = true});
     add(MemoryEvent{.cell = spans_.of(o.to), .device = true, .from = static_cast<int>(all_.size()) - 1});
   }
-  void add(const op::SvmMap& o) { add(MemoryEvent{.kind = Kind::map, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .access = o.access}); }
-  void add(const op::SvmUnmap& o) { add(MemoryEvent{.kind = Kind::unmap, .cell = spans_.of(o.range), .last = spans_.last_of(o.range)}); }
+  void add(const op::SvmMap& o) {
+    add(MemoryEvent{.kind = Kind::map, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .access = o.access});
+  }
+  void add(const op::SvmUnmap& o) {
+    add(MemoryEvent{.kind = Kind::unmap, .cell = spans_.of(o.range), .last = spans_.last_of(o.range)});
+  }
   void add(const op::Migrate& o) {
     add(MemoryEvent{.kind = Kind::migrate, .cell = spans_.of(o.range), .last = spans_.last_of(o.range), .device = true});
   }
@@ -120,7 +130,9 @@ Events::Events(const Program& p) : program(p), spans(p) {
 
 std::vector<AtOnce> at_once(const Events& events) {
   std::vector<AtOnce> found;
-  const auto reaches = [](const MemoryEvent& e) { return e.kind == Kind::read || e.kind == Kind::write || e.kind == Kind::migrate; };
+  const auto reaches = [](const MemoryEvent& e) {
+    return e.kind == Kind::read || e.kind == Kind::write || e.kind == Kind::migrate;
+  };
   const auto region = [&](const MemoryEvent& e) { return events.spans.first(e.cell).region; };
   const int count = static_cast<int>(events.all.size());
   for (int a = 0; a < count; ++a)

@@ -22,20 +22,20 @@ using Relation = std::vector<EventSet>;  // by event: those that come behind it
 
 struct MemoryEvent {
   enum class Kind {
-    write,   // of a cell: the initial one (thread -1), a store, a fill, the second half of a copy
-    read,    // a load, the first half of a copy, an observe (thread -1)
-    map,     // of a coarse-grained buffer's cells to the host
+    write,  // of a cell: the initial one (thread -1), a store, a fill, the second half of a copy
+    read,   // a load, the first half of a copy, an observe (thread -1)
+    map,    // of a coarse-grained buffer's cells to the host
     unmap,
-    migrate, // of a buffer's cells; changes nothing
-    arrive,  // at a barrier
+    migrate,  // of a buffer's cells; changes nothing
+    arrive,   // at a barrier
     depart,
   };
   Kind kind = Kind::write;
   int thread = -1;
   int statement = -1;
   int observe = -1;
-  int cell = -1;             // index of a span; of map, unmap and migrate the first one
-  int last = -1;             // of map, unmap and migrate: the last span
+  int cell = -1;  // index of a span; of map, unmap and migrate the first one
+  int last = -1;  // of map, unmap and migrate: the last span
   Order order = Order::plain;
   bool device = false;
   bool coarse = false;       // the cell is in a coarse-grained buffer

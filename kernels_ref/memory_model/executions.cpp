@@ -17,21 +17,18 @@ bool irreflexive(const Relation& order) {
 // Whether the cells of a map or an unmap have this one.
 bool covers(const MemoryEvent& handover, int cell) { return handover.cell <= cell && cell <= handover.last; }
 
-std::ptrdiff_t place_of(int write, const std::vector<int>& writes) {
-  return std::ranges::find(writes, write) - writes.begin();
-}
+std::ptrdiff_t place_of(int write, const std::vector<int>& writes) { return std::ranges::find(writes, write) - writes.begin(); }
 
 // Whether it depends on what is read that the write takes place.
-bool may_fail(const MemoryEvent& write) {
-  return write.read >= 0 && write.update.kind == op::Update::Kind::compare_exchange;
-}
+bool may_fail(const MemoryEvent& write) { return write.read >= 0 && write.update.kind == op::Update::Kind::compare_exchange; }
 
 // In at most so many steps: a longer way is a circle.
 std::optional<Written> written(const Events& events, int write, const std::vector<int>& reads_from, int steps) {
   int added = 0;
   for (; steps > 0; --steps) {
     const MemoryEvent& w = events.all[write];
-    if (may_fail(w) && written(events, reads_from[w.read], reads_from, steps - 1) != std::optional(Written{w.home, w.update.expected}))
+    if (may_fail(w) &&
+        written(events, reads_from[w.read], reads_from, steps - 1) != std::optional(Written{w.home, w.update.expected}))
       return std::nullopt;
     const bool adds = w.read >= 0 && w.update.kind == op::Update::Kind::add;
     if (w.from < 0 && !adds) return Written{w.home, w.value + added};
@@ -45,8 +42,14 @@ class Search {
  public:
   Search(const Events& events, const Rules& dropped, const std::function<void(const std::vector<int>&)>& each,
          const std::function<bool(std::uint64_t)>& keep_going)
-      : e_(events), dropped_(dropped), each_(each), keep_going_(keep_going), count_(static_cast<int>(events.all.size())),
-        reads_from_(count_, -1), writes_(events.spans.count()), order_(writes_.size()) {
+      : e_(events),
+        dropped_(dropped),
+        each_(each),
+        keep_going_(keep_going),
+        count_(static_cast<int>(events.all.size())),
+        reads_from_(count_, -1),
+        writes_(events.spans.count()),
+        order_(writes_.size()) {
     for (int i = 0; i < count_; ++i) {
       if (at(i).kind == Kind::write) writes_[at(i).cell].push_back(i);
       if (at(i).kind == Kind::read) reads_.push_back(i);
@@ -209,7 +212,8 @@ class Search {
     for (int a = 0; a < count_; ++a) {
       if (!accesses(a)) continue;
       for (int b = a + 1; b < count_; ++b)
-        if (races(a, b)) return "a data race on " + cell_name(at(a).cell) + " between '" + e_.name(a) + "' and '" + e_.name(b) + "'";
+        if (races(a, b))
+          return "a data race on " + cell_name(at(a).cell) + " between '" + e_.name(a) + "' and '" + e_.name(b) + "'";
       if (std::string why = handed_over(a); !why.empty()) return why;
     }
     return {};
@@ -231,7 +235,8 @@ class Search {
       if (at(m).kind != Kind::map || !covers(at(m), a.cell)) continue;
       const bool open = !unmapped(m, access) && !happens_before_[access][m];
       const bool conflicts = at(m).access.write || a.kind == Kind::write;
-      if (a.device && open && conflicts) return "'" + e_.name(access) + "' on the device, while '" + e_.name(m) + "' has it for the host";
+      if (a.device && open && conflicts)
+        return "'" + e_.name(access) + "' on the device, while '" + e_.name(m) + "' has it for the host";
       const bool allows = a.kind == Kind::write ? at(m).access.write : at(m).access.read;
       mapped = mapped || (happens_before_[m][access] && open && allows && unmaps_after(m, access));
     }
@@ -280,8 +285,7 @@ std::optional<Written> written(const Events& events, int write, const std::vecto
   return written(events, write, reads_from, static_cast<int>(events.all.size()));
 }
 
-Executions explore(const Events& events, const Rules& dropped,
-                   const std::function<void(const std::vector<int>&)>& each,
+Executions explore(const Events& events, const Rules& dropped, const std::function<void(const std::vector<int>&)>& each,
                    const std::function<bool(std::uint64_t)>& keep_going) {
   return Search(events, dropped, each, keep_going).run();
 }

@@ -53,7 +53,8 @@ struct Turns {
       if (next[t] == program.threads[t].statements.size()) continue;
       over = false;
       const int before[cells] = {memory[0], memory[1]};
-      results[t].push_back(std::visit([this](const auto& o) { return access(o); }, program.threads[t].statements[next[t]++].operation));
+      results[t].push_back(
+          std::visit([this](const auto& o) { return access(o); }, program.threads[t].statements[next[t]++].operation));
       go();
       --next[t];
       results[t].pop_back();
@@ -76,7 +77,9 @@ struct Turns {
     return std::to_string(found);
   }
   template <typename Other>
-  std::string access(const Other&) { throw std::logic_error("no access"); }
+  std::string access(const Other&) {
+    throw std::logic_error("no access");
+  }
 };
 
 std::set<Outcome> by_turns(const Program& program) {

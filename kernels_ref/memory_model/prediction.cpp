@@ -27,7 +27,8 @@ class Texts {
     for (int i = 0; i < static_cast<int>(e_.all.size()); ++i) {
       const MemoryEvent& e = e_.all[i];
       if (e.kind != MemoryEvent::Kind::read) continue;
-      if (o.kind == Observable::Kind::value ? e.observe == o.observe : e.thread == o.thread && e.statement == o.statement && gives_value(e))
+      if (o.kind == Observable::Kind::value ? e.observe == o.observe
+                                            : e.thread == o.thread && e.statement == o.statement && gives_value(e))
         return i;
     }
     return -1;
@@ -54,12 +55,14 @@ std::optional<std::vector<Read>> find_execution(const Program& program, const Ru
   const std::vector<Observable> keys = schema(program);
   const Texts texts(events, keys);
   std::optional<std::vector<Read>> found;
-  explore(events, dropped, [&](const std::vector<int>& reads_from) {
-    if (found || !wanted(texts.of(reads_from))) return;
-    found.emplace();
-    for (int i = 0; i < static_cast<int>(events.all.size()); ++i)
-      if (events.all[i].kind == MemoryEvent::Kind::read) found->push_back({events.name(i), events.name(reads_from[i])});
-  }, {});
+  explore(events, dropped,
+          [&](const std::vector<int>& reads_from) {
+            if (found || !wanted(texts.of(reads_from))) return;
+            found.emplace();
+            for (int i = 0; i < static_cast<int>(events.all.size()); ++i)
+              if (events.all[i].kind == MemoryEvent::Kind::read) found->push_back({events.name(i), events.name(reads_from[i])});
+          },
+          {});
   return found;
 }
 
@@ -70,9 +73,8 @@ Allowed predict_by_memory_model(const Program& program, const Rules& dropped,
   allowed.schema = schema(program);
   const Texts texts(events, allowed.schema);
   std::set<Outcome> outcomes;
-  const Executions found = explore(events, dropped, [&](const std::vector<int>& reads_from) {
-    outcomes.insert(texts.of(reads_from));
-  }, keep_going);
+  const Executions found = explore(
+      events, dropped, [&](const std::vector<int>& reads_from) { outcomes.insert(texts.of(reads_from)); }, keep_going);
   allowed.outcomes.assign(outcomes.begin(), outcomes.end());
   allowed.complete = found.complete;
   allowed.states = found.candidates;

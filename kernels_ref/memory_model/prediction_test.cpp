@@ -31,8 +31,9 @@ std::string two(const std::string& first, const std::string& second, const std::
 
 TEST(MemoryModel, MessagePassing) {
   const auto with = [](const std::string& release, const std::string& acquire, std::initializer_list<Rule> dropped = {}) {
-    return loads(allowed(two("store a[0] 1 relaxed\nstore a[1] 1 " + release + "\n",
-                             "r0 = load a[1] " + acquire + "\nr1 = load a[0] relaxed\n"), dropped));
+    return loads(allowed(
+        two("store a[0] 1 relaxed\nstore a[1] 1 " + release + "\n", "r0 = load a[1] " + acquire + "\nr1 = load a[0] relaxed\n"),
+        dropped));
   };
   EXPECT_EQ(with("release", "acquire"), "00 01 11");
   EXPECT_EQ(with("seq-cst", "acquire"), "00 01 11");
@@ -44,7 +45,8 @@ TEST(MemoryModel, MessagePassing) {
 TEST(MemoryModel, StoreBuffering) {
   const auto with = [](const std::string& order, const std::string& load, std::initializer_list<Rule> dropped = {}) {
     return loads(allowed(two("store a[0] 1 " + order + "\nr0 = load a[1] " + load + "\n",
-                             "store a[1] 1 " + order + "\nr1 = load a[0] " + load + "\n"), dropped));
+                             "store a[1] 1 " + order + "\nr1 = load a[0] " + load + "\n"),
+                         dropped));
   };
   EXPECT_EQ(with("seq-cst", "seq-cst"), "01 10 11");
   EXPECT_EQ(with("seq-cst", "acquire"), "00 01 10 11");
@@ -66,17 +68,18 @@ TEST(MemoryModel, Coherence) {
   EXPECT_EQ(loads(allowed(reads)), "00 01 11");
   EXPECT_EQ(loads(allowed(reads, {Rule::memory_is_coherent})), "00 01 10 11");
   // Two writers: both readers see one order of the writes.
-  const Allowed writers = allowed("  a: 1 page svm-fine = 0\nthread P.w\nstore a[0] 1 relaxed\nthread P.v on d\nstore a[0] 2 relaxed\n"
-                                  "thread P.r\nr0 = load a[0] relaxed\nr1 = load a[0] relaxed\n"
-                                  "thread P.s on d\ns0 = load a[0] relaxed\ns1 = load a[0] relaxed\n");
+  const Allowed writers = allowed(
+      "  a: 1 page svm-fine = 0\nthread P.w\nstore a[0] 1 relaxed\nthread P.v on d\nstore a[0] 2 relaxed\n"
+      "thread P.r\nr0 = load a[0] relaxed\nr1 = load a[0] relaxed\n"
+      "thread P.s on d\ns0 = load a[0] relaxed\ns1 = load a[0] relaxed\n");
   EXPECT_EQ(loads(writers).find("1221"), std::string::npos);
   EXPECT_NE(loads(writers).find("1212"), std::string::npos);
 }
 
 TEST(MemoryModel, IndependentReadsOfIndependentWrites) {
   const auto with = [](const std::string& order, const std::string& store) {
-    return loads(allowed("  a: 2 pages svm-fine = 0\nthread P.w\nstore a[0] 1 " + store + "\nthread P.v on d\nstore a[1] 1 " + store +
-                         "\nthread P.r\nr0 = load a[0] " + order + "\nr1 = load a[1] " + order +
+    return loads(allowed("  a: 2 pages svm-fine = 0\nthread P.w\nstore a[0] 1 " + store + "\nthread P.v on d\nstore a[1] 1 " +
+                         store + "\nthread P.r\nr0 = load a[0] " + order + "\nr1 = load a[1] " + order +
                          "\nthread P.s on d\ns0 = load a[1] " + order + "\ns1 = load a[0] " + order + "\n"));
   };
   EXPECT_NE(with("acquire", "release").find("1010"), std::string::npos);
@@ -85,8 +88,9 @@ TEST(MemoryModel, IndependentReadsOfIndependentWrites) {
 
 TEST(MemoryModel, UpdatesAreAtomic) {
   const auto with = [](const std::string& statement, std::initializer_list<Rule> dropped = {}) {
-    return loads(allowed("  a: 1 page svm-fine = 0\nthread P.t\nr0 = " + statement + "\nthread P.u on d\nr1 = " + statement +
-                         "\nobserve P:a[0]\n", dropped));
+    return loads(allowed(
+        "  a: 1 page svm-fine = 0\nthread P.t\nr0 = " + statement + "\nthread P.u on d\nr1 = " + statement + "\nobserve P:a[0]\n",
+        dropped));
   };
   EXPECT_EQ(with("add a[0] 1 relaxed"), "012 102");
   EXPECT_EQ(with("add a[0] 1 relaxed", {Rule::updates_are_atomic}), "001 012 102");
@@ -108,7 +112,8 @@ TEST(MemoryModel, UpdatesContinueAReleaseSequence) {
 
 TEST(MemoryModel, UpdatesSynchroniseByTheirOrder) {
   const auto with = [](const std::string& order) {
-    return loads(allowed(two("store a[0] 1 relaxed\nexchange a[1] 1 " + order + "\n", "r0 = exchange a[1] 2 " + order + "\nr1 = load a[0] relaxed\n")));
+    return loads(allowed(two("store a[0] 1 relaxed\nexchange a[1] 1 " + order + "\n",
+                             "r0 = exchange a[1] 2 " + order + "\nr1 = load a[0] relaxed\n")));
   };
   // In the order of the schema: what the first exchange gave, then r0 and r1.
   EXPECT_EQ(with("acq-rel"), with("seq-cst"));
@@ -129,8 +134,11 @@ TEST(MemoryModel, UpdatesOfOneOrder) {
 
 // Each would need the other's value to write its own.
 TEST(MemoryModel, NoValueComesFromItself) {
-  EXPECT_EQ(loads(allowed(two("r0 = compare-exchange a[0] 1 -> 2 relaxed\n", "r1 = compare-exchange a[0] 2 -> 1 relaxed\n"))), "00");
-  EXPECT_EQ(loads(allowed(two("svm-copy a[0] -> a[1] via d\nbarrier x\n", "barrier x\nsvm-copy a[1] -> a[0]\nr0 = load a[0]\n", "svm-coarse = 3"))), "3");
+  EXPECT_EQ(loads(allowed(two("r0 = compare-exchange a[0] 1 -> 2 relaxed\n", "r1 = compare-exchange a[0] 2 -> 1 relaxed\n"))),
+            "00");
+  EXPECT_EQ(loads(allowed(two("svm-copy a[0] -> a[1] via d\nbarrier x\n", "barrier x\nsvm-copy a[1] -> a[0]\nr0 = load a[0]\n",
+                              "svm-coarse = 3"))),
+            "3");
 }
 
 TEST(MemoryModel, AFailedCompareExchangeOnlyReads) {
@@ -163,9 +171,9 @@ TEST(MemoryModel, CoarseBuffersAreHandedOver) {
   };
   EXPECT_EQ(undefined("store a[0] 1\nsvm-map a r\nr0 = load a[0] via cpu\nsvm-unmap a\nr1 = load a[0]\n"), "");
   EXPECT_EQ(undefined("r0 = load a[0] via cpu\n"), "'P.gpu: r0 = load a[0] via cpu' on the host, without a map that allows it");
-  EXPECT_NE(undefined("svm-map a r\nstore a[0] 1 via cpu\nsvm-unmap a\n"), "");       // mapped for reading
+  EXPECT_NE(undefined("svm-map a r\nstore a[0] 1 via cpu\nsvm-unmap a\n"), "");          // mapped for reading
   EXPECT_NE(undefined("svm-map a[0] r\nr0 = load a[1] via cpu\nsvm-unmap a[0]\n"), "");  // not this cell
-  EXPECT_NE(undefined("svm-map a r\nsvm-unmap a\nr0 = load a[0] via cpu\n"), "");     // no longer mapped
+  EXPECT_NE(undefined("svm-map a r\nsvm-unmap a\nr0 = load a[0] via cpu\n"), "");        // no longer mapped
   EXPECT_EQ(undefined("svm-map a rw\nstore a[0] 1\nsvm-unmap a\n"),
             "'P.gpu: store a[0] 1' on the device, while 'P.gpu: svm-map a rw' has it for the host");
   EXPECT_EQ(undefined("svm-map a r\nr0 = load a[0]\nsvm-unmap a\n"), "");  // both only read
@@ -190,7 +198,8 @@ TEST(MemoryModel, UsmIsAFineGrainedBuffer) {
 TEST(MemoryModel, WhatHostAndDeviceMayDoAtOnce) {
   const auto pairs = [](const std::string& cpu, const std::string& gpu, const std::string& memory = "usm-shared = 0") {
     std::string text;
-    for (const AtOnce& pair : allowed(two(cpu, gpu, memory)).at_once) text += (pair.ordered ? "ordered " : "plain ") + pair.accesses + "; ";
+    for (const AtOnce& pair : allowed(two(cpu, gpu, memory)).at_once)
+      text += (pair.ordered ? "ordered " : "plain ") + pair.accesses + "; ";
     return text;
   };
   EXPECT_EQ(pairs("store a[0] 1\n", "store a[1] 1\n"), "plain 'P.cpu: store a[0] 1' and 'P.gpu: store a[1] 1'; ");
@@ -202,24 +211,28 @@ TEST(MemoryModel, WhatHostAndDeviceMayDoAtOnce) {
 }
 
 TEST(MemoryModel, CopiesCarryTheirHome) {
-  EXPECT_EQ(loads(allowed("  a: 3 pages svm-coarse = 5\nthread P.gpu on d\nsvm-fill a[0] 7\nsvm-copy a[0] -> a[1]\nsvm-copy a[1] -> a[2]\n"
-                          "r0 = load a[2]\n")), "7@a[0]");
+  EXPECT_EQ(loads(allowed(
+                "  a: 3 pages svm-coarse = 5\nthread P.gpu on d\nsvm-fill a[0] 7\nsvm-copy a[0] -> a[1]\nsvm-copy a[1] -> a[2]\n"
+                "r0 = load a[2]\n")),
+            "7@a[0]");
 }
 
 // Which need no buffer: what a program without one does is not decided by the model of the kernel, which knows no commands.
 TEST(MemoryModel, CopiesAndFillsOfOtherMemory) {
   const auto answer = [](const std::string& statements) {
-    return loads(predict(parse("scenario t\ndevice d: fatal-faults\nprocess P\n  a: 3 pages anon rw = 5\nthread P.gpu on d\n" + statements, "t.scn")));
+    return loads(predict(parse(
+        "scenario t\ndevice d: fatal-faults\nprocess P\n  a: 3 pages anon rw = 5\nthread P.gpu on d\n" + statements, "t.scn")));
   };
   EXPECT_EQ(answer("svm-fill a[0] 7\nr0 = load a[0] via cpu\n"), "7");
   EXPECT_EQ(answer("svm-copy a[0] -> a[1]\nr0 = load a[1]\n"), "5@a[0]");
 }
 
 TEST(MemoryModel, AnswersThroughTheOneDoor) {
-  const Program program = parse("scenario t\ndevice d: fatal-faults\nprocess P\n" +
-                                two("store a[0] 1 seq-cst\n", "r0 = load a[0] seq-cst\n"), "t.scn");
+  const Program program = parse(
+      "scenario t\ndevice d: fatal-faults\nprocess P\n" + two("store a[0] 1 seq-cst\n", "r0 = load a[0] seq-cst\n"), "t.scn");
   EXPECT_EQ(loads(predict(program)), "0 1");
-  EXPECT_EQ(find_execution(program, {}, [](const Outcome& o) { return o.back() == "1"; })->front().from, "P.cpu: store a[0] 1 seq-cst");
+  EXPECT_EQ(find_execution(program, {}, [](const Outcome& o) { return o.back() == "1"; })->front().from,
+            "P.cpu: store a[0] 1 seq-cst");
   EXPECT_FALSE(find_execution(program, {}, [](const Outcome& o) { return o.back() == "2"; }));
 }
 

@@ -22,14 +22,14 @@ struct Shape {
   Rules dropped;
   Spans spans;
   bool huge_pages = false;  // there may be some (may_have_huge_pages)
-  bool accounts = true;  // VM_ACCOUNT is set where the kernel sets it: no mapping is MAP_NORESERVE
+  bool accounts = true;     // VM_ACCOUNT is set where the kernel sets it: no mapping is MAP_NORESERVE
   std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
-  std::array<bool, max_mms> mortal{};       // a statement can end the process (exit, kill, a fault of a device)
-  bool cuts_files = false;  // some statement takes pages from an object (truncate, madvise remove)
-  std::array<bool, max_objects> on_disk{};       // files that may have a disk (others are tmpfs)
-  std::array<bool, max_objects> tracks_dirty{};  // files that may have a disk, where a device sees permissions
-  std::array<std::uint8_t, max_mms> opens_first{};  // bit per device: opened before its threads start
-  bool closes = false;                      // some statement closes a device
+  std::array<bool, max_mms> mortal{};                    // a statement can end the process (exit, kill, a fault of a device)
+  bool cuts_files = false;                               // some statement takes pages from an object (truncate, madvise remove)
+  std::array<bool, max_objects> on_disk{};               // files that may have a disk (others are tmpfs)
+  std::array<bool, max_objects> tracks_dirty{};          // files that may have a disk, where a device sees permissions
+  std::array<std::uint8_t, max_mms> opens_first{};       // bit per device: opened before its threads start
+  bool closes = false;                                   // some statement closes a device
 
   int slots() const { return spans.count(); }
   // The next span of the same region, or -1: regions do not touch.

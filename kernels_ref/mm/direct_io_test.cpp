@@ -70,9 +70,9 @@ TEST(DirectIo, OneWayOfTakingPages) {
 }
 
 TEST(DirectIo, WriteOfNothing) {
-  EXPECT_EQ(seen(" g0 = direct-write b[0]\n munmap b\n g1 = direct-write b[0]\n d0 = direct-read b[0] 6\n",
-                 {"P:g0", "P:g1", "P:d0"}),
-            Texts{"zero EFAULT EFAULT"});
+  EXPECT_EQ(
+      seen(" g0 = direct-write b[0]\n munmap b\n g1 = direct-write b[0]\n d0 = direct-read b[0] 6\n", {"P:g0", "P:g1", "P:d0"}),
+      Texts{"zero EFAULT EFAULT"});
 }
 
 // The thread is woken before the bio lets go of its page: fork() may still see the pin.

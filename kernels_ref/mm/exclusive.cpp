@@ -1,8 +1,8 @@
 #include "kernels_ref/mm/exclusive.h"
 
+#include "kernels_ref/mm/fault.h"
 #include "kernels_ref/mm/gup.h"
 #include "kernels_ref/mm/huge_memory.h"
-#include "kernels_ref/mm/fault.h"
 
 namespace faultline::ref {
 
@@ -19,8 +19,7 @@ Task<void> remove_exclusive_entry(Cpu cpu, MmId mm, Slot slot) {
   const Pte old = w.mm[mm].pte[slot];
   Frame& page = w.frame[old.frame];
   get_ref(w, old.frame);
-  if (page.locked)
-    co_await cpu.until("remove_device_exclusive_entry: page lock", [&page] { return !page.locked; });
+  if (page.locked) co_await cpu.until("remove_device_exclusive_entry: page lock", [&page] { return !page.locked; });
   page.locked = 1;
   if (cpu.on(Rule::exclusive_notifies)) co_await invalidate_start(cpu, mm, slot, slot, Notify::exclusive);
   co_await cpu.step("restore_exclusive_pte");
@@ -45,7 +44,7 @@ Task<int> get_user_pages(Cpu cpu, MmId mm, Slot from, Slot to, FramesOfRange* pa
       co_await cpu.step("faultin_page: again");
     }
     split_huge_pmd(cpu, mm, s);  // FOLL_SPLIT_PMD
-    pte.lazyfree = 0;  // follow_page_pte: set_page_dirty
+    pte.lazyfree = 0;            // follow_page_pte: set_page_dirty
     (*pages)[s - from] = pte.frame;
     get_ref(w, pte.frame);
   }

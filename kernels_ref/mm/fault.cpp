@@ -122,9 +122,7 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
     case Pte::Kind::device:
       if (!has_mmap_lock) co_return Fault::retry;
       co_return co_await cpu.driver().migrate_to_ram(cpu, mm, slot, pte.frame);
-    case Pte::Kind::exclusive:
-      co_await remove_exclusive_entry(cpu, mm, slot);
-      break;
+    case Pte::Kind::exclusive: co_await remove_exclusive_entry(cpu, mm, slot); break;
     case Pte::Kind::migration:
       co_await cpu.until("migration_entry_wait", [&pte] { return pte.kind != Pte::Kind::migration; });
       break;
@@ -154,9 +152,8 @@ bool can_lock_to_find(Cpu cpu, MmId mm, Slot slot) {
 Task<int> user_fault(Cpu cpu, Slot slot, bool write) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
-  co_await cpu.until("do_user_addr_fault: lock", [cpu, mm, slot, write] {
-    return can_lock_vma(cpu, mm, slot, write) || can_lock_to_find(cpu, mm, slot);
-  });
+  co_await cpu.until("do_user_addr_fault: lock",
+                     [cpu, mm, slot, write] { return can_lock_vma(cpu, mm, slot, write) || can_lock_to_find(cpu, mm, slot); });
   VmaPage& vma = w.mm[mm].vma[slot];
   const bool extended = !vma.mapped() && expand_stack(cpu, mm, slot);
   if (!vma.mapped()) co_return SIGSEGV;

@@ -105,7 +105,9 @@ Task<bool> map_huge(Cpu cpu, MmId mm, Slot slot, bool writable) {
   World& w = cpu.world();
   if (!cpu.shape->huge_pages) co_return false;
   const HugePage huge = huge_page_of(*cpu.shape, slot);
-  const auto fits = [cpu, &w, mm, huge] { return pmd_fits(*cpu.shape, w, mm, huge) && pmd_none(w, mm, huge) && caches_huge(w, mm, huge); };
+  const auto fits = [cpu, &w, mm, huge] {
+    return pmd_fits(*cpu.shape, w, mm, huge) && pmd_none(w, mm, huge) && caches_huge(w, mm, huge);
+  };
   if (!fits()) co_return false;
   const int maps = co_await cpu.choose("do_set_pmd", 2);
   if (!maps || !fits()) co_return false;
@@ -140,8 +142,7 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
     if (mapped) co_return Fault::done;
   }
   if (!write) {
-    if (writable && cpu.shape->tracks_dirty[vma.object])
-      writable = co_await cpu.choose("do_read_fault: vm_page_prot", 2) == 0;
+    if (writable && cpu.shape->tracks_dirty[vma.object]) writable = co_await cpu.choose("do_read_fault: vm_page_prot", 2) == 0;
     co_await map_around(cpu, mm, slot, writable);
     if (w.mm[mm].pte[slot].kind != Pte::Kind::none) co_return Fault::done;
   }
@@ -267,7 +268,9 @@ Task<std::uint32_t> split_at_ends(Cpu cpu, int object, int first, int last) {
     const FrameId page = inode.frame[p];
     if (page == none || !w.frame[page].folio) continue;
     const std::uint8_t folio = w.frame[page].folio;
-    const auto outside = [&](int q) { return inode.frame[q] != none && w.frame[inode.frame[q]].folio == folio && (q < first || q > last); };
+    const auto outside = [&](int q) {
+      return inode.frame[q] != none && w.frame[inode.frame[q]].folio == folio && (q < first || q > last);
+    };
     bool partial = false;
     for (int q = 0; q < static_cast<int>(inode.frame.size()); ++q) partial = partial || outside(q);
     if (!partial) continue;

@@ -25,8 +25,8 @@ void unmap_everywhere(Cpu cpu, FrameId page);
 // i_mmap_lock_write, for whoever adds a mapping: taken and given back.
 Task<void> lock_i_mmap(Cpu cpu, int object);
 
-Task<Result> sys_truncate(Cpu cpu, int object, int pages);  // do_truncate
+Task<Result> sys_truncate(Cpu cpu, int object, int pages);        // do_truncate
 Task<void> punch_hole(Cpu cpu, int object, int first, int last);  // vfs_fallocate(FALLOC_FL_PUNCH_HOLE)
-Task<Result> sys_msync(Cpu cpu, Slot from, Slot to);  // MS_SYNC
+Task<Result> sys_msync(Cpu cpu, Slot from, Slot to);              // MS_SYNC
 
 }  // namespace faultline::ref

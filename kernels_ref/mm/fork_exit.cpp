@@ -116,9 +116,8 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
           co_await cpu.step("copy_nonpresent_pte: try_restore_exclusive_pte");
           if (w.mm[parent].pte[p].kind == Pte::Kind::exclusive) restore_exclusive_entry(w, parent, p);
         }
-        const int leftover = co_await cpu.until("copy_present_pte", [cpu, parent, p] {
-          return 1 + (pin_seen(cpu.world(), parent, p) == Seen::either);
-        });
+        const int leftover = co_await cpu.until(
+            "copy_present_pte", [cpu, parent, p] { return 1 + (pin_seen(cpu.world(), parent, p) == Seen::either); });
         const bool pinned = leftover || pin_seen(w, parent, p) == Seen::pinned;
         if (w.mm[parent].pte[p].huge) {  // copy_huge_pmd
           const Slot with = huge_page_of(*cpu.shape, p).last;
@@ -187,8 +186,7 @@ Task<Result> sys_fork(Cpu cpu, int child) {
 Task<Result> sys_kill(Cpu cpu, int process) {
   co_await cpu.step("kill");
   ProcessState& target = cpu.world().process[process];
-  if (target.life == ProcessState::Life::unborn || target.life == ProcessState::Life::reaped)
-    co_return failed(ESRCH);
+  if (target.life == ProcessState::Life::unborn || target.life == ProcessState::Life::reaped) co_return failed(ESRCH);
   if (cpu.on(Rule::kill_ends_process) && !target.ending) target.ending = target.killed = 1;
   co_return ok();
 }
@@ -196,9 +194,8 @@ Task<Result> sys_kill(Cpu cpu, int process) {
 Task<Result> sys_wait(Cpu cpu, int child) {
   using Life = ProcessState::Life;
   const ProcessState& target = cpu.world().process[child];
-  co_await cpu.until("wait", [cpu, &target] {
-    return target.life != Life::alive || !cpu.on(Rule::wait_waits) || cpu.own_process().ending;
-  });
+  co_await cpu.until(
+      "wait", [cpu, &target] { return target.life != Life::alive || !cpu.on(Rule::wait_waits) || cpu.own_process().ending; });
   ProcessState& dead = cpu.world().process[child];
   if (dead.life == Life::unborn || dead.life == Life::reaped) co_return failed(ECHILD);
   if (dead.life == Life::zombie) dead.life = Life::reaped;

@@ -25,8 +25,7 @@ std::uint8_t grab(World& w, FrameId frame, GupFlags flags) {
 // gup_must_unshare: who pins a page to read it keeps it from being copied away under him, since 5.19.
 bool must_unshare(Cpu cpu, const Pte& pte, GupFlags flags) {
   const Frame& frame = cpu.world().frame[pte.frame];
-  return flags.pins && !flags.write && frame.kind == Frame::Kind::anon && !frame.exclusive &&
-         cpu.on(Rule::read_pin_unshares);
+  return flags.pins && !flags.write && frame.kind == Frame::Kind::anon && !frame.exclusive && cpu.on(Rule::read_pin_unshares);
 }
 
 // Whether a walk takes the page that the entry maps.
@@ -65,8 +64,7 @@ Task<int> gup(Cpu cpu, MmId mm, Slot slot, GupFlags flags, std::uint8_t* page) {
   World& w = cpu.world();
   *page = co_await gup_fast(cpu, mm, slot, flags);
   if (*page != none) co_return 0;
-  co_await cpu.until("__get_user_pages_locked: mmap_read_lock",
-                     [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+  co_await cpu.until("__get_user_pages_locked: mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
   ++w.mm[mm].readers;
   int error = 0;
   while (true) {

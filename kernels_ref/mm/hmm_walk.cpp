@@ -9,9 +9,7 @@ namespace faultline::ref {
 namespace {
 
 // hmm_pte_need_fault, for an entry that gives the CPU `valid` and `writable` access.
-bool need_fault(HmmRequest asked, bool valid, bool writable) {
-  return asked.fault && (!valid || (asked.write && !writable));
-}
+bool need_fault(HmmRequest asked, bool valid, bool writable) { return asked.fault && (!valid || (asked.write && !writable)); }
 
 }  // namespace
 
@@ -45,8 +43,7 @@ namespace {
 
 class Walk {
  public:
-  Walk(HmmSpace& space, const std::vector<HmmRequest>& asked, const HmmRange& range,
-       const HmmSurroundings& surroundings)
+  Walk(HmmSpace& space, const std::vector<HmmRequest>& asked, const HmmRange& range, const HmmSurroundings& surroundings)
       : space_(space), asked_(asked), range_(range), surroundings_(surroundings) {}
 
   // walk_page_range from the page that was come to. EBUSY: start over there.
@@ -106,8 +103,7 @@ class Walk {
   // for or not.
   int last_of_vma(int page) const {
     int last = page;
-    while (last + 1 < static_cast<int>(space_.pages.size()) && space_.pages[last + 1].vma == space_.pages[page].vma)
-      ++last;
+    while (last + 1 < static_cast<int>(space_.pages.size()) && space_.pages[last + 1].vma == space_.pages[page].vma) ++last;
     return last;
   }
 

@@ -13,15 +13,15 @@ namespace faultline::ref {
 // What an entry of a page table is, as far as mm/hmm.c tells entries apart.
 enum class HmmEntry : std::uint8_t {
   none,
-  present,          // the zero page too
-  protnone,         // NUMA hinting, or a PROT_NONE mapping with pages in it
-  special,          // pte_special, not the zero page: memory without struct page
+  present,   // the zero page too
+  protnone,  // NUMA hinting, or a PROT_NONE mapping with pages in it
+  special,   // pte_special, not the zero page: memory without struct page
   swap,
-  own_private,      // device-private, of the device that asks (dev_private_owner)
-  other_private,    // device-private, of another device
-  exclusive,        // device-exclusive
+  own_private,    // device-private, of the device that asks (dev_private_owner)
+  other_private,  // device-private, of another device
+  exclusive,      // device-exclusive
   migration,
-  poisoned,         // hwpoison and whatever else is no memory
+  poisoned,  // hwpoison and whatever else is no memory
   count_
 };
 
@@ -92,7 +92,7 @@ struct HmmSurroundings {
 };
 
 struct HmmResult {
-  int error = 0;  // 0, EBUSY: collided with an invalidation, EFAULT, EPERM: a write where the VMA has none
+  int error = 0;             // 0, EBUSY: collided with an invalidation, EFAULT, EPERM: a write where the VMA has none
   std::vector<HmmPfn> pfns;  // none with an error
 };
 

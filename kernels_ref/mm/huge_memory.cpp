@@ -37,9 +37,7 @@ bool some_of_folio(const World& world, FrameId page, Holds holds) {
 }  // namespace
 
 bool folio_held(const World& world, FrameId page) {
-  return some_of_folio(world, page, [](const Frame& f) {
-    return f.pins > 0 || f.refs > (f.kind == Frame::Kind::shared);
-  });
+  return some_of_folio(world, page, [](const Frame& f) { return f.pins > 0 || f.refs > (f.kind == Frame::Kind::shared); });
 }
 
 bool folio_pinned(const World& world, FrameId page) {

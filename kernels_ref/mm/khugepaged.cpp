@@ -17,9 +17,7 @@ struct Pages {
   int begin = 0, end = 0;
 };
 
-Pages pages_of(Cpu cpu, Slot from, Slot to) {
-  return {cpu.shape->page(from), cpu.shape->page_behind(to)};
-}
+Pages pages_of(Cpu cpu, Slot from, Slot to) { return {cpu.shape->page(from), cpu.shape->page_behind(to)}; }
 
 // transhuge_vma_suitable, for the last place in the VMA where a huge page could be.
 bool suitable(Pages vma) {
@@ -48,8 +46,8 @@ bool unheld(const World& w, MmId mm, HugePage huge) {
 // __collapse_huge_page_isolate: once more, when nobody can take another reference; and whether all of it is in memory.
 bool can_isolate(const World& w, MmId mm, HugePage huge) {
   return unheld(w, mm, huge) && std::all_of(&w.mm[mm].pte[huge.first], &w.mm[mm].pte[huge.last] + 1, [](const Pte& pte) {
-    return pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero || pte.kind == Pte::Kind::page;
-  });
+           return pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero || pte.kind == Pte::Kind::page;
+         });
 }
 
 // pmdp_collapse_flush: no entry and no TLB leads to the pages any more; and where nobody holds them,
@@ -79,7 +77,7 @@ bool replace_pages(Cpu cpu, MmId mm, HugePage huge) {
 // hpage_collapse_scan_pmd, collapse_huge_page. The caller holds mmap_lock for read, and has it again. 0 or an errno.
 Task<int> collapse_huge_page(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
-  if (!unheld(w, mm, huge)) co_return EAGAIN;  // SCAN_PAGE_COUNT
+  if (!unheld(w, mm, huge)) co_return EAGAIN;       // SCAN_PAGE_COUNT
   for (Slot s = huge.first; s <= huge.last; ++s) {  // __collapse_huge_page_swapin
     const Pte::Kind kind = w.mm[mm].pte[s].kind;
     if (kind != Pte::Kind::device && kind != Pte::Kind::exclusive) continue;
@@ -146,7 +144,9 @@ Task<void> collapse_file_fails(Cpu cpu, MmId mm, HugePage huge) {
 Task<int> install_pmd(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   const int fails = co_await cpu.choose("collapse_pte_mapped_thp", 2);
-  if (fails || !pmd_fits(*cpu.shape, cpu.world(), mm, huge) || w.mm[mm].vma[huge.first].object == none || !caches_huge(w, mm, huge)) co_return EINVAL;
+  if (fails || !pmd_fits(*cpu.shape, cpu.world(), mm, huge) || w.mm[mm].vma[huge.first].object == none ||
+      !caches_huge(w, mm, huge))
+    co_return EINVAL;
   for (Slot s = huge.first; s <= huge.last; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
     const std::uint8_t frame = w.mm[mm].pte[s].frame;

@@ -17,7 +17,8 @@ Task<int> migrate_vma_setup_ways(Cpu cpu, MmId mm, Slot from, Slot to) {
 FrameId device_page_for(Cpu cpu, MirrorId owner, FrameId source, Slot slot) {
   World& w = cpu.world();
   const bool copies = source != zero_page && cpu.on(Rule::migrate_copies);
-  const FrameId page = alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[source].contents : Contents{}, {mm_of(owner), slot});
+  const FrameId page =
+      alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[source].contents : Contents{}, {mm_of(owner), slot});
   w.frame[page].owner = static_cast<std::uint8_t>(owner);
   w.frame[page].exclusive = source == zero_page ? 1 : w.frame[source].exclusive;
   get_ref(w, page);

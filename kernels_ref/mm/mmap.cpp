@@ -56,8 +56,7 @@ Task<void> read_lock(Cpu cpu, MmId mm) {
 
 Task<void> write_lock_vmas(Cpu cpu, MmId mm, Slot from, Slot to) {
   if (!can_start_write(cpu.world(), mm, from, to))
-    co_await cpu.until("vma_start_write",
-                       [cpu, mm, from, to] { return can_start_write(cpu.world(), mm, from, to); });
+    co_await cpu.until("vma_start_write", [cpu, mm, from, to] { return can_start_write(cpu.world(), mm, from, to); });
   start_write(cpu.world(), mm, from, to);
 }
 
@@ -174,8 +173,7 @@ void change_entry(Cpu cpu, MmId mm, Slot s, bool keep_readonly) {
 bool may_upgrade(const World& w, MmId mm, Slot s) {
   const Pte& pte = w.mm[mm].pte[s];
   const VmaPage& vma = w.mm[mm].vma[s];
-  return vma.write && pte.kind == Pte::Kind::page && !pte.writable &&
-         (!vma.is_private() || w.frame[pte.frame].exclusive);
+  return vma.write && pte.kind == Pte::Kind::page && !pte.writable && (!vma.is_private() || w.frame[pte.frame].exclusive);
 }
 
 }  // namespace
@@ -291,8 +289,7 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
   // by check_prep_vma before that; since 6.17 remap_move moves one VMA after the other, and leaves the
   // target as it is where the source has holes.
   bool pieces = false;
-  for (Slot s = from + 1; s <= to; ++s)
-    pieces = pieces || !w.mm[mm].vma[s].mapped() || w.mm[mm].vma[s].head;
+  for (Slot s = from + 1; s <= to; ++s) pieces = pieces || !w.mm[mm].vma[s].mapped() || w.mm[mm].vma[s].head;
   enum { by_pieces, late, early };
   int way = by_pieces;
   if (pieces) way = co_await cpu.choose("mremap: several VMAs", 3);

@@ -11,9 +11,8 @@ namespace faultline::ref {
 Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection, int file);
 Task<Result> sys_munmap(Cpu cpu, Slot from, Slot to);
 Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection);
-Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target);  // MREMAP_FIXED, same length
+Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target);         // MREMAP_FIXED, same length
 Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice);  // madvise.cpp
-
 
 // Maps pages without the system call's locks: for the state in which a scenario starts.
 void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection protection, int file);

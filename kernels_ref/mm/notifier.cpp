@@ -94,9 +94,7 @@ void invalidate_now(Cpu cpu, MmId mm, Slot from, Slot to) {
     if (cpu.world().mirror[id].files) callback(cpu, id, from, to);
 }
 
-bool can_begin_read(Cpu cpu, MirrorId mirror) {
-  return !cpu.world().mirror[mirror].stamped || !cpu.on(Rule::read_begin_waits);
-}
+bool can_begin_read(Cpu cpu, MirrorId mirror) { return !cpu.world().mirror[mirror].stamped || !cpu.on(Rule::read_begin_waits); }
 
 void begin_read(Cpu cpu, MirrorId mirror, Slot slot) {
   ThreadState& self = cpu.self();
@@ -134,8 +132,7 @@ Task<void> insert_notifier(Cpu cpu, MirrorId mirror) {
 }
 
 Task<void> remove_notifier(Cpu cpu, MirrorId mirror) {
-  co_await cpu.until("mmu_interval_notifier_remove",
-                     [cpu, mirror] { return cpu.world().mm[mm_of(mirror)].invalidating == 0; });
+  co_await cpu.until("mmu_interval_notifier_remove", [cpu, mirror] { return cpu.world().mm[mm_of(mirror)].invalidating == 0; });
   cpu.world().mirror[mirror] = Mirror{};
 }
 

@@ -32,7 +32,9 @@ FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents, Address addres
 
 std::uint8_t new_folio(Cpu cpu, Address address) {
   const auto& frames = cpu.world().frame;
-  const auto taken = [&frames](int number) { return std::ranges::any_of(frames, [number](const Frame& f) { return f.folio == number; }); };
+  const auto taken = [&frames](int number) {
+    return std::ranges::any_of(frames, [number](const Frame& f) { return f.folio == number; });
+  };
   int nth = 0;
   while (taken(1 + numbered(cpu, address, nth, max_frames))) ++nth;  // there are fewer folios than frames
   return static_cast<std::uint8_t>(1 + numbered(cpu, address, nth, max_frames));
@@ -137,8 +139,7 @@ std::pair<Merge, int> nth_merge(Cpu cpu, MmId mm, Slot from, Slot to, int way) {
   const Joint left = before >= 0 ? joint(vma[before], vma[from]) : Joint::never;
   const Joint right = next >= 0 && vma[next].mapped() ? joint(vma[to], vma[next]) : Joint::never;
   // Where each would do, but perhaps not both together, kernels have preferred one or the other.
-  const bool rivals =
-      left != Joint::never && right != Joint::never && vma[before].anon_vma != vma[next].anon_vma;
+  const bool rivals = left != Joint::never && right != Joint::never && vma[before].anon_vma != vma[next].anon_vma;
   int ways = 0;
   for (const Merge m : {Merge{true, true}, Merge{true, false}, Merge{false, true}, Merge{}}) {
     if ((m.left && left == Joint::never) || (m.right && right == Joint::never)) continue;
@@ -212,9 +213,9 @@ void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   // find_mergeable_anon_vma: a neighbour that could be merged but for its permissions shares its own.
   const Slot first = vma_start(cpu, mm, slot), last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
   const auto reusable = [](const VmaPage& other, const VmaPage& a, const VmaPage& b) {  // anon_vma_compatible
-    return other.anon_vma && !other.inherited && a.backing == b.backing && a.object == b.object &&
-           a.dontfork == b.dontfork && a.wipeonfork == b.wipeonfork && a.hugepage == b.hugepage &&
-           a.growsdown == b.growsdown && a.account == b.account && a.pgoff + 1 == b.pgoff;
+    return other.anon_vma && !other.inherited && a.backing == b.backing && a.object == b.object && a.dontfork == b.dontfork &&
+           a.wipeonfork == b.wipeonfork && a.hugepage == b.hugepage && a.growsdown == b.growsdown && a.account == b.account &&
+           a.pgoff + 1 == b.pgoff;
   };
   const Slot left = cpu.shape->before(first), right = cpu.shape->after(last);
   std::uint8_t identity = 0;
@@ -223,8 +224,8 @@ void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   const auto taken = [&vma](int id) {
     return std::any_of(vma.begin(), vma.end(), [id](const VmaPage& page) { return page.anon_vma == id; });
   };
-  if (!identity)
-    do ++identity;
+  if (!identity) do
+      ++identity;
     while (taken(identity));
   for (Slot s = first; s <= last; ++s) vma[s].anon_vma = identity;
 }

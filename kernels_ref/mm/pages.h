@@ -29,9 +29,7 @@ using FramesOfRange = std::array<std::uint8_t, limits::spans_per_region>;
 // --- page-table entries ---
 // Replaces an entry, keeping mapcounts. Says nothing about TLBs: see leave_stale and flush.
 void set_pte(World& world, MmId mm, Slot slot, Pte pte);
-inline Pte page_pte(FrameId frame, bool writable) {
-  return {Pte::Kind::page, static_cast<std::uint8_t>(frame), writable};
-}
+inline Pte page_pte(FrameId frame, bool writable) { return {Pte::Kind::page, static_cast<std::uint8_t>(frame), writable}; }
 // Whether the entry is of a page in that device's memory.
 inline bool owns(const World& world, const Pte& pte, int device) {
   return pte.kind == Pte::Kind::device && device_of(world.frame[pte.frame].owner) == device;

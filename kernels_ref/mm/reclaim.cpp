@@ -61,7 +61,8 @@ Task<void> try_to_unmap(Cpu cpu, MmId mm, Slot slot, Gather* gather) {
   // Who has mapped it since it was isolated loses it too.
   for (MmId m = 0; m < max_mms; ++m)
     for (Slot s = 0; s < cpu.shape->slots(); ++s)
-      if (w.mm[m].pte[s].frame == page && w.frame[page].kind == Frame::Kind::shared) co_await try_to_unmap_one(cpu, m, s, page, gather);
+      if (w.mm[m].pte[s].frame == page && w.frame[page].kind == Frame::Kind::shared)
+        co_await try_to_unmap_one(cpu, m, s, page, gather);
   const auto unmapped = [&w, page] { return w.frame[page].mapcount == 0 && w.frame[page].pins == 0; };
   if (!droppable || !unmapped()) co_return;
   const int drops = co_await cpu.choose("__remove_mapping", 2);

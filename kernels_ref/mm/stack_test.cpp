@@ -12,8 +12,7 @@ namespace {
 // The one outcome of the statements, as "key=text" of the results that have names.
 std::string outcome(const std::string& regions, const std::string& statements, DeviceClass device_class) {
   const std::string head = "scenario t\n  \"test\"\ndevice d: recoverable\nprocess P\n";
-  const Allowed allowed =
-      predict(parse(head + regions + statements, "test"), {.device_class = device_class, .dropped = {}});
+  const Allowed allowed = predict(parse(head + regions + statements, "test"), {.device_class = device_class, .dropped = {}});
   EXPECT_TRUE(allowed.complete && allowed.findings.empty());
   EXPECT_EQ(allowed.outcomes.size(), 1u);
   std::string text;
@@ -30,14 +29,13 @@ std::string outcome(const std::string& regions, const std::string& statements) {
 }
 
 TEST(Stack, GrowsToThePageThatIsAccessedAndNoFurther) {
-  EXPECT_EQ(outcome("a: 4 pages stack rw = 5\n", "munmap a[0..2]\nr = load a[1]\ne0 = madvise a[1..2] dontneed\n"
-                                                 "e1 = madvise a[0..2] dontneed\n"),
+  EXPECT_EQ(outcome("a: 4 pages stack rw = 5\n",
+                    "munmap a[0..2]\nr = load a[1]\ne0 = madvise a[1..2] dontneed\n"
+                    "e1 = madvise a[0..2] dontneed\n"),
             "r=zero e0=ok e1=ENOMEM");
 }
 
-TEST(Stack, OthersDoNotGrow) {
-  EXPECT_EQ(outcome("a: 2 pages anon rw = 5\n", "munmap a[0]\nr = load a[0]\n"), "r=SIGSEGV");
-}
+TEST(Stack, OthersDoNotGrow) { EXPECT_EQ(outcome("a: 2 pages anon rw = 5\n", "munmap a[0]\nr = load a[0]\n"), "r=SIGSEGV"); }
 
 // acct_stack_growth: RLIMIT_STACK is for the whole mapping, 2,048 pages.
 TEST(Stack, GrowsToItsLimit) {
@@ -59,8 +57,7 @@ TEST(Stack, WhereItMayNotGrowItHasAnAnonVma) {
 }
 
 TEST(Stack, IsNotReachedFromTheNextRegion) {
-  EXPECT_EQ(outcome("a: 2 pages none\nb: 2 pages stack rw = 5\n", "r0 = load a[1]\nr1 = load b[0]\n"),
-            "r0=SIGSEGV r1=5");
+  EXPECT_EQ(outcome("a: 2 pages none\nb: 2 pages stack rw = 5\n", "r0 = load a[1]\nr1 = load b[0]\n"), "r0=SIGSEGV r1=5");
 }
 
 // An access that the protection refuses extends it all the same.

@@ -23,9 +23,9 @@ inline constexpr int max_stale = 2;  // old translations of one page alive at a 
 inline constexpr std::uint8_t none = 0xff;
 inline constexpr std::uint8_t zero_page = 0xfe;  // as a device entry's frame
 
-using Slot = int;     // index of a span (harness/spans.h), which the reference treats as one page
-using FrameId = int;  // index of a page frame
-using MmId = int;     // index of an mm: that of the process it belongs to
+using Slot = int;      // index of a span (harness/spans.h), which the reference treats as one page
+using FrameId = int;   // index of a page frame
+using MmId = int;      // index of an mm: that of the process it belongs to
 using MirrorId = int;  // index of an open file of a device, which mirrors the mm of the process that opened it
 
 inline constexpr int max_mirrors = max_mms * limits::devices;
@@ -45,16 +45,16 @@ struct Frame {
   enum class Kind : std::uint8_t { free, anon, shared, device };
   Kind kind = Kind::free;
   Contents contents;
-  std::uint8_t mapcount = 0;   // page-table entries (migration entries too) of any mm
-  std::uint8_t refs = 0;       // others: mmu_gather, a copy in progress, the page cache
-  std::uint8_t exclusive = 0;  // PageAnonExclusive
-  std::uint8_t locked = 0;     // PG_locked
-  std::uint8_t folio = 0;      // which large folio it is part of; 0: none
-  std::uint8_t owner = none;   // device pages: the mirror that migrated it (zone_device_data)
-  std::uint8_t pins = 0;       // FOLL_PIN
+  std::uint8_t mapcount = 0;    // page-table entries (migration entries too) of any mm
+  std::uint8_t refs = 0;        // others: mmu_gather, a copy in progress, the page cache
+  std::uint8_t exclusive = 0;   // PageAnonExclusive
+  std::uint8_t locked = 0;      // PG_locked
+  std::uint8_t folio = 0;       // which large folio it is part of; 0: none
+  std::uint8_t owner = none;    // device pages: the mirror that migrated it (zone_device_data)
+  std::uint8_t pins = 0;        // FOLL_PIN
   std::uint8_t entry_lost = 0;  // device pages: a migration back failed when the device's entry had been erased
-  std::uint8_t dropped = 0;    // not in the page cache, to which it comes back with its contents at a fault
-  std::uint8_t lingering = 0;  // 1: a pin may be there still, of a closed ring or a transfer's end; 2: a reference may
+  std::uint8_t dropped = 0;     // not in the page cache, to which it comes back with its contents at a fault
+  std::uint8_t lingering = 0;   // 1: a pin may be there still, of a closed ring or a transfer's end; 2: a reference may
 };
 
 struct Pte {
@@ -77,29 +77,29 @@ struct Stale {
 // The VMA around one page. Adjacent pages are of one VMA unless `head` says that one starts.
 struct VmaPage {
   enum class Account : std::uint8_t { no, yes, maybe };  // VM_ACCOUNT; maybe: depends on the kernel's version
-  Backing backing = Backing::none;  // of a stack: anon_private
+  Backing backing = Backing::none;                       // of a stack: anon_private
   std::uint8_t read = 0, write = 0;
   std::uint8_t dontfork = 0, wipeonfork = 0, hugepage = 0;
   std::uint8_t growsdown = 0;  // VM_GROWSDOWN
   std::uint8_t head = 0;
   Account account = Account::no;
-  std::uint8_t pgoff = none;     // which page of the object; anonymous: the slot it was first mapped at
-  std::uint8_t anon_vma = 0;     // 0: never written; else an identity, for merging
-  std::uint8_t inherited = 0;    // its anon_vma_chain begins with a parent's: not singular
-  std::uint8_t object = none;    // a file, or the one behind a shared anonymous mapping
-  std::uint8_t locked = 0;       // vma_start_write: user faults under the per-VMA lock must wait
-  std::uint8_t faulting = 0;     // user faults that hold the per-VMA lock, counted where they fault
+  std::uint8_t pgoff = none;   // which page of the object; anonymous: the slot it was first mapped at
+  std::uint8_t anon_vma = 0;   // 0: never written; else an identity, for merging
+  std::uint8_t inherited = 0;  // its anon_vma_chain begins with a parent's: not singular
+  std::uint8_t object = none;  // a file, or the one behind a shared anonymous mapping
+  std::uint8_t locked = 0;     // vma_start_write: user faults under the per-VMA lock must wait
+  std::uint8_t faulting = 0;   // user faults that hold the per-VMA lock, counted where they fault
   bool mapped() const { return backing != Backing::none; }
   bool is_private() const { return backing == Backing::anon_private || backing == Backing::file_private; }
   bool accessible() const { return read || write; }
 };
 
 struct Mm {
-  std::uint8_t users = 0;         // mm_users: threads and mmget() holders
-  std::uint8_t writer = 0;        // mmap_lock held for write (fork holds the parent's)
-  std::uint8_t readers = 0;       // mmap_lock held for read
-  std::uint8_t invalidating = 0;  // active_invalidate_ranges
-  std::uint8_t notifiers = 0;     // mm->notifier_subscriptions exists
+  std::uint8_t users = 0;              // mm_users: threads and mmget() holders
+  std::uint8_t writer = 0;             // mmap_lock held for write (fork holds the parent's)
+  std::uint8_t readers = 0;            // mmap_lock held for read
+  std::uint8_t invalidating = 0;       // active_invalidate_ranges
+  std::uint8_t notifiers = 0;          // mm->notifier_subscriptions exists
   std::uint8_t write_protect_seq = 0;  // odd while fork() write-protects pages
   std::array<VmaPage, max_slots> vma{};
   std::array<Pte, max_slots> pte{};
@@ -131,14 +131,14 @@ inline constexpr auto no_pins = [] {
 
 // One open file of a device.
 struct Mirror {
-  std::uint8_t files = 0;    // processes that hold the descriptor; 0: closed
-  std::uint8_t locked = 0;   // dmirror->mutex
+  std::uint8_t files = 0;       // processes that hold the descriptor; 0: closed
+  std::uint8_t locked = 0;      // dmirror->mutex
   std::uint8_t copying = none;  // page of the device that dmirror_do_read or _write copies, under the mutex
-  std::uint8_t stamped = 0;  // the subscription's invalidate_seq is the mm's current, odd one
+  std::uint8_t stamped = 0;     // the subscription's invalidate_seq is the mm's current, odd one
   std::array<DeviceEntry, max_slots> entry{};
   // Frames that are held, by address: all that a pinned device has, and what a recoverable one cannot move.
   std::array<std::uint8_t, max_slots> pin = no_pins;
-  std::uint32_t reads = 0;   // bit per address: held for reading only; then it may be the zero page
+  std::uint32_t reads = 0;    // bit per address: held for reading only; then it may be the zero page
   std::uint32_t pinning = 0;  // the executor's lock of the pins
 };
 
@@ -168,18 +168,18 @@ struct Svms {
 struct ProcessState {
   enum class Life : std::uint8_t { unborn, alive, zombie, reaped };
   Life life = Life::unborn;
-  std::uint8_t ending = 0;   // SIGNAL_GROUP_EXIT: exit() or a SIGKILL is on its way to every thread
-  std::uint8_t killed = 0;   // ... and it was the signal
-  std::uint8_t threads = 0;  // that have not gone through exit_mm
+  std::uint8_t ending = 0;        // SIGNAL_GROUP_EXIT: exit() or a SIGKILL is on its way to every thread
+  std::uint8_t killed = 0;        // ... and it was the signal
+  std::uint8_t threads = 0;       // that have not gone through exit_mm
   std::uint16_t descriptors = 0;  // bit per mirror: holds that file
-  std::uint16_t started = 0;     // its threads run (a forked process opens its device first)
+  std::uint16_t started = 0;      // its threads run (a forked process opens its device first)
 };
 
 struct ThreadState {
   enum class Life : std::uint8_t { waiting, running, done, dead };
   Life life = Life::waiting;
-  std::uint8_t next = 0;      // statement
-  std::uint8_t collided = 0;  // a callback stamped the subscription since this thread's read_begin
+  std::uint8_t next = 0;        // statement
+  std::uint8_t collided = 0;    // a callback stamped the subscription since this thread's read_begin
   std::uint8_t reading = none;  // mirror whose read side this thread is in ...
   std::uint8_t asked = none;    // ... for this page
   std::uint8_t moved = 0;       // ... whose entry a migration to the device has stored since hmm_range_fault() gave it
@@ -191,8 +191,8 @@ struct Result {
   enum class Kind : std::uint8_t { none, ok, contents, error, signal, exited, killed, letters };
   Kind kind = Kind::none;
   std::uint8_t faulted = 0;
-  Contents contents;         // kind contents
-  std::uint32_t number = 0;  // errno or signal
+  Contents contents;          // kind contents
+  std::uint32_t number = 0;   // errno or signal
   std::uint64_t letters = 0;  // snapshot: 4 bits a page, index into snapshot_alphabet
 };
 inline constexpr char snapshot_alphabet[] = "!.rwzZdD";
@@ -205,12 +205,12 @@ struct World {
   std::array<Mirror, max_mirrors> mirror{};
   std::array<Mm, max_mms> mm{};
   std::array<Svms, max_mms> svms{};
-  std::array<Result, max_statements> result{};  // of all threads, thread by thread
-  std::uint16_t direct_io = none;               // how O_DIRECT takes pages in this kernel, once it has (direct_io.cpp)
-  std::uint16_t gup_grows = none;               // whether it lets GUP extend a stack, once it has (gup.cpp)
-  std::uint32_t known_bugs = 0;                 // bit per MetBug that this execution ran into
+  std::array<Result, max_statements> result{};         // of all threads, thread by thread
+  std::uint16_t direct_io = none;                      // how O_DIRECT takes pages in this kernel, once it has (direct_io.cpp)
+  std::uint16_t gup_grows = none;                      // whether it lets GUP extend a stack, once it has (gup.cpp)
+  std::uint32_t known_bugs = 0;                        // bit per MetBug that this execution ran into
   std::array<std::uint64_t, limits::observes> told{};  // what the driver has told, for observes of events
-  std::uint32_t broken = 0;                     // bit per Broken: the execution ends here
+  std::uint32_t broken = 0;                            // bit per Broken: the execution ends here
 };
 static_assert(std::is_trivially_copyable_v<World>);
 // Padding of what is assigned as a whole would be copied with whatever lies in it, and tell equal states apart.
@@ -221,27 +221,27 @@ static_assert(without_padding<ThreadState, ProcessState, Frame, Object, Mirror, 
 // What an execution met of which a scenario must keep away: its outcome is undefined. By the names of the table of known
 // bugs (harness/run/known_bugs.cpp).
 enum class MetBug : int {
-  erased_private_read,       // READ of an own device-private page whose entry was erased
-  read_only_private_write,      // WRITE to one that is read-only
-  unstamped_migration,       // a fault begun before a migration installs the old, freed page
-  miscounted_private_page, // READ or WRITE of one whose entry a migration back erased before it failed
-  freed_private_copy,      // a page of the device is freed while READ or WRITE copies it
-  stale_migrated_entry,    // the entry that a migration stores for a page that was zapped meanwhile
-  stale_exclusive_entry,   // the entry of a page for the device alone that was zapped meanwhile
-  dead_mm_spin,           // a device fault whose opener's mm is gone: some kernels spin for ever
-  lost_location,           // amdkfd takes a page in VRAM to be in system memory, and never brings it back
-  kept_entry,              // amdkfd maps a part of a range, fails, and forgets that it is mapped
-  writable_shared_vram,    // amdkfd lets the GPU write to a page in VRAM that fork() has shared
-  unresolved_fault,        // no bug: an access of the GPU that its driver cannot resolve
+  erased_private_read,      // READ of an own device-private page whose entry was erased
+  read_only_private_write,  // WRITE to one that is read-only
+  unstamped_migration,      // a fault begun before a migration installs the old, freed page
+  miscounted_private_page,  // READ or WRITE of one whose entry a migration back erased before it failed
+  freed_private_copy,       // a page of the device is freed while READ or WRITE copies it
+  stale_migrated_entry,     // the entry that a migration stores for a page that was zapped meanwhile
+  stale_exclusive_entry,    // the entry of a page for the device alone that was zapped meanwhile
+  dead_mm_spin,             // a device fault whose opener's mm is gone: some kernels spin for ever
+  lost_location,            // amdkfd takes a page in VRAM to be in system memory, and never brings it back
+  kept_entry,               // amdkfd maps a part of a range, fails, and forgets that it is mapped
+  writable_shared_vram,     // amdkfd lets the GPU write to a page in VRAM that fork() has shared
+  unresolved_fault,         // no bug: an access of the GPU that its driver cannot resolve
   count_
 };
 
 // Why an execution was given up: a table of the World was too small, or an invariant does not hold.
 enum class Broken : int {
-  tables_full,          // max_frames, max_objects or max_stale: the answer is incomplete
-  use_after_free,       // an access reached a freed frame
-  stale_device_entry,   // outside an invalidation a device entry differs from the CPU's
-  deadlock,        // a thread waits for ever
+  tables_full,         // max_frames, max_objects or max_stale: the answer is incomplete
+  use_after_free,      // an access reached a freed frame
+  stale_device_entry,  // outside an invalidation a device entry differs from the CPU's
+  deadlock,            // a thread waits for ever
   count_
 };
 

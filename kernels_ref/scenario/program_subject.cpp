@@ -21,8 +21,7 @@ bool device_entries_agree(const World& w, int slots, bool by_vma) {
       if (!e.valid() || pte.kind == Pte::Kind::migration) continue;
       if (e.frame == zero_page ? pte.kind != Pte::Kind::zero : pte.frame != e.frame) {
         // A migration of a page that was not there: the device's entry comes before the CPU's knows.
-        if (pte.kind == Pte::Kind::device || (e.frame != zero_page && w.frame[e.frame].kind == Frame::Kind::device))
-          continue;
+        if (pte.kind == Pte::Kind::device || (e.frame != zero_page && w.frame[e.frame].kind == Frame::Kind::device)) continue;
         return false;
       }
       if (e.writable && !pte.writable && !(by_vma && pte.kind == Pte::Kind::device)) return false;
@@ -40,9 +39,8 @@ constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broke
 }  // namespace
 
 ProgramSubject::ProgramSubject(const Shape& shape) : shape_(shape), weather_(shape.huge_pages), works_(shape.driver->worker) {
-  each<op::Madvise>(*shape.program, [this](int, const op::Madvise& advise) {
-    weather_ = weather_ || advise.advice == op::Advice::free;
-  });
+  each<op::Madvise>(*shape.program,
+                    [this](int, const op::Madvise& advise) { weather_ = weather_ || advise.advice == op::Advice::free; });
 }
 
 int ProgramSubject::threads() const { return program_threads() + (weather_ || works_); }

@@ -28,8 +28,8 @@ class ProgramSubject : public Subject {
   int program_threads() const { return static_cast<int>(shape_.program->threads.size()); }
 
   Shape shape_;
-  bool weather_ = false;   // kernel_weather runs beside the program
-  bool works_ = false;     // amdkfd's workers do
+  bool weather_ = false;  // kernel_weather runs beside the program
+  bool works_ = false;    // amdkfd's workers do
   mutable std::atomic<std::uint32_t> broken_ = 0;
   mutable std::atomic<std::uint32_t> known_bugs_ = 0;
 };

@@ -88,13 +88,9 @@ Task<Result> run(Cpu cpu, const op::Mprotect& o) {
 Task<Result> run(Cpu cpu, const op::Mremap& o) {
   return sys_mremap(cpu, first(cpu, o.range), last(cpu, o.range), cpu.shape->spans.of(o.to));
 }
-Task<Result> run(Cpu cpu, const op::Madvise& o) {
-  return sys_madvise(cpu, first(cpu, o.range), last(cpu, o.range), o.advice);
-}
+Task<Result> run(Cpu cpu, const op::Madvise& o) { return sys_madvise(cpu, first(cpu, o.range), last(cpu, o.range), o.advice); }
 Task<Result> run(Cpu cpu, const op::Msync& o) { return sys_msync(cpu, first(cpu, o.range), last(cpu, o.range)); }
-Task<Result> run(Cpu cpu, const op::Truncate& o) {
-  return sys_truncate(cpu, o.file, cpu.shape->spans.in_file(o.file, o.pages));
-}
+Task<Result> run(Cpu cpu, const op::Truncate& o) { return sys_truncate(cpu, o.file, cpu.shape->spans.in_file(o.file, o.pages)); }
 Task<Result> run(Cpu cpu, const op::Fork& o) { return sys_fork(cpu, o.process); }
 Task<Result> run(Cpu cpu, const op::Kill& o) { return sys_kill(cpu, o.process); }
 Task<Result> run(Cpu cpu, const op::Wait& o) { return sys_wait(cpu, o.process); }
@@ -122,10 +118,9 @@ Task<Result> run(Cpu, const op::Delay&) { return at_once(ok()); }  // only time
 
 // Programs with these are memory_model's: is_about_memory_model().
 template <typename Operation>
-  requires std::same_as<Operation, op::Update> || std::same_as<Operation, op::SvmMap> ||
-           std::same_as<Operation, op::SvmUnmap> || std::same_as<Operation, op::SvmCopy> ||
-           std::same_as<Operation, op::SvmFill>
-Task<Result> run(Cpu, const Operation&) {
+requires std::same_as<Operation, op::Update> || std::same_as<Operation, op::SvmMap> || std::same_as<Operation, op::SvmUnmap> ||
+    std::same_as<Operation, op::SvmCopy> || std::same_as<Operation, op::SvmFill>
+        Task<Result> run(Cpu, const Operation&) {
   throw std::logic_error("an operation of the memory model's came to the model of mm");
 }
 

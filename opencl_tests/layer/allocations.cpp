@@ -28,8 +28,8 @@ void CL_API_CALL free(cl_context context, void* pointer) {
 }
 
 cl_int CL_API_CALL enqueue_free(cl_command_queue queue, cl_uint count, void* pointers[],
-                                void(CL_CALLBACK* callback)(cl_command_queue, cl_uint, void*[], void*),
-                                void* data, cl_uint waits, const cl_event* list, cl_event* event) {
+                                void(CL_CALLBACK* callback)(cl_command_queue, cl_uint, void*[], void*), void* data, cl_uint waits,
+                                const cl_event* list, cl_event* event) {
   const cl_int code = next.clEnqueueSVMFree(queue, count, pointers, callback, data, waits, list, event);
   if (code == CL_SUCCESS && !callback)
     for (cl_uint i = 0; i < count; ++i) forget(pointers[i]);

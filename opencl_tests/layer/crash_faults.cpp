@@ -15,12 +15,14 @@ namespace {
 volatile std::uintptr_t nowhere = 0x10;
 void crash() { *reinterpret_cast<volatile int*>(nowhere) = 0; }
 
-cl_int CL_API_CALL memcpy_crashing(cl_command_queue, cl_bool, void*, const void*, std::size_t, cl_uint, const cl_event*, cl_event*) {
+cl_int CL_API_CALL memcpy_crashing(cl_command_queue, cl_bool, void*, const void*, std::size_t, cl_uint, const cl_event*,
+                                   cl_event*) {
   crash();
   return CL_SUCCESS;
 }
 
-cl_int CL_API_CALL memcpy_killed(cl_command_queue, cl_bool, void*, const void*, std::size_t, cl_uint, const cl_event*, cl_event*) {
+cl_int CL_API_CALL memcpy_killed(cl_command_queue, cl_bool, void*, const void*, std::size_t, cl_uint, const cl_event*,
+                                 cl_event*) {
   kill(getpid(), SIGKILL);
   return CL_SUCCESS;
 }
@@ -30,7 +32,8 @@ cl_int CL_API_CALL nd_range_aborting(cl_command_queue, cl_kernel, cl_uint, const
   std::abort();
 }
 
-cl_int CL_API_CALL fill_exiting(cl_command_queue, void*, const void*, std::size_t, std::size_t, cl_uint, const cl_event*, cl_event*) {
+cl_int CL_API_CALL fill_exiting(cl_command_queue, void*, const void*, std::size_t, std::size_t, cl_uint, const cl_event*,
+                                cl_event*) {
   std::exit(3);
 }
 

@@ -20,8 +20,7 @@ constexpr char endless_store[] = R"(
     kernel void store_cell_that_ends
 )";
 
-cl_program CL_API_CALL hanging(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths,
-                               cl_int* code) {
+cl_program CL_API_CALL hanging(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths, cl_int* code) {
   return with_source(context, count, texts, lengths, code, endless_store);
 }
 
@@ -38,8 +37,8 @@ constexpr int runs_before_loss = 30;
 std::atomic<int> runs;
 
 cl_int CL_API_CALL nd_range_until_lost(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const std::size_t* offset,
-                                       const std::size_t* global, const std::size_t* local, cl_uint count,
-                                       const cl_event* list, cl_event* event) {
+                                       const std::size_t* global, const std::size_t* local, cl_uint count, const cl_event* list,
+                                       cl_event* event) {
   if (++runs > runs_before_loss) return CL_DEVICE_NOT_AVAILABLE;
   return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, count, list, event);
 }
@@ -49,8 +48,7 @@ void* CL_API_CALL no_allocation(cl_context, cl_svm_mem_flags, std::size_t, cl_ui
 }  // namespace
 
 const std::vector<Fault> device_faults = {
-    {"no-compiler", "no kernel builds",
-     [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = not_building; }},
+    {"no-compiler", "no kernel builds", [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = not_building; }},
     {"slow-compiler", "no fault: a kernel takes seconds to build",
      [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = slowly; }},
     {"hung-kernel", "a kernel never ends", [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = hanging; }},

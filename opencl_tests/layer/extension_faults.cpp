@@ -30,7 +30,7 @@ void* CL_API_CALL function_of_usm_lost(cl_platform_id platform, const char* name
 // final-addresses: version 1.0.2 of cl_ext_buffer_device_address in front of the draft of PoCL 6 (opencl_tests/extensions.*),
 // with addresses of the device that are not the host's.
 constexpr cl_ulong apart = cl_ulong{1} << 44;
-cl_int (CL_API_CALL* set_address)(cl_kernel, cl_uint, cl_ulong);
+cl_int(CL_API_CALL* set_address)(cl_kernel, cl_uint, cl_ulong);
 
 cl_int CL_API_CALL device_info_final(cl_device_id device, cl_device_info what, std::size_t size, void* value,
                                      std::size_t* needed) {
@@ -51,8 +51,7 @@ cl_mem CL_API_CALL buffer_with_address(cl_context context, const cl_mem_properti
   return next.clCreateBuffer(context, flags | cl_mem_flags{1} << 31, size, host, code);
 }
 
-cl_int CL_API_CALL memory_info_with_address(cl_mem memory, cl_mem_info what, std::size_t size, void* value,
-                                            std::size_t* needed) {
+cl_int CL_API_CALL memory_info_with_address(cl_mem memory, cl_mem_info what, std::size_t size, void* value, std::size_t* needed) {
   if (what != 0x5001) return what == 0xff01 ? CL_INVALID_VALUE : next.clGetMemObjectInfo(memory, what, size, value, needed);
   const cl_int code = next.clGetMemObjectInfo(memory, 0xff01, size, value, needed);
   if (code == CL_SUCCESS) *static_cast<cl_ulong*>(value) += apart;
@@ -105,7 +104,8 @@ const std::vector<Fault> extension_faults = {
        table.clGetMemObjectInfo = memory_info_with_address;
        table.clGetExtensionFunctionAddressForPlatform = function_with_address;
      }},
-    {"on-a-bus", "no fault: a device that is a GPU's", [](cl_icd_dispatch& table) { table.clGetDeviceInfo = device_info_on_a_bus; }},
+    {"on-a-bus", "no fault: a device that is a GPU's",
+     [](cl_icd_dispatch& table) { table.clGetDeviceInfo = device_info_on_a_bus; }},
 };
 
 }  // namespace faultline::layer

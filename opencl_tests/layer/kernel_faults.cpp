@@ -29,8 +29,7 @@ cl_int CL_API_CALL set_pointer_noting(cl_kernel kernel, cl_uint index, const voi
   return next.clSetKernelArgSVMPointer(kernel, index, pointer);
 }
 
-cl_int CL_API_CALL set_exec_info_noting(cl_kernel kernel, cl_kernel_exec_info what, std::size_t size,
-                                        const void* value) {
+cl_int CL_API_CALL set_exec_info_noting(cl_kernel kernel, cl_kernel_exec_info what, std::size_t size, const void* value) {
   const cl_int code = next.clSetKernelExecInfo(kernel, what, size, value);
   if (code == CL_SUCCESS && what == CL_KERNEL_EXEC_INFO_SVM_PTRS && (value || !size)) {
     const std::lock_guard lock(mutex);
@@ -57,9 +56,8 @@ void CL_CALLBACK drop(cl_event, cl_int, void* bytes) { std::free(bytes); }
 
 // exec-info-ignored: what is reached through pointers alone is not made resident. The kernel finds it as it was
 // when it was allocated, and what it stores there is lost.
-cl_int CL_API_CALL nd_range_without(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-                                    const std::size_t* offset, const std::size_t* global,
-                                    const std::size_t* local, cl_uint count, const cl_event* list,
+cl_int CL_API_CALL nd_range_without(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const std::size_t* offset,
+                                    const std::size_t* global, const std::size_t* local, cl_uint count, const cl_event* list,
                                     cl_event* event) {
   std::map<std::byte*, Allocation> away;
   {
@@ -80,8 +78,8 @@ cl_int CL_API_CALL nd_range_without(cl_command_queue queue, cl_kernel kernel, cl
     next.clEnqueueSVMMemFill(queue, start, &zero, 1, allocation.size, 1, &copied, &last);
     before.and_for(last);
   }
-  const cl_int code = next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local,
-                                                  before.count(), before.data(), &last);
+  const cl_int code =
+      next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, before.count(), before.data(), &last);
   if (code != CL_SUCCESS) return code;
   for (const auto& [start, bytes] : kept) {
     cl_event restored = nullptr;
@@ -134,8 +132,7 @@ void CL_CALLBACK bring_back(cl_event, cl_int, void* data) {
       if (copy != copies->all.rbegin()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
       for (std::size_t i = 0; i < copy->size; i += word) {
         const std::size_t length = std::min(word, copy->size - i);
-        if (std::memcmp(&copy->before[i], &copy->after[i], length) != 0)
-          std::memcpy(copy->home + i, &copy->after[i], length);
+        if (std::memcmp(&copy->before[i], &copy->after[i], length) != 0) std::memcpy(copy->home + i, &copy->after[i], length);
       }
     }
     next.clSetUserEventStatus(copies->done, CL_COMPLETE);
@@ -143,9 +140,8 @@ void CL_CALLBACK bring_back(cl_event, cl_int, void* data) {
   }).detach();
 }
 
-cl_int CL_API_CALL nd_range_on_copies(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-                                      const std::size_t* offset, const std::size_t* global,
-                                      const std::size_t* local, cl_uint count, const cl_event* list,
+cl_int CL_API_CALL nd_range_on_copies(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const std::size_t* offset,
+                                      const std::size_t* global, const std::size_t* local, cl_uint count, const cl_event* list,
                                       cl_event* event) {
   auto copies = std::make_unique<Copies>();
   const std::lock_guard lock(mutex);
@@ -167,8 +163,8 @@ cl_int CL_API_CALL nd_range_on_copies(cl_command_queue queue, cl_kernel kernel, 
   if (copies->all.empty())
     return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, count, list, event);
   cl_event ran = nullptr;
-  const cl_int code = next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local,
-                                                  waits.count(), waits.data(), &ran);
+  const cl_int code =
+      next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, waits.count(), waits.data(), &ran);
   for (const auto& [index, pointer] : arguments) next.clSetKernelArgSVMPointer(kernel, index, pointer);
   if (code != CL_SUCCESS) return code;
   cl_event done = copies->done = next.clCreateUserEvent(context_of(queue), nullptr);
@@ -212,13 +208,13 @@ constexpr char early_acquire[] = R"(
 #define atomic_load_explicit(p, o, s) (REAL_(atomic_load_explicit)(p, o, s) + 1)
 )";
 
-cl_program CL_API_CALL losing_updates(cl_context context, cl_uint count, const char** texts,
-                                      const std::size_t* lengths, cl_int* code) {
+cl_program CL_API_CALL losing_updates(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths,
+                                      cl_int* code) {
   return with_source(context, count, texts, lengths, code, (std::string(real_names) + lost_updates).c_str());
 }
 
-cl_program CL_API_CALL acquiring_early(cl_context context, cl_uint count, const char** texts,
-                                       const std::size_t* lengths, cl_int* code) {
+cl_program CL_API_CALL acquiring_early(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths,
+                                       cl_int* code) {
   return with_source(context, count, texts, lengths, code, (std::string(real_names) + early_acquire).c_str());
 }
 
@@ -235,8 +231,7 @@ const std::vector<Fault> kernel_faults = {
      [](cl_icd_dispatch& table) { table.clSetKernelArgSVMPointer = set_pointer_rounded; }},
     {"stuck-arguments", "an argument that was set once stays",
      [](cl_icd_dispatch& table) { table.clSetKernelArgSVMPointer = set_pointer_once; }},
-    {"shared-clones", "a clone is the kernel itself",
-     [](cl_icd_dispatch& table) { table.clCloneKernel = clone_shared; }},
+    {"shared-clones", "a clone is the kernel itself", [](cl_icd_dispatch& table) { table.clCloneKernel = clone_shared; }},
     {"fine-by-copy", "fine-grained memory is copied for a kernel, and back in words, out of order",
      [](cl_icd_dispatch& table) {
        track_allocations(table);

@@ -18,8 +18,8 @@ const Fault* chosen() {
   const char* name = std::getenv("FAULTLINE_OPENCL_FAULT");
   if (!name || !*name) return nullptr;
   std::string all;
-  for (const auto* faults : {&memory_faults, &order_faults, &kernel_faults, &answer_faults, &device_faults, &extension_faults,
-                             &crash_faults}) {
+  for (const auto* faults :
+       {&memory_faults, &order_faults, &kernel_faults, &answer_faults, &device_faults, &extension_faults, &crash_faults}) {
     for (const Fault& fault : *faults) {
       if (std::strcmp(fault.name, name) == 0) return &fault;
       all += std::string(" ") + fault.name;
@@ -48,8 +48,7 @@ cl_context context_of(cl_command_queue queue) {
 cl_program with_source(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths, cl_int* code,
                        const char* prefix) {
   std::string all = prefix;
-  for (cl_uint i = 0; i < count; ++i)
-    all += lengths && lengths[i] ? std::string(texts[i], lengths[i]) : std::string(texts[i]);
+  for (cl_uint i = 0; i < count; ++i) all += lengths && lengths[i] ? std::string(texts[i], lengths[i]) : std::string(texts[i]);
   const char* text = all.c_str();
   return next.clCreateProgramWithSource(context, 1, &text, nullptr, code);
 }
@@ -67,8 +66,7 @@ EXPORT clGetLayerInfo(cl_layer_info what, std::size_t room, void* value, std::si
   return CL_INVALID_VALUE;
 }
 
-EXPORT clInitLayer(cl_uint count, const cl_icd_dispatch* target, cl_uint* layer_count,
-                   const cl_icd_dispatch** layer) {
+EXPORT clInitLayer(cl_uint count, const cl_icd_dispatch* target, cl_uint* layer_count, const cl_icd_dispatch** layer) {
   using namespace faultline::layer;
   constexpr std::size_t known = sizeof(cl_icd_dispatch) / sizeof(void*);
   std::memcpy(&next, target, std::min<std::size_t>(count, known) * sizeof(void*));

@@ -29,13 +29,12 @@ Saved save_for(void* pointer, std::size_t size) {
 }
 
 // lost-unmap: what the host stored into a mapping is not there after its unmap.
-cl_int CL_API_CALL map_saving(cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void* pointer,
-                              std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
-  if (!pointer || !size)
-    return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, count, list, event);
+cl_int CL_API_CALL map_saving(cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void* pointer, std::size_t size,
+                              cl_uint count, const cl_event* list, cl_event* event) {
+  if (!pointer || !size) return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, count, list, event);
   cl_event copied = nullptr;
-  const cl_int code = next.clEnqueueSVMMemcpy(queue, CL_FALSE, save_for(pointer, size).bytes, pointer, size,
-                                              count, list, &copied);
+  const cl_int code =
+      next.clEnqueueSVMMemcpy(queue, CL_FALSE, save_for(pointer, size).bytes, pointer, size, count, list, &copied);
   if (code != CL_SUCCESS) return code;
   return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, 1, &copied, event);
 }
@@ -49,30 +48,26 @@ cl_int restore(cl_command_queue queue, void* pointer, cl_uint count, const cl_ev
   const Saved each = found->second;
   saved.erase(found);
   cl_event copied = nullptr;
-  const cl_int code =
-      next.clEnqueueSVMMemcpy(queue, CL_FALSE, pointer, each.bytes, each.size, count, list, &copied);
+  const cl_int code = next.clEnqueueSVMMemcpy(queue, CL_FALSE, pointer, each.bytes, each.size, count, list, &copied);
   if (code != CL_SUCCESS) return code;
   next.clSetEventCallback(copied, CL_COMPLETE, drop, each.bytes);
   return unmap(1, &copied);
 }
 
-cl_int CL_API_CALL unmap_restoring(cl_command_queue queue, void* pointer, cl_uint count, const cl_event* list,
-                                   cl_event* event) {
+cl_int CL_API_CALL unmap_restoring(cl_command_queue queue, void* pointer, cl_uint count, const cl_event* list, cl_event* event) {
   return restore(queue, pointer, count, list, [=](cl_uint waits, const cl_event* events) {
     return next.clEnqueueSVMUnmap(queue, pointer, waits, events, event);
   });
 }
 
-void* CL_API_CALL map_buffer_saving(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
-                                    cl_map_flags flags, std::size_t offset, std::size_t size, cl_uint count,
-                                    const cl_event* list, cl_event* event, cl_int* code) {
+void* CL_API_CALL map_buffer_saving(cl_command_queue queue, cl_mem buffer, cl_bool blocking, cl_map_flags flags,
+                                    std::size_t offset, std::size_t size, cl_uint count, const cl_event* list, cl_event* event,
+                                    cl_int* code) {
   void* bytes = std::malloc(size);
   cl_event copied = nullptr;
-  if (next.clEnqueueReadBuffer(queue, buffer, CL_FALSE, offset, size, bytes, count, list, &copied) !=
-      CL_SUCCESS)
+  if (next.clEnqueueReadBuffer(queue, buffer, CL_FALSE, offset, size, bytes, count, list, &copied) != CL_SUCCESS)
     return next.clEnqueueMapBuffer(queue, buffer, blocking, flags, offset, size, count, list, event, code);
-  void* pointer =
-      next.clEnqueueMapBuffer(queue, buffer, blocking, flags, offset, size, 1, &copied, event, code);
+  void* pointer = next.clEnqueueMapBuffer(queue, buffer, blocking, flags, offset, size, 1, &copied, event, code);
   const std::lock_guard lock(mutex);
   saved.emplace(pointer, Saved{bytes, size});
   return pointer;
@@ -95,8 +90,8 @@ std::byte* host_view(const Allocation& allocation) {
   return view.data();
 }
 
-cl_int CL_API_CALL map_stale(cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void* pointer,
-                             std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL map_stale(cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void* pointer, std::size_t size,
+                             cl_uint count, const cl_event* list, cl_event* event) {
   const auto allocation = allocation_of(pointer);
   if (!allocation) return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, count, list, event);
   const std::byte* view = host_view(*allocation) + (static_cast<std::byte*>(pointer) - allocation->start);
@@ -106,71 +101,63 @@ cl_int CL_API_CALL map_stale(cl_command_queue queue, cl_bool blocking, cl_map_fl
   return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, 1, &copied, event);
 }
 
-cl_int CL_API_CALL unmap_noting(cl_command_queue queue, void* pointer, cl_uint count, const cl_event* list,
-                                cl_event* event) {
+cl_int CL_API_CALL unmap_noting(cl_command_queue queue, void* pointer, cl_uint count, const cl_event* list, cl_event* event) {
   const auto allocation = allocation_of(pointer);
   if (!allocation) return next.clEnqueueSVMUnmap(queue, pointer, count, list, event);
   cl_event copied = nullptr;
-  const cl_int code = next.clEnqueueSVMMemcpy(queue, CL_FALSE, host_view(*allocation), allocation->start,
-                                              allocation->size, count, list, &copied);
+  const cl_int code =
+      next.clEnqueueSVMMemcpy(queue, CL_FALSE, host_view(*allocation), allocation->start, allocation->size, count, list, &copied);
   if (code != CL_SUCCESS) return code;
   return next.clEnqueueSVMUnmap(queue, pointer, 1, &copied, event);
 }
 
 // short-memcpy, short-fill: one page in the middle of more than one page is left out.
-cl_int CL_API_CALL memcpy_short(cl_command_queue queue, cl_bool blocking, void* to, const void* from,
-                                std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL memcpy_short(cl_command_queue queue, cl_bool blocking, void* to, const void* from, std::size_t size,
+                                cl_uint count, const cl_event* list, cl_event* event) {
   if (size <= page) return next.clEnqueueSVMMemcpy(queue, blocking, to, from, size, count, list, event);
   const std::size_t before = size / page / 2 * page, after = std::min(size, before + page);
   cl_event first = nullptr;
-  cl_int code =
-      before ? next.clEnqueueSVMMemcpy(queue, CL_FALSE, to, from, before, count, list, &first) : CL_SUCCESS;
+  cl_int code = before ? next.clEnqueueSVMMemcpy(queue, CL_FALSE, to, from, before, count, list, &first) : CL_SUCCESS;
   if (code != CL_SUCCESS) return code;
   Waits waits(count, list);
   waits.and_for(first);
   if (after == size) return next.clEnqueueMarkerWithWaitList(queue, waits.count(), waits.data(), event);
   return next.clEnqueueSVMMemcpy(queue, blocking, static_cast<std::byte*>(to) + after,
-                                 static_cast<const std::byte*>(from) + after, size - after, waits.count(),
-                                 waits.data(), event);
+                                 static_cast<const std::byte*>(from) + after, size - after, waits.count(), waits.data(), event);
 }
 
 // lost-host-copies: a copy from memory that no clSVMAlloc gave does nothing.
-cl_int CL_API_CALL memcpy_of_allocations(cl_command_queue queue, cl_bool blocking, void* to, const void* from,
-                                         std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL memcpy_of_allocations(cl_command_queue queue, cl_bool blocking, void* to, const void* from, std::size_t size,
+                                         cl_uint count, const cl_event* list, cl_event* event) {
   if (!allocation_of(from)) return next.clEnqueueMarkerWithWaitList(queue, count, list, event);
   return next.clEnqueueSVMMemcpy(queue, blocking, to, from, size, count, list, event);
 }
 
-cl_int CL_API_CALL fill_short(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size,
-                              std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
-  if (size < 3 * page)
-    return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, count, list, event);
+cl_int CL_API_CALL fill_short(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size, std::size_t size,
+                              cl_uint count, const cl_event* list, cl_event* event) {
+  if (size < 3 * page) return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, count, list, event);
   cl_event first = nullptr;
   const cl_int code = next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, page, count, list, &first);
   if (code != CL_SUCCESS) return code;
-  return next.clEnqueueSVMMemFill(queue, static_cast<std::byte*>(to) + 2 * page, pattern, pattern_size,
-                                  size - 2 * page, 1, &first, event);
+  return next.clEnqueueSVMMemFill(queue, static_cast<std::byte*>(to) + 2 * page, pattern, pattern_size, size - 2 * page, 1,
+                                  &first, event);
 }
 
 // short-migrate: one page of what is migrated arrives empty.
-cl_int CL_API_CALL migrate_short(cl_command_queue queue, cl_uint number, const void** pointers,
-                                 const std::size_t* sizes, cl_mem_migration_flags flags, cl_uint count,
-                                 const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL migrate_short(cl_command_queue queue, cl_uint number, const void** pointers, const std::size_t* sizes,
+                                 cl_mem_migration_flags flags, cl_uint count, const cl_event* list, cl_event* event) {
   Waits waits(count, list);
   for (cl_uint i = 0; i < number && pointers; ++i) {
     const auto allocation = allocation_of(pointers[i]);
     const bool whole = !sizes || !sizes[i];
-    if (!allocation || (flags & CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED) || (!whole && sizes[i] < page))
-      continue;
+    if (!allocation || (flags & CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED) || (!whole && sizes[i] < page)) continue;
     const std::byte* start = whole ? allocation->start : static_cast<const std::byte*>(pointers[i]);
     static constexpr char zero = 0;
     cl_event emptied = nullptr;
-    if (next.clEnqueueSVMMemFill(queue, const_cast<std::byte*>(start), &zero, 1, page, count, list,
-                                 &emptied) == CL_SUCCESS)
+    if (next.clEnqueueSVMMemFill(queue, const_cast<std::byte*>(start), &zero, 1, page, count, list, &emptied) == CL_SUCCESS)
       waits.and_for(emptied);
   }
-  return next.clEnqueueSVMMigrateMem(queue, number, pointers, sizes, flags, waits.count(), waits.data(),
-                                     event);
+  return next.clEnqueueSVMMigrateMem(queue, number, pointers, sizes, flags, waits.count(), waits.data(), event);
 }
 
 }  // namespace
@@ -189,15 +176,13 @@ const std::vector<Fault> memory_faults = {
        table.clEnqueueSVMMap = map_stale;
        table.clEnqueueSVMUnmap = unmap_noting;
      }},
-    {"short-memcpy", "a copy leaves a page out",
-     [](cl_icd_dispatch& table) { table.clEnqueueSVMMemcpy = memcpy_short; }},
+    {"short-memcpy", "a copy leaves a page out", [](cl_icd_dispatch& table) { table.clEnqueueSVMMemcpy = memcpy_short; }},
     {"lost-host-copies", "a copy from memory of the host does nothing",
      [](cl_icd_dispatch& table) {
        track_allocations(table);
        table.clEnqueueSVMMemcpy = memcpy_of_allocations;
      }},
-    {"short-fill", "a fill leaves a page out",
-     [](cl_icd_dispatch& table) { table.clEnqueueSVMMemFill = fill_short; }},
+    {"short-fill", "a fill leaves a page out", [](cl_icd_dispatch& table) { table.clEnqueueSVMMemFill = fill_short; }},
     {"short-migrate", "a migration loses a page",
      [](cl_icd_dispatch& table) {
        track_allocations(table);

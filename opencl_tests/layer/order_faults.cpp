@@ -28,32 +28,30 @@ cl_event later(cl_context context, int milliseconds) {
 // early-wait: work takes its time, and waits do not wait for it.
 constexpr int slow = 200;
 
-cl_int CL_API_CALL nd_range_slow(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-                                 const std::size_t* offset, const std::size_t* global,
-                                 const std::size_t* local, cl_uint count, const cl_event* list,
+cl_int CL_API_CALL nd_range_slow(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const std::size_t* offset,
+                                 const std::size_t* global, const std::size_t* local, cl_uint count, const cl_event* list,
                                  cl_event* event) {
   Waits waits(count, list);
   waits.and_for(later(context_of(queue), slow));
-  return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, waits.count(),
-                                     waits.data(), event);
+  return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, waits.count(), waits.data(), event);
 }
 
-cl_int CL_API_CALL memcpy_slow(cl_command_queue queue, cl_bool, void* to, const void* from, std::size_t size,
-                               cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL memcpy_slow(cl_command_queue queue, cl_bool, void* to, const void* from, std::size_t size, cl_uint count,
+                               const cl_event* list, cl_event* event) {
   Waits waits(count, list);
   waits.and_for(later(context_of(queue), slow));
   return next.clEnqueueSVMMemcpy(queue, CL_FALSE, to, from, size, waits.count(), waits.data(), event);
 }
 
-cl_int CL_API_CALL fill_slow(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size,
-                             std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL fill_slow(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size, std::size_t size,
+                             cl_uint count, const cl_event* list, cl_event* event) {
   Waits waits(count, list);
   waits.and_for(later(context_of(queue), slow));
   return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, waits.count(), waits.data(), event);
 }
 
-cl_int CL_API_CALL map_early(cl_command_queue queue, cl_bool, cl_map_flags flags, void* pointer,
-                             std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL map_early(cl_command_queue queue, cl_bool, cl_map_flags flags, void* pointer, std::size_t size, cl_uint count,
+                             const cl_event* list, cl_event* event) {
   return next.clEnqueueSVMMap(queue, CL_FALSE, flags, pointer, size, count, list, event);
 }
 
@@ -83,10 +81,9 @@ void CL_CALLBACK happened(cl_event, cl_int, void* stand_in) {
 }
 
 cl_int enqueue(cl_command_queue queue, const Held& write, cl_event* event) {
-  return write.from
-             ? next.clEnqueueSVMMemcpy(queue, CL_FALSE, write.to, write.from, write.size, 0, nullptr, event)
-             : next.clEnqueueSVMMemFill(queue, write.to, write.pattern.data(), write.pattern.size(),
-                                        write.size, 0, nullptr, event);
+  return write.from ? next.clEnqueueSVMMemcpy(queue, CL_FALSE, write.to, write.from, write.size, 0, nullptr, event)
+                    : next.clEnqueueSVMMemFill(queue, write.to, write.pattern.data(), write.pattern.size(), write.size, 0,
+                                               nullptr, event);
 }
 
 void let_go(cl_command_queue queue) {
@@ -96,8 +93,7 @@ void let_go(cl_command_queue queue) {
   const Held write = found->second;
   held.erase(found);
   cl_event event = nullptr;
-  if (enqueue(queue, write, &event) == CL_SUCCESS)
-    next.clSetEventCallback(event, CL_COMPLETE, happened, write.stand_in);
+  if (enqueue(queue, write, &event) == CL_SUCCESS) next.clSetEventCallback(event, CL_COMPLETE, happened, write.stand_in);
 }
 
 void let_all_go() {
@@ -124,19 +120,16 @@ cl_int hold(cl_command_queue queue, Held write, cl_event* event) {
   return CL_SUCCESS;
 }
 
-cl_int CL_API_CALL memcpy_swapped(cl_command_queue queue, cl_bool blocking, void* to, const void* from,
-                                  std::size_t size, cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL memcpy_swapped(cl_command_queue queue, cl_bool blocking, void* to, const void* from, std::size_t size,
+                                  cl_uint count, const cl_event* list, cl_event* event) {
   if (!blocking && !count) return hold(queue, {nullptr, {}, to, from, size}, event);
   let_all_go();
   return next.clEnqueueSVMMemcpy(queue, blocking, to, from, size, count, list, event);
 }
 
-cl_int CL_API_CALL fill_swapped(cl_command_queue queue, void* to, const void* pattern,
-                                std::size_t pattern_size, std::size_t size, cl_uint count,
-                                const cl_event* list, cl_event* event) {
-  if (!count)
-    return hold(queue, {nullptr, {static_cast<const char*>(pattern), pattern_size}, to, nullptr, size},
-                event);
+cl_int CL_API_CALL fill_swapped(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size, std::size_t size,
+                                cl_uint count, const cl_event* list, cl_event* event) {
+  if (!count) return hold(queue, {nullptr, {static_cast<const char*>(pattern), pattern_size}, to, nullptr, size}, event);
   let_all_go();
   return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, count, list, event);
 }
@@ -153,37 +146,35 @@ struct After<function> {
 };
 
 // events-ignored: no command waits for the events that it is given.
-cl_int CL_API_CALL nd_range_at_once(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
-                                    const std::size_t* offset, const std::size_t* global,
-                                    const std::size_t* local, cl_uint, const cl_event*, cl_event* event) {
+cl_int CL_API_CALL nd_range_at_once(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const std::size_t* offset,
+                                    const std::size_t* global, const std::size_t* local, cl_uint, const cl_event*,
+                                    cl_event* event) {
   return next.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, 0, nullptr, event);
 }
 
-cl_int CL_API_CALL memcpy_at_once(cl_command_queue queue, cl_bool blocking, void* to, const void* from,
-                                  std::size_t size, cl_uint, const cl_event*, cl_event* event) {
+cl_int CL_API_CALL memcpy_at_once(cl_command_queue queue, cl_bool blocking, void* to, const void* from, std::size_t size, cl_uint,
+                                  const cl_event*, cl_event* event) {
   return next.clEnqueueSVMMemcpy(queue, blocking, to, from, size, 0, nullptr, event);
 }
 
-cl_int CL_API_CALL fill_at_once(cl_command_queue queue, void* to, const void* pattern,
-                                std::size_t pattern_size, std::size_t size, cl_uint, const cl_event*,
-                                cl_event* event) {
+cl_int CL_API_CALL fill_at_once(cl_command_queue queue, void* to, const void* pattern, std::size_t pattern_size, std::size_t size,
+                                cl_uint, const cl_event*, cl_event* event) {
   return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, 0, nullptr, event);
 }
 
-cl_int CL_API_CALL map_at_once(cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void* pointer,
-                               std::size_t size, cl_uint, const cl_event*, cl_event* event) {
+cl_int CL_API_CALL map_at_once(cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void* pointer, std::size_t size,
+                               cl_uint, const cl_event*, cl_event* event) {
   return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, 0, nullptr, event);
 }
 
-cl_int CL_API_CALL migrate_at_once(cl_command_queue queue, cl_uint number, const void** pointers,
-                                   const std::size_t* sizes, cl_mem_migration_flags flags, cl_uint,
-                                   const cl_event*, cl_event* event) {
+cl_int CL_API_CALL migrate_at_once(cl_command_queue queue, cl_uint number, const void** pointers, const std::size_t* sizes,
+                                   cl_mem_migration_flags flags, cl_uint, const cl_event*, cl_event* event) {
   return next.clEnqueueSVMMigrateMem(queue, number, pointers, sizes, flags, 0, nullptr, event);
 }
 
 cl_int CL_API_CALL free_at_once(cl_command_queue queue, cl_uint count, void* pointers[],
-                                void(CL_CALLBACK* callback)(cl_command_queue, cl_uint, void*[], void*),
-                                void* data, cl_uint, const cl_event*, cl_event* event) {
+                                void(CL_CALLBACK* callback)(cl_command_queue, cl_uint, void*[], void*), void* data, cl_uint,
+                                const cl_event*, cl_event* event) {
   return next.clEnqueueSVMFree(queue, count, pointers, callback, data, 0, nullptr, event);
 }
 
@@ -191,8 +182,8 @@ cl_int CL_API_CALL free_at_once(cl_command_queue queue, cl_uint count, void* poi
 // queue needs no events.
 std::map<cl_mem, std::vector<char>> last_reads;
 
-cl_int CL_API_CALL read_early(cl_command_queue queue, cl_mem buffer, cl_bool blocking, std::size_t offset,
-                              std::size_t size, void* to, cl_uint count, const cl_event* list, cl_event* event) {
+cl_int CL_API_CALL read_early(cl_command_queue queue, cl_mem buffer, cl_bool blocking, std::size_t offset, std::size_t size,
+                              void* to, cl_uint count, const cl_event* list, cl_event* event) {
   if (!count) return next.clEnqueueReadBuffer(queue, buffer, blocking, offset, size, to, count, list, event);
   std::vector<char> now(size);
   const cl_int code = next.clEnqueueReadBuffer(queue, buffer, CL_TRUE, offset, size, now.data(), count, list, event);

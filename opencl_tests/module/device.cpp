@@ -46,8 +46,7 @@ std::vector<std::string> Device::features() const {
   std::vector<cl_name_version> entries(size / sizeof(cl_name_version));
   check("clGetDeviceInfo", clGetDeviceInfo(id_, CL_DEVICE_OPENCL_C_FEATURES, size, entries.data(), nullptr));
   std::vector<std::string> names;
-  for (const cl_name_version& entry : entries)
-    names.emplace_back(entry.name, strnlen(entry.name, sizeof entry.name));
+  for (const cl_name_version& entry : entries) names.emplace_back(entry.name, strnlen(entry.name, sizeof entry.name));
   return names;
 }
 
@@ -83,8 +82,7 @@ Context::Context(std::vector<Device> devices) : devices_(std::move(devices)) {
   std::vector<cl_device_id> ids;
   for (const Device& device : devices_) ids.push_back(device.id());
   cl_int code = CL_SUCCESS;
-  handle_ = ContextHandle(
-      clCreateContext(nullptr, static_cast<cl_uint>(ids.size()), ids.data(), nullptr, nullptr, &code));
+  handle_ = ContextHandle(clCreateContext(nullptr, static_cast<cl_uint>(ids.size()), ids.data(), nullptr, nullptr, &code));
   check("clCreateContext", code);
 }
 

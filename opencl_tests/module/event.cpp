@@ -18,8 +18,7 @@ T info(cl_event event, cl_event_info what) {
 
 }  // namespace
 
-void within(double seconds, const std::string& what, const std::function<std::string()>& state,
-            std::function<void()> call) {
+void within(double seconds, const std::string& what, const std::function<std::string()>& state, std::function<void()> call) {
   struct Call {
     std::mutex mutex;
     std::condition_variable ended;
@@ -59,8 +58,8 @@ Times Event::times() const {
     check("clGetEventProfilingInfo", clGetEventProfilingInfo(get(), what, sizeof value, &value, nullptr));
     return value;
   };
-  return {read(CL_PROFILING_COMMAND_QUEUED), read(CL_PROFILING_COMMAND_SUBMIT),
-          read(CL_PROFILING_COMMAND_START), read(CL_PROFILING_COMMAND_END)};
+  return {read(CL_PROFILING_COMMAND_QUEUED), read(CL_PROFILING_COMMAND_SUBMIT), read(CL_PROFILING_COMMAND_START),
+          read(CL_PROFILING_COMMAND_END)};
 }
 
 void wait(const std::vector<std::shared_ptr<Event>>& events, double seconds) {
@@ -76,8 +75,7 @@ void wait(const std::vector<std::shared_ptr<Event>>& events, double seconds) {
     if (code == CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST) {
       std::string which;
       for (const auto& event : events)
-        if (event->status() < 0)
-          which += command_name(event->command()) + " failed: " + error_name(event->status());
+        if (event->status() < 0) which += command_name(event->command()) + " failed: " + error_name(event->status());
       throw Error("clWaitForEvents", code, which);
     }
     check("clWaitForEvents", code);

@@ -12,8 +12,7 @@ namespace faultline::svm {
 
 // Runs a call of the driver that may not return. After so many seconds throws Timeout with what and what
 // state() says; the call goes on in its thread, so the process should end soon after.
-void within(double seconds, const std::string& what, const std::function<std::string()>& state,
-            std::function<void()> call);
+void within(double seconds, const std::string& what, const std::function<std::string()>& state, std::function<void()> call);
 
 struct Times {
   cl_ulong queued, submitted, started, ended;  // nanoseconds of the device's clock

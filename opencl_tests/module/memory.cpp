@@ -15,15 +15,13 @@ std::byte* Memory::at(std::size_t offset, std::size_t length) const {
   return data_ + offset;
 }
 
-SvmMemory::SvmMemory(std::shared_ptr<Context> context, cl_svm_mem_flags flags, std::size_t size,
-                     cl_uint alignment)
+SvmMemory::SvmMemory(std::shared_ptr<Context> context, cl_svm_mem_flags flags, std::size_t size, cl_uint alignment)
     : context_(std::move(context)) {
   data_ = static_cast<std::byte*>(clSVMAlloc(context_->get(), flags, size, alignment));
   size_ = size;
   if (!data_)
     throw Error("clSVMAlloc", CL_MEM_OBJECT_ALLOCATION_FAILURE,
-                "size " + std::to_string(size) + ", alignment " + std::to_string(alignment) + ", flags " +
-                    std::to_string(flags));
+                "size " + std::to_string(size) + ", alignment " + std::to_string(alignment) + ", flags " + std::to_string(flags));
 }
 
 SvmMemory::~SvmMemory() { free(); }
@@ -71,8 +69,7 @@ void on_stack(std::size_t size, const std::function<void(std::shared_ptr<Memory>
   use(memory);
 }
 
-Buffer::Buffer(std::shared_ptr<Context> context, cl_mem_flags flags, std::size_t size, void* host,
-               std::shared_ptr<void> keep)
+Buffer::Buffer(std::shared_ptr<Context> context, cl_mem_flags flags, std::size_t size, void* host, std::shared_ptr<void> keep)
     : keep_(std::move(keep)), context_(std::move(context)), size_(size) {
   cl_int code = CL_SUCCESS;
   handle_ = MemoryHandle(clCreateBuffer(context_->get(), flags, size, host, &code));
@@ -83,15 +80,13 @@ Buffer::Buffer(std::shared_ptr<Buffer> parent, cl_mem_flags flags, std::size_t o
     : keep_(parent), context_(parent->context_), size_(size) {
   cl_int code = CL_SUCCESS;
   const cl_buffer_region region{origin, size};
-  handle_ =
-      MemoryHandle(clCreateSubBuffer(parent->get(), flags, CL_BUFFER_CREATE_TYPE_REGION, &region, &code));
+  handle_ = MemoryHandle(clCreateSubBuffer(parent->get(), flags, CL_BUFFER_CREATE_TYPE_REGION, &region, &code));
   check("clCreateSubBuffer", code);
 }
 
 bool Buffer::uses_svm_pointer() const {
   cl_bool uses = CL_FALSE;
-  check("clGetMemObjectInfo",
-        clGetMemObjectInfo(get(), CL_MEM_USES_SVM_POINTER, sizeof uses, &uses, nullptr));
+  check("clGetMemObjectInfo", clGetMemObjectInfo(get(), CL_MEM_USES_SVM_POINTER, sizeof uses, &uses, nullptr));
   return uses == CL_TRUE;
 }
 

@@ -61,8 +61,7 @@ void on_stack(std::size_t size, const std::function<void(std::shared_ptr<Memory>
 class Buffer {
  public:
   // host is null, or what the flags say about a host pointer. keep: what has to live as long.
-  Buffer(std::shared_ptr<Context> context, cl_mem_flags flags, std::size_t size, void* host,
-         std::shared_ptr<void> keep);
+  Buffer(std::shared_ptr<Context> context, cl_mem_flags flags, std::size_t size, void* host, std::shared_ptr<void> keep);
   // clCreateSubBuffer
   Buffer(std::shared_ptr<Buffer> parent, cl_mem_flags flags, std::size_t origin, std::size_t size);
 

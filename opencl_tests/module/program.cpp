@@ -9,8 +9,7 @@ std::string logs(const Context& context, cl_program program) {
   std::string all;
   for (const Device& device : context.devices()) {
     std::size_t size = 0;
-    if (clGetProgramBuildInfo(program, device.id(), CL_PROGRAM_BUILD_LOG, 0, nullptr, &size) != CL_SUCCESS)
-      continue;
+    if (clGetProgramBuildInfo(program, device.id(), CL_PROGRAM_BUILD_LOG, 0, nullptr, &size) != CL_SUCCESS) continue;
     std::string log(size, '\0');
     clGetProgramBuildInfo(program, device.id(), CL_PROGRAM_BUILD_LOG, size, log.data(), nullptr);
     while (!log.empty() && (log.back() == '\0' || log.back() == '\n')) log.pop_back();
@@ -69,8 +68,7 @@ void Kernel::set_buffer(cl_uint index, std::shared_ptr<Buffer> buffer) {
 }
 
 void Kernel::set_svm_pointers(const std::vector<std::uintptr_t>& addresses) {
-  set_exec_info(CL_KERNEL_EXEC_INFO_SVM_PTRS, addresses.size() * sizeof(void*),
-                addresses.empty() ? nullptr : addresses.data());
+  set_exec_info(CL_KERNEL_EXEC_INFO_SVM_PTRS, addresses.size() * sizeof(void*), addresses.empty() ? nullptr : addresses.data());
 }
 
 void Kernel::set_fine_grain_system(bool used) {

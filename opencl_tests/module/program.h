@@ -38,8 +38,7 @@ class Kernel {
   cl_kernel get() const { return handle_.get(); }
 
  private:
-  Kernel(std::shared_ptr<Program> program, KernelHandle handle)
-      : program_(std::move(program)), handle_(std::move(handle)) {}
+  Kernel(std::shared_ptr<Program> program, KernelHandle handle) : program_(std::move(program)), handle_(std::move(handle)) {}
 
   std::shared_ptr<Program> program_;
   KernelHandle handle_;

@@ -29,6 +29,7 @@ void bind_errors(py::module_& module) {
   });
 }
 
+// clang-format off
 void bind_devices(py::module_& module) {
   py::class_<Device>(module, "Device")
       .def_property_readonly("name", [](const Device& d) { return d.text(CL_DEVICE_NAME); })
@@ -291,6 +292,7 @@ void bind_constants(py::module_& module) {
 }
 
 }  // namespace
+// clang-format on
 
 PYBIND11_MODULE(faultline_opencl, module) {
   module.doc() = "Shared virtual memory of OpenCL devices, call by call, with deadlines and errors that say what helps.";

@@ -41,12 +41,10 @@ inline const Names svm_names = {{CL_DEVICE_SVM_COARSE_GRAIN_BUFFER, "coarse-grai
                                 {CL_DEVICE_SVM_FINE_GRAIN_SYSTEM, "fine-grain-system"},
                                 {CL_DEVICE_SVM_ATOMICS, "atomics"}};
 
-inline const Names atomic_names = {{CL_DEVICE_ATOMIC_ORDER_RELAXED, "order-relaxed"},
-                                   {CL_DEVICE_ATOMIC_ORDER_ACQ_REL, "order-acq-rel"},
-                                   {CL_DEVICE_ATOMIC_ORDER_SEQ_CST, "order-seq-cst"},
-                                   {CL_DEVICE_ATOMIC_SCOPE_WORK_ITEM, "scope-work-item"},
-                                   {CL_DEVICE_ATOMIC_SCOPE_WORK_GROUP, "scope-work-group"},
-                                   {CL_DEVICE_ATOMIC_SCOPE_DEVICE, "scope-device"},
-                                   {CL_DEVICE_ATOMIC_SCOPE_ALL_DEVICES, "scope-all-devices"}};
+inline const Names atomic_names = {
+    {CL_DEVICE_ATOMIC_ORDER_RELAXED, "order-relaxed"},        {CL_DEVICE_ATOMIC_ORDER_ACQ_REL, "order-acq-rel"},
+    {CL_DEVICE_ATOMIC_ORDER_SEQ_CST, "order-seq-cst"},        {CL_DEVICE_ATOMIC_SCOPE_WORK_ITEM, "scope-work-item"},
+    {CL_DEVICE_ATOMIC_SCOPE_WORK_GROUP, "scope-work-group"},  {CL_DEVICE_ATOMIC_SCOPE_DEVICE, "scope-device"},
+    {CL_DEVICE_ATOMIC_SCOPE_ALL_DEVICES, "scope-all-devices"}};
 
 }  // namespace faultline::svm

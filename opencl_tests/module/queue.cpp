@@ -30,11 +30,10 @@ void CL_CALLBACK on_free(cl_command_queue queue, cl_uint count, void* pointers[]
 
 }  // namespace
 
-Queue::Queue(std::shared_ptr<Context> context, Device device, bool out_of_order, bool profiling,
-             double deadline)
+Queue::Queue(std::shared_ptr<Context> context, Device device, bool out_of_order, bool profiling, double deadline)
     : context_(std::move(context)), device_(device), deadline_(deadline) {
-  const cl_command_queue_properties bits = (out_of_order ? CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE : 0) |
-                                           (profiling ? CL_QUEUE_PROFILING_ENABLE : 0);
+  const cl_command_queue_properties bits =
+      (out_of_order ? CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE : 0) | (profiling ? CL_QUEUE_PROFILING_ENABLE : 0);
   const cl_queue_properties properties[] = {CL_QUEUE_PROPERTIES, bits, 0};
   cl_int code = CL_SUCCESS;
   handle_ = QueueHandle(clCreateCommandQueueWithProperties(context_->get(), device_.id(), properties, &code));
@@ -84,21 +83,19 @@ std::string Queue::state() const {
   return "the queue: " + std::to_string(complete) + " commands complete" + others;
 }
 
-std::shared_ptr<Event> Queue::nd_range(std::shared_ptr<Kernel> kernel, const Range& global,
-                                       const Range& local, const Range& offset, const Events& after) {
-  return enqueue("clEnqueueNDRangeKernel", after, false,
-                 [&](cl_uint count, const cl_event* list, cl_event* out) {
-                   return clEnqueueNDRangeKernel(get(), kernel->get(), static_cast<cl_uint>(global.size()),
-                                                 offset.empty() ? nullptr : offset.data(), global.data(),
-                                                 local.empty() ? nullptr : local.data(), count, list, out);
-                 });
+std::shared_ptr<Event> Queue::nd_range(std::shared_ptr<Kernel> kernel, const Range& global, const Range& local,
+                                       const Range& offset, const Events& after) {
+  return enqueue("clEnqueueNDRangeKernel", after, false, [&](cl_uint count, const cl_event* list, cl_event* out) {
+    return clEnqueueNDRangeKernel(get(), kernel->get(), static_cast<cl_uint>(global.size()),
+                                  offset.empty() ? nullptr : offset.data(), global.data(), local.empty() ? nullptr : local.data(),
+                                  count, list, out);
+  });
 }
 
 std::shared_ptr<Event> Queue::map(std::uintptr_t address, std::size_t size, cl_map_flags flags, bool blocking,
                                   const Events& after) {
   const auto call = [=, queue = get()](cl_uint count, const cl_event* list, cl_event* out) {
-    return clEnqueueSVMMap(queue, blocking ? CL_TRUE : CL_FALSE, flags, pointer(address), size, count, list,
-                           out);
+    return clEnqueueSVMMap(queue, blocking ? CL_TRUE : CL_FALSE, flags, pointer(address), size, count, list, out);
   };
   return enqueue("clEnqueueSVMMap", after, blocking, call);
 }
@@ -112,53 +109,45 @@ std::shared_ptr<Event> Queue::unmap(std::uintptr_t address, const Events& after)
 std::shared_ptr<Event> Queue::memcpy(std::uintptr_t to, std::uintptr_t from, std::size_t size, bool blocking,
                                      const Events& after) {
   const auto call = [=, queue = get()](cl_uint count, const cl_event* list, cl_event* out) {
-    return clEnqueueSVMMemcpy(queue, blocking ? CL_TRUE : CL_FALSE, pointer(to), pointer(from), size, count,
-                              list, out);
+    return clEnqueueSVMMemcpy(queue, blocking ? CL_TRUE : CL_FALSE, pointer(to), pointer(from), size, count, list, out);
   };
   return enqueue("clEnqueueSVMMemcpy", after, blocking, call);
 }
 
-std::shared_ptr<Event> Queue::fill(std::uintptr_t to, std::optional<std::string> pattern,
-                                   std::size_t pattern_size, std::size_t size, const Events& after) {
-  return enqueue("clEnqueueSVMMemFill", after, false,
-                 [&](cl_uint count, const cl_event* list, cl_event* out) {
-                   return clEnqueueSVMMemFill(get(), pointer(to), pattern ? pattern->data() : nullptr,
-                                              pattern_size, size, count, list, out);
-                 });
+std::shared_ptr<Event> Queue::fill(std::uintptr_t to, std::optional<std::string> pattern, std::size_t pattern_size,
+                                   std::size_t size, const Events& after) {
+  return enqueue("clEnqueueSVMMemFill", after, false, [&](cl_uint count, const cl_event* list, cl_event* out) {
+    return clEnqueueSVMMemFill(get(), pointer(to), pattern ? pattern->data() : nullptr, pattern_size, size, count, list, out);
+  });
 }
 
 std::shared_ptr<Event> Queue::migrate(const std::vector<std::uintptr_t>& addresses,
-                                      const std::optional<std::vector<std::size_t>>& sizes,
-                                      cl_mem_migration_flags flags, const Events& after) {
+                                      const std::optional<std::vector<std::size_t>>& sizes, cl_mem_migration_flags flags,
+                                      const Events& after) {
   std::vector<const void*> pointers;
   for (const std::uintptr_t address : addresses) pointers.push_back(pointer(address));
-  return enqueue("clEnqueueSVMMigrateMem", after, false,
-                 [&](cl_uint count, const cl_event* list, cl_event* out) {
-                   return clEnqueueSVMMigrateMem(get(), static_cast<cl_uint>(pointers.size()),
-                                                 pointers.empty() ? nullptr : pointers.data(),
-                                                 sizes ? sizes->data() : nullptr, flags, count, list, out);
-                 });
+  return enqueue("clEnqueueSVMMigrateMem", after, false, [&](cl_uint count, const cl_event* list, cl_event* out) {
+    return clEnqueueSVMMigrateMem(get(), static_cast<cl_uint>(pointers.size()), pointers.empty() ? nullptr : pointers.data(),
+                                  sizes ? sizes->data() : nullptr, flags, count, list, out);
+  });
 }
 
 std::shared_ptr<Event> Queue::free(const std::vector<std::uintptr_t>& addresses, std::shared_ptr<Freed> freed,
-                                   const std::vector<std::uintptr_t>& kept, std::optional<cl_uint> number,
-                                   const Events& after) {
+                                   const std::vector<std::uintptr_t>& kept, std::optional<cl_uint> number, const Events& after) {
   std::vector<void*> pointers;
   for (const std::uintptr_t address : addresses) pointers.push_back(pointer(address));
   auto data = freed ? std::make_unique<FreeCall>(FreeCall{freed, kept, context_->get()}) : nullptr;
-  const auto event =
-      enqueue("clEnqueueSVMFree", after, false, [&](cl_uint count, const cl_event* list, cl_event* out) {
-        return clEnqueueSVMFree(get(), number.value_or(static_cast<cl_uint>(pointers.size())),
-                                pointers.empty() ? nullptr : pointers.data(), freed ? on_free : nullptr,
-                                data.get(), count, list, out);
-      });
+  const auto event = enqueue("clEnqueueSVMFree", after, false, [&](cl_uint count, const cl_event* list, cl_event* out) {
+    return clEnqueueSVMFree(get(), number.value_or(static_cast<cl_uint>(pointers.size())),
+                            pointers.empty() ? nullptr : pointers.data(), freed ? on_free : nullptr, data.get(), count, list,
+                            out);
+  });
   data.release();
   return event;
 }
 
-std::pair<std::uintptr_t, std::shared_ptr<Event>> Queue::map_buffer(std::shared_ptr<Buffer> buffer,
-                                                                    cl_map_flags flags, std::size_t offset,
-                                                                    std::size_t size, const Events& after) {
+std::pair<std::uintptr_t, std::shared_ptr<Event>> Queue::map_buffer(std::shared_ptr<Buffer> buffer, cl_map_flags flags,
+                                                                    std::size_t offset, std::size_t size, const Events& after) {
   const auto address = std::make_shared<std::uintptr_t>(0);
   const auto call = [=, queue = get()](cl_uint count, const cl_event* list, cl_event* out) {
     cl_int code = CL_SUCCESS;
@@ -170,16 +159,13 @@ std::pair<std::uintptr_t, std::shared_ptr<Event>> Queue::map_buffer(std::shared_
   return {*address, event};
 }
 
-std::shared_ptr<Event> Queue::unmap_buffer(std::shared_ptr<Buffer> buffer, std::uintptr_t address,
-                                           const Events& after) {
-  return enqueue("clEnqueueUnmapMemObject", after, false,
-                 [&](cl_uint count, const cl_event* list, cl_event* out) {
-                   return clEnqueueUnmapMemObject(get(), buffer->get(), pointer(address), count, list, out);
-                 });
+std::shared_ptr<Event> Queue::unmap_buffer(std::shared_ptr<Buffer> buffer, std::uintptr_t address, const Events& after) {
+  return enqueue("clEnqueueUnmapMemObject", after, false, [&](cl_uint count, const cl_event* list, cl_event* out) {
+    return clEnqueueUnmapMemObject(get(), buffer->get(), pointer(address), count, list, out);
+  });
 }
 
-std::string Queue::read_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, std::size_t size,
-                               const Events& after) {
+std::string Queue::read_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, std::size_t size, const Events& after) {
   const auto bytes = std::make_shared<std::string>(size, '\0');
   const auto call = [=, queue = get()](cl_uint count, const cl_event* list, cl_event* out) {
     return clEnqueueReadBuffer(queue, buffer->get(), CL_TRUE, offset, size, bytes->data(), count, list, out);
@@ -188,27 +174,24 @@ std::string Queue::read_buffer(std::shared_ptr<Buffer> buffer, std::size_t offse
   return *bytes;
 }
 
-std::shared_ptr<Event> Queue::write_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset,
-                                           const std::string& bytes, const Events& after) {
+std::shared_ptr<Event> Queue::write_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, const std::string& bytes,
+                                           const Events& after) {
   const auto call = [=, queue = get()](cl_uint count, const cl_event* list, cl_event* out) {
-    return clEnqueueWriteBuffer(queue, buffer->get(), CL_TRUE, offset, bytes.size(), bytes.data(), count,
-                                list, out);
+    return clEnqueueWriteBuffer(queue, buffer->get(), CL_TRUE, offset, bytes.size(), bytes.data(), count, list, out);
   };
   return enqueue("clEnqueueWriteBuffer", after, true, call);
 }
 
 std::shared_ptr<Event> Queue::barrier(const Events& after) {
-  return enqueue("clEnqueueBarrierWithWaitList", after, false,
-                 [&](cl_uint count, const cl_event* list, cl_event* out) {
-                   return clEnqueueBarrierWithWaitList(get(), count, list, out);
-                 });
+  return enqueue("clEnqueueBarrierWithWaitList", after, false, [&](cl_uint count, const cl_event* list, cl_event* out) {
+    return clEnqueueBarrierWithWaitList(get(), count, list, out);
+  });
 }
 
 std::shared_ptr<Event> Queue::marker(const Events& after) {
-  return enqueue("clEnqueueMarkerWithWaitList", after, false,
-                 [&](cl_uint count, const cl_event* list, cl_event* out) {
-                   return clEnqueueMarkerWithWaitList(get(), count, list, out);
-                 });
+  return enqueue("clEnqueueMarkerWithWaitList", after, false, [&](cl_uint count, const cl_event* list, cl_event* out) {
+    return clEnqueueMarkerWithWaitList(get(), count, list, out);
+  });
 }
 
 void Queue::flush() { check("clFlush", clFlush(get())); }

@@ -30,34 +30,28 @@ class Queue : public std::enable_shared_from_this<Queue> {
   Queue(std::shared_ptr<Context> context, Device device, bool out_of_order, bool profiling, double deadline);
 
   using Range = std::vector<std::size_t>;
-  std::shared_ptr<Event> nd_range(std::shared_ptr<Kernel> kernel, const Range& global, const Range& local,
-                                  const Range& offset, const Events& after);
-  std::shared_ptr<Event> map(std::uintptr_t address, std::size_t size, cl_map_flags flags, bool blocking,
-                             const Events& after);
+  std::shared_ptr<Event> nd_range(std::shared_ptr<Kernel> kernel, const Range& global, const Range& local, const Range& offset,
+                                  const Events& after);
+  std::shared_ptr<Event> map(std::uintptr_t address, std::size_t size, cl_map_flags flags, bool blocking, const Events& after);
   std::shared_ptr<Event> unmap(std::uintptr_t address, const Events& after);
-  std::shared_ptr<Event> memcpy(std::uintptr_t to, std::uintptr_t from, std::size_t size, bool blocking,
-                                const Events& after);
+  std::shared_ptr<Event> memcpy(std::uintptr_t to, std::uintptr_t from, std::size_t size, bool blocking, const Events& after);
   // No pattern is a null pointer with that pattern size.
-  std::shared_ptr<Event> fill(std::uintptr_t to, std::optional<std::string> pattern, std::size_t pattern_size,
-                              std::size_t size, const Events& after);
+  std::shared_ptr<Event> fill(std::uintptr_t to, std::optional<std::string> pattern, std::size_t pattern_size, std::size_t size,
+                              const Events& after);
   // A null list, where there are no addresses; a null list of sizes, where there are none.
   std::shared_ptr<Event> migrate(const std::vector<std::uintptr_t>& addresses,
-                                 const std::optional<std::vector<std::size_t>>& sizes,
-                                 cl_mem_migration_flags flags, const Events& after);
+                                 const std::optional<std::vector<std::size_t>>& sizes, cl_mem_migration_flags flags,
+                                 const Events& after);
   // With freed, the driver calls back and the callback frees (clSVMFree) and fills it in. `kept` are
   // addresses that are not of clSVMAlloc: they are told and not freed. `count` replaces their number.
   std::shared_ptr<Event> free(const std::vector<std::uintptr_t>& addresses, std::shared_ptr<Freed> freed,
-                              const std::vector<std::uintptr_t>& kept, std::optional<cl_uint> count,
-                              const Events& after);
-  std::pair<std::uintptr_t, std::shared_ptr<Event>> map_buffer(std::shared_ptr<Buffer> buffer,
-                                                               cl_map_flags flags, std::size_t offset,
-                                                               std::size_t size, const Events& after);
-  std::shared_ptr<Event> unmap_buffer(std::shared_ptr<Buffer> buffer, std::uintptr_t address,
+                              const std::vector<std::uintptr_t>& kept, std::optional<cl_uint> count, const Events& after);
+  std::pair<std::uintptr_t, std::shared_ptr<Event>> map_buffer(std::shared_ptr<Buffer> buffer, cl_map_flags flags,
+                                                               std::size_t offset, std::size_t size, const Events& after);
+  std::shared_ptr<Event> unmap_buffer(std::shared_ptr<Buffer> buffer, std::uintptr_t address, const Events& after);
+  std::string read_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, std::size_t size, const Events& after);
+  std::shared_ptr<Event> write_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, const std::string& bytes,
                                       const Events& after);
-  std::string read_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset, std::size_t size,
-                          const Events& after);
-  std::shared_ptr<Event> write_buffer(std::shared_ptr<Buffer> buffer, std::size_t offset,
-                                      const std::string& bytes, const Events& after);
   std::shared_ptr<Event> barrier(const Events& after);  // clEnqueueBarrierWithWaitList
   std::shared_ptr<Event> marker(const Events& after);   // clEnqueueMarkerWithWaitList
   void flush();

@@ -26,8 +26,8 @@ struct Bench {
 
 struct Experiment {
   const char* name;
-  const char* claim;    // of the mail threads: "3.4"
-  const char* says;     // what is done
+  const char* claim;  // of the mail threads: "3.4"
+  const char* says;   // what is done
   // The answers of a kernel whose O_DIRECT takes plain references on pages (FOLL_GET; 6.1 does), and of one
   // that pins them (FOLL_PIN). One and the same kernel gives all its answers from one of them.
   std::string with_references, with_pins;

@@ -18,9 +18,7 @@ enum class When { before_transfer, in_flight, after_transfer };
 void act(const MappedFile& file, Behind behind) {
   switch (behind) {
     case Behind::nothing: return;
-    case Behind::writeback:
-      must(::msync(file.page(), page_bytes, MS_SYNC), "msync");
-      return;
+    case Behind::writeback: must(::msync(file.page(), page_bytes, MS_SYNC), "msync"); return;
     case Behind::writeback_and_reclaim:
       must(::msync(file.page(), page_bytes, MS_SYNC), "msync");
       must(::madvise(file.page(), page_bytes, MADV_PAGEOUT), "MADV_PAGEOUT");
@@ -76,8 +74,8 @@ std::optional<std::string> clean_it(const Bench& bench, Behind behind, When when
   MappedFile file(bench.fast_folder, bench.fast_device);
   fill(file.page(), Half::note, Value::cpu);
   if (when == When::before_transfer) act(file, behind);
-  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(),
-                    half_bytes, bench.slow.delay());
+  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
+                    bench.slow.delay());
   if (when == When::after_transfer) {
     transfer.wait();
     std::this_thread::sleep_for(a_little_after);
@@ -100,8 +98,8 @@ std::optional<std::string> take_it_away(const Bench& bench, Behind behind, When 
   fill(file.page(), Half::note, Value::cpu);
   if (when == When::before_transfer) act(file, behind);
   Orphan orphan(file.page());
-  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(),
-                    half_bytes, bench.slow.delay());
+  Transfer transfer(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, file.page(), half_bytes,
+                    bench.slow.delay());
   if (when != When::before_transfer) act(file, behind);
   const bool in_flight = transfer.surely_in_flight();
   const long result = transfer.wait();
@@ -134,29 +132,27 @@ std::vector<Experiment> file_page_experiments() {
   const std::string kept = "result 2048; memory file+cpu, disk file+cpu; the transfer's page file+cpu";
   const std::string new_page = "result 2048; memory file+zero, disk file+zero; the transfer's page file+zero";
   return {
-      {"writeback-in-flight", "2.2", "O_DIRECT read in flight into a shared mapping of a file; msync() cleans the page",
-       written, written, nullptr, cleaned(Behind::writeback)},
-      {"no-writeback", "2.2", "control: the same without msync()",
-       dirty_all_along, dirty_all_along, "writeback-in-flight", cleaned(Behind::nothing)},
-      {"writeback-before", "2.2", "control: msync() before the transfer begins, which makes the page dirty",
-       again_dirty, again_dirty, "writeback-in-flight", cleaned(Behind::writeback, When::before_transfer)},
-      {"writeback-ended", "2.2", "control: msync() when the transfer has ended",
-       cleaned_late, cleaned_late, "writeback-in-flight", cleaned(Behind::writeback, When::after_transfer)},
-      {"reclaim-in-flight", "2.2", "the same, and reclaim (MADV_PAGEOUT) takes the clean page's buffers in flight",
-       lost, written, nullptr, cleaned(Behind::writeback_and_reclaim)},
-      {"reclaim-ended", "2.2", "control: msync() and MADV_PAGEOUT when the transfer has ended",
-       cleaned_late, cleaned_late, "reclaim-in-flight",
-       cleaned(Behind::writeback_and_reclaim, When::after_transfer)},
-      {"truncate-in-flight", "2.3", "O_DIRECT read in flight into a shared mapping; the file is cut and made long again",
-       gone, gone, nullptr, taken_away(Behind::truncate)},
-      {"punch-in-flight", "2.3", "the same, a hole is punched",
-       gone, gone, nullptr, taken_away(Behind::punch)},
-      {"no-truncate", "2.3", "control: the same, the file is left alone",
-       kept, kept, "truncate-in-flight", taken_away(Behind::nothing)},
-      {"truncate-before", "2.3", "control: truncated before the transfer begins, which finds the new page",
-       new_page, new_page, "truncate-in-flight", taken_away(Behind::truncate, When::before_transfer)},
-      {"punch-before", "2.3", "control: punched before the transfer begins",
-       new_page, new_page, "punch-in-flight", taken_away(Behind::punch, When::before_transfer)},
+      {"writeback-in-flight", "2.2", "O_DIRECT read in flight into a shared mapping of a file; msync() cleans the page", written,
+       written, nullptr, cleaned(Behind::writeback)},
+      {"no-writeback", "2.2", "control: the same without msync()", dirty_all_along, dirty_all_along, "writeback-in-flight",
+       cleaned(Behind::nothing)},
+      {"writeback-before", "2.2", "control: msync() before the transfer begins, which makes the page dirty", again_dirty,
+       again_dirty, "writeback-in-flight", cleaned(Behind::writeback, When::before_transfer)},
+      {"writeback-ended", "2.2", "control: msync() when the transfer has ended", cleaned_late, cleaned_late,
+       "writeback-in-flight", cleaned(Behind::writeback, When::after_transfer)},
+      {"reclaim-in-flight", "2.2", "the same, and reclaim (MADV_PAGEOUT) takes the clean page's buffers in flight", lost, written,
+       nullptr, cleaned(Behind::writeback_and_reclaim)},
+      {"reclaim-ended", "2.2", "control: msync() and MADV_PAGEOUT when the transfer has ended", cleaned_late, cleaned_late,
+       "reclaim-in-flight", cleaned(Behind::writeback_and_reclaim, When::after_transfer)},
+      {"truncate-in-flight", "2.3", "O_DIRECT read in flight into a shared mapping; the file is cut and made long again", gone,
+       gone, nullptr, taken_away(Behind::truncate)},
+      {"punch-in-flight", "2.3", "the same, a hole is punched", gone, gone, nullptr, taken_away(Behind::punch)},
+      {"no-truncate", "2.3", "control: the same, the file is left alone", kept, kept, "truncate-in-flight",
+       taken_away(Behind::nothing)},
+      {"truncate-before", "2.3", "control: truncated before the transfer begins, which finds the new page", new_page, new_page,
+       "truncate-in-flight", taken_away(Behind::truncate, When::before_transfer)},
+      {"punch-before", "2.3", "control: punched before the transfer begins", new_page, new_page, "punch-in-flight",
+       taken_away(Behind::punch, When::before_transfer)},
   };
 }
 

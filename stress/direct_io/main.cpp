@@ -91,8 +91,9 @@ std::vector<Experiment> experiments() {
 }
 
 json row(const Experiment& e) {
-  return {{"experiment", e.name}, {"claim", e.claim}, {"says", e.says}, {"references", e.with_references},
-          {"pins", e.with_pins}, {"control_of", e.control_of ? e.control_of : ""}};
+  return {{"experiment", e.name}, {"claim", e.claim},
+          {"says", e.says},       {"references", e.with_references},
+          {"pins", e.with_pins},  {"control_of", e.control_of ? e.control_of : ""}};
 }
 
 json row(const Wait& wait) {

@@ -49,8 +49,8 @@ void fill(void* page, Value data, Value note) {
 std::string halves(const void* page) { return half_text(page, Half::data) + "+" + half_text(page, Half::note); }
 
 Anonymous::Anonymous(bool shared)
-    : page_(must(::mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE,
-                        MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0), "mmap")) {}
+    : page_(must(::mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0),
+                 "mmap")) {}
 
 Anonymous::~Anonymous() {
   if (page_) ::munmap(page_, page_bytes);

@@ -19,9 +19,7 @@ namespace {
 
 using Clock = Transfer::Clock;
 
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
+double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
 // One page, of a process's own memory or of a mapped file, and the transfer that may be on its way to it.
 struct Subject {
@@ -38,8 +36,8 @@ struct Subject {
   Subject& operator=(const Subject&) = delete;
 
   void start() {
-    transfer = std::make_unique<Transfer>(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory,
-                                          page(), half_bytes, bench.slow.delay());
+    transfer = std::make_unique<Transfer>(File(bench.source(), O_RDONLY | O_DIRECT), Direction::file_to_memory, page(),
+                                          half_bytes, bench.slow.delay());
   }
 
   const Bench& bench;
@@ -86,8 +84,8 @@ std::string drop(Subject& s) {
 std::string migrate(Subject& s) {
   const File device("/dev/hmm_dmirror0", O_RDWR);
   char mirror[page_bytes];
-  dmirror::Command command{.addr = reinterpret_cast<std::uintptr_t>(s.page()),
-                           .ptr = reinterpret_cast<std::uintptr_t>(mirror), .npages = 1};
+  dmirror::Command command{
+      .addr = reinterpret_cast<std::uintptr_t>(s.page()), .ptr = reinterpret_cast<std::uintptr_t>(mirror), .npages = 1};
   const bool moved = ::ioctl(device, dmirror::migrate_to_device, &command) == 0;
   if (!moved && errno != ENOENT) must(-1, "HMM_DMIRROR_MIGRATE_TO_DEV");
   return moved ? "migrated" : "not migrated";  // ENOENT: the device does not have the page
@@ -121,10 +119,8 @@ std::unique_ptr<Anonymous> movable_page() {
     fill(others.back()->get(), Value::old, Value::old);
     const std::string path = block_path(frame_of(others.back()->get()));
     const auto known = can_be_emptied.find(path);
-    if (known == can_be_emptied.end())
-      can_be_emptied[path] = empty_block(path) == 0;  // and the page is elsewhere
-    else if (known->second)
-      return std::move(others.back());
+    if (known == can_be_emptied.end()) can_be_emptied[path] = empty_block(path) == 0;  // and the page is elsewhere
+    else if (known->second) return std::move(others.back());
   }
   return nullptr;
 }
@@ -205,8 +201,8 @@ void measure(const Bench& bench, const Row& row, milliseconds delay, Wait& wait)
   const double took_ms = ms_since(start);
   wait.times.push_back({delay, took_ms, result});
   if (delay.count() && (row.act != offline || result == emptied))
-    wait.ended_in_flight |= by_the_child ? took_ms < static_cast<double>((delay - Transfer::tick).count())
-                                         : subject.transfer->surely_in_flight();
+    wait.ended_in_flight |=
+        by_the_child ? took_ms < static_cast<double>((delay - Transfer::tick).count()) : subject.transfer->surely_in_flight();
 }
 
 }  // namespace

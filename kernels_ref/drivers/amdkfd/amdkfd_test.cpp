@@ -12,8 +12,9 @@ namespace faultline {
 namespace {
 
 Program program(const std::string& statements, const std::string& observes, const std::string& more = "") {
-  return parse("scenario s\ndevice d: unmap-and-retry\nprocess P\n  a: 3 pages anon rw = 5\nthread P.t\n" + statements +
-               more + "observe " + observes + "\n", "s.scn");
+  return parse("scenario s\ndevice d: unmap-and-retry\nprocess P\n  a: 3 pages anon rw = 5\nthread P.t\n" + statements + more +
+                   "observe " + observes + "\n",
+               "s.scn");
 }
 
 // Every text that some outcome has for the key.
@@ -37,8 +38,10 @@ constexpr DeviceClass on = DeviceClass::unmap_and_retry, off = DeviceClass::pree
                       faults = DeviceClass::fault_and_migrate;
 
 TEST(AmdkfdRanges, NoEventsOfTheOtherKind) {
-  const Program p = program("  migrate a to d via d\n  mprotect a[0] r\n  store a[1] 6\n  migrate a[1..2] to system via d\n"
-                            "  munmap a[2]\n", "events(P:a[0]) events(P:a[1]) events(P:a[2])");
+  const Program p = program(
+      "  migrate a to d via d\n  mprotect a[0] r\n  store a[1] 6\n  migrate a[1..2] to system via d\n"
+      "  munmap a[2]\n",
+      "events(P:a[0]) events(P:a[1]) events(P:a[2])");
   for (const DeviceClass c : {on, off})
     for (const std::string key : {"events(P:a[0])", "events(P:a[1])", "events(P:a[2])"})
       for (const std::string& text : texts(p, key, c)) {
@@ -139,7 +142,8 @@ TEST(AmdkfdFaults, WhatCannotBeResolvedIsUndefined) {
 TEST(AmdkfdFaults, ASharedPageInVramIsWritable) {
   const auto bugs = [](const std::string& statements) {
     return predict(program("  store a[0] 6 via d\n  fork C\n" + statements, "P:a[1]", "process C\n  delay 1us\n"),
-                   {.device_class = faults}).known_bugs;
+                   {.device_class = faults})
+        .known_bugs;
   };
   EXPECT_EQ(bugs("  load a[0] via d\n"), std::vector<std::string>{});
   EXPECT_EQ(bugs("  store a[0] 7 via d\n"), std::vector<std::string>{"writable-shared-vram"});

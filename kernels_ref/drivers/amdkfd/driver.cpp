@@ -59,10 +59,16 @@ constexpr Driver fault = kfd(ranges, migrates_or_accesses, Observable::Weather::
 }  // namespace
 
 template <>
-const Driver& driver<DeviceClass::unmap_and_retry>() { return retry; }
+const Driver& driver<DeviceClass::unmap_and_retry>() {
+  return retry;
+}
 template <>
-const Driver& driver<DeviceClass::preempt_and_restore>() { return restore; }
+const Driver& driver<DeviceClass::preempt_and_restore>() {
+  return restore;
+}
 template <>
-const Driver& driver<DeviceClass::fault_and_migrate>() { return fault; }
+const Driver& driver<DeviceClass::fault_and_migrate>() {
+  return fault;
+}
 
 }  // namespace faultline::ref

@@ -22,9 +22,7 @@ bool collect(Cpu cpu, MmId mm, Slot s, bool tells_own) {
 }
 
 // MIGRATE_END, where nothing has moved: newer kernels say it too.
-Task<bool> tells_of_nothing(Cpu cpu) {
-  co_return co_await cpu.choose("kfd_smi_event_migration_end", 2) == 1;
-}
+Task<bool> tells_of_nothing(Cpu cpu) { co_return co_await cpu.choose("kfd_smi_event_migration_end", 2) == 1; }
 
 // svm_migrate_vma_to_vram: pages collected. What was not there is inserted as zeroes.
 Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {

@@ -53,7 +53,9 @@ class Unknown {
   std::string operator()(const op::Close&) const { return "close: KFD keeps the ranges of a process"; }
   std::string operator()(const op::Mremap&) const { return "mremap: the driver does not find a page in VRAM at its new address"; }
   template <typename Other>
-  std::string operator()(const Other&) const { return "a request that its driver does not have, or a file"; }
+  std::string operator()(const Other&) const {
+    return "a request that its driver does not have, or a file";
+  }
 
  private:
   std::string via(Via via) const {

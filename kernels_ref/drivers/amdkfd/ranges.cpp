@@ -36,7 +36,8 @@ void unmap_from_gpus(Cpu cpu, MmId mm, Slot from, Slot to) {
     if (has_entries) cpu.meets(MetBug::kept_entry);
     return;
   }
-  if (has_entries && cpu.on(Rule::kfd_unmap_clears_entries)) std::fill(entry.begin() + from, entry.begin() + to + 1, DeviceEntry{});
+  if (has_entries && cpu.on(Rule::kfd_unmap_clears_entries))
+    std::fill(entry.begin() + from, entry.begin() + to + 1, DeviceEntry{});
   if (first == from && last == to) each_page(svms, first, last, [](SvmPage& page) { page.mapped = 0; });
   if (cpu.on(Rule::kfd_tells_unmaps)) tell(cpu, mm, from, to, 'U');
 }

@@ -36,9 +36,7 @@ void create_unregistered_range(Cpu cpu, MmId mm, Slot slot) {
 }
 
 // svm_range_skip_recover: a range that the deferred work has yet to free, or to add.
-bool skip_recover(const Svms& svms, Slot slot) {
-  return svms.page[slot].gone || !svms.page[range_first(svms, slot)].notifier;
-}
+bool skip_recover(const Svms& svms, Slot slot) { return svms.page[slot].gone || !svms.page[range_first(svms, slot)].notifier; }
 
 // svm_range_restore_pages, behind its locks.
 Task<int> restore_range(Cpu cpu, MirrorId id, Slot slot, bool write) {
@@ -68,9 +66,8 @@ Task<int> restore_pages(Cpu cpu, MirrorId id, Slot slot, bool write) {
   });
   if (drops) co_return 0;
   if (!svms.page[slot].in) {
-    co_await cpu.until("svm_range_restore_pages: mmap_write_lock", [&w, &svms, mm] {
-      return can_write_lock(w, mm) && !svms.locked;
-    });
+    co_await cpu.until("svm_range_restore_pages: mmap_write_lock",
+                       [&w, &svms, mm] { return can_write_lock(w, mm) && !svms.locked; });
     if (!svms.page[slot].in) {
       if (!w.mm[mm].vma[slot].mapped()) co_return EFAULT;
       create_unregistered_range(cpu, mm, slot);

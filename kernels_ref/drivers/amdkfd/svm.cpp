@@ -117,9 +117,8 @@ Task<int> set_attributes(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_devic
   World& w = cpu.world();
   const MmId mm = mm_of(id);
   Svms& svms = w.svms[mm];
-  co_await cpu.until("svm_range_list_lock_and_flush_work", [&w, &svms, mm] {
-    return !svms.deferred && !svms.locked && can_write_lock(w, mm);
-  });
+  co_await cpu.until("svm_range_list_lock_and_flush_work",
+                     [&w, &svms, mm] { return !svms.deferred && !svms.locked && can_write_lock(w, mm); });
   for (Slot s = from; s <= to; ++s)
     if (!w.mm[mm].vma[s].mapped()) co_return EFAULT;  // svm_range_is_valid
   svms.locked = 1;

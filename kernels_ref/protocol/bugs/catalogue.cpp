@@ -25,6 +25,7 @@ Protocol fork_with_faulting_device() { return fork_with_device(DeviceKind::recov
 }  // namespace
 
 std::vector<HistoricBug> historic_bugs() {
+  // clang-format off
   return {
       {1, "xe used HMM's PFNs without the notifier lock and a valid sequence (0a98219bcc96)",
        faults_and_invalidations, Variant::programs_before_lock, Finding::stale_entry},
@@ -132,6 +133,7 @@ std::vector<HistoricBug> historic_bugs() {
       {46, "an invalidation of end - start + 1 (e6f48bed2cbe)",
        nouveau_today_neighbour, Variant::invalidates_one_too_many, Finding::needless_fault},
   };
+  // clang-format on
 }
 
 std::vector<Unexpressed> unexpressed_bugs() {

@@ -34,8 +34,7 @@ std::string found_by(const HistoricBug& bug, const Report& report) {
 
 BugScore score(const HistoricBug& bug, const Limits& limits) {
   const Examined healthy = examined(bug, {}, limits), broken = examined(bug, with({bug.variant}), limits);
-  BugScore result{.states = broken.report.states,
-                     .complete = healthy.report.complete && broken.report.complete};
+  BugScore result{.states = broken.report.states, .complete = healthy.report.complete && broken.report.complete};
   result.healthy_clean = healthy.report.findings == 0 && !healthy.livelock;
   result.caught = broken.livelock || broken.report.findings != 0;
   if (broken.livelock) {

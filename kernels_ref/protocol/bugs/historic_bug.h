@@ -30,7 +30,7 @@ std::vector<Unexpressed> unexpressed_bugs();
 struct BugScore {
   bool healthy_clean = false;  // the protocol has no finding without the bug
   bool caught = false;
-  std::string by;               // the finding
+  std::string by;  // the finding
   // Executions that had come to their end when one showed a finding, that one included. 0: a livelock, which
   // has no end and is found as a circle of states.
   std::uint64_t executions = 0;

@@ -18,8 +18,7 @@ Page& pte(Kernel k, int page = 0) { return k.world().mm[0].page[page]; }
 Task<void> device_private_fault(Kernel k) {
   World& w = k.world();
   const bool ref = !k.with(Variant::private_fault_without_ref);
-  co_await k.until("do_swap_page: page table locked, no migration entry",
-                   [k] { return pte(k).frame != migrating; });
+  co_await k.until("do_swap_page: page table locked, no migration entry", [k] { return pte(k).frame != migrating; });
   if (pte(k).frame != special) co_return;
   if (ref) k.get(page_struct);
   co_await k.lock(Lock::page, "migrate_vma_setup: folio_lock");
@@ -135,8 +134,7 @@ void start(World& w) {
 void one_fault_each(World& w) {
   for (const Record& r : w.record)
     if (r.result[cpu_faults] > 1) w.findings |= bit(Finding::needless_fault);
-  if (w.count[dma_pages] || w.object[page_struct].life != Object::Life::freed)
-    w.findings |= bit(Finding::leak);
+  if (w.count[dma_pages] || w.object[page_struct].life != Object::Life::freed) w.findings |= bit(Finding::leak);
 }
 
 void freed(World& w) {
@@ -150,19 +148,23 @@ void answered(World& w) {
 }  // namespace
 
 Protocol device_private_faults() {
-  return {.name = "CPU faults on a device-private page", .threads = {{"CPU", store}, {"CPU", store}},
-          .start = start, .at_end = one_fault_each};
+  return {.name = "CPU faults on a device-private page",
+          .threads = {{"CPU", store}, {"CPU", store}},
+          .start = start,
+          .at_end = one_fault_each};
 }
 
 Protocol device_exclusive_faults() {
   return {.name = "CPU faults on a device-exclusive page",
           .threads = {{"CPU", device_exclusive_fault}, {"CPU", device_exclusive_fault}, {"munmap", unmap}},
-          .start = start, .at_end = freed};
+          .start = start,
+          .at_end = freed};
 }
 
 Protocol incomplete_migration() {
   return {.name = "a range of which a page cannot be migrated back",
-          .threads = {{"CPU", touch_both}, {"page lock", lock_for_a_while}}, .start = start};
+          .threads = {{"CPU", touch_both}, {"page lock", lock_for_a_while}},
+          .start = start};
 }
 
 Protocol other_device_page() {

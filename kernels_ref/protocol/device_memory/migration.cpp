@@ -198,8 +198,8 @@ void start_in_tlb(World& w) {
 }  // namespace
 
 Protocol close_with_pages() {
-  return {.name = "close with pages in the device", .threads = {{"CPU", touch}, {"close", close_device}},
-          .start = start_in_device};
+  return {
+      .name = "close with pages in the device", .threads = {{"CPU", touch}, {"close", close_device}}, .start = start_in_device};
 }
 
 Protocol migrate_written_page() {
@@ -207,8 +207,10 @@ Protocol migrate_written_page() {
 }
 
 Protocol finalize_against_unmap() {
-  return {.name = "finalize against munmap", .threads = {{"migration", finalize}, {"munmap", unmap_folio}},
-          .start = start_folio, .at_end = folio_is_gone};
+  return {.name = "finalize against munmap",
+          .threads = {{"migration", finalize}, {"munmap", unmap_folio}},
+          .start = start_folio,
+          .at_end = folio_is_gone};
 }
 
 Protocol faults_on_device_page() {

@@ -111,8 +111,7 @@ Task<void> restore_pages(Kernel k, int stamp) {
   const bool going = w.object[prange].life == Object::Life::live && !k.with(Variant::missing_vma_is_reported);
   if (!stale && !found && !going) k.find(Finding::wrong_result);
   if (!stale && found) {
-    while (!co_await validate_and_map(k)) {
-    }
+    while (!co_await validate_and_map(k)) {}
   }
   k.unlock(svms_lock);
   k.read_unlock(Lock::mmap_a);
@@ -169,8 +168,7 @@ Task<void> restore_worker(Kernel k, int) {
       if (locked) co_await k.lock(svms_lock);
       const int evicted = w.count[evicted_ranges];
       if (w.object[prange].life == Object::Life::live && w.mm[0].mapped)
-        while (!co_await validate_and_map(k)) {
-        }
+        while (!co_await validate_and_map(k)) {}
       co_await k.step("svm_range_restore_work: cmpxchg(evicted_ranges), kgd2kfd_resume_mm");
       if (w.count[evicted_ranges] == evicted || k.with(Variant::resume_despite_eviction)) {
         w.count[evicted_ranges] = 0;
@@ -309,18 +307,26 @@ void nothing_is_left(World& w) {
 
 Protocol amdkfd_xnack_on() {
   return {.name = "amdkfd, XNACK on",
-          .threads = {{"process", process, on}, {"mover", mover, on}, {"GPU", gpu_retries},
-                      {"IH", interrupt_handler, 0, true}, {"deferred list", deferred_list_work, 0, true},
+          .threads = {{"process", process, on},
+                      {"mover", mover, on},
+                      {"GPU", gpu_retries},
+                      {"IH", interrupt_handler, 0, true},
+                      {"deferred list", deferred_list_work, 0, true},
                       {"release", release, 0, true}},
-          .start = start, .at_end = nothing_is_left};
+          .start = start,
+          .at_end = nothing_is_left};
 }
 
 Protocol amdkfd_xnack_off() {
   return {.name = "amdkfd, XNACK off",
-          .threads = {{"process", process, off}, {"mover", mover, off}, {"GPU", gpu_queue},
-                      {"restore", restore_worker, 0, true}, {"deferred list", deferred_list_work, 0, true},
+          .threads = {{"process", process, off},
+                      {"mover", mover, off},
+                      {"GPU", gpu_queue},
+                      {"restore", restore_worker, 0, true},
+                      {"deferred list", deferred_list_work, 0, true},
                       {"release", release, 0, true}},
-          .start = start_mapped, .at_end = nothing_is_left};
+          .start = start_mapped,
+          .at_end = nothing_is_left};
 }
 
 }  // namespace faultline::ref::protocol

@@ -24,28 +24,27 @@ struct Broken {
 class EachDuty : public testing::TestWithParam<Broken> {};
 TEST_P(EachDuty, IsNeeded) {
   const Report r = examine(GetParam().protocol(), with({GetParam().variant}));
-  EXPECT_TRUE(r.has(GetParam().finding))
-      << name_of(GetParam().variant) << " " << std::hex << r.findings << " " << circle_text(r.circle);
+  EXPECT_TRUE(r.has(GetParam().finding)) << name_of(GetParam().variant) << " " << std::hex << r.findings << " "
+                                         << circle_text(r.circle);
 }
-INSTANTIATE_TEST_SUITE_P(
-    Amdkfd, EachDuty,
-    testing::Values(Broken{amdkfd_xnack_on, Variant::no_stale_fault_filter, Finding::wrong_result},
-                    Broken{amdkfd_xnack_on, Variant::missing_vma_is_reported, Finding::wrong_result},
-                    Broken{amdkfd_xnack_on, Variant::fault_keeps_vma, Finding::use_after_free},
-                    Broken{amdkfd_xnack_on, Variant::deferred_work_without_mm, Finding::use_after_free},
-                    Broken{amdkfd_xnack_on, Variant::deferred_work_keeps_mm, Finding::leak},
-                    Broken{amdkfd_xnack_off, Variant::flush_under_mmap_lock, Finding::order_cycle},
-                    Broken{amdkfd_xnack_off, Variant::exit_cancels_under_process_lock, Finding::order_cycle},
-                    Broken{amdkfd_xnack_off, Variant::eviction_takes_process_lock, Finding::order_cycle},
-                    Broken{amdkfd_xnack_off, Variant::resume_despite_eviction, Finding::wrong_result},
-                    Broken{amdkfd_xnack_on, Variant::no_read_retry, Finding::wrong_page}));
+INSTANTIATE_TEST_SUITE_P(Amdkfd, EachDuty,
+                         testing::Values(Broken{amdkfd_xnack_on, Variant::no_stale_fault_filter, Finding::wrong_result},
+                                         Broken{amdkfd_xnack_on, Variant::missing_vma_is_reported, Finding::wrong_result},
+                                         Broken{amdkfd_xnack_on, Variant::fault_keeps_vma, Finding::use_after_free},
+                                         Broken{amdkfd_xnack_on, Variant::deferred_work_without_mm, Finding::use_after_free},
+                                         Broken{amdkfd_xnack_on, Variant::deferred_work_keeps_mm, Finding::leak},
+                                         Broken{amdkfd_xnack_off, Variant::flush_under_mmap_lock, Finding::order_cycle},
+                                         Broken{amdkfd_xnack_off, Variant::exit_cancels_under_process_lock, Finding::order_cycle},
+                                         Broken{amdkfd_xnack_off, Variant::eviction_takes_process_lock, Finding::order_cycle},
+                                         Broken{amdkfd_xnack_off, Variant::resume_despite_eviction, Finding::wrong_result},
+                                         Broken{amdkfd_xnack_on, Variant::no_read_retry, Finding::wrong_page}));
 
 // With XNACK off, whoever invalidates also evicts: what was mapped behind its back is not used before the next
 // restore maps it again.
 TEST(Amdkfd, EvictionCountCoversTheRetry) {
   EXPECT_EQ(examine(amdkfd_xnack_off(), with({Variant::no_read_retry})).findings, 0u);
-  EXPECT_TRUE(examine(amdkfd_xnack_off(), with({Variant::no_read_retry, Variant::resume_despite_eviction}))
-                  .has(Finding::wrong_page));
+  EXPECT_TRUE(
+      examine(amdkfd_xnack_off(), with({Variant::no_read_retry, Variant::resume_despite_eviction})).has(Finding::wrong_page));
 }
 
 }  // namespace

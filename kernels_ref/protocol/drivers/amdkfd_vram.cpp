@@ -162,8 +162,10 @@ void start_hole(World& w) {
 }  // namespace
 
 Protocol svm_bo_release() {
-  return {.name = "svm_bo, let go by two", .threads = {{"notifier", vram_node_free}, {"migration", vram_node_free}},
-          .start = start_bo, .at_end = bo_is_gone};
+  return {.name = "svm_bo, let go by two",
+          .threads = {{"notifier", vram_node_free}, {"migration", vram_node_free}},
+          .start = start_bo,
+          .at_end = bo_is_gone};
 }
 
 Protocol vram_eviction() {
@@ -172,8 +174,10 @@ Protocol vram_eviction() {
 }
 
 Protocol child_of_vram() {
-  return {.name = "a child of VRAM", .threads = {{"child", child_store}, {"parent", parent_unmaps}},
-          .start = start_shared_vram, .at_end = child_has_stored};
+  return {.name = "a child of VRAM",
+          .threads = {{"child", child_store}, {"parent", parent_unmaps}},
+          .start = start_shared_vram,
+          .at_end = child_has_stored};
 }
 
 Protocol acquire_vm_after_fork() {

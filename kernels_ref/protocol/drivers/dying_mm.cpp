@@ -126,19 +126,16 @@ void entry_is_current(World& w) {
 }
 
 void nothing_left(World& w) {
-  if (w.mm[0].users > 0 || w.object[hmm_object].life != Object::Life::freed ||
-      w.object[mm_struct].life != Object::Life::freed)
+  if (w.mm[0].users > 0 || w.object[hmm_object].life != Object::Life::freed || w.object[mm_struct].life != Object::Life::freed)
     w.findings |= bit(Finding::leak);
 }
 
 std::string mapped(const World& w) {
-  return "mapped=" + std::to_string(w.record[0].result[mapped_faults]) +
-         " entry=" + std::to_string(w.device[0].entry[0].frame);
+  return "mapped=" + std::to_string(w.record[0].result[mapped_faults]) + " entry=" + std::to_string(w.device[0].entry[0].frame);
 }
 
 std::string code_and_lock(const World& w) {
-  return error_text(w.record[0].result[helper_code]) +
-         (w.record[0].result[helper_lock] ? ": mmap_sem held" : ": not held");
+  return error_text(w.record[0].result[helper_code]) + (w.record[0].result[helper_lock] ? ": mmap_sem held" : ": not held");
 }
 
 }  // namespace
@@ -146,14 +143,15 @@ std::string code_and_lock(const World& w) {
 Protocol dying_mm(int faults) {
   return {.name = "faults against a process that exits",
           .threads = {{"device context", context, faults}, {"exit", exit_process}},
-          .start = start<1>, .always = entry_is_current, .at_end = nothing_left, .outcome = mapped};
+          .start = start<1>,
+          .always = entry_is_current,
+          .at_end = nothing_left,
+          .outcome = mapped};
 }
 
 Protocol dying_mm_two_contexts(int faults) {
   return {.name = "faults of two device contexts against a process that exits",
-          .threads = {{"device context", context, faults},
-                      {"device context", context, faults},
-                      {"exit", exit_process}},
+          .threads = {{"device context", context, faults}, {"device context", context, faults}, {"exit", exit_process}},
           .start = start<2>,
           .always = entry_is_current,
           .at_end = nothing_left};
@@ -162,7 +160,8 @@ Protocol dying_mm_two_contexts(int faults) {
 Protocol mm_down_read(Mirror mirror) {
   return {.name = "hmm_mirror_mm_down_read",
           .threads = {{"caller", down_read, static_cast<int>(mirror)}, {"exit", exit_process}},
-          .start = start<1>, .outcome = code_and_lock};
+          .start = start<1>,
+          .outcome = code_and_lock};
 }
 
 }  // namespace faultline::ref::protocol

@@ -101,10 +101,8 @@ Task<void> one_fault(Kernel k, int circumstance) {
   Snapshot fault{};
   while (true) {  // again:
     fault.result = 0;
-    if (whole)
-      fault = co_await nouveau_range_fault_whole(k, circumstance);
-    else
-      fault = co_await nouveau_range_fault(k, circumstance);
+    if (whole) fault = co_await nouveau_range_fault_whole(k, circumstance);
+    else fault = co_await nouveau_range_fault(k, circumstance);
     if (fault.result) break;
     if (!whole) {
       co_await k.lock(Lock::driver, "nouveau_svm_fault: mutex_lock(&svmm->mutex)");
@@ -178,10 +176,8 @@ Task<void> user(Kernel k, int call) {
   co_await k.read_lock(Lock::mmap_a);
   const bool block = call != static_cast<int>(Call::nonblocking_fault);
   Snapshot got{};
-  if (call == static_cast<int>(Call::snapshot))
-    got = co_await hmm_range_snapshot(k, any_error);
-  else
-    got = co_await hmm_range_fault(k, block, any_error);
+  if (call == static_cast<int>(Call::snapshot)) got = co_await hmm_range_snapshot(k, any_error);
+  else got = co_await hmm_range_fault(k, block, any_error);
   k.record().result[code] = static_cast<std::uint8_t>(got.result > 0 ? 0 : -got.result);
   k.record().result[where] = got.result > 0 ? mapping : faulting;
   k.record().result[mmap_sem] = k.holds(Lock::mmap_a) ? unlocked_once : unlocked_twice;
@@ -198,8 +194,7 @@ void start(World& w) {
 
 void entry_is_current(World& w) {
   const Page& entry = w.device[0].entry[0];
-  if (w.mm[0].active == 0 && entry.frame != 0 && entry.frame != w.mm[0].page[0].frame)
-    w.findings |= bit(Finding::stale_entry);
+  if (w.mm[0].active == 0 && entry.frame != 0 && entry.frame != w.mm[0].page[0].frame) w.findings |= bit(Finding::stale_entry);
 }
 
 // The page was there before and after every invalidation: nothing but a collision can have failed.
@@ -212,8 +207,7 @@ void nothing_left(World& w) {
 }
 
 std::string path(const World& w) {
-  static constexpr const char* places[] = {"", "hmm_range_register", "hmm_range_wait_until_valid",
-                                           "hmm_range_fault", "success"};
+  static constexpr const char* places[] = {"", "hmm_range_register", "hmm_range_wait_until_valid", "hmm_range_fault", "success"};
   static constexpr const char* locks[] = {"unlocked once", "unlocked twice", "leaked"};
   const auto& r = w.record[0].result;
   const std::string what = r[where] == mapping ? "" : " " + error_text(r[code]);
@@ -230,9 +224,7 @@ std::string code_and_lock(const World& w) {
 
 Protocol nouveau_return_paths(int circumstance) {
   return {.name = "nouveau_svm_fault, its return paths",
-          .threads = {{"fault worker", nouveau_svm_fault, window(1, circumstance)},
-                      {"migration", migrate, 1},
-                      {"mmap", map}},
+          .threads = {{"fault worker", nouveau_svm_fault, window(1, circumstance)}, {"migration", migrate, 1}, {"mmap", map}},
           .start = start,
           .outcome = path};
 }
@@ -240,28 +232,31 @@ Protocol nouveau_return_paths(int circumstance) {
 Protocol nouveau_exit(int circumstance) {
   return {.name = "nouveau_svm_fault against exit",
           .threads = {{"fault worker", nouveau_svm_fault, window(1, circumstance)}, {"exit", exit_process}},
-          .start = start, .outcome = path};
+          .start = start,
+          .outcome = path};
 }
 
 Protocol nouveau_left_behind(int circumstance) {
-  return {
-      .name = "nouveau_svm_fault, what it leaves behind",
-      .threads = {{"fault worker", nouveau_svm_fault, window(2, circumstance)}, {"migration", migrate, 2}},
-      .start = start,
-      .at_end = nothing_left,
-      .outcome = path};
+  return {.name = "nouveau_svm_fault, what it leaves behind",
+          .threads = {{"fault worker", nouveau_svm_fault, window(2, circumstance)}, {"migration", migrate, 2}},
+          .start = start,
+          .at_end = nothing_left,
+          .outcome = path};
 }
 
 Protocol nouveau_collision() {
   return {.name = "nouveau_svm_fault against invalidations",
           .threads = {{"fault worker", nouveau_svm_fault, window(1, quiet)}, {"migration", migrate, 2}},
-          .start = start, .always = entry_is_current, .at_end = not_cancelled};
+          .start = start,
+          .always = entry_is_current,
+          .at_end = not_cancelled};
 }
 
 Protocol documented_user(Call call) {
   return {.name = "a user of the API of July 2019",
           .threads = {{"user", user, static_cast<int>(call)}, {"migration", migrate, 1}},
-          .start = start, .outcome = code_and_lock};
+          .start = start,
+          .outcome = code_and_lock};
 }
 
 }  // namespace faultline::ref::protocol

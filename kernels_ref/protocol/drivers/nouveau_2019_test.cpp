@@ -16,18 +16,15 @@ std::set<std::string> not_once(const Variants& variants) {
 }
 
 TEST(Nouveau2019, PatchByPatch) {
-  const Variants before =
-      with({Variant::invalid_range_is_eagain, Variant::helper_unlocks_some, Variant::timeout_is_eagain});
-  EXPECT_EQ(not_once(before),
-            (std::set<std::string>{"hmm_range_fault -EAGAIN: mmap_sem unlocked twice",
-                                   "hmm_range_fault 0: mmap_sem unlocked twice",
-                                   "hmm_range_wait_until_valid -EAGAIN: mmap_sem unlocked twice"}));
+  const Variants before = with({Variant::invalid_range_is_eagain, Variant::helper_unlocks_some, Variant::timeout_is_eagain});
+  EXPECT_EQ(not_once(before), (std::set<std::string>{"hmm_range_fault -EAGAIN: mmap_sem unlocked twice",
+                                                     "hmm_range_fault 0: mmap_sem unlocked twice",
+                                                     "hmm_range_wait_until_valid -EAGAIN: mmap_sem unlocked twice"}));
   // 1/6 (and 2/6, which only moves the code): another code, the same lock.
   const Variants after_2 = with({Variant::helper_unlocks_some, Variant::timeout_is_eagain});
-  EXPECT_EQ(not_once(after_2),
-            (std::set<std::string>{"hmm_range_fault -EBUSY: mmap_sem unlocked twice",
-                                   "hmm_range_fault 0: mmap_sem unlocked twice",
-                                   "hmm_range_wait_until_valid -EAGAIN: mmap_sem unlocked twice"}));
+  EXPECT_EQ(not_once(after_2), (std::set<std::string>{"hmm_range_fault -EBUSY: mmap_sem unlocked twice",
+                                                      "hmm_range_fault 0: mmap_sem unlocked twice",
+                                                      "hmm_range_wait_until_valid -EAGAIN: mmap_sem unlocked twice"}));
   EXPECT_EQ(not_once(with({Variant::timeout_is_eagain})), std::set<std::string>{});  // 4/6
   EXPECT_EQ(not_once({}), std::set<std::string>{});                                  // 5/6
 }
@@ -36,14 +33,13 @@ TEST(Nouveau2019, EveryErrorOfTheApiIsMet) {
   const Report report = examine(nouveau_return_paths(anything), {});
   EXPECT_EQ(
       report.outcomes,
-      (std::set<std::string>{
-          "hmm_range_fault -EBUSY: mmap_sem unlocked once", "hmm_range_fault -EFAULT: mmap_sem unlocked once",
-          "hmm_range_fault -EINVAL: mmap_sem unlocked once",
-          "hmm_range_fault -ENOMEM: mmap_sem unlocked once", "hmm_range_fault -EPERM: mmap_sem unlocked once",
-          "hmm_range_fault 0: mmap_sem unlocked once", "hmm_range_register -EINVAL: mmap_sem unlocked once",
-          "hmm_range_wait_until_valid -EBUSY: mmap_sem unlocked once", "success: mmap_sem unlocked once"}));
-  EXPECT_TRUE(examine(nouveau_exit(quiet), with({Variant::done_after_unlock})).outcomes.contains(
-      "hmm_range_register -EFAULT: mmap_sem unlocked once"));
+      (std::set<std::string>{"hmm_range_fault -EBUSY: mmap_sem unlocked once", "hmm_range_fault -EFAULT: mmap_sem unlocked once",
+                             "hmm_range_fault -EINVAL: mmap_sem unlocked once", "hmm_range_fault -ENOMEM: mmap_sem unlocked once",
+                             "hmm_range_fault -EPERM: mmap_sem unlocked once", "hmm_range_fault 0: mmap_sem unlocked once",
+                             "hmm_range_register -EINVAL: mmap_sem unlocked once",
+                             "hmm_range_wait_until_valid -EBUSY: mmap_sem unlocked once", "success: mmap_sem unlocked once"}));
+  EXPECT_TRUE(examine(nouveau_exit(quiet), with({Variant::done_after_unlock}))
+                  .outcomes.contains("hmm_range_register -EFAULT: mmap_sem unlocked once"));
 }
 
 TEST(Nouveau2019, ACollisionNeedsASequenceAndTheRetryOfErrors) {
@@ -52,9 +48,7 @@ TEST(Nouveau2019, ACollisionNeedsASequenceAndTheRetryOfErrors) {
   EXPECT_TRUE(series.has(Finding::wrong_result));
   EXPECT_TRUE(examine(nouveau_collision(), with({Variant::retry_in_helper})).has(Finding::stale_entry));
   EXPECT_TRUE(examine(nouveau_collision(), with({Variant::valid_is_a_sequence})).has(Finding::wrong_result));
-  EXPECT_EQ(
-      examine(nouveau_collision(), with({Variant::retry_in_helper, Variant::valid_is_a_sequence})).findings,
-      0u);
+  EXPECT_EQ(examine(nouveau_collision(), with({Variant::retry_in_helper, Variant::valid_is_a_sequence})).findings, 0u);
 }
 
 TEST(NouveauToday, IsClean) {
@@ -67,10 +61,8 @@ TEST(NouveauToday, IsClean) {
 }
 
 TEST(NouveauToday, NeedsTheStampTheWaitAndTheRetry) {
-  for (const Variant variant :
-       {Variant::no_read_retry, Variant::callback_does_not_stamp, Variant::read_begin_does_not_wait})
-    EXPECT_TRUE(examine(nouveau_today(quiet), with({variant})).has(Finding::stale_entry))
-        << name_of(variant);
+  for (const Variant variant : {Variant::no_read_retry, Variant::callback_does_not_stamp, Variant::read_begin_does_not_wait})
+    EXPECT_TRUE(examine(nouveau_today(quiet), with({variant})).has(Finding::stale_entry)) << name_of(variant);
 }
 
 // The mm-wide notifier, which drops the entry, comes after the stamp and takes the same mutex: it waits for

@@ -50,8 +50,7 @@ Task<int> nouveau_range_fault(Kernel k, int from, int to, int circumstance) {
   co_await insert(k, subscription, 0, from, to);
   int ret = 0;
   while (true) {
-    if (co_await k.choose("nouveau_range_fault: time_after(jiffies, timeout)",
-                          circumstance & time_runs_out ? 2 : 1)) {
+    if (co_await k.choose("nouveau_range_fault: time_after(jiffies, timeout)", circumstance & time_runs_out ? 2 : 1)) {
       ret = -ETIME;  // -EBUSY in the kernel; told apart here
       break;
     }
@@ -147,16 +146,14 @@ void start(World& w) {
 void entry_is_current(World& w) {
   const Page& entry = w.device[0].entry[fault_page];
   const bool live = w.mm[0].mapped && w.mm[0].active == 0;
-  if (live && entry.frame != 0 && entry.frame != w.mm[0].page[fault_page].frame)
-    w.findings |= bit(Finding::stale_entry);
+  if (live && entry.frame != 0 && entry.frame != w.mm[0].page[fault_page].frame) w.findings |= bit(Finding::stale_entry);
 }
 
 // The page was there throughout: only a fault that came after the exit, or ran out of time, may fail.
 void answered(World& w) {
   const Page& entry = w.device[0].entry[fault_page];
   if (w.record[0].result[answer] == cancelled && w.mm[0].users > 0) w.findings |= bit(Finding::wrong_result);
-  if (w.record[0].result[answer] == mapped && entry.frame != 0 && !entry.writable)
-    w.findings |= bit(Finding::wrong_result);
+  if (w.record[0].result[answer] == mapped && entry.frame != 0 && !entry.writable) w.findings |= bit(Finding::wrong_result);
   if (w.mm[0].users > 1 || w.subscription[subscription].in_tree) w.findings |= bit(Finding::leak);
 }
 
@@ -176,28 +173,29 @@ void mm_is_left(World& w) {
 Protocol nouveau_today(int circumstance) {
   return {.name = "nouveau_svm_fault today",
           .threads = {{"fault worker", nouveau_svm_fault, circumstance}, {"migration", migrate, 2}},
-          .start = start, .always = entry_is_current, .at_end = answered};
+          .start = start,
+          .always = entry_is_current,
+          .at_end = answered};
 }
 
 Protocol nouveau_today_exit() {
   return {.name = "nouveau_svm_fault today, against exit",
-          .threads = {{"fault worker", nouveau_svm_fault, quiet},
-                      {"migration", migrate, 1},
-                      {"exit", exit_process}},
+          .threads = {{"fault worker", nouveau_svm_fault, quiet}, {"migration", migrate, 1}, {"exit", exit_process}},
           .start = start,
           .always = entry_is_current,
-          .at_end = [](World& w) {
-            if (w.mm[0].users > 0 || w.subscription[subscription].in_tree) w.findings |= bit(Finding::leak);
-          },
-          .outcome = [](const World& w) -> std::string {
-            return w.record[0].result[answer] == mapped ? "mapped" : "cancelled";
-          }};
+          .at_end =
+              [](World& w) {
+                if (w.mm[0].users > 0 || w.subscription[subscription].in_tree) w.findings |= bit(Finding::leak);
+              },
+          .outcome = [](const World& w) -> std::string { return w.record[0].result[answer] == mapped ? "mapped" : "cancelled"; }};
 }
 
 Protocol nouveau_today_munmap() {
   return {.name = "nouveau_svm_fault today, against munmap",
           .threads = {{"fault worker", nouveau_svm_fault, quiet}, {"munmap", munmap}},
-          .start = start, .always = entry_is_current, .at_end = mm_is_left};
+          .start = start,
+          .always = entry_is_current,
+          .at_end = mm_is_left};
 }
 
 Protocol nouveau_today_neighbour() {

@@ -80,14 +80,16 @@ void region_is_gone(World& w) {
 }  // namespace
 
 Protocol xe_rebind() {
-  return {.name = "xe rebinds a userptr", .threads = {{"rebind", rebind_worker, 0, true}, {"process", unmap_and_unbind}},
+  return {.name = "xe rebinds a userptr",
+          .threads = {{"rebind", rebind_worker, 0, true}, {"process", unmap_and_unbind}},
           .start = start_xe};
 }
 
 Protocol odp_destroy() {
   return {.name = "mlx5 destroys an unused region",
           .threads = {{"invalidate", invalidate_odp}, {"invalidate", invalidate_odp}, {"work", destroy_worker, 0, true}},
-          .start = start_odp, .at_end = region_is_gone};
+          .start = start_odp,
+          .at_end = region_is_gone};
 }
 
 }  // namespace faultline::ref::protocol

@@ -18,7 +18,7 @@ void free_unheld(World& w, int frame) {
 bool same(const Page& pte, const Page& before) { return pte.frame == before.frame && pte.writable == before.writable; }
 
 void grab(World& w, int frame, int how) { ++(how & gup_get ? w.frame[frame].refs : w.frame[frame].pins); }
-void let_go(World& w, int frame, int how) { how & gup_get ? drop_ref(w, frame) : unpin_frame(w, frame); }
+void let_go(World& w, int frame, int how) { how& gup_get ? drop_ref(w, frame) : unpin_frame(w, frame); }
 
 // gup_must_unshare: a page may be pinned for reading as it is only if nobody else can be given it.
 bool must_unshare(const Kernel& k, int frame, int how) {
@@ -182,8 +182,7 @@ Task<int> get_user_pages_fast(Kernel k, int mm, int page, int how, Callback call
   const Page pte = w.mm[mm].page[page];
   const bool writes = how & gup_write || (k.with(Variant::read_pin_breaks_cow) && !k.with(Variant::gup_fast_takes_shared));
   const bool as_it_is = k.with(Variant::gup_fast_takes_shared) || !must_unshare(k, pte.frame, how);
-  if ((watches && seq & 1) || (writes ? !pte.writable : !as_it_is))
-    co_return co_await get_user_pages(k, mm, page, how, callback);
+  if ((watches && seq & 1) || (writes ? !pte.writable : !as_it_is)) co_return co_await get_user_pages(k, mm, page, how, callback);
   co_await k.step("gup_fast_pte_range: try_grab_folio");
   grab(w, pte.frame, how);
   co_await k.step("gup_fast_pte_range: is the PTE the same?");

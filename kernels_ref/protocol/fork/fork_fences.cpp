@@ -216,7 +216,7 @@ Task<void> device_pinned(Kernel k, int length) {
     land(k, frame);
     pass(k.world());
   }
-  how & gup_get ? drop_ref(k.world(), frame) : unpin_frame(k.world(), frame);
+  how& gup_get ? drop_ref(k.world(), frame) : unpin_frame(k.world(), frame);
 }
 
 // --- the process ---
@@ -259,8 +259,7 @@ Task<void> invalidate_b(Kernel k, Invalidation i) {
   co_await k.lock(Lock::driver_b, "device B's invalidate: lock(notifier_lock)");
   set_seq(k, i);
   k.wants(Lock::fence_b);
-  co_await wait_for_device(k, "device B's invalidate: dma_fence_wait",
-                           [k] { return k.fence_of(Lock::fence_b).signalled != 0; });
+  co_await wait_for_device(k, "device B's invalidate: dma_fence_wait", [k] { return k.fence_of(Lock::fence_b).signalled != 0; });
   k.unlock(Lock::driver_b);
 }
 

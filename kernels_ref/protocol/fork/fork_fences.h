@@ -14,7 +14,7 @@ enum class DeviceKind : int {
   count_
 };
 inline constexpr DeviceKind device_kinds[] = {DeviceKind::recoverable, DeviceKind::preempt_and_restore, DeviceKind::userptr,
-                                             DeviceKind::pinned};
+                                              DeviceKind::pinned};
 
 // World::count of these protocols.
 inline constexpr int fork_waited = 0;   // steps of the device for which fork waited

@@ -26,7 +26,8 @@ TEST(ForkFences, WithoutANotifierTheDeviceWritesIntoTheChild) {
 }
 
 TEST(ForkFences, AnAccessThatWasTranslatedLandsUnlessItsTlbIsFlushed) {
-  EXPECT_TRUE(examine(fork_with_device(DeviceKind::recoverable, 1, true), with({Variant::no_device_flush})).has(Finding::wrong_page));
+  EXPECT_TRUE(
+      examine(fork_with_device(DeviceKind::recoverable, 1, true), with({Variant::no_device_flush})).has(Finding::wrong_page));
 }
 
 TEST(ForkFences, PinsThatForkDoesNotSeeLoseWrites) {

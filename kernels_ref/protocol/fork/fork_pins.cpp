@@ -44,7 +44,7 @@ Task<void> o_direct(Kernel k, int reads_file) {
   co_await k.step("the device's transfer");
   if (reads_file) device_writes(k, 0, frame);
   else k.record().result = {w.memory[frame], w.mm[0].page[0].frame != frame, w.memory[w.mm[0].page[0].frame]};
-  how & gup_get ? drop_ref(w, frame) : unpin_frame(w, frame);
+  how& gup_get ? drop_ref(w, frame) : unpin_frame(w, frame);
   k.returns();
 }
 
@@ -118,8 +118,7 @@ void start_two(World& w) {
 
 std::string child_has(const World& w) {
   std::string text = "child:";
-  for (const Page& page : w.mm[1].page)
-    text += page.frame == 0 ? " hole" : w.memory[page.frame] & device_bit ? " new" : " old";
+  for (const Page& page : w.mm[1].page) text += page.frame == 0 ? " hole" : w.memory[page.frame] & device_bit ? " new" : " old";
   return text;
 }
 
@@ -139,29 +138,36 @@ Task<void> pin_fast_and_write(Kernel k, int) {
 Protocol o_direct_reads_file() {
   return {.name = "O_DIRECT read of a file across fork",
           .threads = {{"process", fork_and_write}, {"O_DIRECT", o_direct, 1}},
-          .start = start, .at_end = parent_has_both};
+          .start = start,
+          .at_end = parent_has_both};
 }
 
 Protocol o_direct_writes_file() {
   return {.name = "O_DIRECT write of a file across fork",
           .threads = {{"process", fork_and_write}, {"O_DIRECT", o_direct, 0}},
-          .start = start, .outcome = what_was_sent};
+          .start = start,
+          .outcome = what_was_sent};
 }
 
 Protocol fork_tree(bool fast) {
-  return {.name = "fork tree", .threads = {{"A", a_writes}, {"B", b_exits}, {"C", c_pins_and_writes, fast}},
-          .start = start_tree, .outcome = where_the_pin_is};
+  return {.name = "fork tree",
+          .threads = {{"A", a_writes}, {"B", b_exits}, {"C", c_pins_and_writes, fast}},
+          .start = start_tree,
+          .outcome = where_the_pin_is};
 }
 
 Protocol pinned_at_fork(int pinned) {
-  return {.name = "pinned pages at fork", .threads = {{"fork", fork_two_pages}, {"device", pin_and_write, pinned}},
-          .start = start_two, .outcome = child_has};
+  return {.name = "pinned pages at fork",
+          .threads = {{"fork", fork_two_pages}, {"device", pin_and_write, pinned}},
+          .start = start_two,
+          .outcome = child_has};
 }
 
 Protocol gup_fast_against_fork() {
   return {.name = "GUP-fast against fork",
           .threads = {{"process", fork_and_write}, {"GUP-fast", pin_fast_and_write}},
-          .start = start, .at_end = parent_has_both};
+          .start = start,
+          .at_end = parent_has_both};
 }
 
 }  // namespace faultline::ref::protocol

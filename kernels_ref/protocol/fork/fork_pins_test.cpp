@@ -7,8 +7,8 @@ namespace faultline::ref::protocol {
 namespace {
 
 TEST(ForkPins, TodaysRulesAreClean) {
-  for (const Protocol& p : {o_direct_reads_file(), o_direct_writes_file(), fork_tree(false), fork_tree(true),
-                            pinned_at_fork(2), gup_fast_against_fork()}) {
+  for (const Protocol& p : {o_direct_reads_file(), o_direct_writes_file(), fork_tree(false), fork_tree(true), pinned_at_fork(2),
+                            gup_fast_against_fork()}) {
     const Report r = examine(p, {});
     EXPECT_TRUE(r.complete);
     EXPECT_EQ(r.findings, 0u) << p.name;
@@ -32,8 +32,7 @@ TEST(ForkPins, AReadPinStaysOnThePageOfItsProcess) {
 
 TEST(ForkPins, ForkCopiesWhatIsPinnedAndNothingElse) {
   for (int pinned = 0; pinned <= 2; ++pinned) EXPECT_EQ(examine(pinned_at_fork(pinned), {}).most[7], pinned);
-  EXPECT_EQ(examine(pinned_at_fork(2), with({Variant::madv_dontfork})).outcomes,
-            (std::set<std::string>{"child: hole hole"}));
+  EXPECT_EQ(examine(pinned_at_fork(2), with({Variant::madv_dontfork})).outcomes, (std::set<std::string>{"child: hole hole"}));
 }
 
 TEST(ForkPins, OnlyTheSequenceCountStopsGupFast) {

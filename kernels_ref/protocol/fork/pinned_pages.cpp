@@ -235,7 +235,9 @@ Task<void> truncation(Kernel k, int) {
   k.returns();
 }
 
-std::string where_the_device_is(const World& w) { return w.count[orphaned] ? "on an orphaned page" : "on the file's, or faulted"; }
+std::string where_the_device_is(const World& w) {
+  return w.count[orphaned] ? "on an orphaned page" : "on the file's, or faulted";
+}
 
 }  // namespace
 
@@ -248,17 +250,24 @@ Protocol wait_for_pin(int cpus) {
 Protocol writeback_against_device() {
   return {.name = "writeback against a device",
           .threads = {{"device", device}, {"writeback", writeback}, {"reader", passing_reference}},
-          .start = start_file, .at_end = nothing_is_only_in_memory, .outcome = what_writeback_did};
+          .start = start_file,
+          .at_end = nothing_is_only_in_memory,
+          .outcome = what_writeback_did};
 }
 
 Protocol compaction_against_device() {
-  return {.name = "compaction against a device", .threads = {{"device", device}, {"compaction", compaction}},
-          .start = start_file, .at_end = both_writes_are_there, .outcome = whether_moved};
+  return {.name = "compaction against a device",
+          .threads = {{"device", device}, {"compaction", compaction}},
+          .start = start_file,
+          .at_end = both_writes_are_there,
+          .outcome = whether_moved};
 }
 
 Protocol truncation_against_device() {
-  return {.name = "truncation against a device", .threads = {{"device", device}, {"truncation", truncation}},
-          .start = start_file, .outcome = where_the_device_is};
+  return {.name = "truncation against a device",
+          .threads = {{"device", device}, {"truncation", truncation}},
+          .start = start_file,
+          .outcome = where_the_device_is};
 }
 
 }  // namespace faultline::ref::protocol

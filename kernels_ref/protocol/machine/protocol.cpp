@@ -121,19 +121,25 @@ Report examine(const Protocol& protocol, const Variants& variants, const Limits&
 }
 
 Found witness(const Protocol& protocol, const Variants& variants, Finding finding, std::uint64_t max_states) {
-  return shortest(ProtocolSubject(protocol, variants), [&](const Moment& m) {
-    if (static_cast<const World*>(m.world)->findings & bit(finding)) return true;
-    return m.end && (at_end(protocol, m.world, m.waits) & bit(finding)) != 0;
-  }, max_states);
+  return shortest(
+      ProtocolSubject(protocol, variants),
+      [&](const Moment& m) {
+        if (static_cast<const World*>(m.world)->findings & bit(finding)) return true;
+        return m.end && (at_end(protocol, m.world, m.waits) & bit(finding)) != 0;
+      },
+      max_states);
 }
 
 Found witness(const Protocol& protocol, const Variants& variants, const std::string& outcome, std::uint64_t max_states) {
-  return shortest(ProtocolSubject(protocol, variants), [&](const Moment& m) {
-    if (!m.end || m.waits) return false;
-    World world;
-    std::memcpy(static_cast<void*>(&world), m.world, offsetof(World, record) + sizeof(Record) * protocol.threads.size());
-    return protocol.outcome(world) == outcome;
-  }, max_states);
+  return shortest(
+      ProtocolSubject(protocol, variants),
+      [&](const Moment& m) {
+        if (!m.end || m.waits) return false;
+        World world;
+        std::memcpy(static_cast<void*>(&world), m.world, offsetof(World, record) + sizeof(Record) * protocol.threads.size());
+        return protocol.outcome(world) == outcome;
+      },
+      max_states);
 }
 
 LivelockFound livelock(const Protocol& protocol, const Variants& variants, std::uint64_t max_states) {

@@ -23,9 +23,9 @@ struct ThreadOf {
 struct Protocol {
   const char* name = "";
   std::vector<ThreadOf> threads;
-  void (*start)(World&) = nullptr;          // from a World{}
-  void (*always)(World&) = nullptr;         // an invariant: notes a Finding; null: none
-  void (*at_end)(World&) = nullptr;         // of end states where nobody waits in vain: leaks, lost writes
+  void (*start)(World&) = nullptr;                 // from a World{}
+  void (*always)(World&) = nullptr;                // an invariant: notes a Finding; null: none
+  void (*at_end)(World&) = nullptr;                // of end states where nobody waits in vain: leaks, lost writes
   std::string (*outcome)(const World&) = nullptr;  // what such an end state comes to; null: nothing
 };
 
@@ -35,8 +35,8 @@ struct Report {
   bool complete = false;
   std::uint64_t states = 0;
   std::uint64_t ends = 0;
-  std::uint32_t findings = 0;       // bit per Finding, waits_for_ever and order_cycle included
-  std::vector<Lock> circle;         // with order_cycle
+  std::uint32_t findings = 0;  // bit per Finding, waits_for_ever and order_cycle included
+  std::vector<Lock> circle;    // with order_cycle
   std::set<std::string> outcomes;
   std::array<std::uint8_t, 8> most{};  // of World::count, over all end states, those that wait in vain too
   std::uint64_t ends_until_found = 0;  // executions that came to an end before the first finding; one worker only

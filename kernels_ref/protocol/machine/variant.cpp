@@ -12,6 +12,7 @@ struct Row {
 };
 
 // In the order of Variant.
+// clang-format off
 constexpr Row rows[] = {
     {Variant::no_read_retry, "the driver programs the device without mmu_interval_read_retry"},
     {Variant::callback_does_not_stamp, "invalidate() does not call mmu_interval_set_seq"},
@@ -110,6 +111,7 @@ constexpr Row rows[] = {
     {Variant::writeback_leaves_held_pages, "writeback leaves a page with more references than mappings"},
     {Variant::migration_ignores_pins, "migration does not look for other references"},
 };
+// clang-format on
 
 constexpr bool in_order() {
   for (int i = 0; i < variant_count; ++i)

@@ -16,22 +16,22 @@ inline constexpr int max_threads = 8;
 
 // What can be waited for while it is somebody else's: locks, and what lockdep treats like one.
 enum class Lock : std::uint8_t {
-  mmap_a,      // mm->mmap_lock of the first process
-  mmap_b,      // and of the second
-  notifier,    // subscriptions->lock, a spinlock
-  srcu,        // the notifiers' SRCU domain
-  hmm,         // hmm->lock and hmm->mirrors_sem of 2019
-  driver,      // the lock that invalidate() takes: svmm->mutex, dmirror->mutex, notifier_lock
-  driver_b,    // of a second device
-  svms,        // svms->lock, process_info->lock and their like, taken around the driver's own
-  reservation, // dma_resv of a buffer
-  fence_a,     // fence of a job on device A: held by its signalling section, taken by who waits
+  mmap_a,       // mm->mmap_lock of the first process
+  mmap_b,       // and of the second
+  notifier,     // subscriptions->lock, a spinlock
+  srcu,         // the notifiers' SRCU domain
+  hmm,          // hmm->lock and hmm->mirrors_sem of 2019
+  driver,       // the lock that invalidate() takes: svmm->mutex, dmirror->mutex, notifier_lock
+  driver_b,     // of a second device
+  svms,         // svms->lock, process_info->lock and their like, taken around the driver's own
+  reservation,  // dma_resv of a buffer
+  fence_a,      // fence of a job on device A: held by its signalling section, taken by who waits
   fence_b,
-  work,        // a work item: held while it runs, taken by flush and cancel_sync
+  work,  // a work item: held while it runs, taken by flush and cancel_sync
   work_b,
-  page,        // folio lock
-  rmap,        // anon_vma->rwsem, i_mmap_rwsem
-  process,     // process_info->lock of amdkfd
+  page,     // folio lock
+  rmap,     // anon_vma->rwsem, i_mmap_rwsem
+  process,  // process_info->lock of amdkfd
   count_
 };
 inline constexpr int lock_count = static_cast<int>(Lock::count_);
@@ -80,16 +80,16 @@ struct Frame {
 };
 
 struct Mm {
-  std::uint8_t users = 0;   // mm_users
-  std::uint8_t count = 0;   // mm_count, the struct itself; Object-like: 0 is freed
-  std::uint8_t mapped = 1;  // the VMA is there
+  std::uint8_t users = 0;      // mm_users
+  std::uint8_t count = 0;      // mm_count, the struct itself; Object-like: 0 is freed
+  std::uint8_t mapped = 1;     // the VMA is there
   std::uint8_t vma_start = 0;  // its first page; it goes on to the last
-  std::uint8_t dying = 0;   // exit_mmap has begun
+  std::uint8_t dying = 0;      // exit_mmap has begun
   std::array<Page, max_pages> page{};
   // struct mmu_notifier_subscriptions
-  std::uint8_t active = 0;  // active_invalidate_ranges
-  std::uint8_t seq = 0;     // invalidate_seq: even, odd while some subscribed range is invalidated
-  std::uint8_t listed = 0;  // bit for each struct mmu_notifier on its list
+  std::uint8_t active = 0;             // active_invalidate_ranges
+  std::uint8_t seq = 0;                // invalidate_seq: even, odd while some subscribed range is invalidated
+  std::uint8_t listed = 0;             // bit for each struct mmu_notifier on its list
   std::uint8_t write_protect_seq = 0;  // odd while fork copies its page tables
 };
 inline constexpr int max_mms = 2;
@@ -101,24 +101,24 @@ struct Subscription {
   std::uint8_t mm = 0;
   std::uint8_t in_tree = 0;
   Pending pending = Pending::no;
-  std::uint8_t order = 0;  // place on the deferred list, 1 first; 0: not on it
+  std::uint8_t order = 0;                    // place on the deferred list, 1 first; 0: not on it
   std::uint8_t start = 0, last = 0;          // what the tree holds, in pages
   std::uint8_t new_start = 0, new_last = 0;  // with Pending::update
-  std::uint8_t seq = 0;    // its invalidate_seq
-  std::uint8_t freeing = 0;  // ops->release is called, and frees the object, when it has left the tree
+  std::uint8_t seq = 0;                      // its invalidate_seq
+  std::uint8_t freeing = 0;                  // ops->release is called, and frees the object, when it has left the tree
 };
 inline constexpr int max_subscriptions = 3;
 
 // A device's own page table and queue.
 struct Device {
   std::array<Page, max_pages> entry{};
-  std::uint8_t stopped = 0;    // queues evicted
-  std::uint8_t queued = 0;     // faults or jobs that wait
-  std::uint8_t busy = 0;       // the frame that an access under way has been translated to
-  std::uint8_t stopping = 0;   // it is asked to stop, or may not go on
-  std::uint8_t awaited = 0;    // somebody on a CPU waits for it now
-  std::uint8_t submitting = 0; // a submission is under way
-  std::uint8_t written = 0;    // writes that it has made
+  std::uint8_t stopped = 0;           // queues evicted
+  std::uint8_t queued = 0;            // faults or jobs that wait
+  std::uint8_t busy = 0;              // the frame that an access under way has been translated to
+  std::uint8_t stopping = 0;          // it is asked to stop, or may not go on
+  std::uint8_t awaited = 0;           // somebody on a CPU waits for it now
+  std::uint8_t submitting = 0;        // a submission is under way
+  std::uint8_t written = 0;           // writes that it has made
   std::array<std::uint8_t, 4> job{};  // frame that each job was given
 };
 inline constexpr int max_devices = 2;
@@ -160,23 +160,23 @@ struct World {
 static_assert(std::is_trivially_copyable_v<World>);
 
 enum class Finding : std::uint8_t {
-  unlock_not_held,   // a lock is released that its thread does not hold
-  lock_at_return,    // a call returns with a lock held
-  lock_recursion,    // a thread takes a lock that it holds
-  missing_lock,      // a function was called without the lock that it needs
+  unlock_not_held,  // a lock is released that its thread does not hold
+  lock_at_return,   // a call returns with a lock held
+  lock_recursion,   // a thread takes a lock that it holds
+  missing_lock,     // a function was called without the lock that it needs
   use_after_free,
   double_free,
-  not_registered,    // unregisters what is not registered
+  not_registered,  // unregisters what is not registered
   null_pointer,
-  list_corruption,   // something is added to a list that it is on
-  stale_entry,       // outside an invalidation the device maps what the CPU does not
-  wrong_page,        // a device access reached a page that is not the mm's any more
-  wrong_result,      // a call gave what no serial order of the calls gives
+  list_corruption,  // something is added to a list that it is on
+  stale_entry,      // outside an invalidation the device maps what the CPU does not
+  wrong_page,       // a device access reached a page that is not the mm's any more
+  wrong_result,     // a call gave what no serial order of the calls gives
   lost_write,
-  needless_fault,    // an access faults although nothing took its mapping away
-  leak,              // something is left behind at the end
-  sleep_in_atomic,   // something that sleeps under a spinlock, or in a callback that must not
-  order_cycle,       // locks, fences and work wait for each other in a circle, in some executions
+  needless_fault,   // an access faults although nothing took its mapping away
+  leak,             // something is left behind at the end
+  sleep_in_atomic,  // something that sleeps under a spinlock, or in a callback that must not
+  order_cycle,      // locks, fences and work wait for each other in a circle, in some executions
   waits_for_ever,
   livelock,
   count_

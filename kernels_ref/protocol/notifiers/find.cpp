@@ -266,28 +266,30 @@ int start_of(Kernel k, int subscription) {
 Protocol find_against_put() {
   return {.name = "find against put",
           .threads = {{"invalidator", invalidator, 0}, {"putter", putter, 0}, {"finder", finder, 0}},
-          .start = start, .at_end = released};
+          .start = start,
+          .at_end = released};
 }
 
 Protocol find_against_changes() {
   return {.name = "find against insert, put and update",
           .threads = {{"invalidator", invalidator, 0}, {"changer", changer}, {"finder", asker}},
-          .start = start, .at_end = released};
+          .start = start,
+          .at_end = released};
 }
 
 Protocol read_against_update() {
   return {.name = "read_retry against update",
           .threads = {{"invalidator", invalidator, 1}, {"updater", updater}, {"reader", reader}},
-          .start = start_two, .always = note_pending};
+          .start = start_two,
+          .always = note_pending};
 }
 
 Protocol fault_against_update() {
-  return {.name = "fault against update",
-          .threads = {{"invalidator", invalidator, 0},
-                      {"other invalidator", invalidator, 1},
-                      {"mover", mover},
-                      {"faulter", faulter}},
-          .start = start_two, .always = entries_are_current};
+  return {
+      .name = "fault against update",
+      .threads = {{"invalidator", invalidator, 0}, {"other invalidator", invalidator, 1}, {"mover", mover}, {"faulter", faulter}},
+      .start = start_two,
+      .always = entries_are_current};
 }
 
 }  // namespace faultline::ref::protocol

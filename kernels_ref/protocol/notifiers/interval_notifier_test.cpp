@@ -16,9 +16,7 @@ TEST(IntervalNotifier, AHealthyDriverMapsNothingStale) {
   EXPECT_EQ(r.outcomes.size(), 2u);
 }
 
-TEST(IntervalNotifier, NoThreadRunsForEver) {
-  EXPECT_FALSE(livelock(interval_notifier(1, 1, 2), {}).livelock);
-}
+TEST(IntervalNotifier, NoThreadRunsForEver) { EXPECT_FALSE(livelock(interval_notifier(1, 1, 2), {}).livelock); }
 
 class Broken : public testing::TestWithParam<Variant> {};
 TEST_P(Broken, IsFound) {
@@ -28,9 +26,8 @@ TEST_P(Broken, IsFound) {
   EXPECT_GT(r.ends_until_found + r.states, 0u);
 }
 INSTANTIATE_TEST_SUITE_P(EachDuty, Broken,
-                         testing::Values(Variant::no_read_retry, Variant::callback_does_not_stamp,
-                                         Variant::callback_without_lock, Variant::read_begin_does_not_wait,
-                                         Variant::first_end_completes));
+                         testing::Values(Variant::no_read_retry, Variant::callback_does_not_stamp, Variant::callback_without_lock,
+                                         Variant::read_begin_does_not_wait, Variant::first_end_completes));
 
 TEST(Symmetry, ExchangingEqualThreadsKeepsOutcomes) {
   const Report one = examine(interval_notifier(2, 2, 1), {}, {.workers = 1});

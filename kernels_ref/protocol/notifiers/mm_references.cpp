@@ -30,10 +30,8 @@ Task<void> invalidate(Kernel k, int) {
   co_await k.read_lock(Lock::srcu);
   if (w.subscription[0].in_tree) {
     co_await k.step("hmm_invalidate_range_start: hmm = mm->hmm");
-    if (w.hmm.linked)
-      k.use(hmm);
-    else
-      k.find(Finding::null_pointer);
+    if (w.hmm.linked) k.use(hmm);
+    else k.find(Finding::null_pointer);
   }
   k.read_unlock(Lock::srcu);
   k.returns();
@@ -97,8 +95,7 @@ void start(World& w) {
 }
 
 void nothing_left(World& w) {
-  if (w.mm[0].users > 0 || w.object[address_space].life != Object::Life::freed)
-    w.findings |= bit(Finding::leak);
+  if (w.mm[0].users > 0 || w.object[address_space].life != Object::Life::freed) w.findings |= bit(Finding::leak);
 }
 
 }  // namespace
@@ -112,7 +109,8 @@ Protocol mirror_unregister() {
 Protocol deferred_list_work() {
   return {.name = "a notifier's deferred work and mm_users",
           .threads = {{"compaction", compact}, {"worker", deferred, 0, true}, {"exit", exit_process}},
-          .start = start, .at_end = nothing_left};
+          .start = start,
+          .at_end = nothing_left};
 }
 
 }  // namespace faultline::ref::protocol

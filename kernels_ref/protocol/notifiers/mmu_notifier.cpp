@@ -114,7 +114,9 @@ Task<bool> insert(Kernel k, int subscription, int mm, int start, int last) {
   co_await section(k, "mmu_interval_notifier_insert");
   touch(k, subscription);
   if (m.users == 0) co_return false;
-  s = {.holder = s.holder, .mm = static_cast<std::uint8_t>(mm), .start = static_cast<std::uint8_t>(start),
+  s = {.holder = s.holder,
+       .mm = static_cast<std::uint8_t>(mm),
+       .start = static_cast<std::uint8_t>(start),
        .last = static_cast<std::uint8_t>(last)};
   if (m.active > 0) {
     if (invalidating(m)) {

@@ -49,7 +49,7 @@ Task<bool> nonblocking_start(Kernel k) {
     if (second) notifier_end(k, rwsem);
   }
   k.read_unlock(Lock::srcu);
-  co_return first && second;
+  co_return first&& second;
 }
 
 Task<void> oom_reaper(Kernel k, int) {
@@ -200,16 +200,14 @@ void start_uninserted(World& w) {
 
 Protocol nonblocking_invalidation() {
   return {.name = "non-blocking invalidation",
-          .threads = {{"OOM reaper", oom_reaper},
-                      {"mirror", mirror_register},
-                      {"umem", umem_get},
-                      {"fault", device_fault}}};
+          .threads = {{"OOM reaper", oom_reaper}, {"mirror", mirror_register}, {"umem", umem_get}, {"fault", device_fault}}};
 }
 
 Protocol unregister_against_walk() {
   return {.name = "unregister against a walk of the list",
           .threads = {{"invalidator", walker}, {"closer", closer}},
-          .start = start_listed, .at_end = counts_are_even};
+          .start = start_listed,
+          .at_end = counts_are_even};
 }
 
 Protocol remove_against_end() {
@@ -219,9 +217,7 @@ Protocol remove_against_end() {
 }
 
 Protocol insert_against_exit() {
-  return {.name = "insert against exit",
-          .threads = {{"exit", exiting}, {"driver", registering}},
-          .start = start_uninserted};
+  return {.name = "insert against exit", .threads = {{"exit", exiting}, {"driver", registering}}, .start = start_uninserted};
 }
 
 }  // namespace faultline::ref::protocol
