@@ -118,7 +118,7 @@ std::string change(const std::string& node, const std::string& what) {
   else if (what == "mprotect") mprotect(pages.at(), page_bytes, PROT_READ);
   else if (what == "none") mprotect(pages.at(), page_bytes, PROT_NONE);
   else if (what == "replace")
-    mmap(pages.at(), page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    (void)mmap(pages.at(), page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   else throw std::invalid_argument("no such change: " + what);
   use(9);
   return seen;

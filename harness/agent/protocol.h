@@ -13,7 +13,7 @@
 //   {"op":"crash"}  panics the kernel; refused unless the agent was started for it.
 //
 // Agent to client ("ev"):
-//   {"ev":"hello","agent":"1","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
+//   {"ev":"hello","agent":"0.1.0","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
 //    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","crashed","about","capabilities":{"class":"recoverable",
 //    "faults":true,...,"usm_host":{"access":false,...},"usm_shared":{...},"usm_device":{...}}}]}
 //       class: "recoverable", "shares_cpu_tables", ...; the others by the names in capabilities.h.
@@ -62,8 +62,6 @@
 #include "harness/target.h"
 
 namespace faultline::agent {
-
-inline constexpr const char* version = "1";
 
 // clang-format off
 struct HelloRequest { friend bool operator==(const HelloRequest&, const HelloRequest&) = default; };

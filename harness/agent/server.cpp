@@ -15,6 +15,7 @@
 #include "harness/executor/direct_file.h"
 #include "harness/executor/files.h"
 #include "harness/language/parser.h"
+#include "harness/version.h"
 
 namespace faultline::agent {
 namespace {

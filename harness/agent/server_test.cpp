@@ -14,6 +14,7 @@
 #include "harness/app/agent_targets.h"
 #include "harness/app/agent_watch.h"
 #include "harness/executor/process_watch.h"
+#include "harness/version.h"
 
 namespace faultline::agent {
 namespace {

@@ -10,6 +10,7 @@
 #include "harness/agent/server.h"
 #include "harness/app/agent_targets.h"
 #include "harness/app/agent_watch.h"
+#include "harness/version.h"
 
 namespace {
 
@@ -42,7 +43,7 @@ int main(int count, char** words) {
     if (word == "--stdio") stdio = true;
     else if (word == "--allow-crash") allow_crash = true;
     else if (word == "--help" || word == "-h") return fputs(usage, stdout) < 0;
-    else if (word == "--version") return printf("faultline-agent %s\n", faultline::agent::version) < 0;
+    else if (word == "--version") return printf("faultline-agent %s\n", faultline::version) < 0;
     else {
       fprintf(stderr, "faultline-agent: unknown option '%s'; --help lists them\n", word.c_str());
       return 2;

@@ -10,6 +10,7 @@
 #include "harness/app/commands.h"
 #include "harness/language/diagnostic.h"
 #include "harness/run/verdict.h"
+#include "harness/version.h"
 
 namespace {
 
@@ -73,6 +74,7 @@ int faultline_command(int argc, char** argv) {
   app.footer(examples);
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
+  app.set_version_flag("--version", std::string("faultline ") + faultline::version, "Print the version");
   faultline::app::add_targets(app, status);
   faultline::app::add_predict(app, status);
   faultline::app::add_explain(app, status);

@@ -20,6 +20,7 @@
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/in_child.h"
+#include "harness/version.h"
 
 namespace faultline::app {
 namespace fs = std::filesystem;
@@ -89,7 +90,7 @@ int record(const Arguments& arguments) {
   if (fd < 0) throw bad(arguments.trace + ": " + std::strerror(errno));
   ::close(fd);
 
-  json machine = {{"ev", "machine"}, {"trace", 1}, {"faultline", agent::version}, {"command", arguments.words}};
+  json machine = {{"ev", "machine"}, {"trace", 1}, {"faultline", version}, {"command", arguments.words}};
   machine.update(record::describe_machine());
   append(trace, line_of(machine));
   const auto gpus = [] {

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -96,6 +97,11 @@ def test_help_teaches(folder):
         assert result.returncode == 0
         assert "Examples:" in result.stdout
     assert faultline(folder).returncode == 2
+
+
+def test_the_version_is_that_of_the_changelog(folder):
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    assert faultline(folder, "--version").stdout == f"faultline {newest}\n"
 
 
 def test_an_opencl_device_that_is_not_here(folder):

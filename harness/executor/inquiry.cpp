@@ -1,6 +1,7 @@
 #include "harness/executor/inquiry.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <utility>
 
@@ -36,8 +37,7 @@ bool all_wait(const Sample& sample) {
 }
 
 std::string pressure_text(double pressure) {
-  return "tasks of this machine waited for a CPU in " + std::to_string(static_cast<int>(pressure * 100 + 0.5)) +
-         " % of that time";
+  return "tasks of this machine waited for a CPU in " + std::to_string(std::lround(pressure * 100)) + " % of that time";
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::
 namespace {
 
 // A child that cannot even be started is a machine that did not come up.
-Machine::Spec const& checked(const Machine::Spec& spec) {
+Machine::Spec checked(const Machine::Spec& spec) {
   if (spec.command.empty()) throw StartFailure("no command to start the machine " + spec.name, {});
   return spec;
 }

@@ -142,7 +142,7 @@ bool ends_process(Cpu cpu, const Operation& operation, const Result& result) {
 Task<bool> run_statements(Cpu cpu) {
   const auto& statements = cpu.program_thread().statements;
   if (co_await signal_point(cpu) != Fate::lives) co_return true;
-  for (; cpu.self().next < statements.size(); ++cpu.self().next) {
+  for (; std::size_t{cpu.self().next} < statements.size(); ++cpu.self().next) {
     const int i = cpu.self().next;
     Result& slot = cpu.world().result[cpu.shape->first_result[cpu.thread] + i];
     if (std::get_if<op::Exit>(&statements[i].operation)) {

@@ -188,7 +188,8 @@ void bind_kernels(py::module_& module) {
         if (py::isinstance<Buffer>(value)) {
           kernel.set_buffer(index, value.cast<std::shared_ptr<Buffer>>());
         } else if (py::isinstance<py::bytes>(value)) {
-          const std::string_view bytes = value.cast<py::bytes>();
+          const auto held = value.cast<py::bytes>();
+          const std::string_view bytes = held;
           kernel.set_bytes(index, bytes.data(), bytes.size());
         } else {
           kernel.set_pointer(index, address_of(value));

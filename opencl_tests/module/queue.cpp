@@ -142,7 +142,7 @@ std::shared_ptr<Event> Queue::free(const std::vector<std::uintptr_t>& addresses,
                             pointers.empty() ? nullptr : pointers.data(), freed ? on_free : nullptr, data.get(), count, list,
                             out);
   });
-  data.release();
+  (void)data.release();  // on_free() frees it
   return event;
 }
 
