@@ -19,6 +19,7 @@ import test_cts_table  # noqa: E402
 
 # What no fault is for: each needs a device of another kind than the one that faults are put into, or none.
 UNCONTROLLED = {"test_allocation.py::test_sharing_that_the_device_lacks",
+                "test_enqueue.py::test_fill_memory_of_the_host",
                 "test_devices.py::test_every_device_that_was_asked_for_is_here",
                 "test_generic.py::test_a_generic_pointer_to_shared_memory",
                 "test_system_memory.py::test_what_system_calls_leave"}

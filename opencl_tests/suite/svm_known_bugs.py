@@ -38,6 +38,8 @@ BUGS = [
         "clEnqueueSVMMemFill dereferences a null pattern", crash="SIGSEGV"),
     Bug(*RUSTICL, r"test_fill_arguments\[.*-pattern-empty\]", "svm_fill_empty_pattern.c",
         "clEnqueueSVMMemFill divides by the size of the pattern", crash="SIGABRT"),
+    Bug(*POCL_6, r"test_fill_memory_of_the_host\[.*", "svm_fill_system_memory.c",
+        "clEnqueueSVMMemFill crashes on memory that clSVMAlloc did not give", crash="SIGSEGV"),
     Bug(*POCL_6, r"test_memcpy_over_itself\[.*", "svm_memcpy_errors.c",
         "clEnqueueSVMMemcpy crashes where it fails and an event is asked for", crash="SIG(SEGV|ABRT)"),
     Bug(*POCL_6, r"test_an_invalid_event_to_wait_for\[.*-(memcpy|migrate)\]", "svm_memcpy_errors.c",

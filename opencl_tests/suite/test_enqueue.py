@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from svm_kit import pattern, u32
+from svm_kit import LEVELS, pattern, u32
 
 pytestmark = pytest.mark.needs("coarse-grain-buffer")
 
@@ -43,6 +43,15 @@ def test_fill_a_part(bench, cl, queue):
     write(queue, cl, memory, pattern(SIZE))
     queue.fill(memory + 4104, u32(9) + u32(8), 24)
     assert read(queue, cl, memory) == pattern(SIZE)[:4104] + (u32(9) + u32(8)) * 3 + pattern(SIZE)[4128:]
+
+
+def test_fill_memory_of_the_host(bench, cl, queue):
+    bench.require(LEVELS["system"])
+    memory = cl.SystemMemory(SIZE)
+    memory.write(pattern(SIZE))
+    queue.fill(memory, u32(9), SIZE // 2)
+    queue.finish()
+    assert memory.read() == u32(9) * (SIZE // 8) + pattern(SIZE)[SIZE // 2:]
 
 
 @pytest.mark.parametrize("kinds", ["svm-svm", "svm-host", "host-svm", "host-host"])
