@@ -180,9 +180,9 @@ struct ThreadState {
   Life life = Life::waiting;
   std::uint8_t next = 0;        // statement
   std::uint8_t collided = 0;    // a callback stamped the subscription since this thread's read_begin
-  std::uint8_t reading = none;  // mirror whose read side this thread is in ...
+  std::uint8_t reading = none;  // the mirror that this thread is reading for (read_begin to read_retry) ...
   std::uint8_t asked = none;    // ... for this page
-  std::uint8_t moved = 0;       // ... whose entry a migration to the device has stored since hmm_range_fault() gave it
+  std::uint8_t moved = 0;       // ... and a migration to the device has stored its entry since hmm_range_fault()
   std::array<std::uint8_t, limits::barriers> arrivals{};
 };
 
@@ -209,7 +209,7 @@ struct World {
   std::uint16_t direct_io = none;                      // whether this kernel's O_DIRECT pins; none: not chosen yet
   std::uint16_t gup_grows = none;                      // whether this kernel's GUP extends a stack; none: not chosen yet
   std::uint32_t known_bugs = 0;                        // bit per MetBug that this execution ran into
-  std::array<std::uint64_t, limits::observes> told{};  // what the driver has told, for observes of events
+  std::array<std::uint64_t, limits::observes> told{};  // the events that the driver has reported, for observes of events
   std::uint32_t broken = 0;                            // bit per Broken: the execution ends here
 };
 static_assert(std::is_trivially_copyable_v<World>);
@@ -221,10 +221,10 @@ static_assert(without_padding<ThreadState, ProcessState, Frame, Object, Mirror, 
 // Known kernel bugs that an execution ran into. A scenario must keep away from them, because they leave the outcome undefined.
 // The names are those of the table of known bugs (harness/run/known_bugs.cpp).
 enum class MetBug : int {
-  erased_private_read,      // READ of an own device-private page whose entry was erased
+  erased_private_read,      // READ of an own device-private page after its entry was erased
   read_only_private_write,  // WRITE to one that is read-only
   unstamped_migration,      // a fault begun before a migration installs the old, freed page
-  miscounted_private_page,  // READ or WRITE of one whose entry a migration back erased before it failed
+  miscounted_private_page,  // READ or WRITE of one after a migration back erased its entry and then failed
   freed_private_copy,       // a page of the device is freed while READ or WRITE copies it
   stale_migrated_entry,     // a migration stores a device entry for a page that was zapped meanwhile
   stale_exclusive_entry,    // the same for a page that was made exclusive to the device
