@@ -169,7 +169,7 @@ struct ProcessState {
   enum class Life : std::uint8_t { unborn, alive, zombie, reaped };
   Life life = Life::unborn;
   std::uint8_t ending = 0;        // SIGNAL_GROUP_EXIT: exit() or a SIGKILL is on its way to every thread
-  std::uint8_t killed = 0;        // ... and it was a SIGKILL
+  std::uint8_t killed = 0;        // ... and it was a signal, not exit()
   std::uint8_t threads = 0;       // that have not gone through exit_mm
   std::uint16_t descriptors = 0;  // bit per mirror: holds that file
   std::uint16_t started = 0;      // its threads run (a forked process opens its device first)
