@@ -32,7 +32,7 @@ std::string finding_text(int broken) {
   return "?";
 }
 
-// Those who wait in an end state. Nothing when one of them waits inside the kernel: then it is no doing of the Program.
+// The threads that wait in an end state. Empty if one of them waits inside the kernel: then the Program is not the cause.
 std::vector<Waiting> waiting_in(const Program& program, const World& world) {
   std::vector<Waiting> waiting;
   for (int t = 0; t < static_cast<int>(program.threads.size()); ++t) {
@@ -81,12 +81,12 @@ Allowed predict(const Program& program, const Facets& facets, const Budget& budg
   const ProgramSubject subject(make_shape(program, own));
   const Driver& driver = driver_of(own.device_class);
   std::set<Outcome> outcomes;
-  bool lost = false;  // an end that cannot be looked at
+  bool lost = false;  // a look at some end state may fault for ever
   bool deadlock = false;
   const auto at_end = [&](const void* world, bool waits) {
     if (waits) {
       const std::vector<Waiting> found = waiting_in(program, *static_cast<const World*>(world));
-      // The same one whatever the order of the exploration.
+      // Always the least, so that the order of the exploration does not matter.
       if (facets.dropped.any() || found.empty()) deadlock = true;
       else if (allowed.waiting.empty() || found < allowed.waiting) allowed.waiting = found;
     }

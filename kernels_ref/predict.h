@@ -1,5 +1,5 @@
-// The reference's one door: every outcome that a healthy kernel can show for a Program, and how one comes
-// about.
+// The only entry to the reference: every outcome that a healthy kernel can show for a Program, and how an
+// outcome comes about.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Budget {
   int workers = 0;  // 0: one for each core
 };
 
-// Why nothing is predicted for the program on a device of that class; empty where it is.
+// Why nothing is predicted for the program on a device of that class; empty: it is predicted.
 std::string unpredicted(const Program& program, DeviceClass device_class);
 
 // Explores `program` exhaustively, or until the budget ends or `keep_going(states)` is false (asked every
@@ -28,7 +28,7 @@ std::string unpredicted(const Program& program, DeviceClass device_class);
 Allowed predict(const Program& program, const Facets& facets = {}, const Budget& budget = {},
                 const std::function<bool(std::uint64_t)>& keep_going = {});
 
-// How an outcome comes about: a shortest execution that ends in one for which `wanted` holds.
+// How an outcome comes about: a shortest execution that ends in an outcome for which `wanted` holds.
 struct Explanation {
   ref::Schedule schedule;
   std::vector<int> statement;  // of each step's thread: the statement it is in, or -1 (starting, ending)

@@ -1,4 +1,4 @@
-// The reference against what is known of the kernel: each test names the fact it stands for.
+// The reference against what is known about the kernel: each test is for one fact.
 #include "kernels_ref/predict.h"
 
 #include <gtest/gtest.h>
@@ -65,13 +65,13 @@ TEST(Predict, FreedPagesMayGoUntilTheyAreStoredTo) {
   EXPECT_EQ(seen("madvise a pageout\n r0 = load a[0]\n", {"P:r0"}), Texts{"5"});
 }
 
-// Each mapping of a page is given up by itself.
+// MADV_FREE gives up each mapping of a page separately.
 TEST(Predict, FreedPagesStayWithTheChild) {
   EXPECT_EQ(seen("fork C\n madvise a free\n r0 = load a[0]\nprocess C\nobserve C:a[0]\n", {"P:r0", "C:a[0]"}),
             (Texts{"5 5", "zero 5"}));
 }
 
-// madvise_walk_vmas stepped over the hole, faultin_page_range stops at it.
+// madvise_walk_vmas skipped the hole, faultin_page_range stops at it.
 TEST(Predict, PopulateAtAHole) {
   EXPECT_EQ(seen("mmap b[1] anon r\n r0 = madvise b populate-write\n", {"P:r0"}), (Texts{"EINVAL", "ENOMEM"}));
 }
@@ -85,8 +85,8 @@ TEST(Predict, NoAccessToAPopulatedRegion) {
   EXPECT_EQ(allowed.outcomes, (std::vector<Outcome>{{"SIGSEGV", "ok", "5"}}));
 }
 
-// vma_to_resize, check_prep_vma, remap_move: refused with and without the target unmapped, or piece by
-// piece, and then the target stays where the source has a hole.
+// vma_to_resize refuses after the target was unmapped, check_prep_vma before that. remap_move moves piece by
+// piece, and leaves the target as it is where the source has a hole.
 TEST(Predict, MremapOfSeveralVmas) {
   EXPECT_EQ(seen("mmap b anon rw\n store b[1] 9\n munmap a[1]\n r0 = mremap a -> b\n"
                  "observe P:a[0] P:b[0] P:b[1]\n",
@@ -94,7 +94,7 @@ TEST(Predict, MremapOfSeveralVmas) {
             (Texts{"EFAULT 5 SIGSEGV SIGSEGV", "EFAULT 5 zero 9", "ok SIGSEGV 5@a[0] 9"}));
 }
 
-// vma_needs_copy: a zero page is in the child only where its VMA was merged with one that was written.
+// vma_needs_copy: the child has a zero page only if the VMA was merged with one that was written.
 TEST(Predict, ForkCopiesZeroPagesOfWrittenVmas) {
   const std::string end = "fork C\nprocess C\nobserve same(P:b[0], C:b[0])\n";
   EXPECT_EQ(seen("mmap b anon rw\n load b[0]\n" + end, {"same(P:b[0],C:b[0])"}), Texts{"-"});
@@ -103,8 +103,8 @@ TEST(Predict, ForkCopiesZeroPagesOfWrittenVmas) {
             (Texts{"-", "same"}));
 }
 
-// try_to_migrate_one tells the migrating driver too, of a page that is mapped elsewhere; test_hmm then
-// drops the entry of the page behind it, and misses it when it reads back.
+// If a page is mapped elsewhere, try_to_migrate_one notifies the migrating driver too. test_hmm then drops the
+// entry of the next page as well, and does not find that entry when it reads back.
 TEST(Predict, MigrationOfASharedPageDropsItsNeighboursEntry) {
   const std::string body = "migrate a[1] to d via d\n r0 = migrate a to d via d\n";
   EXPECT_EQ(seen(body, {"P:r0"}), Texts{"ok"});
@@ -131,15 +131,15 @@ TEST(Predict, MigratedPageHitsOnTheDevice) {
             Texts{"ok 5 hit DD"});
 }
 
-// A known bug of test_hmm: mprotect erases the entry of a page that lives on the device, and the next
-// READ takes the device's own page for one that the CPU can read.
+// A known bug of test_hmm: mprotect erases the entry of a page that is on the device. The next READ then
+// treats the device's own page as one that the CPU can read.
 TEST(Predict, NamesKnownBugsThatAProgramRunsInto) {
   const Allowed allowed = of("thread P.t\n migrate a to d via d\n mprotect a r\n load a[0] via d\n");
   EXPECT_EQ(allowed.known_bugs, std::vector<std::string>{"erased-private-read"});
 }
 
-// What the parser lets through, since a process that dies may let the others go on: it waits in every execution, or in
-// one where the kill comes before the fork.
+// Programs that wait for ever, in every execution or only if the kill comes before the fork. The parser accepts them,
+// because a process that dies may let the others go on.
 TEST(Predict, TellsWaitsWithoutAnEndOfTheProgramsOwnDoing) {
   const Allowed crossed = of("thread P.t\n fork C\n wait C\n barrier x\nprocess C\n barrier x\n exit\n");
   EXPECT_EQ(crossed.waiting, (std::vector<Waiting>{{0, 1}, {1, 0}}));
@@ -149,7 +149,7 @@ TEST(Predict, TellsWaitsWithoutAnEndOfTheProgramsOwnDoing) {
   EXPECT_TRUE(of("thread P.t\n fork C\n kill C\n wait C\nprocess C\n").waiting.empty());
 }
 
-// With a rule dropped it is the model's.
+// With a rule dropped, such a wait is the model's fault.
 TEST(Predict, AWaitWithoutAnEndInABrokenModelIsAFinding) {
   Facets broken;
   broken.dropped.set(static_cast<int>(ref::Rule::kill_ends_process));
@@ -158,7 +158,7 @@ TEST(Predict, AWaitWithoutAnEndInABrokenModelIsAFinding) {
   EXPECT_TRUE(allowed.waiting.empty());
 }
 
-// A device of one class ends the process that the other one waits for, one of another class does not.
+// A device of one class ends the process for which the other process waits. A device of another class does not.
 TEST(Predict, AFaultThatEndsAProcessEndsTheWaitForIt) {
   const auto waiting = [](DeviceClass device_class) {
     Facets facets;
@@ -195,8 +195,8 @@ TEST(Predict, DroppedRuleShows) {
   EXPECT_TRUE(of(body).findings.empty());
 }
 
-// mremap of a page that no anon_vma knows takes the place's vm_pgoff, and so can become part of the VMA there:
-// fork() then copies its zero page, too.
+// If mremap moves a page without an anon_vma, the page gets the vm_pgoff of its new place. So it can become part of
+// the VMA there, and fork() then copies its zero page too.
 TEST(Predict, AMovedZeroPageJoinsTheVmaBesideIt) {
   const Allowed allowed =
       predict(parse("scenario t\nprocess P\n  a: 2 pages anon rw\n  b: 2 pages anon rw = 1\n"
@@ -209,7 +209,7 @@ TEST(Predict, AMovedZeroPageJoinsTheVmaBesideIt) {
 
 // ---- spans: pages that nothing tells apart are predicted as one ----
 
-// Every page a span of its own, by observing all of them; the outcomes of what the program itself shows.
+// Observes every page, so that each is a span of its own. Returns the outcomes of what the program itself shows.
 std::vector<Outcome> page_by_page(Program program, const Budget& budget) {
   const std::size_t own = schema(program).size();
   for (int r = 0; r < static_cast<int>(program.regions.size()); ++r)

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """What the reference says of every scenario, pinned in kernels_ref/predictions.txt.
 
-A line for each scenario and each answer that differs between classes of devices: those classes, the number of states
-and of executions, the number of allowed outcomes, and a digest of the answer (the observables, the outcomes, known
-bugs, what is undefined or not modelled, findings). A change that only moves code leaves every line as it is. A change
-of what the kernel may do shows which scenarios it reaches.
+A scenario has one line for each answer that differs. The line gives the device classes with that answer, the number of
+states, of executions and of allowed outcomes, and a digest of the answer (the observables, the outcomes, known bugs,
+what is undefined or not modelled, findings). A change that only moves code changes no line. A change in what the kernel
+may do shows which scenarios it affects.
 
-  kernels_ref/predictions.py            what has changed, by scenario
-  kernels_ref/predictions.py --write    takes today's answers as the right ones
+  kernels_ref/predictions.py            shows what has changed, by scenario
+  kernels_ref/predictions.py --write    stores today's answers as the right ones
 
 Exit code: 0 when nothing has changed, 1 when something has.
 """
@@ -55,7 +55,7 @@ def changes(pinned, now):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="take today's answers as the right ones")
+    parser.add_argument("--write", action="store_true", help="store today's answers as the right ones")
     options = parser.parse_args()
     now = lines()
     found = changes(PINNED.read_text().splitlines() if PINNED.exists() else [], now)

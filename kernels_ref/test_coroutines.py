@@ -1,4 +1,4 @@
-"""Nothing is awaited where g++ 12 gets it wrong (task.h): behind && or ||, in a ?:, as a part of a larger expression there."""
+"""No co_await stands where g++ 12 gets it wrong (engine/task.h): behind && or ||, or in a ?:."""
 
 import pathlib
 import re
@@ -10,7 +10,7 @@ WRONG = re.compile(r"(?:&&|\|\||\?)[^;{}]*\bco_await\b")
 
 
 def wrong_in(text):
-    """The statements of a source text in which something is awaited that way. A lambda's body is a statement of its own."""
+    """The statements of a source text with such a co_await. A lambda's body is a statement of its own."""
     text = COMMENT.sub("", STRING.sub('""', text))
     text = re.sub(r"\[[^\[\]]*\]\s*(?:\([^()]*\))?\s*\{[^{}]*\}", "lambda", text)
     found = []

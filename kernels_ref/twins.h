@@ -1,11 +1,12 @@
-// A departure is a named difference from what today's kernel does. The model of scenarios (mm/, drivers/) departs by a rule
-// that it drops (mm/rules.h), a protocol by a variant that it takes on (protocol/machine/variant.h). Twins are departures
-// that both bodies of models know: of one kernel function, they say the same. The test beside this shows that each flips
-// its scenario, and its protocol.
+// A departure is a named difference from what today's kernel does. The model of scenarios (mm/, drivers/) departs when it
+// drops a rule (mm/rules.h). A protocol departs when a variant is in force (protocol/machine/variant.h). Twins are a rule
+// and a variant that make the same change to the same kernel function. twins_test.cpp shows that the rule flips its
+// scenario, and that the variant flips its protocol.
 //
-// Two that one would look for are not here. What callback-takes-lock guards is one step of the model of scenarios, so no
-// scenario tells it from callback-without-lock. And cow-counts-references needs a fork tree, in which reuse-by-mapcount
-// changes only what other variants have already made wrong.
+// Two pairs that one would expect are not here. callback-takes-lock and callback-without-lock: in the model of scenarios
+// the lock guards a single step, so no scenario shows that the lock is missing. cow-counts-references and
+// reuse-by-mapcount: this needs a fork tree, in which reuse-by-mapcount changes only what other variants have already made
+// wrong.
 #pragma once
 
 #include <string_view>
@@ -18,11 +19,11 @@ namespace faultline::ref {
 
 struct Twins {
   Rule rule;
-  std::string_view scenario;  // below stress/scenarios/: dropping the rule refutes a claim of it, or is a finding
+  std::string_view scenario;  // below stress/scenarios/: without the rule one of its claims fails, or there is a finding
   protocol::Variant variant;
   protocol::Protocol (*protocol)();
-  protocol::Finding finding;        // of the protocol with the variant, and not without
-  protocol::Variants besides = {};  // in force in both
+  protocol::Finding finding;        // the protocol has it with the variant, and not without
+  protocol::Variants besides = {};  // in force with and without the variant
 };
 
 // By rule.

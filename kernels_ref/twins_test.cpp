@@ -1,4 +1,4 @@
-// Each pair of twins flips both bodies of models; and how departures are named.
+// Each pair of twins flips both kinds of models; and how departures are named.
 #include "kernels_ref/twins.h"
 
 #include <gtest/gtest.h>
@@ -15,14 +15,14 @@ namespace {
 
 class EachPair : public testing::TestWithParam<Twins> {};
 
-// Some outcome, or for `always` every outcome, has what the claim names.
+// Whether some outcome meets the condition of the claim; for `always`, whether every outcome does.
 bool shown(const Claim& claim, const Allowed& allowed) {
   const auto has = [&](const Outcome& outcome) { return holds(claim.condition, allowed.schema, outcome); };
   const bool always = claim.kind == Claim::Kind::always;
   return always ? std::ranges::all_of(allowed.outcomes, has) : std::ranges::any_of(allowed.outcomes, has);
 }
 
-// A claim does not hold, or the reference itself met what must not be.
+// Some claim does not hold, or the reference itself has a finding.
 bool wrong(const Program& program, const Allowed& allowed) {
   return !allowed.findings.empty() || std::ranges::any_of(program.claims, [&](const Claim& claim) {
     return shown(claim, allowed) == (claim.kind == Claim::Kind::never);

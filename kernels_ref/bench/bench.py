@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Explores the interval notifier protocol with faultline's explorer and with SPIN, side by side.
 
-A row for each rung of the ladder (invalidators, faulters): wall time, most memory, states of both, and
-their ratios; then each planted bug under both. Times are told, never judged. Exit code 1: the outcomes of
-the two differ, or one of them missed a planted bug. 4: a tool failed.
+Prints a row for each rung of the ladder (invalidators, faulters): wall time, peak memory and states of
+both, and their ratios. Then each planted bug under both. Then the cost of predicting all scenarios, and of
+predicting one scenario with a region of 16 pages and with one of 2^28 pages.
 
-Then what the predictions of all scenarios cost, and of one whose region has 16 pages and 2^28."""
+Times are reported, never judged. Exit code 1: the outcomes of the two differ, one of them missed a planted
+bug, or the large region needs more than twice the states of the small one. 4: a tool failed."""
 import argparse
 import os
 import pathlib
@@ -53,7 +54,7 @@ class Answer:
         self.states = 0
         self.found = False     # a finding, an assertion that failed
         self.outcomes = set()
-        self.ended = ""        # why it did not come to its end; empty: it did
+        self.ended = ""        # why the run did not finish; empty: it did
 
 
 def measured(command, cwd, seconds, memory_mib=None):
@@ -64,7 +65,7 @@ def measured(command, cwd, seconds, memory_mib=None):
     with tempfile.TemporaryFile("w+") as out:
         begin = time.monotonic()
         child = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, preexec_fn=limit)
-        # At the limit first a wish (pan then tells how far it came), soon after it an order.
+        # At the limit SIGINT, so that pan reports how far it came. SIGKILL soon after.
         limits, pid = [(seconds, signal.SIGINT), (seconds + 10, signal.SIGKILL)], 0
         while not pid:
             pid, code, usage = os.wait4(child.pid, os.WNOHANG)
@@ -131,13 +132,13 @@ def spin(model, rung, limits, variant=None):
 
 
 def cells(answer):
-    """Its columns; of a run that was stopped, the states that it had reached."""
+    """The columns of an answer. If the run was stopped: with the states that it had reached."""
     states = f"{'>' if answer.ended else ''}{answer.states}" if answer.states else "-"
     return f"{answer.seconds:8.2f} {answer.cpu:8.2f} {answer.mib:6.0f} {states:>11}"
 
 
 def row(rung, a, b):
-    """One line of the table, and whether the two agree (None: one of them did not come to its end)."""
+    """One line of the table, and whether the two agree (None: one of them did not finish)."""
     text = f"{rung[0]},{rung[1]}  {cells(a)}   {cells(b)}   "
     if a.ended or b.ended:
         who = [f"{name}: {x.ended}" for name, x in (("faultline", a), ("SPIN", b)) if x.ended]
@@ -150,7 +151,7 @@ def row(rung, a, b):
 
 
 def table(rungs, ladder, limits):
-    """Prints it; whether faultline and SPIN agreed wherever both came to their end."""
+    """Prints the table. Returns whether faultline and SPIN agreed wherever both finished."""
     cores = limits.workers or os.cpu_count()
     head = f"{'s':>8} {'CPU s':>8} {'MiB':>6} {'states':>11}"
     print(f"Interval notifier, two rounds each; at most {limits.seconds:g} s and {limits.memory} MiB for each run.\n"
@@ -168,7 +169,7 @@ def table(rungs, ladder, limits):
 
 
 def planted(bugs, ladder, limits):
-    """Prints who found which; whether both found all."""
+    """Prints who found which bug. Returns whether both found all."""
     print(f"\nPlanted bugs, rung 2,1{'faultline':>23}{'SPIN':>12}")
     good = True
     for bug in bugs:
@@ -180,7 +181,7 @@ def planted(bugs, ladder, limits):
 
 
 def predictions(faultline, limits):
-    """Prints what predictions cost; whether that follows the operations, not the pages."""
+    """Prints what predictions cost. Returns whether the cost follows the operations, not the pages."""
     def predict(path):
         status, text, seconds, _, mib = measured([faultline, "predict", str(path)], ROOT, limits.seconds)
         if status:
@@ -203,15 +204,16 @@ def predictions(faultline, limits):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     option = parser.add_argument
-    option("--ladder", default="build/ladder", help="the program (default %(default)s)")
+    option("--ladder", default="build/ladder", help="the program that explores one rung (default %(default)s)")
     option("--model", default=HERE / "interval_notifier.pml", help="the same protocol in Promela")
-    option("--rungs", default=" ".join(f"{i},{f}" for i, f in LADDER), help="default '%(default)s'")
+    option("--rungs", default=" ".join(f"{i},{f}" for i, f in LADDER), help="INVALIDATORS,FAULTERS of each rung"
+           " (default '%(default)s')")
     option("--bugs", default=" ".join(BUGS), help="planted bugs to look for (default: all five)")
-    option("--predict", default="build/faultline", metavar="PROGRAM", help="what predicts (default %(default)s); ''"
-           " leaves it out")
-    option("--seconds", type=float, default=600, help="for each run (default %(default)s)")
-    option("--memory", type=int, default=8192, metavar="MiB", help="for each run (default %(default)s)")
-    option("--workers", type=int, default=0, help="of faultline; 0: all cores (default)")
+    option("--predict", default="build/faultline", metavar="PROGRAM", help="the program that predicts (default"
+           " %(default)s); '': no predictions")
+    option("--seconds", type=float, default=600, help="time limit of each run (default %(default)s)")
+    option("--memory", type=int, default=8192, metavar="MiB", help="memory limit of each run (default %(default)s)")
+    option("--workers", type=int, default=0, help="workers of faultline; 0: one for each core (default)")
     limits = parser.parse_args()
     rungs = [tuple(int(n) for n in r.split(",")) for r in limits.rungs.split()]
     ladder = pathlib.Path(limits.ladder).resolve()

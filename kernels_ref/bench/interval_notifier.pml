@@ -1,5 +1,5 @@
-/* The protocol of kernels_ref/protocol/interval_notifier.cpp and mmu_notifier.cpp for SPIN, step by step:
- * what those coroutines do between two suspensions is one d_step here, and nothing else is a step.
+/* The protocol of kernels_ref/protocol/notifiers/interval_notifier.cpp and mmu_notifier.cpp for SPIN, step by
+ * step: what those coroutines do between two suspensions is one d_step here, and nothing else is a step.
  *
  * -DINVALIDATORS=n -DFAULTERS=m, -DROUNDS=r; the planted bugs are the variants of the same name:
  * -DNO_READ_RETRY -DCALLBACK_DOES_NOT_STAMP -DCALLBACK_WITHOUT_LOCK -DREAD_BEGIN_DOES_NOT_WAIT

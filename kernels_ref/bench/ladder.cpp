@@ -1,5 +1,5 @@
-// One rung of the benchmark: explores the interval notifier protocol once and says what it found, a line
-// each, as bench.py reads it.
+// One rung of the benchmark: explores the interval notifier protocol once and prints the result, one line
+// for each figure, for bench.py to read.
 #include <cstdio>
 #include <cstdlib>
 #include <string>

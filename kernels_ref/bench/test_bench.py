@@ -1,4 +1,4 @@
-"""The benchmark runs, and notices when the two explorers do not do the same thing."""
+"""The benchmark runs, and notices when the two explorers disagree."""
 import pathlib
 import re
 import subprocess
@@ -25,7 +25,7 @@ def test_what_predictions_cost(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^Predictions of all \d+ scenarios: ", done.stdout, re.M)
     assert re.search(r"ratio: .*, 1.00 in states", done.stdout)
-    grows = tmp_path / "grows"  # states as many as the file's name says pages
+    grows = tmp_path / "grows"  # reports as many states as the file's name says pages
     grows.write_text('#!/bin/sh\nn=$(basename "$2" .scn)\nprintf "\\nStates %s, executions 1\\n" "${n#scenarios}"\n')
     grows.chmod(0o755)
     assert bench("--rungs", "", "--bugs", "", predict=grows).returncode == 1

@@ -1,7 +1,7 @@
-// A claim of a mail thread as something that runs.
+// A claim of a mail thread, as a check that runs.
 //
-// The verdict is reasoned about first (`expected`, `why`), then found by exploring, and must flip under a
-// named variant, so that no check is empty.
+// The verdict is first reasoned (`expected`, `why`) and then found by exploration. It must flip under a named
+// variant, so that no check is empty.
 #pragma once
 
 #include <functional>
@@ -24,7 +24,7 @@ struct ClaimAnswer {
   std::uint64_t states = 0;
 };
 
-// Decides with these variants in force besides what the claim itself is about.
+// Decides the claim with these variants in force, in addition to the claim's own.
 using Decide = std::function<ClaimAnswer(const protocol::Variants&)>;
 
 struct MailClaim {
@@ -34,15 +34,15 @@ struct MailClaim {
   const char* why;  // the reason to expect it, before it was run
   Decide decide;
   std::vector<protocol::Variant> flips;  // any of these changes the verdict
-  // A file of this tree that asks a real kernel the same, and the rule of the reference (rules.h) without
-  // which what the file claims fails. Null: no kernel can show it from outside.
+  // A scenario of this tree that asks a real kernel the same question, and a rule of the reference (rules.h). Without
+  // the rule the scenario's claims fail. Null: no kernel can show it from outside.
   const char* scenario = nullptr;
   const char* flips_without = nullptr;
   // The experiment of stress/direct_io that asks a real kernel, where a scenario cannot.
   const char* experiment = nullptr;
 };
 
-// Of one thread of mail, in the order of their numbers.
+// The claims of one mail thread, in the order of their numbers.
 std::vector<MailClaim> dying_mm_claims();        // 0.*
 std::vector<MailClaim> nouveau_2019_claims();    // 1.*
 std::vector<MailClaim> pin_claims();             // 2.*

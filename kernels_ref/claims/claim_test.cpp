@@ -1,4 +1,4 @@
-// Every claim comes out as it was reasoned, and hangs on what it is said to hang on.
+// Every claim gets the verdict that was reasoned, and depends on the variants and rules that it names.
 #include <gtest/gtest.h>
 
 #include "kernels_ref/claims/claim.h"

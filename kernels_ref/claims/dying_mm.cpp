@@ -1,4 +1,4 @@
-// hmm_mirror_mm_down_read(), March 2019: is an unlocked "is this mm dying?" any good?
+// hmm_mirror_mm_down_read(), March 2019: is an unlocked check "is this mm dying?" of any use?
 #include <algorithm>
 #include <set>
 
@@ -63,7 +63,7 @@ ClaimAnswer saves_work(const Variants& extra) {
     answer.states += none.states + check.states;
     complete = complete && none.complete && check.complete;
     const int saved = none.most[wasted_work] - check.most[wasted_work];
-    // One fault may have looked before the exit began; the others are spared.
+    // One fault may have done the check before the exit began. The others are spared their work.
     if (queued > 1) saves = saves && saved > 0;
     if (queued > 2) grows = grows && saved > lead;
     lead = saved;

@@ -1,4 +1,4 @@
-// What a claim with several parts is decided from: reports, figures, and what speaks against it.
+// Collects what decides a claim with several parts: reports, figures, and what speaks against it.
 #pragma once
 
 #include "kernels_ref/claims/claim.h"
@@ -7,7 +7,7 @@ namespace faultline::ref {
 
 class Evidence {
  public:
-  // Every execution of it.
+  // Examines every execution of the protocol.
   protocol::Report look(const protocol::Protocol& protocol, const protocol::Variants& variants);
   // The claim says that nothing is found; a finding speaks against it and is the witness.
   void clean(const protocol::Protocol& protocol, const protocol::Variants& variants);
@@ -17,6 +17,7 @@ class Evidence {
   void says(const std::string& text);
   // A line of a table.
   void row(const std::string& name, const std::vector<int>& figures);
+  // A line of the answer that speaks against the claim.
   void contradict(const std::string& text);
 
   ClaimAnswer answer(ClaimVerdict if_good = ClaimVerdict::holds, ClaimVerdict if_not = ClaimVerdict::refuted);

@@ -1,8 +1,8 @@
 // The claims about mmu_interval_notifier_find(), v6, January 2020.
 //
-// The thread holds patch 4 of its series only. What put, update and release do is modelled from patches 2
-// and 3: a deferred put is released by mn_itree_inv_end, with no grace period and no lock of the driver's,
-// and update does not touch the subscription's sequence.
+// The mail thread has only patch 4 of its series. put, update and release are modelled from patches 2 and 3:
+// mn_itree_inv_end releases a deferred put, with no grace period and without the driver's lock; and update does
+// not touch the subscription's sequence.
 #include "kernels_ref/protocol/notifiers/find.h"
 #include "kernels_ref/claims/claim.h"
 
@@ -22,7 +22,7 @@ Decide may(std::function<Protocol()> protocol, Variants fixed, Finding finding) 
   };
 }
 
-// Entries that a find looks at under subscriptions->lock, at most.
+// The most entries that a find looks at under subscriptions->lock.
 std::string looks(const Variants& variants) { return std::to_string(examine(find_against_changes(), variants).most[looked_at]); }
 
 ClaimAnswer closed_by_the_deferred_list(const Variants& extra) {

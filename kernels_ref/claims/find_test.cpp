@@ -9,7 +9,7 @@ using namespace protocol;
 
 namespace {
 
-// What "deferred" adds: without an invalidation the lock is enough, and find is right.
+// What the deferred list adds: without an invalidation the lock is enough, and find is right.
 TEST(Find, IsRightAndSafeUnderTheLockWhileNothingIsDeferred) {
   Protocol put = find_against_put(), changes = find_against_changes();
   put.threads.erase(put.threads.begin());

@@ -37,7 +37,7 @@ ClaimAnswer how_long_each_class_holds_up_fork(const Variants& extra) {
     if (c == DeviceKind::pinned) e.row("pinned: pages copied in fork", copies);
   }
   const auto& w = waited;
-  // Bounded whatever the job is: drop, then preempt. As long as the job: the fence. Not at all: a pin.
+  // Dropping entries and preempting: bounded, whatever the job is. A fence: as long as the job. A pin: no wait.
   if (w[0].back() != w[0].front() || w[1].back() != w[1][1]) e.contradict("a class that stops early waits for its job");
   if (w[0].back() >= w[1].back()) e.contradict("preemption holds fork up no longer than dropping entries");
   for (std::size_t i = 0; i < std::size(lengths); ++i)
@@ -48,7 +48,7 @@ ClaimAnswer how_long_each_class_holds_up_fork(const Variants& extra) {
 
 ClaimAnswer a_fence_behind_a_fence(const Variants& extra) {
   Evidence e;
-  // With a rule that a fence never waits for a fault: no circle, but the wait is that of the whole chain.
+  // With the rule that a fence never waits for a fault there is no circle, but fork waits for the whole chain.
   std::vector<int> waited;
   for (const int length : lengths) {
     e.clean(fence_chain(length), extra);
@@ -57,7 +57,7 @@ ClaimAnswer a_fence_behind_a_fence(const Variants& extra) {
   e.row("length of each of two jobs", {lengths[0], lengths[1], lengths[2], lengths[3]});
   e.row("device steps fork waits", waited);
   if (waited.back() < 2 * lengths[3]) e.contradict("fork waits for less than both jobs");
-  // Without it: a circle, found in the first execution, also where no execution can deadlock.
+  // Without that rule there is a circle. It is found in the first execution, even if no execution can deadlock.
   const Variants faults = extra | with({Variant::job_faults_under_its_fence});
   e.finds(fence_chain(1), faults, Finding::waits_for_ever);
   const Report apart = examine(fence_chain_apart(1), faults, {.workers = 1});
@@ -86,7 +86,7 @@ ClaimAnswer the_pin_keeps_p0(const Variants& extra) {
   } rows[] = {
       {"before 17839856fd58", with({Variant::read_pin_takes_shared, Variant::reuse_by_mapcount}), true},
       {"with 17839856fd58", with({Variant::read_pin_breaks_cow, Variant::reuse_by_mapcount}), false},
-      // 09854ba94c6a, a308c71bf1e6: pins break nothing any more, and whatever has another holder is copied.
+      // 09854ba94c6a, a308c71bf1e6: pins no longer break COW, and a write copies a page that has another holder.
       {"5.9 to 5.18", with({Variant::read_pin_takes_shared}), true},
       {"exclusive pages", {}, false},
   };
@@ -113,7 +113,7 @@ ClaimAnswer copies_at_fork(const Variants& extra) {
   const Report r = e.look(pinned_at_fork(2), extra);
   for (const std::string& has : r.outcomes) e.says(has);
   if (copies != std::vector<int>{0, 1, 2}) e.contradict("not one copy for each pinned page");
-  // Each page as it was when fork came to it, so the later of two writes without the earlier one too.
+  // fork copies each page when it reaches that page. So the child may have the later of two writes without the earlier.
   if (!r.outcomes.contains("child: old old") || !r.outcomes.contains("child: old new")) e.contradict("not a copy of that moment");
   return e.answer();
 }

@@ -20,7 +20,7 @@ Variants before_the_series() {
   return with({Variant::invalid_range_is_eagain, Variant::helper_unlocks_some, Variant::timeout_is_eagain});
 }
 
-// One exploration of several that a claim needs: the states add up, and so does what they leave undecided.
+// The explorations that a claim needs. Their states add up, and one that is incomplete leaves the claim undecided.
 struct Look {
   ClaimAnswer& answer;
   bool complete = true;

@@ -1,4 +1,4 @@
-// What the claims of July 2019 say beside their verdicts.
+// What the claims of July 2019 report in addition to their verdicts.
 #include <gtest/gtest.h>
 
 #include "kernels_ref/claims/claim.h"

@@ -18,7 +18,7 @@ ClaimAnswer no_upper_bound(const Variants& extra) {
   e.row("CPUs that want the page", {1, 2, 3, 4});
   e.row("CPUs that wait for the pin for ever", waiting);
   if (waiting != std::vector<int>{1, 2, 3, 4}) e.contradict("not all of them wait");
-  // Behind a notifier the wait is that of fork_with_device: never more than what is under way.
+  // Behind a notifier the wait is that of fork_with_device: never longer than the work under way.
   e.row("length of the device's job", {1, 2, 4, 8});
   for (const DeviceKind c : {DeviceKind::recoverable, DeviceKind::preempt_and_restore, DeviceKind::userptr}) {
     std::vector<int> waited;
@@ -41,7 +41,7 @@ ClaimAnswer written_after_it_was_cleaned(const Variants& extra) {
   e.finds(p, pins | with({Variant::unpin_does_not_dirty}), Finding::lost_write);
   e.finds(p, pins, Finding::wrong_result);
   e.clean(p, extra);
-  // Refcount against mapcount tells, and takes any passing reference for a pin.
+  // Refcount against mapcount can tell a pinned page, but takes any passing reference for a pin.
   const Variants tells = pins | with({Variant::writeback_leaves_held_pages});
   e.clean(p, tells);
   const Report r = e.look(p, tells);
@@ -54,7 +54,7 @@ ClaimAnswer written_after_it_was_cleaned(const Variants& extra) {
 ClaimAnswer neither_moved_nor_let_go(const Variants& extra) {
   Evidence e;
   const Variants pins = extra | with({Variant::device_pins});
-  // Unpinned in time it may move; while it is pinned it must not, or a write is lost.
+  // A page that is unpinned in time may move. While it is pinned it must not move, or a write is lost.
   e.clean(compaction_against_device(), pins);
   if (!e.look(compaction_against_device(), pins).outcomes.contains("stayed")) e.contradict("a pinned page never stays");
   if (e.look(compaction_against_device(), extra).outcomes != std::set<std::string>{"moved"})

@@ -1,5 +1,5 @@
-// Devices that go through the CPU's own page tables: coherent ones, and an OpenCL driver that runs on the CPU. An access is
-// one of a CPU thread, once its file is open; the file itself is nothing.
+// Devices that use the CPU's own page tables: coherent devices, and an OpenCL driver that runs on the CPU. Once the file is
+// open, an access is the same as one by a CPU thread. The open file has no state.
 #include <cerrno>
 
 #include "kernels_ref/drivers/driver.h"

@@ -27,7 +27,7 @@ Task<bool> copy_through_entry(Cpu cpu, MirrorId opener, Slot slot, bool write, R
   if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
   if (!write) result->contents = frame.contents;
   if (frame.kind == Frame::Kind::device) {
-    // Whoever migrates the page back does not take this mutex: the copy may come too late (MetBug::freed_private_copy).
+    // A migration back does not take this mutex, so the copy may come too late (MetBug::freed_private_copy).
     w.mirror[opener].locked = 1;
     w.mirror[opener].copying = entry.frame;
     co_await cpu.step("dmirror_do_read/write: copy");
@@ -39,7 +39,7 @@ Task<bool> copy_through_entry(Cpu cpu, MirrorId opener, Slot slot, bool write, R
   co_return true;
 }
 
-// dmirror_range_fault and dmirror_do_fault for one page: fills the device's entry. Gives an errno.
+// dmirror_range_fault and dmirror_do_fault for one page: fills the device's entry. Returns 0 or an errno.
 Task<int> fault_entry(Cpu cpu, MirrorId id, Slot slot, bool write) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
@@ -70,12 +70,12 @@ Task<int> fault_entry(Cpu cpu, MirrorId id, Slot slot, bool write) {
   }
 }
 
-// The loop of dmirror_read and dmirror_write: copy, and where an entry is missing fault and start over.
+// The loop of dmirror_read and dmirror_write: copies; if the entry is missing, faults and starts over.
 Task<Result> access(Cpu cpu, MirrorId opener, Slot slot, bool write, int value) {
   World& w = cpu.world();
   Result result{.kind = write ? Result::Kind::ok : Result::Kind::contents};
   const Contents stored{static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};
-  // Where nothing closes the file, getting it belongs to the step that follows.
+  // If nothing closes the file, fdget needs no step of its own.
   if (cpu.shape->closes) co_await cpu.step("dmirror: fdget");
   else co_await cpu.until("dmirror: mutex", [cpu, opener] { return mutex_free(cpu, opener); });
   if (!get_file(cpu, opener)) co_return failed(EBADF);
@@ -116,7 +116,7 @@ Task<Result> dmirror_write(Cpu cpu, MirrorId opener, Slot slot, int value) { ret
 
 void dmirror_interval_invalidate(Cpu cpu, MirrorId id, Slot from, Slot to) {
   if (!cpu.on(Rule::callback_erases)) return;
-  // xa_for_each_range takes an inclusive end and is given the exclusive one: a page too many.
+  // xa_for_each_range takes an inclusive end, but the driver passes an exclusive one. So it erases one page too many.
   const Slot one_more = cpu.shape->after(to);
   auto& entry = cpu.world().mirror[id].entry;
   for (Slot s = from; s <= (one_more >= 0 ? one_more : to); ++s) entry[s] = {};

@@ -1,5 +1,5 @@
 // lib/test_hmm.c: a device that mirrors page tables with recoverable faults, as Documentation/mm/hmm.rst asks of a driver.
-// What a process asks for goes through the file that process `opener` opened.
+// A request goes through the file that process `opener` opened.
 #pragma once
 
 #include "kernels_ref/mm/fault.h"

@@ -9,7 +9,7 @@ namespace faultline::ref {
 
 namespace {
 
-// dmirror_exclusive and dmirror_atomic_map. False: not all of the pages are the device's.
+// dmirror_exclusive and dmirror_atomic_map. False: not all of the pages are exclusive to the device.
 Task<bool> make_exclusive_range(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
@@ -21,7 +21,7 @@ Task<bool> make_exclusive_range(Cpu cpu, MirrorId id, Slot from, Slot to) {
     co_await cpu.until("dmirror_atomic_map: mutex", [cpu, id] { return !cpu.world().mirror[id].locked; });
     for (int i = 0; i < wanted; ++i) {
       if (pages[i] == none) continue;
-      // Nothing holds off an madvise() that takes the page meanwhile, and nothing looks for one.
+      // An madvise() may zap the page meanwhile. Nothing prevents that, and the driver does not check.
       if (w.mm[mm].pte[from + i].frame != pages[i]) cpu.meets(MetBug::stale_exclusive_entry);
       w.mirror[id].entry[from + i] = {.frame = pages[i], .atomic = 1};
     }

@@ -13,15 +13,15 @@ namespace {
 
 bool mutex_free(Cpu cpu, MirrorId opener) { return !cpu.world().mirror[opener].locked; }
 
-// MMU_NOTIFY_MIGRATE, which the device that migrates ignores. False: nobody else is there to hear it.
+// Sends MMU_NOTIFY_MIGRATE, which the migrating device itself ignores. False: not sent, because no other device listens.
 Task<bool> tell_others(Cpu cpu, MirrorId id, Slot from, Slot to) {
   const bool told = others_listen(cpu.world(), mm_of(id), device_of(id)) && cpu.on(Rule::migrate_tells_others);
   if (told) co_await invalidate_start(cpu, mm_of(id), from, to, Notify::migrate, device_of(id));
   co_return told;
 }
 
-// migrate_vma_collect_pmd, migrate_vma_check_page: somebody holds the page, besides the page cache, so that it
-// stays. What a closed ring has left behind may be gone or not.
+// migrate_vma_collect_pmd, migrate_vma_check_page: whether the page stays, because somebody besides the page cache
+// holds it. A pin that a closed ring has left behind may be gone or not.
 Task<bool> held(Cpu cpu, FrameId frame) {
   const Frame& f = cpu.world().frame[frame];
   if (!cpu.on(Rule::migrate_respects_pins)) co_return false;
@@ -104,14 +104,14 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   }
 }
 
-// dmirror_devmem_fault_alloc_and_copy, migrate_vma_pages and migrate_vma_finalize: pages of the device that were collected
-// go back to system memory; `mm` has them from `from` on. Each is locked, and has `own` references of whoever migrates.
+// dmirror_devmem_fault_alloc_and_copy, migrate_vma_pages and migrate_vma_finalize: moves collected device pages back to
+// system memory. `mm` has them from `from` on. Each is locked, and the migration holds `own` references to it.
 Task<void> migrate_back(Cpu cpu, MmId mm, Slot from, FramesOfRange pages, int own) {
   World& w = cpu.world();
   co_await cpu.step("dmirror_devmem_fault_alloc_and_copy: xa_erase");
   for (std::uint8_t& page : pages) {
     if (page == none) continue;
-    // migrate_vma_check_page: allows pages of a device one reference more than they have since 27674ef6c73f.
+    // migrate_vma_check_page still allows a device page one extra reference. Since 27674ef6c73f such pages have none.
     const int others = w.frame[page].refs - own;
     if (others > 1) {
       migrate_vma_finalize(cpu, page, page);
@@ -168,7 +168,7 @@ Task<void> migrate_piece_back(Cpu cpu, MirrorId id, Slot from, Slot to) {
 
 }  // namespace
 
-// Both directions share the file, mmget_not_zero, mmap_lock, VMA by VMA.
+// Both directions get the file, call mmget_not_zero, take mmap_lock, and go VMA by VMA.
 Task<Result> dmirror_migrate(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);

@@ -1,4 +1,4 @@
-// Pages of test_hmm's devices that two threads move or copy at once: the bugs of a healthy kernel that lie there are told.
+// Two threads move or copy a page of test_hmm's devices at once. The bugs that a healthy kernel has there are reported.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -40,7 +40,7 @@ TEST(DmirrorMemory, TwoFaultsAtOnceMayLoseTheDevicesEntry) {
             (Names{"freed-private-copy", "miscounted-private-page"}));
 }
 
-// One after the other they do nothing to each other.
+// Two faults one after the other meet no bug.
 TEST(DmirrorMemory, OneFaultAfterTheOther) {
   EXPECT_EQ(bugs_of("thread P.m\n  migrate a[0] to d\n  load a[0]\n  load a[0]\n  load a[0] via d\n"), Names{});
 }
@@ -55,7 +55,7 @@ TEST(DmirrorMemory, ACopyMayComeTooLate) {
             Names{"freed-private-copy"});
 }
 
-// An munmap's callback takes the mutex, and so does that of a close: dmirror_device_evict_chunk sends CLEAR.
+// The callback of munmap() takes the mutex. So does the callback of a close: dmirror_device_evict_chunk sends CLEAR.
 TEST(DmirrorMemory, WhatTellsTheDeviceWaitsForTheCopy) {
   EXPECT_EQ(bugs_of(migrated + "thread P.d\n" + device_load + "thread P.u\n  barrier go\n  munmap a[0]\n"), Names{});
   EXPECT_EQ(bugs_of("thread P.m\n  fork C\n  migrate a[0] to d\n  barrier go\nthread P.d\n" + device_load +
@@ -63,7 +63,7 @@ TEST(DmirrorMemory, WhatTellsTheDeviceWaitsForTheCopy) {
             Names{});
 }
 
-// MIGRATE of the device's own stamps nothing: the fault has the old page, also where it is in system memory again.
+// The device's own MIGRATE stamps nothing. So the fault still has the old page, even if it is in system memory again.
 TEST(DmirrorMemory, AFaultBeginsBeforeAMigration) {
   EXPECT_EQ(bugs_of("thread P.m\n  migrate a[0] to d\n  load a[0]\nthread P.d\n  load a[0] via d\n"),
             (Names{"erased-private-read", "freed-private-copy", "unstamped-migration"}));

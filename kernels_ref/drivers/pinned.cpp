@@ -18,8 +18,8 @@ void let_go(World& w, Mirror& mirror, Slot slot) {
   mirror.reads &= ~(1u << slot);
 }
 
-// io_pin_pages. Shared pages of a file with a disk cannot be pinned for long (writable_file_mapping_allowed, since
-// 6.5); before that io_uring refused every file with one, when it had the pages. A file without a disk is memory.
+// io_pin_pages. Since 6.5 shared pages of a file on a disk cannot be pinned for long (writable_file_mapping_allowed).
+// Before that io_uring refused every file on a disk, after it had pinned the pages. A file without a disk is memory.
 Task<int> io_pin_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
   const VmaPage& vma = cpu.world().mm[mm].vma[slot];
   enum { in_memory, refused_late, refused };
@@ -33,11 +33,11 @@ Task<int> io_pin_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
   co_return EOPNOTSUPP;
 }
 
-// fdget, then the executor's lock: a request waits while a pin is being made or taken away. The file may be
-// closed in between. False: it was not open.
+// fdget, then the executor's lock: a request waits while another request uses or changes the pins. The file may be
+// closed in between. False: the file was not open.
 Task<bool> lock_pins(Cpu cpu, MirrorId opener, const char* label) {
   const auto free = [cpu, opener] { return !cpu.world().mirror[opener].pinning; };
-  // Where nothing closes the file, getting it belongs to the step that follows.
+  // If nothing closes the file, fdget needs no step of its own.
   if (cpu.shape->closes) co_await cpu.step("fdget");
   else co_await cpu.until(label, free);
   if (!get_file(cpu, opener)) co_return false;
@@ -90,7 +90,7 @@ Task<Result> pinned_unpin(Cpu cpu, MirrorId opener, Slot from, Slot to) {
 
 namespace {
 
-// io_import_fixed: the page of a buffer that the address is in. The copy belongs to the same step.
+// io_import_fixed: finds the page of the registered buffer at the address. The copy belongs to the same step.
 Task<Result> access(Cpu cpu, MirrorId opener, Slot slot, bool write, Contents stored) {
   if (!co_await lock_pins(cpu, opener, "io_uring: fixed buffer")) co_return failed(EBADF);
   World& w = cpu.world();
@@ -114,7 +114,7 @@ Task<Result> access(Cpu cpu, MirrorId opener, Slot slot, bool write, Contents st
 // IORING_OP_WRITE_FIXED, or tee() and a read of the pipe: the device reads memory.
 Task<Result> load(Cpu cpu, MirrorId opener, Slot slot) { return access(cpu, opener, slot, false, {}); }
 
-// IORING_OP_READ_FIXED: it writes.
+// IORING_OP_READ_FIXED: the device writes memory.
 Task<Result> store(Cpu cpu, MirrorId opener, Slot slot, int value) {
   return access(cpu, opener, slot, true, {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)});
 }

@@ -1,4 +1,4 @@
-// Pins in the reference: each test names the fact it stands for, and what is lost without the rule.
+// Pins in the reference: each test shows one fact, and what goes wrong without its rule.
 #include "kernels_ref/drivers/pinned.h"
 
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ std::set<std::string> without(Rule rule, const std::string& body, const std::vec
 
 using Texts = std::set<std::string>;
 
-// copy_present_page. Before it, the parent's next store left the device behind.
+// copy_present_page. Before the kernel had it, the parent's next store left the device on the old page.
 TEST(Pinned, ForkCopiesForTheChild) {
   const std::string body =
       " pin a via d\n fork C\n store a[0] 6\n g0 = load a[0] via d\nprocess C\n"
@@ -78,7 +78,7 @@ TEST(Pinned, PinNeedsVmWrite) {
   EXPECT_EQ(without(Rule::pin_checks_write, body, {"P:p0", "P:p1"}), Texts{"ok EFAULT"});
 }
 
-// Of a range in which one page is refused none stays pinned.
+// If one page of a range is refused, no page of the range stays pinned.
 TEST(Pinned, AllPagesOrNone) {
   EXPECT_EQ(seen(" munmap a[1]\n p0 = pin a via d\n u0 = unpin a[0] via d\n", {"P:p0", "P:u0"}), Texts{"EFAULT ENXIO"});
   EXPECT_EQ(seen(" pin a[1] via d\n p0 = pin a via d\n u0 = unpin a via d\n u1 = unpin a via d\n", {"P:p0", "P:u0", "P:u1"}),
@@ -100,7 +100,7 @@ TEST(Pinned, UnpinLetsGo) {
   EXPECT_EQ(without(Rule::unpin_lets_go, body, keys), Texts{"EFAULT different"});
 }
 
-// io_ring_exit_work runs when it likes; but a page that was shared since has no pin left.
+// io_ring_exit_work may run at any time. But once fork() has shared the page, no pin is left.
 TEST(Pinned, CloseLetsGoSomeTimeLater) {
   const std::string body =
       " open d\n pin a[0] via d\n close d\n fork C\n fork D\nprocess C\nprocess D\n"
@@ -109,7 +109,7 @@ TEST(Pinned, CloseLetsGoSomeTimeLater) {
             (Texts{"different different", "different same", "same same"}));
 }
 
-// A request that is under way keeps the file, and with it the pins: it may be done after close() returned.
+// A request in progress keeps the file open, and so keeps the pins. It may finish after close() has returned.
 TEST(Pinned, CloseWhileARequestIsUnderWay) {
   EXPECT_EQ(seen("thread P.g on d\n pin a[0]\n barrier x\n store a[0] 7\nthread P.t\n barrier x\n close d\n"
                  " store a[0] 6\nobserve P:a[0]\n",
@@ -124,12 +124,12 @@ TEST(Pinned, SharedMemoryIsOnePage) {
             Texts{"6 6"});
 }
 
-// Claim of the fork tree: P0 is in P and C, C holds it for reading, C writes. What is held stays P0.
+// Claim of the fork tree: P and C map P0, and C holds P0 for reading. When C writes, the held page is still P0.
 TEST(Pinned, ReadReferenceKeepsTheSharedPage) {
   const std::string child =
       " fork C\nprocess C\n pin read a via d\n store a[0] 6\n g0 = load a[0] via d\nobserve P:a[0] C:a[0]\n";
   EXPECT_EQ(seen(child, {"C:g0", "P:a[0]", "C:a[0]"}), Texts{"5 5 6"});
-  // CVE-2020-29374: the child has unmapped the page that it holds, so that the parent is its only user.
+  // CVE-2020-29374: the child has unmapped the page that it holds, so only the parent maps the page.
   const std::string parent =
       " fork C\n barrier held\n store a[0] 6\n barrier stored\n"
       "process C\n pin read a[0] via d\n munmap a\n barrier held\n barrier stored\n g0 = load a[0] via d\n";
@@ -137,7 +137,7 @@ TEST(Pinned, ReadReferenceKeepsTheSharedPage) {
   EXPECT_EQ(without(Rule::cow_counts_references, parent, {"C:g0"}), (Texts{"5", "6"}));
 }
 
-// Of an exclusive page a store shows; a reference is no pin, so that fork() shares the page.
+// While the page is exclusive, the device sees a store. A reference is no pin, so fork() shares the page.
 TEST(Pinned, ReadReferenceIsNoPin) {
   EXPECT_EQ(seen(" pin read a via d\n store a[0] 6\n g0 = load a[0] via d\n fork C\n store a[0] 7\n"
                  " g1 = load a[0] via d\n e0 = store a[0] 8 via d\nprocess C\nobserve P:a[0] C:a[0]\n",
@@ -152,7 +152,7 @@ TEST(Pinned, OtherClassesRefuse) {
             Texts{"EOPNOTSUPP EOPNOTSUPP"});
 }
 
-// migrate_vma_collect_pmd, migrate_vma_check_page: what is pinned, or only held for reading, stays.
+// migrate_vma_collect_pmd, migrate_vma_check_page: a page that is pinned, or only held for reading, does not move.
 TEST(Pinned, HeldPagesDoNotMigrate) {
   Facets facets{.device_class = DeviceClass::recoverable};
   const std::vector<std::string> keys{"P:m0", "P:s0"};
@@ -165,7 +165,7 @@ TEST(Pinned, HeldPagesDoNotMigrate) {
   }
 }
 
-// io_ring_exit_work may not have run yet. What vmsplice() held is gone with the pipe.
+// io_ring_exit_work may not have run yet. A reference of vmsplice() goes with the pipe.
 TEST(Pinned, MigrationAfterClose) {
   const Facets facets{.device_class = DeviceClass::recoverable};
   const auto body = [](const std::string& pin) {
@@ -175,7 +175,7 @@ TEST(Pinned, MigrationAfterClose) {
   EXPECT_EQ(seen(body("pin read"), {"P:m0"}, facets), Texts{"ok"});
 }
 
-// A pin takes a page back from the device; so does a reference for reading.
+// A pin brings a page back from the device. So does a reference for reading.
 TEST(Pinned, PinOfAPageOnTheDevice) {
   for (const std::string pin : {"pin", "pin read"})
     EXPECT_EQ(seen(" migrate a to d via d\n " + pin + " a[0] via d\n s0 = snapshot a via d\n", {"P:s0"},

@@ -1,5 +1,5 @@
-// The name of an enumerator for a person: Rule::cow_flushes is "cow-flushes". Nothing repeats it, so that a new one is named
-// once. For enums that count from 0 and end with count_.
+// Enumerators as text: Rule::cow_flushes is "cow-flushes". The text comes from the enumerator itself, so a new enumerator is
+// named in one place. For enums that count from 0 and end with count_.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@ namespace faultline::ref {
 
 namespace enumerator_detail {
 
-// "cow_flushes" of Rule::cow_flushes, from how the compiler writes the function that it is an argument of.
+// "cow_flushes" for Rule::cow_flushes. The compiler's text for this function contains the argument.
 template <auto value>
 constexpr std::string_view enumerator() {
   const std::string_view text = __PRETTY_FUNCTION__;  // "... value = faultline::ref::Rule::cow_flushes; ..." or "...]"
@@ -39,7 +39,7 @@ constexpr auto names(std::index_sequence<i...>) {
 
 }  // namespace enumerator_detail
 
-// Of all, in their order.
+// The names of all enumerators, in order.
 template <class Enum>
 inline constexpr auto names_of =
     enumerator_detail::names<Enum>(std::make_index_sequence<static_cast<std::size_t>(Enum::count_)>());

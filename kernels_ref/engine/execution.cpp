@@ -103,7 +103,7 @@ Hash128 Machine::hash(bool exchange) const {
       all[t + 1] = xxh3(both, sizeof both);
     }
   }
-  // Threads of a group stand next to each other; among equals the order does not count.
+  // Threads of a group are neighbours. They are equal, so their order must not count.
   for (int t = 0; exchange && t < threads_; t = group_end_[t])
     if (group_end_[t] > t + 1) std::sort(all.begin() + 1 + t, all.begin() + 1 + group_end_[t]);
   return xxh3(all.data(), sizeof(Hash128) * (threads_ + 1));

@@ -1,8 +1,8 @@
-// One Subject in motion: its World and the stacks of its threads, in one block of memory.
+// A running Subject: its World and the stacks of its threads, in one block of memory.
 //
-// All that a thread will do follows from these bytes. Pointers in a stack point into that stack, into the
-// World or to what never moves, so a stack is told apart by its bytes with the pointers into the block made
-// relative: two machines at different addresses agree on what is the same state.
+// These bytes determine everything that a thread will do. A pointer in a stack points into that stack, into the
+// World, or to something that never moves. So a stack is compared by its bytes, with pointers into the block
+// made relative. Two machines at different addresses then agree on which states are the same.
 #pragma once
 
 #include <array>
@@ -42,13 +42,13 @@ class Machine {
 
   void resume(Choice choice);
   void choices(std::vector<Choice>& out) const;
-  // What the thread does when it is resumed, as its function says it.
+  // What the thread does when it is resumed: the label that its function gave.
   const char* label(int thread) const { return suspension_[thread].label; }
   bool ended(int thread) const { return !suspension_[thread].leaf; }
-  // A thread waits in vain, where nobody can go on.
+  // Whether some thread waits in vain. To be asked when no thread can go on.
   bool someone_waits() const;
 
-  // Of the state; `exchange` takes states for one that differ in which of some equal threads is which.
+  // Hash of the state. With `exchange`, states that differ only by an exchange of equal threads have the same hash.
   Hash128 hash(bool exchange = true) const;
   void save(int thread, Undo& out) const;
   void undo(int thread, const Undo& from);
@@ -70,7 +70,7 @@ class Machine {
   Suspension* suspension_;
   FrameStack* stack_;
   std::array<Hash128, max_explored_threads> stack_hash_{};
-  std::array<int, max_explored_threads> group_end_{};  // behind the last thread of this one's group
+  std::array<int, max_explored_threads> group_end_{};  // by thread: one behind the last thread of its group
 };
 
 }  // namespace faultline::ref

@@ -35,7 +35,7 @@ class Seen {
   std::array<Part, 64> parts_;
 };
 
-// An untried branch: the choices from the start, and those that are left where they lead.
+// An untried branch: the choices from the start to some state, and the untried choices in that state.
 struct Branch {
   std::vector<Choice> path;
   std::vector<Choice> choices;
@@ -186,7 +186,7 @@ class Worker {
   Search& search_;
   Machine machine_;
   std::vector<std::byte> start_;
-  std::vector<Choice> root_;  // how path_ begins
+  std::vector<Choice> root_;  // the choices from the start to the first node of path_
   std::vector<Node> path_;    // grows and keeps its buffers; depth_ of them are in use
   std::size_t depth_ = 0;
   std::vector<Choice> choices_;

@@ -1,10 +1,10 @@
 // Visits every state that the threads of a Subject can reach, each once.
 //
-// Depth first, by any number of workers, each with a Machine of its own and all with one set of seen
-// states. A state is told by 128 bits of XXH3 over its bytes (two that share one would be taken for one),
-// equal threads exchanged. What a worker meets first is its own to go on from; one that has nothing left
-// takes over an untried branch from another and replays the choices that lead to it. So which states
-// there are, and what holds in them, does not depend on the number of workers.
+// Depth first, by any number of workers. Each worker has its own Machine, and all share one set of seen
+// states. A state is recognised by 128 bits of XXH3 over its bytes, with equal threads exchanged. (Two
+// states with the same hash would be taken for one.) The worker that reaches a state first goes on from
+// it. A worker that has nothing left takes over an untried branch from another worker, and replays the
+// choices that lead to it. So the number of workers changes neither the states nor what holds in them.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ struct Limits {
   bool recognise = true;  // false: every execution on its own, by one worker (for tests of the recognition)
 };
 
-// `at_end` sees each end state, one at a time, and whether some thread waits in it in vain. `keep_going` is
-// asked now and then, by the calling thread; false ends the exploration, incomplete.
+// `at_end` gets each end state, one at a time, and whether some thread waits in vain there. The calling thread
+// asks `keep_going` now and then; false ends the exploration, incomplete.
 Exploration explore(const Subject& subject, const Limits& limits,
                     const std::function<void(const void* world, bool waits)>& at_end,
                     const std::function<bool(std::uint64_t states)>& keep_going = {});

@@ -1,4 +1,4 @@
-// The explorer recognises states by their bytes: that must change what it costs and nothing else.
+// The explorer recognises states by their bytes. That must change its cost and nothing else.
 #include "kernels_ref/engine/explorer.h"
 
 #include <gtest/gtest.h>

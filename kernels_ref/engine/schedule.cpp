@@ -31,9 +31,9 @@ class Breadth {
  public:
   Breadth(const Subject& subject, std::uint64_t max_states) : machine_(subject), subject_(subject), max_states_(max_states) {}
 
-  // `visit` sees every new state; true ends the walk there. Edges are kept where asked for.
+  // `visit` sees every new state; true ends the walk there.
   std::optional<std::uint32_t> walk(const std::function<bool(const Moment&)>& visit, bool keep_edges) {
-    exchange_ = !keep_edges;  // who moves in a cycle is told thread by thread
+    exchange_ = !keep_edges;  // for a cycle it matters which of several equal threads moves
     if (const auto found = arrive(0, {}, "", visit, nullptr)) return found;
     std::vector<std::byte> state;
     std::vector<Choice> choices;

@@ -1,7 +1,7 @@
-// Shortest schedules, and cycles in which nothing gets on.
+// Shortest schedules, and cycles without progress.
 //
-// Breadth first and by one worker, so that the schedule that is told is a shortest one and always the
-// same. For models of up to some million states: a node and an edge are kept for each.
+// Breadth first and by one worker, so that the reported schedule is a shortest one, and always the same
+// one. For models of up to a few million states, because all nodes (and for cycles all edges) are kept.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,10 @@ struct ScheduleStep {
 };
 using Schedule = std::vector<ScheduleStep>;
 
-// A step a line, each thread in a column of its own, under its name; a heading stands above its step.
+// One line for each step. Each thread has a column under its name. A heading stands above its step.
 std::string schedule_text(const Schedule& schedule, const std::vector<std::string>& names);
 
-// A state as `shortest` shows it: nobody can go on (`end`), and some thread waits in vain (`waits`).
+// A state as `shortest` shows it to `goal`. `end`: no thread can go on. `waits`: and some thread waits in vain.
 struct Moment {
   const void* world = nullptr;
   bool end = false;
@@ -42,7 +42,7 @@ struct Found {
 Found shortest(const Subject& subject, const std::function<bool(const Moment&)>& goal, std::uint64_t max_states);
 
 // A cycle that fair scheduling does not leave: every thread either moves in it or waits somewhere in it.
-// What counts as progress must be counted in the World, so that no cycle contains it.
+// The World must count progress, so that no cycle contains progress.
 struct Livelock {
   Schedule leading;  // to the cycle
   Schedule cycle;

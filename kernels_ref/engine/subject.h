@@ -10,9 +10,9 @@ namespace faultline::ref {
 inline constexpr int max_explored_threads = 9;  // a Program's, and one of the kernel's own
 
 // The World of a Subject is plain bytes without pointers, in which nothing has two encodings. Its first
-// shared_bytes() name no thread; behind them lies one record of record_bytes() for each thread. Threads of
-// one group() run the same code and differ in their record and stack only, so that states which are equal
-// after exchanging them are one state.
+// shared_bytes() name no thread. Behind them lies one record of record_bytes() for each thread. Threads of
+// one group() run the same code and differ only in their record and stack. So states that are equal after
+// an exchange of such threads are one state.
 class Subject {
  public:
   virtual ~Subject() = default;

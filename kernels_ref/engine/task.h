@@ -1,16 +1,16 @@
-// Kernel threads of control as C++20 coroutines that read like the functions they stand for.
+// Kernel threads of control as C++20 coroutines that read like the kernel functions they stand for.
 //
 // A coroutine suspends where the kernel could be interrupted: `co_await cpu.step("...")`. What it does
 // between two suspensions is atomic. The frames of one modelled thread lie on a stack of its own at a
-// fixed address (Arena), so that the explorer can save a state by copying bytes, go back by copying them
-// in again, and recognise a state by its bytes. Nothing that a local forgot to declare can be missed:
-// the whole frame is the state. Rules that follow from it: locals are trivially copyable, and no
-// coroutine touches the heap. Freed frames are zeroed, so that what is dead does not tell states apart.
+// fixed address (FrameStack). So the explorer saves a state by copying bytes, goes back by copying them
+// in again, and recognises a state by its bytes. The whole frame is part of the state, so no local can be
+// forgotten. Two rules follow: locals are trivially copyable, and no coroutine touches the heap. Freed
+// frames are zeroed, so that dead bytes do not make equal states differ.
 //
-// g++ 12 drops the whole body of a coroutine that awaits in the condition of an if, while or switch and
-// declares no variable: such a thread ends before its first step. And it awaits what stands behind a && or || or in a ?:
-// though it should not, in an argument or what is returned, for instance. So what is awaited is a statement, or the whole of
-// what a variable is given (test_coroutines.py).
+// g++ 12 has two bugs. It drops the whole body of a coroutine that awaits in the condition of an if, while
+// or switch and declares no variable: such a thread ends before its first step. And it runs a co_await behind && or ||, or
+// in a ?:, even when it should not, for instance in an argument or a returned expression. So a co_await is a statement of
+// its own, or the whole initialiser of a variable (test_coroutines.py).
 #pragma once
 
 #include <coroutine>
@@ -31,18 +31,18 @@ struct FrameStack {
   alignas(16) std::byte bytes[stack_bytes];
 };
 
-// Stack that coroutine frames are made on; set by the explorer before it resumes a thread.
+// The stack on which coroutine frames are made. The explorer sets it before it resumes a thread.
 extern thread_local FrameStack* current_stack;
 
 void* push_frame(std::size_t size);
 void pop_frame(void* frame, std::size_t size);
 
-// How a suspended thread may go on. The explorer asks `alternatives` in how many ways it can be resumed
-// in the present state (0: it waits), and resumes it once for each, with `chosen` = 0, 1, ...
+// How a suspended thread may go on. `alternatives` says in how many ways the thread can be resumed in the
+// present state (0: it waits). The explorer resumes it once for each way, with `chosen` = 0, 1, ...
 struct Suspension {
   void* leaf = nullptr;                        // innermost coroutine
   int (*alternatives)(const void*) = nullptr;  // null: one
-  const void* condition = nullptr;             // its argument, in the coroutine's frame
+  const void* condition = nullptr;             // the argument of `alternatives`, in the coroutine's frame
   const char* label = "";
   std::uint64_t chosen = 0;
 };
@@ -128,8 +128,8 @@ struct Step {
   void await_resume() const noexcept {}
 };
 
-// co_await of an Until suspends the thread until `condition()` is not zero, then goes on in that many
-// ways; gives the one that the explorer chose. What was true when it resumes still is.
+// co_await of an Until suspends the thread until `condition()` is not zero. The thread then goes on in that
+// many ways; co_await returns the way that the explorer chose. The condition still holds at that point.
 template <typename Condition>
 struct Until {
   Suspension* place;

@@ -81,7 +81,7 @@ class Maker {
     add(MemoryEvent{.kind = Kind::depart});
   }
   template <typename Other>
-  void add(const Other&) {}  // time
+  void add(const Other&) {}  // a delay
 
   const Program& program_;
   const Spans& spans_;
@@ -89,7 +89,7 @@ class Maker {
   int thread_ = 0, statement_ = 0;
 };
 
-// The n-th arrival of a thread at a barrier waits for the n-th of every other, or for its last.
+// The n-th arrival of a thread at a barrier waits for the n-th arrival of every other thread, or for its last one.
 void meet(const Program& program, const std::vector<MemoryEvent>& all, Relation& before) {
   std::map<std::pair<int, int>, std::vector<int>> arrivals;  // by barrier and thread
   const auto barrier_of = [&](const MemoryEvent& e) {

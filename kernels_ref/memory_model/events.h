@@ -1,9 +1,10 @@
-// A Program about SVM as the events of the memory model: what reads, writes, hands over and synchronises, and in
-// which order that is bound to happen whatever the values are.
+// A Program about SVM as events of the memory model: reads, writes, maps and unmaps, barriers; and the order of
+// events that holds whatever the values are.
 //
-// Programs have no branches, so that this order is the same in every execution: the statements of a thread (a
-// request to a device is waited for, and its queue hands everything over at both ends), barriers, the start
-// and the end. What accesses with an order add follows from who reads from whom (executions.h).
+// Programs have no branches, so this order is the same in every execution. It comes from the statements of a
+// thread, from barriers, from the start and from the end. (A thread waits for its request to a device, and the
+// queue hands everything over at both ends.) Accesses with a memory order add to this order; what they add depends
+// on which write each read reads from (executions.h).
 #pragma once
 
 #include <bitset>
@@ -18,7 +19,7 @@ namespace faultline::ref {
 
 inline constexpr int max_events = 2 * limits::operations + limits::spans + limits::observes;
 using EventSet = std::bitset<max_events>;
-using Relation = std::vector<EventSet>;  // by event: those that come behind it
+using Relation = std::vector<EventSet>;  // by event: the events that come behind it
 
 struct MemoryEvent {
   enum class Kind {
@@ -40,10 +41,10 @@ struct MemoryEvent {
   bool device = false;
   bool coarse = false;       // the cell is in a coarse-grained buffer
   Protection access;         // of map
-  int home = -1, value = 0;  // of a write: the cell it is stored through, what
+  int home = -1, value = 0;  // of a write: the cell through which it is stored, and the value
   int from = -1;             // of a copy's write: the read whose value it writes
   int read = -1;             // of an update's write: its read
-  op::Update update;         // and what it is
+  op::Update update;         // of an update's write: the operation
 };
 
 struct Events {
@@ -53,15 +54,15 @@ struct Events {
   Spans spans;
   std::vector<MemoryEvent> all;
   Relation sequenced;  // by thread, transitive
-  Relation before;     // bound to happen before: sequenced, barriers, start and end, transitive
+  Relation before;     // happens before, whatever the values are: sequenced, barriers, start and end, transitive
 
   std::string name(int event) const;  // "P.gpu: store a[0] 1"
 };
 
-// Accesses to USM by the host and by the device that nothing orders, whatever the values are.
+// Pairs of accesses to USM, one by the host and one by the device, that nothing orders whatever the values are.
 std::vector<AtOnce> at_once(const Events& events);
 
-// Adds what follows from two steps; `order` is acyclic afterwards if no event is behind itself.
+// Makes `order` transitive. It then has no cycle if no event is behind itself.
 void close(Relation& order);
 
 }  // namespace faultline::ref

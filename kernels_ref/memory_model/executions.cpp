@@ -14,15 +14,15 @@ bool irreflexive(const Relation& order) {
   return true;
 }
 
-// Whether the cells of a map or an unmap have this one.
+// Whether a map or an unmap covers the cell.
 bool covers(const MemoryEvent& handover, int cell) { return handover.cell <= cell && cell <= handover.last; }
 
 std::ptrdiff_t place_of(int write, const std::vector<int>& writes) { return std::ranges::find(writes, write) - writes.begin(); }
 
-// Whether it depends on what is read that the write takes place.
+// Whether the write takes place depends on what is read.
 bool may_fail(const MemoryEvent& write) { return write.read >= 0 && write.update.kind == op::Update::Kind::compare_exchange; }
 
-// In at most so many steps: a longer way is a circle.
+// Goes back over at most so many writes: a longer way is a cycle.
 std::optional<Written> written(const Events& events, int write, const std::vector<int>& reads_from, int steps) {
   int added = 0;
   for (; steps > 0; --steps) {
@@ -97,7 +97,7 @@ class Search {
     choose_order(0);
   }
 
-  // Which writes take place. False where one is read that does not, or whose value would come from itself.
+  // Finds out which writes take place. False: a read reads from a write that does not, or a value would come from itself.
   bool find_written() {
     takes_place_.set();
     if (!derived_) return true;
@@ -106,8 +106,9 @@ class Search {
     return std::ranges::all_of(reads_, [&](int read) { return takes_place_[reads_from_[read]]; });
   }
 
-  // With the head of each release sequence that the read reads from: a release and the updates that follow it.
-  // (C11's and OpenCL's also has later writes of the head's thread; C++20's does not, and allows more.)
+  // Orders the read behind the head of each release sequence that it reads from: a release, and the updates that
+  // follow it. (In C11 and OpenCL the sequence also has later writes of the head's thread. In C++20 it has not, which
+  // allows more.)
   void synchronise(int read) {
     const auto releases = [](Order o) { return o == Order::release || o == Order::seq_cst; };
     if (at(read).order != Order::acquire && at(read).order != Order::seq_cst) return;
@@ -118,8 +119,8 @@ class Search {
     }
   }
 
-  // The order of the writes to this cell and to those behind it. True when an execution was found: another
-  // order of the same writes gives the same values.
+  // Tries orders of the writes to this cell and to the cells behind it. True: one gives a consistent execution.
+  // That is enough, because another order of the same writes gives the same values.
   bool choose_order(std::size_t cell) {
     if (cell == writes_.size()) return consistent_execution();
     std::vector<int>& writes = order_[cell];
@@ -139,8 +140,8 @@ class Search {
     return true;
   }
 
-  // A read sees no write that is older than one that happens before it, or than one that a read before it saw;
-  // and none that is not older than a write that happens after it.
+  // A read sees no write that is older than a write that happens before the read, or older than what an earlier read
+  // saw. And a read sees only writes that are older than every write that happens after the read.
   bool coherent(const std::vector<int>& writes) const {
     if (!on(Rule::memory_is_coherent)) return true;
     const auto position = [&writes](int write) { return place_of(write, writes); };
@@ -173,8 +174,8 @@ class Search {
     return true;
   }
 
-  // psc of RC11, without fences: between accesses that are seq-cst, what is sequenced, what happens before to
-  // the same cell or between accesses to other cells, the order of writes, and reads before later writes.
+  // RC11's psc without fences. It orders seq-cst accesses by what is sequenced, by what happens before (to the same
+  // cell, or between accesses to other cells), by the order of writes, and puts reads before later writes.
   bool sequential() const {
     std::vector<int> sc;
     for (int i = 0; i < count_; ++i)
@@ -225,8 +226,8 @@ class Search {
     return !atomic && !ordered(a, b);
   }
 
-  // A coarse-grained buffer belongs to the host from map to unmap and to the device otherwise. What the start
-  // and the observe do is the executor's, which maps.
+  // A coarse-grained buffer belongs to the host from map to unmap, and to the device otherwise. For the start and
+  // for observes the executor maps the buffer itself.
   std::string handed_over(int access) const {
     const MemoryEvent& a = at(access);
     if (!a.coarse || a.thread < 0) return {};

@@ -1,11 +1,13 @@
 // The memory model of SVM: which executions of a Program the OpenCL 3.0 specification allows (section 3.3.6, and
-// 5.6 for the buffers), or why it says nothing about the Program. Unified shared memory is taken as a fine-grained
-// buffer, what has a device address as a coarse-grained one: their extensions leave that open.
+// 5.6 for the buffers), or why it says nothing about the Program. Unified shared memory counts as a fine-grained
+// buffer, and memory with a device address as a coarse-grained one: their extensions leave that open.
 //
-// Axiomatic: an execution says which write each read reads from and in which order the writes of a cell lie.
-// It is consistent when happens-before is no circle and agrees with both (coherence), and when the accesses
-// that are sequentially consistent have an order of their own (RC11's psc, which allows whatever the
-// specification does), and when nothing lies between what an update reads and what it writes. Nothing forbids values out of thin air that only relaxed accesses make.
+// The model is axiomatic. An execution says from which write each read reads, and in which order the writes of a
+// cell come. It is consistent if all of these hold:
+// - happens-before has no cycle, and agrees with both (coherence);
+// - the sequentially consistent accesses have one order (RC11's psc, which allows all that the specification allows);
+// - no write comes between the read and the write of an update.
+// Nothing forbids values out of thin air that only relaxed accesses make.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +35,11 @@ struct Written {
   friend bool operator==(const Written&, const Written&) = default;
 };
 
-// Nothing for a compare_exchange that found another value, and where a value would come from itself.
+// What the write leaves. Nothing if a compare_exchange found another value, or if the value would come from itself.
 std::optional<Written> written(const Events& events, int write, const std::vector<int>& reads_from);
 
-// `each` sees every consistent execution as the write that each event reads from (-1: reads nothing). Ends at
-// the first one that makes the Program undefined, or when `keep_going` is false.
+// `each` gets every consistent execution: for each event the write that it reads from (-1: reads nothing). Ends at
+// the first execution that makes the Program undefined, or when `keep_going` is false.
 Executions explore(const Events& events, const Rules& dropped,
                    const std::function<void(const std::vector<int>& reads_from)>& each,
                    const std::function<bool(std::uint64_t)>& keep_going);

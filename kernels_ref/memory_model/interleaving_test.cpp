@@ -1,5 +1,5 @@
-// The memory model beside the plainest one there is: threads take turns, and every access is done at once. Where
-// all accesses are seq-cst nothing else is allowed; with any order, what taking turns gives is allowed.
+// The memory model against the simplest one: threads take turns, and every access is done at once. If all accesses
+// are seq-cst, both allow the same. With any other orders, the memory model allows all that taking turns gives.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -114,7 +114,7 @@ TEST(TakingTurns, IsAllowedWithAnyOrder) {
   EXPECT_GT(more, 100);
 }
 
-// Each rule is what keeps some program at taking turns.
+// Without any one of the rules, some program does more than taking turns.
 TEST(TakingTurns, NeedsEveryRule) {
   for (const Rule rule : {Rule::updates_are_atomic, Rule::memory_is_coherent, Rule::seq_cst_has_one_order}) {
     std::mt19937 random(1);

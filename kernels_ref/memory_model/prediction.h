@@ -1,4 +1,4 @@
-// What is allowed for a Program about the memory model (is_about_memory_model): its outcomes by the executions
+// The prediction for a Program about the memory model (is_about_memory_model): the outcomes of all executions
 // that the specification allows.
 #pragma once
 
@@ -13,11 +13,11 @@
 
 namespace faultline::ref {
 
-// `keep_going` as of predict().
+// `keep_going` as in predict().
 Allowed predict_by_memory_model(const Program& program, const Rules& dropped = {},
                                 const std::function<bool(std::uint64_t)>& keep_going = {});
 
-// An execution whose outcome is wanted, read by read: "P.gpu: r0 = load a[1] acquire" and what it reads from.
+// An execution with a wanted outcome, read by read: "P.gpu: r0 = load a[1] acquire", and the write it reads from.
 struct Read {
   std::string read;
   std::string from;

@@ -100,7 +100,7 @@ TEST(MemoryModel, UpdatesAreAtomic) {
   EXPECT_EQ(with("compare-exchange a[0] 0 -> 7 relaxed", {Rule::updates_are_atomic}), "007 077 707");
 }
 
-// An update that is read carries the release of the write that it has read itself.
+// An update passes on the release of the write that it has read.
 TEST(MemoryModel, UpdatesContinueAReleaseSequence) {
   const auto with = [](const std::string& between) {
     return loads(allowed("  a: 2 pages svm-fine = 0\nthread P.w\nstore a[0] 1 relaxed\nstore a[1] 1 release\nthread P.u on d\n" +
@@ -161,7 +161,7 @@ TEST(MemoryModel, ARaceIsUndefined) {
   EXPECT_NE(allowed(two("barrier x\nstore a[0] 1\n", "barrier x\nr0 = load a[0]\n")).undefined, "");
   EXPECT_EQ(allowed(two("r1 = load a[0]\n", "r0 = load a[0]\n")).undefined, "");
   EXPECT_EQ(allowed(two("store a[1] 1\n", "r0 = load a[0]\n")).undefined, "");
-  // A message that is seen in some execution only leaves the race in the others.
+  // If only some executions see the message, the others still have the race.
   EXPECT_NE(allowed(two("store a[0] 1\nstore a[1] 1 release\n", "r0 = load a[1] acquire\nr1 = load a[0]\n")).undefined, "");
 }
 
@@ -194,7 +194,7 @@ TEST(MemoryModel, UsmIsAFineGrainedBuffer) {
   EXPECT_NE(allowed(two("store a[0] 1\n", "r0 = load a[0]\n", "usm-host = 0")).undefined, "");
 }
 
-// Of one allocation, whichever its cells are: the extension leaves open how close two accesses may be.
+// Any two cells of one allocation count: the extension leaves open how close two accesses may be.
 TEST(MemoryModel, WhatHostAndDeviceMayDoAtOnce) {
   const auto pairs = [](const std::string& cpu, const std::string& gpu, const std::string& memory = "usm-shared = 0") {
     std::string text;
@@ -217,7 +217,7 @@ TEST(MemoryModel, CopiesCarryTheirHome) {
             "7@a[0]");
 }
 
-// Which need no buffer: what a program without one does is not decided by the model of the kernel, which knows no commands.
+// Copies and fills need no SVM buffer. The model of the kernel knows no such commands, so the memory model answers here too.
 TEST(MemoryModel, CopiesAndFillsOfOtherMemory) {
   const auto answer = [](const std::string& statements) {
     return loads(predict(parse(

@@ -12,22 +12,22 @@ namespace faultline::ref {
 
 struct DriverOps;
 
-// What an exploration never changes.
+// What stays the same during an exploration.
 struct Shape {
   explicit Shape(const Program& p) : program(&p), spans(p) {}
 
   const Program* program;
   DeviceClass device_class = DeviceClass::recoverable;
-  const DriverOps* driver = nullptr;  // of that class
+  const DriverOps* driver = nullptr;  // of device_class
   Rules dropped;
   Spans spans;
-  bool huge_pages = false;  // there may be some (may_have_huge_pages)
+  bool huge_pages = false;  // huge pages may occur (may_have_huge_pages)
   bool accounts = true;     // VM_ACCOUNT is set where the kernel sets it: no mapping is MAP_NORESERVE
   std::array<std::uint8_t, max_threads> first_result{};  // index into World::result
   std::array<bool, max_mms> mortal{};                    // a statement can end the process (exit, kill, a fault of a device)
   bool cuts_files = false;                               // some statement takes pages from an object (truncate, madvise remove)
   std::array<bool, max_objects> on_disk{};               // files that may have a disk (others are tmpfs)
-  std::array<bool, max_objects> tracks_dirty{};          // files that may have a disk, where a device sees permissions
+  std::array<bool, max_objects> tracks_dirty{};          // ... and a device mirrors page tables, so that it sees permissions
   std::array<std::uint8_t, max_mms> opens_first{};       // bit per device: opened before its threads start
   bool closes = false;                                   // some statement closes a device
 
@@ -35,10 +35,10 @@ struct Shape {
   // The next span of the same region, or -1: regions do not touch.
   Slot after(Slot s) const { return s + 1 < slots() && region(s + 1) == region(s) ? s + 1 : -1; }
   Slot before(Slot s) const { return s > 0 && region(s - 1) == region(s) ? s - 1 : -1; }
-  // The pages of its region that a span is.
+  // A span's first page in its region, and the page behind its last one.
   int page(Slot s) const { return spans.first(s).page; }
   int page_behind(Slot s) const { return after(s) >= 0 ? page(s + 1) : program->regions[region(s)].pages; }
-  // vm_pgoff of anonymous memory that is first mapped there; what grows down from where it was moved to has less.
+  // vm_pgoff of anonymous memory that is first mapped at `s`. A stack that was moved and then grows down needs smaller ones.
   std::uint8_t pgoff(Slot s) const { return static_cast<std::uint8_t>(max_slots + s + region(s)); }
   int region(Slot s) const { return spans.first(s).region; }
 };
@@ -47,7 +47,7 @@ struct Cpu {
   const Shape* shape;
   World* memory;
   Suspension* place;
-  std::int64_t thread;  // as wide as the rest: padding is copied too, and would tell equal states apart
+  std::int64_t thread;  // 64 bits: no padding, which would be copied too and make equal states differ
 
   World& world() const { return *memory; }
   const Thread& program_thread() const { return shape->program->threads[thread]; }

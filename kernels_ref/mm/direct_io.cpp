@@ -8,29 +8,30 @@ namespace faultline::ref {
 
 namespace {
 
-// bio_iov_iter_get_pages: took plain references, of which fork() knows nothing, before Linux 6.5, and pins since
-// (iov_iter_extract_pages). A kernel does the one or the other.
+// Before Linux 6.5 bio_iov_iter_get_pages took plain references, which fork() does not see. Since then it takes pins
+// (iov_iter_extract_pages). A kernel does one or the other, always.
 Task<bool> takes_pins(Cpu cpu) {
   if (cpu.world().direct_io == none)
     cpu.world().direct_io = static_cast<std::uint8_t>(co_await cpu.choose("bio_iov_iter_get_pages", 2));
   co_return cpu.world().direct_io == 1;
 }
 
-// bio_release_pages: the thread may have been woken before, so that the page can be held a little longer.
+// bio_release_pages. The thread may be woken before this runs, so the page may stay held a little longer.
 void release(World& w, std::uint8_t page, bool pinned) {
   w.frame[page].lingering |= pinned ? 1 : 2;
   if (pinned) unpin_page(w, page);
   else put_ref(w, page);
 }
 
-// bio_check_pages_dirty: the page is not free to be taken any more, whoever maps it.
+// bio_check_pages_dirty: a dirty page is no longer free to be reclaimed (MADV_FREE), in any mapping.
 void set_page_dirty(World& w, FrameId page) {
   for (Mm& mm : w.mm)
     for (Pte& pte : mm.pte)
       if (pte.kind == Pte::Kind::page && pte.frame == page) pte.lazyfree = 0;
 }
 
-// Takes the page, in `*page`, and waits for the device, which has it in the step in which this returns. An errno.
+// Takes the page into `*page` and waits for the device. The device accesses the page in the step in which this returns.
+// Returns 0 or an errno.
 Task<int> transfer(Cpu cpu, Slot slot, GupFlags flags, std::uint8_t* page) {
   World& w = cpu.world();
   if (const int error = co_await gup(cpu, cpu.process(), slot, flags, page)) co_return error;

@@ -1,5 +1,5 @@
-// A blocking transfer of one page with O_DIRECT (fs/iomap/direct-io.c, block/bio.c): the device goes through a page
-// that the kernel has taken, whatever is mapped at its address by the time the data come.
+// A blocking transfer of one page with O_DIRECT (fs/iomap/direct-io.c, block/bio.c). The kernel takes the page first, and
+// the device uses that page. By the time the data come, another page may be mapped at the address.
 #pragma once
 
 #include "kernels_ref/mm/fault.h"

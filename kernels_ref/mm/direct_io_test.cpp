@@ -1,4 +1,4 @@
-// Transfers with O_DIRECT in the reference: what the page is, and what is lost without each rule.
+// Transfers with O_DIRECT in the reference: which page they use, and what goes wrong without each rule.
 #include "kernels_ref/mm/direct_io.h"
 
 #include <gtest/gtest.h>
@@ -51,7 +51,7 @@ TEST(DirectIo, ReadNeedsVmWrite) {
   EXPECT_EQ(seen(body, {"P:d0", "P:k[0]"}, {Rule::pin_checks_write}), Texts{"ok 6"});
 }
 
-// gup_must_unshare, since O_DIRECT pins; the page that is left stays read-only, so that a store is one more fault.
+// gup_must_unshare, on kernels whose O_DIRECT pins. The unshared page stays read-only, so a store takes one more fault.
 TEST(DirectIo, WriteUnsharesOrNot) {
   const std::string body = " fork C\n g0 = direct-write a[0]\nprocess C\nobserve P:a[0] C:a[0] same(P:a[0], C:a[0])\n";
   const std::vector<std::string> keys{"P:g0", "P:a[0]", "C:a[0]", "same(P:a[0],C:a[0])"};
@@ -82,7 +82,7 @@ TEST(DirectIo, PinsLingerBehindTheEnd) {
             (Texts{"6 6 different", "6 6 same"}));
 }
 
-// Claim 3.4: without a pin the data may come into the page that only the child has by then.
+// Claim 3.4: without a pin the data may arrive in a page that by then only the child has.
 TEST(DirectIo, ReadAcrossFork) {
   EXPECT_EQ(seen("thread P.io\n direct-read a[0] 7\nthread P.t\n fork C\n madvise a[0] populate-write\n"
                  "process C\nobserve P:a[0] C:a[0]\n",

@@ -1,7 +1,7 @@
-// What a device's driver does where a thread asks it, or mm calls it back: a constant table of functions for each
-// device class, as the kernel has them (file_operations, mmu_interval_notifier_ops, dev_pagemap_ops, a work item).
+// What a device's driver does when a thread calls it, and when mm calls it back. Each device class has a constant table of
+// functions, as in the kernel (file_operations, mmu_interval_notifier_ops, dev_pagemap_ops, a work item).
 //
-// The tables are in drivers/driver.cpp. A Shape points to that of its device class, so that no state holds it.
+// drivers/driver.cpp finds the table of a device class. A Shape points to it, so that no state has to hold it.
 #pragma once
 
 #include "kernels_ref/mm/cpu.h"
@@ -12,20 +12,20 @@ enum class Fault : std::uint8_t;
 enum class Notify : std::uint8_t;
 
 struct DriverOps {
-  // Its open file is a Mirror, with entries or pins of its own. Else the device goes through the CPU's page tables.
+  // An open file of the device is a Mirror, with its own entries or pins. If false, the device uses the CPU's page tables.
   bool mirrors = false;
-  // hmm_range::dev_private_owner is set: what hmm_range_fault() finds in the device's own memory stays there.
+  // hmm_range::dev_private_owner is set: hmm_range_fault() leaves a page in the device's own memory there.
   bool owns_private_pages = false;
-  // Entries for pages in its memory are as writable as the VMA, whatever the CPU's entry says.
+  // Entries for pages in the device's memory are as writable as the VMA, whatever the CPU's entry says.
   bool maps_private_by_vma = false;
   // An access that the kernel cannot resolve ends the process (force_sig_fault in a thread of the driver).
   bool faults_kill = false;
 
-  // file_operations. `open` has no descriptor to look for; with `release` the last one is gone.
+  // file_operations. `open` runs before there is a descriptor, `release` when the last one is gone.
   Task<void> (*open)(Cpu, MirrorId) = nullptr;
   Task<void> (*release)(Cpu, MirrorId) = nullptr;
 
-  // The device's accesses and requests, through a descriptor which the caller may hold or not. Null: ENOTSUP.
+  // The device's accesses and requests. Each checks whether the caller holds the descriptor. Null: ENOTSUP.
   Task<Result> (*load)(Cpu, MirrorId, Slot) = nullptr;
   Task<Result> (*store)(Cpu, MirrorId, Slot, int value) = nullptr;
   Task<Result> (*migrate)(Cpu, MirrorId, Slot from, Slot to, bool to_device) = nullptr;
@@ -36,13 +36,13 @@ struct DriverOps {
 
   // mmu_interval_notifier_ops::invalidate of the subscription that an open file has over its whole mm. Null: none.
   void (*invalidate)(Cpu, MirrorId, Slot from, Slot to) = nullptr;
-  // ... of the subscriptions that the driver has for ranges of its own, all that [from, to] reaches. Null: none.
+  // The same for the driver's subscriptions over its own ranges. One call is for all that [from, to] overlaps. Null: none.
   void (*invalidate_ranges)(Cpu, MmId, Slot from, Slot to, Notify) = nullptr;
 
   // dev_pagemap_ops::migrate_to_ram, under mmap_lock for read: the CPU faulted on a page in the device's memory.
   Task<Fault> (*migrate_to_ram)(Cpu, MmId, Slot, FrameId page) = nullptr;
 
-  // What the kernel runs for the driver beside the program's threads, until there is nothing to do. Null: nothing.
+  // The driver's work items. They run beside the program's threads until there is nothing to do. Null: none.
   Task<void> (*worker)(Cpu) = nullptr;
 };
 

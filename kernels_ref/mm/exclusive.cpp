@@ -31,7 +31,8 @@ Task<void> remove_exclusive_entry(Cpu cpu, MmId mm, Slot slot) {
 
 namespace {
 
-// get_user_pages_remote with FOLL_WRITE: a reference to every page up to the first that cannot be had.
+// get_user_pages_remote with FOLL_WRITE: takes a reference to each page, and stops at the first that it cannot have. Returns
+// how many pages it has.
 Task<int> get_user_pages(Cpu cpu, MmId mm, Slot from, Slot to, FramesOfRange* pages) {
   World& w = cpu.world();
   for (Slot s = from; s <= to; ++s) {

@@ -1,15 +1,15 @@
 // mm/rmap.c, mm/memory.c (6.1): pages that only a device may touch.
 //
-// make_device_exclusive_range() replaces the CPU's entry by one that is not present. Whatever else wants the
-// page faults, and the fault takes it back from the device (MMU_NOTIFY_EXCLUSIVE).
+// make_device_exclusive_range() replaces the CPU's entry by one that is not present. Any other access to the
+// page faults, and the fault takes the page back from the device (MMU_NOTIFY_EXCLUSIVE).
 #pragma once
 
 #include "kernels_ref/mm/notifier.h"
 
 namespace faultline::ref {
 
-// Gives how many pages were found, from the first on. Those of them that are the device's now are in `pages`, each locked
-// and with a reference, which the driver drops. The caller holds mmap_lock for read.
+// Returns how many pages were found, counted from `from`. Those that are now exclusive to the device are in `pages`. Each
+// is locked and has a reference; the driver unlocks it and drops the reference. The caller holds mmap_lock for read.
 Task<int> make_device_exclusive_range(Cpu cpu, MmId mm, Slot from, Slot to, FramesOfRange* pages);
 
 // remove_device_exclusive_entry, for a fault under mmap_lock or the VMA's lock.

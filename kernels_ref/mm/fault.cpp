@@ -23,7 +23,7 @@ namespace {
 
 Result signalled(int signal) { return {.kind = Result::Kind::signal, .number = static_cast<std::uint8_t>(signal)}; }
 
-// wp_page_copy: a page of one's own, with the old one's contents (or zeroes).
+// wp_page_copy: maps a new page with the old page's contents (or zeroes).
 Task<void> copy_page(Cpu cpu, MmId mm, Slot slot, bool unshare = false) {
   World& w = cpu.world();
   const Pte old = w.mm[mm].pte[slot];
@@ -56,7 +56,7 @@ Task<void> write_protected_page(Cpu cpu, MmId mm, Slot slot, bool unshare = fals
     return frame.kind == Frame::Kind::anon && frame.mapcount == 1 && !held;
   };
   if (sole()) {
-    // Leftover references (a batch, a child that is not quite gone) decide whether it is reused.
+    // Leftover references (a batch, a child that is not quite gone) decide whether the page is reused.
     const int copy = co_await cpu.choose("do_wp_page: reuse or copy", 2);
     if (w.mm[mm].pte[slot] != old) co_return;
     if (!copy && sole()) {
@@ -132,17 +132,17 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
 
 namespace {
 
-// The per-VMA lock serves a user fault (lock_vma_under_rcu) ...
+// Whether a user fault can run under the per-VMA lock (lock_vma_under_rcu).
 bool can_lock_vma(Cpu cpu, MmId mm, Slot slot, bool write) {
   const Mm& m = cpu.world().mm[mm];
   const VmaPage& vma = m.vma[slot];
   if (!vma.mapped() || vma.locked || m.pte[slot].kind == Pte::Kind::device) return false;
-  // ... but not the first write to a private VMA while mmap_lock is taken (vmf_anon_prepare).
+  // The first write to a private VMA cannot, while mmap_lock is held for write (vmf_anon_prepare).
   return !(write && vma.is_private() && !vma.anon_vma && m.writer);
 }
 
-// lock_mm_and_find_vma, which keeps mmap_lock for read. It takes it for write to extend a stack, since 6.5; before
-// that for read, and munmap() did not downgrade next to a stack.
+// lock_mm_and_find_vma, which returns with mmap_lock held for read. To extend a stack it takes mmap_lock for write
+// since 6.5. Before 6.5 it took mmap_lock for read, but munmap() next to a stack did not downgrade the lock.
 bool can_lock_to_find(Cpu cpu, MmId mm, Slot slot) {
   const World& w = cpu.world();
   return stack_above(*cpu.shape, w, mm, slot) < 0 ? can_read_lock(w, mm) : can_write_lock(w, mm);
@@ -166,8 +166,8 @@ Task<int> user_fault(Cpu cpu, Slot slot, bool write) {
   co_return fault == Fault::sigbus ? SIGBUS : 0;
 }
 
-// Finds a translation for the access, faulting until there is one. kind none: the thread gets `signal`.
-// The access itself belongs to the step in which this returns.
+// Finds a translation for the access, and faults until there is one. If `signal` is not 0, the thread gets
+// that signal instead. The access itself belongs to the step in which this returns.
 struct Translation {
   Pte pte;
   int signal = 0;
@@ -176,7 +176,7 @@ struct Translation {
 Task<Translation> translate(Cpu cpu, Slot slot, bool write) {
   const MmId mm = cpu.process();
   while (true) {
-    // Way 0 walks the page table; each other one uses a stale translation that serves.
+    // Way 0 walks the page table. Each other way uses one stale translation that allows the access.
     int way = co_await cpu.until("access", [cpu, mm, slot, write] {
       int ways = 1;
       for (const Stale& old : cpu.world().mm[mm].stale[slot]) ways += serves(old.pte, write);
@@ -212,7 +212,7 @@ Task<Result> cpu_load(Cpu cpu, Slot slot) {
 Task<Result> cpu_store(Cpu cpu, Slot slot, int value) {
   const Translation t = co_await translate(cpu, slot, true);
   if (t.signal) co_return signalled(t.signal);
-  if (t.pte.frame == none) co_return ok();  // a store to the zero page, where the rule against it is dropped
+  if (t.pte.frame == none) co_return ok();  // a store to the zero page: only without zero_page_is_copied
   Frame& frame = cpu.world().frame[t.pte.frame];
   if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
   frame.contents = {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};

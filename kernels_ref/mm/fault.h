@@ -6,8 +6,8 @@
 namespace faultline::ref {
 
 // handle_mm_fault for one page. The caller holds mmap_lock for read or the VMA's own lock, and has
-// checked the VMA's permissions. Its first page-table section is part of the caller's step. When it
-// returns, the entry may or may not serve the access: the caller looks again.
+// checked the VMA's permissions. The first page-table section is part of the caller's step. On return
+// the entry may or may not serve the access, so the caller looks again.
 enum class Fault : std::uint8_t {
   done,
   retry,   // the fault needs mmap_lock and has done nothing (VM_FAULT_RETRY)
@@ -15,8 +15,8 @@ enum class Fault : std::uint8_t {
 };
 Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock);
 
-// do_wp_page with FAULT_FLAG_UNSHARE: a private page that is not exclusive becomes so, or is replaced by a copy that
-// is; it stays read-only. The caller holds mmap_lock for read.
+// do_wp_page with FAULT_FLAG_UNSHARE: makes a private page exclusive, or replaces it by an exclusive copy. The entry
+// stays read-only. The caller holds mmap_lock for read.
 Task<void> unshare_page(Cpu cpu, MmId mm, Slot slot);
 
 // A CPU load (or store of `value`) by this thread, through the page tables of its process, with the
@@ -24,7 +24,7 @@ Task<void> unshare_page(Cpu cpu, MmId mm, Slot slot);
 Task<Result> cpu_load(Cpu cpu, Slot slot);
 Task<Result> cpu_store(Cpu cpu, Slot slot, int value);
 
-// Whether an access finds what it needs in the entry.
+// Whether the entry allows the access without a fault.
 bool serves(const Pte& pte, bool write);
 
 Result ok();

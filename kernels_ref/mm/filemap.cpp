@@ -58,8 +58,8 @@ namespace {
 
 bool page_locked(const World& w, FrameId page) { return page != none && w.frame[page].locked; }
 
-// filemap_map_pages: what is in the page cache around the page, with nothing to wait for, and itself. (Where
-// files are cut the fault does that one, to be able to come too late.)
+// filemap_map_pages: maps the page, and the pages around it that are in the page cache and need no waiting. (If
+// some statement cuts files, the fault itself maps its own page, so that it can come too late.)
 Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
   World& w = cpu.world();
   const Slot last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
@@ -69,12 +69,12 @@ Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
     const VmaPage& vma = w.mm[mm].vma[s];
     const FrameId page = cached_page(w, vma);
     if (page == none || page_locked(w, page) || w.frame[page].dropped) continue;
-    if (beyond_end(cpu, vma)) {  // of a huge page that is partly before it
+    if (beyond_end(cpu, vma)) {  // may be mapped if it is in a huge page that begins before the end
       if (!w.frame[page].folio || !reaches_around(*cpu.shape, w, mm, s)) continue;
       const int maps = co_await cpu.choose("filemap_map_folio_range: beyond i_size", 2);
       if (!maps) continue;
     }
-    // Where the page table is missing too, kernels since 6.18 make none for the last page of a file on a disk.
+    // If the page table is missing, kernels since 6.18 make none just for the last page of a file on a disk.
     const bool only_last = first && vma.pgoff + 1 == w.object[vma.object].size;
     first = false;
     if (s != slot && only_last && cpu.shape->on_disk[vma.object]) {
@@ -86,7 +86,7 @@ Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
   }
 }
 
-// page_cache_ra_unbounded, all of the file.
+// page_cache_ra_unbounded: reads all of the file.
 void read_all(Cpu cpu, int object) {
   World& w = cpu.world();
   for (int p = 0; p < w.object[object].size; ++p) {
@@ -100,7 +100,7 @@ void read_all(Cpu cpu, int object) {
   }
 }
 
-// filemap_map_pmd, do_set_pmd: a huge page of the page cache, where a PMD fits.
+// filemap_map_pmd, do_set_pmd: maps a huge page of the page cache, if a PMD fits.
 Task<bool> map_huge(Cpu cpu, MmId mm, Slot slot, bool writable) {
   World& w = cpu.world();
   if (!cpu.shape->huge_pages) co_return false;
@@ -117,8 +117,8 @@ Task<bool> map_huge(Cpu cpu, MmId mm, Slot slot, bool writable) {
 
 enum ReadAround { nothing, reads, starts_over };  // outside the coroutine: inside, g++ 12 may crash
 
-// do_sync_mmap_readahead, after a page that was not in memory: it may bring in all of the file, or nothing
-// where readahead has missed too often. filemap_fault may then start over, and a read maps what is around.
+// do_sync_mmap_readahead, when a page was not in memory. It may read all of the file, or nothing if readahead
+// has missed too often. filemap_fault may then start over, and a read fault maps the pages around.
 Task<void> read_around(Cpu cpu, MmId mm, Slot slot, bool write, bool writable) {
   World& w = cpu.world();
   const int object = w.mm[mm].vma[slot].object;
@@ -134,7 +134,7 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
   World& w = cpu.world();
   const VmaPage& vma = w.mm[mm].vma[slot];
   std::uint8_t& cached = cached_page(w, vma);
-  // vma_wants_writenotify: where there is a disk the first store is a fault of its own (page_mkwrite).
+  // vma_wants_writenotify: for a file on a disk the first store takes a fault of its own (page_mkwrite).
   bool writable = vma.write && !vma.is_private();
   if (write && vma.is_private()) prepare_anon_vma(cpu, mm, slot);
   else if (write ? !beyond_end(cpu, vma) : reaches_around(*cpu.shape, w, mm, slot)) {
@@ -147,7 +147,7 @@ Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write) {
     if (w.mm[mm].pte[slot].kind != Pte::Kind::none) co_return Fault::done;
   }
   if (beyond_end(cpu, vma)) co_return Fault::sigbus;
-  // From here on the page is looked up and locked: it may be mapped behind the back of a truncation.
+  // The page is looked up and locked only now. A truncation may have unmapped its range before, and this maps it again.
   if (cpu.shape->cuts_files || page_locked(w, cached))
     co_await cpu.until("__do_fault: lock_page", [&w, &cached] { return !page_locked(w, cached); });
   if (w.mm[mm].pte[slot].kind != Pte::Kind::none) co_return Fault::done;
@@ -192,7 +192,7 @@ struct Piece {
 using Done = std::array<std::uint32_t, max_mms>;  // a bit for each slot
 static_assert(max_slots <= 32);
 
-// The next piece of `mm` that maps pages [first, last]: by where its VMA begins in the object.
+// The next piece of `mm` that maps pages [first, last]. The order is where the VMAs begin in the object.
 Piece next_piece(Cpu cpu, MmId mm, int object, int first, int last, const Done& done) {
   const auto& vma = cpu.world().mm[mm].vma;
   Piece next{.mm = mm};
@@ -207,8 +207,9 @@ Piece next_piece(Cpu cpu, MmId mm, int object, int first, int last, const Done& 
   return next;
 }
 
-// The `way`-th process whose next piece may be the next of all, or their number. (The tree is ordered by
-// the first page and then by age, which differs between kernels where VMAs were split: any may come first.)
+// The next piece of the `way`-th process that has one left. If there are fewer, the second is how many there
+// are. (The i_mmap tree is ordered by first page and then by age. Kernels differ in the age of VMAs that were
+// split, so any process may come first.)
 std::pair<Piece, int> nth_piece(Cpu cpu, int object, int first, int last, const Done& done, int way) {
   int ways = 0;
   for (MmId mm = 0; mm < max_mms; ++mm) {
@@ -256,9 +257,10 @@ void unmap_everywhere(Cpu cpu, FrameId page) {
 
 namespace {
 
-// truncate_inode_partial_folio: a large folio that reaches over an end of pages [first, last] is split, and that
-// unmaps all of it. How many pages are in one with those that go is up to readahead and the file system; in memory they are
-// in one where they were collapsed. A folio that somebody holds stays, with zeroes where it was cut: its pages, a bit each.
+// truncate_inode_partial_folio: splits a large folio that lies across an end of pages [first, last], and so unmaps all of
+// it. For a file on a disk, readahead and the file system decide which pages share a folio; for a file in memory,
+// MADV_COLLAPSE does. If somebody holds the folio it stays, with zeroes where it was cut. Returns the pages that stay, a bit
+// each.
 Task<std::uint32_t> split_at_ends(Cpu cpu, int object, int first, int last) {
   World& w = cpu.world();
   const Object& inode = w.object[object];
@@ -295,8 +297,8 @@ Task<std::uint32_t> split_at_ends(Cpu cpu, int object, int first, int last) {
   co_return stay;
 }
 
-// truncate_inode_folio: under the page's lock, from wherever a fault has mapped it meanwhile, and from the
-// page cache; but for those that stay.
+// truncate_inode_folio: removes each page, under its lock, from the page cache and from wherever a fault has
+// mapped it meanwhile. Pages in `stay` are left.
 Task<void> remove_pages(Cpu cpu, int object, int first, int last, std::uint32_t stay) {
   World& w = cpu.world();
   for (int p = first; p <= last; ++p) {
@@ -325,7 +327,7 @@ Task<Result> sys_truncate(Cpu cpu, int object, int pages) {
   co_await unmap_mapping_range(cpu, object, pages, last, true);
   const std::uint32_t stay = co_await split_at_ends(cpu, object, pages, last);
   co_await remove_pages(cpu, object, pages, last, stay);
-  // Once more: a private mapping may have copied a page before it left (truncate_pagecache).
+  // Once more: a private mapping may have copied a page before the page left the cache (truncate_pagecache).
   if (cpu.on(Rule::truncate_unmaps_twice)) co_await unmap_mapping_range(cpu, object, pages, last, true);
   inode.locked = 0;
   co_return ok();
@@ -341,7 +343,7 @@ Task<void> punch_hole(Cpu cpu, int object, int first, int last) {
 
 namespace {
 
-// folio_mkclean: every shared mapping of the page finds out about the next store.
+// folio_mkclean: makes every mapping of the page read-only, so that the next store faults.
 Task<void> page_mkclean(Cpu cpu, FrameId page) {
   World& w = cpu.world();
   for (MmId m = 0; m < max_mms; ++m)

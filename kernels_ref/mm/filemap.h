@@ -1,7 +1,7 @@
-// mm/filemap.c, mm/shmem.c, mm/truncate.c: pages of objects (files, and what is behind shared anonymous
-// memory), who maps them and who takes them away.
+// mm/filemap.c, mm/shmem.c, mm/truncate.c: how pages of objects are mapped and taken away. An object is a
+// file, or the tmpfs object behind shared anonymous memory.
 //
-// Writeback is only what msync() asks for; it changes no value, and no mapping of memory without a disk.
+// Writeback happens only when msync() asks for it. It changes no value, and no mapping of memory without a disk.
 #pragma once
 
 #include "kernels_ref/mm/fault.h"
@@ -12,17 +12,18 @@ namespace faultline::ref {
 // do_read_fault, do_shared_fault, do_cow_fault, for an empty entry of a mapping with an object.
 Task<Fault> fault_object(Cpu cpu, MmId mm, Slot slot, bool write);
 
-// Whether a read fault comes upon a page of the file: the one that it is for, or one around it (do_fault_around).
+// Whether a read fault finds a page before the end of the file: its own page, or one around it (do_fault_around).
 bool reaches_around(const Shape& shape, const World& world, MmId mm, Slot slot);
 
-// Whether the page cache has one huge page there, and its mapping by a PMD (do_set_pmd).
+// Whether the page cache holds one huge page there.
 bool caches_huge(const World& world, MmId mm, HugePage huge);
+// do_set_pmd: maps that huge page by a PMD.
 void map_huge_page(Cpu cpu, MmId mm, HugePage huge, bool writable);
 
-// try_to_unmap, from wherever the page is mapped.
+// try_to_unmap: removes every mapping of the page.
 void unmap_everywhere(Cpu cpu, FrameId page);
 
-// i_mmap_lock_write, for whoever adds a mapping: taken and given back.
+// Waits until a caller that adds a mapping can take i_mmap_lock_write. The caller takes and drops it in one step.
 Task<void> lock_i_mmap(Cpu cpu, int object);
 
 Task<Result> sys_truncate(Cpu cpu, int object, int pages);        // do_truncate

@@ -34,8 +34,7 @@ void copy_entry(Cpu cpu, MmId parent, MmId child, Slot s, bool last) {
   set_pte(w, child, s, copy);
 }
 
-// folio_needs_cow_for_dma, for a page that is exclusive: no, yes, or both ways where something may have
-// left a pin behind.
+// folio_needs_cow_for_dma for an exclusive page: no, yes, or either one if something may have left a pin behind.
 enum class Seen { unpinned, pinned, either };
 
 Seen pin_seen(const World& w, MmId parent, Slot s) {
@@ -89,7 +88,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
       vma = w.mm[parent].vma[p];
       vma.dontfork = vma.locked = vma.faulting = 0;
       vma.growsdown = vma.growsdown && cpu.on(Rule::copied_vma_grows);
-      // anon_vma_fork: one of the child's own for each VMA.
+      // anon_vma_fork: the child gets an anon_vma of its own for each VMA.
       if (wiped) vma.anon_vma = vma.inherited = 0;
       if (vma.anon_vma) {
         vma.anon_vma = static_cast<std::uint8_t>(s + 1);
@@ -122,7 +121,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
         if (w.mm[parent].pte[p].huge) {  // copy_huge_pmd
           const Slot with = huge_page_of(*cpu.shape, p).last;
           const std::uint8_t frame = w.mm[parent].pte[p].frame;
-          if (frame != none && w.frame[frame].kind == Frame::Kind::shared) {  // can be had again at a fault
+          if (frame != none && w.frame[frame].kind == Frame::Kind::shared) {  // not copied: a fault can map it again
             p = with;
             continue;
           }
@@ -136,7 +135,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
           copy_pinned(cpu, parent, child, p);
           continue;
         }
-        // A page that is pinned in here is lost; gup_fast sees to it that none is.
+        // Without this rule gup_fast may pin the page here, after fork() has looked for pins.
         if (!cpu.on(Rule::gup_fast_checks_fork)) co_await cpu.step("copy_present_pte: ptep_set_wrprotect");
         copy_entry(cpu, parent, child, p, p == last);
         copied = true;
@@ -153,8 +152,8 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
   exclusive ? write_unlock(w, parent) : read_unlock(w, parent);
 }
 
-// exit_mmap, unmap_vmas and free_pgtables: nobody runs in this mm any more, so that only what others
-// can see of it matters: its share of frames and objects.
+// exit_mmap, unmap_vmas and free_pgtables. Nobody runs in this mm any more, so others see only one thing:
+// the mm drops its references to frames and objects.
 Task<void> exit_mmap(Cpu cpu, MmId mm) {
   World& w = cpu.world();
   co_await release_notifiers(cpu, mm);

@@ -22,7 +22,7 @@ std::uint8_t grab(World& w, FrameId frame, GupFlags flags) {
   return static_cast<std::uint8_t>(frame);
 }
 
-// gup_must_unshare: who pins a page to read it keeps it from being copied away under him, since 5.19.
+// gup_must_unshare (5.19): a pin for reading needs an exclusive page. Otherwise COW could replace the page under the pin.
 bool must_unshare(Cpu cpu, const Pte& pte, GupFlags flags) {
   const Frame& frame = cpu.world().frame[pte.frame];
   return flags.pins && !flags.write && frame.kind == Frame::Kind::anon && !frame.exclusive && cpu.on(Rule::read_pin_unshares);
@@ -35,8 +35,8 @@ bool can_follow(Cpu cpu, const Pte& pte, GupFlags flags) {
   return !must_unshare(cpu, pte, flags);
 }
 
-// gup_fast: takes no lock, so that a pin looks at the sequence that fork() raises while it write-protects. Gives
-// the page, held, or none: then the slow way decides.
+// gup_fast takes no lock. So a pin checks the sequence that fork() raises while it write-protects. Returns the held
+// page, or none: then the slow path decides.
 Task<std::uint8_t> gup_fast(Cpu cpu, MmId mm, Slot slot, GupFlags flags) {
   World& w = cpu.world();
   co_await cpu.step("gup_fast");
@@ -76,7 +76,7 @@ Task<int> gup(Cpu cpu, MmId mm, Slot slot, GupFlags flags, std::uint8_t* page) {
       error = EFAULT;
       break;
     }
-    const bool unchecked = flags.write && pte.kind == Pte::Kind::page && !vma.write;  // where the rule for it is dropped
+    const bool unchecked = flags.write && pte.kind == Pte::Kind::page && !vma.write;  // only without pin_checks_write
     if (can_follow(cpu, pte, flags) || unchecked) {
       *page = grab(w, pte.frame, flags);
       break;

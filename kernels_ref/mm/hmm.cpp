@@ -39,7 +39,7 @@ Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write, int devic
     if (action.kind == HmmAction::Kind::pfn) co_return HmmPage{0, pte.frame, action.write, pte.kind == Pte::Kind::device};
     if (action.kind == HmmAction::Kind::efault) co_return HmmPage{EFAULT};
     if (action.write && !vma.write && cpu.on(Rule::hmm_checks_write)) co_return HmmPage{EPERM};  // hmm_vma_fault
-    // Which waits for a migration, too.
+    // handle_mm_fault also does the waiting for a migration entry.
     if (co_await handle_mm_fault(cpu, mm, slot, action.write, true) == Fault::sigbus) co_return HmmPage{EFAULT};
     co_await cpu.step("hmm_range_fault: walk again");
   }
@@ -53,7 +53,7 @@ int hmm_snapshot(Cpu cpu, MmId mm, Slot slot, int device) {
   if (!vma.mapped() || !vma.read) return letter('!');
   const HmmAction action = hmm_vma_handle_pte(entry_of(cpu.world(), pte, device), pte.writable, false, {});
   if (action.kind != HmmAction::Kind::pfn) return letter('.');
-  if (pte.kind == Pte::Kind::zero) return letter(pte.huge ? 'r' : 'z');  // is_zero_pfn knows the small one
+  if (pte.kind == Pte::Kind::zero) return letter(pte.huge ? 'r' : 'z');  // is_zero_pfn knows only the small zero page
   if (pte.kind == Pte::Kind::device) return letter(action.write ? 'D' : 'd');
   return letter(action.write ? 'w' : 'r');
 }

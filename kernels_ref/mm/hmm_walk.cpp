@@ -31,9 +31,9 @@ HmmAction hmm_vma_handle_pte(HmmEntry entry, bool writable, bool huge, HmmReques
     case HmmEntry::poisoned:
     case HmmEntry::count_: break;
   }
-  // A PMD that is none of missing, present and migrating is a bad one.
+  // A PMD that is neither missing nor present nor migrating is bad.
   if (huge) return asked.fault ? HmmAction{Kind::efault} : HmmAction{Kind::error_pfn};
-  // Never faulted, even where a write was asked for and it is read-only: the device has it.
+  // Never faulted, not even for a write to a read-only entry: the device already has the page.
   if (entry == HmmEntry::own_private) return {Kind::pfn, writable};
   if (!asked.fault) return nothing;
   return entry == HmmEntry::poisoned ? HmmAction{Kind::efault} : fault;
@@ -46,7 +46,7 @@ class Walk {
   Walk(HmmSpace& space, const std::vector<HmmRequest>& asked, const HmmRange& range, const HmmSurroundings& surroundings)
       : space_(space), asked_(asked), range_(range), surroundings_(surroundings) {}
 
-  // walk_page_range from the page that was come to. EBUSY: start over there.
+  // walk_page_range from the first page without a pfn. EBUSY: start over there.
   int go_on() {
     while (pfns.size() < space_.pages.size())
       if (const int error = step()) return error;
@@ -60,7 +60,7 @@ class Walk {
     const HmmRequest own = asked_[page], mask = range_.pfn_flags_mask, always = range_.default_flags;
     return {(own.fault && mask.fault) || always.fault, (own.write && mask.write) || always.write};
   }
-  // hmm_range_need_fault: the most that a page of [first, last] is asked for.
+  // hmm_range_need_fault: the requests for [first, last] together.
   HmmRequest asked(int first, int last) const {
     HmmRequest most;
     for (int page = first; page <= last; ++page) {
@@ -71,7 +71,7 @@ class Walk {
     return most;
   }
 
-  // One PTE, one PMD, or one page that is in no VMA or in one that may not be walked.
+  // Handles one PTE, one PMD, or one page without a VMA that may be walked.
   int step() {
     const int page = static_cast<int>(pfns.size());
     const HmmPageState& state = space_.pages[page];
@@ -99,8 +99,8 @@ class Walk {
     return 0;
   }
 
-  // A PTE that needs a fault has all after it faulted too, up to the end of the VMA's part of the PMD, asked
-  // for or not.
+  // If a PTE needs a fault, all pages after it are faulted too, requested or not, up to the end of the VMA in
+  // this PMD.
   int last_of_vma(int page) const {
     int last = page;
     while (last + 1 < static_cast<int>(space_.pages.size()) && space_.pages[last + 1].vma == space_.pages[page].vma) ++last;

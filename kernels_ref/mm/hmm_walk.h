@@ -1,7 +1,7 @@
-// mm/hmm.c whole: hmm_range_fault over a range of pages, each with what its page table holds and what the
-// driver asks of it, as one sequential function. What other threads do meanwhile is a callback.
+// All of mm/hmm.c as one sequential function: hmm_range_fault over a range of pages. Each page has a page-table
+// entry and a request from the driver. Callbacks stand for what other threads do meanwhile.
 //
-// The interleaved reference (hmm.h) takes the same decisions, page by page, from hmm_vma_handle_pte.
+// The interleaved reference (hmm.h) takes the same decisions: it calls hmm_vma_handle_pte page by page.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace faultline::ref {
 
-// What an entry of a page table is, as far as mm/hmm.c tells entries apart.
+// The kinds of page-table entries that mm/hmm.c tells apart.
 enum class HmmEntry : std::uint8_t {
   none,
   present,   // the zero page too
@@ -21,7 +21,7 @@ enum class HmmEntry : std::uint8_t {
   other_private,  // device-private, of another device
   exclusive,      // device-exclusive
   migration,
-  poisoned,  // hwpoison and whatever else is no memory
+  poisoned,  // hwpoison, and any other entry without memory behind it
   count_
 };
 
@@ -42,21 +42,21 @@ struct HmmPageState {
   int vma = 0;  // index into HmmSpace::vmas, -1: none. Pages of one VMA lie side by side.
   HmmEntry entry = HmmEntry::none;
   bool writable = false;
-  // Pages of one PMD entry, or of one that is missing: the first of them and how many. 0 pages: a PTE.
+  // Where one PMD entry, present or missing, covers the page: its first page, and how many. 0 pages: a PTE.
   int huge_first = 0, huge_pages = 0;
 };
 
-// A range of addresses below one PMD table's reach.
+// A range of addresses within the reach of one PMD table.
 struct HmmSpace {
   std::vector<HmmVma> vmas;
   std::vector<HmmPageState> pages;
 };
 
-// What handling one entry comes to.
+// What the walk does about one entry.
 struct HmmAction {
   enum class Kind : std::uint8_t {
     pfn,        // HMM_PFN_VALID, with HMM_PFN_WRITE where `write` is set
-    empty,      // 0: nothing there, and nothing was asked for
+    empty,      // 0: nothing is there, and no fault was requested
     error_pfn,  // HMM_PFN_ERROR
     fault,      // hmm_vma_fault, for writing where `write` is set; then the walk starts over here
     wait,       // migration_entry_wait; then the walk starts over here
@@ -67,12 +67,12 @@ struct HmmAction {
   friend bool operator==(const HmmAction&, const HmmAction&) = default;
 };
 
-// hmm_vma_handle_pte, and for the entry of a PMD hmm_vma_walk_pmd and hmm_vma_handle_pmd: an entry of any
-// level in a VMA that may be walked. `asked` is what is left after default_flags and pfn_flags_mask. The kernel
-// is one without device-private PMDs.
+// Decides about one entry in a VMA that may be walked. For a PTE this is hmm_vma_handle_pte; for a PMD (`huge`)
+// hmm_vma_walk_pmd and hmm_vma_handle_pmd. default_flags and pfn_flags_mask are already applied to `asked`. The
+// modelled kernel has no device-private PMDs.
 HmmAction hmm_vma_handle_pte(HmmEntry entry, bool writable, bool huge, HmmRequest asked);
 
-// struct hmm_range: every page is asked for default_flags, and for those of its own flags that the mask lets by.
+// struct hmm_range. The request for a page is default_flags, plus those of its own flags that the mask lets through.
 struct HmmRange {
   HmmRequest default_flags;
   HmmRequest pfn_flags_mask;
@@ -86,14 +86,14 @@ struct HmmPfn {
 // The world around a walk.
 struct HmmSurroundings {
   std::function<bool()> check_retry = [] { return false; };  // mmu_interval_check_retry
-  // handle_mm_fault of a page (for writing?): changes its state; false: VM_FAULT_ERROR.
+  // handle_mm_fault of a page: changes the page's state. False: VM_FAULT_ERROR.
   std::function<bool(HmmSpace&, int page, bool write)> handle_mm_fault;
   std::function<void(HmmSpace&, int page)> migration_entry_wait;
 };
 
 struct HmmResult {
-  int error = 0;             // 0, EBUSY: collided with an invalidation, EFAULT, EPERM: a write where the VMA has none
-  std::vector<HmmPfn> pfns;  // none with an error
+  int error = 0;             // 0, EFAULT, EBUSY (collided with an invalidation), EPERM (write, but the VMA is read-only)
+  std::vector<HmmPfn> pfns;  // empty with an error
 };
 
 // hmm_range_fault. `asked` holds the input flags of hmm_pfns, one for each page.

@@ -11,7 +11,7 @@ namespace {
 
 constexpr HmmRequest nothing{}, read{true, false}, write{true, true};
 
-// An mm without surprises: what can be brought in is.
+// An mm without surprises: a fault brings in every page that can be brought in.
 struct Mm {
   int faults = 0, waits = 0, retries_at = -1, walks = 0;
 

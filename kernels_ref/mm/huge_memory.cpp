@@ -82,7 +82,7 @@ void split_huge_pmd_at(Cpu cpu, MmId mm, Slot from, Slot to) {
 
 namespace {
 
-// A folio of zeroes for [from, to], mapped by a PMD or by entries of its pages.
+// Maps a folio of zeroes at [from, to], by a PMD or by one entry for each page.
 void map_anon_folio(Cpu cpu, MmId mm, Slot from, Slot to, bool by_pmd) {
   World& w = cpu.world();
   const std::uint8_t folio = new_folio(cpu, {mm, from});
@@ -96,13 +96,13 @@ void map_anon_folio(Cpu cpu, MmId mm, Slot from, Slot to, bool by_pmd) {
   }
 }
 
-// Spans that a folio of `order` around the page would bring in: those that lie in it whole. Nothing where it does not fit.
+// The spans that a folio of `order` around the page would map: those that lie wholly in it. Empty if the folio does not fit.
 HugePage folio_around(Cpu cpu, MmId mm, Slot slot, int order) {
   const Shape& shape = *cpu.shape;
   const auto& m = cpu.world().mm[mm];
   const int begin = shape.page(slot) >> order << order, end = begin + (1 << order);
   HugePage in{slot, slot - 1};
-  Slot first = slot, last = slot;  // that it touches
+  Slot first = slot, last = slot;  // spans that the folio touches
   while (shape.before(first) >= 0 && shape.page(first) > begin) --first;
   while (shape.after(last) >= 0 && shape.page_behind(last) < end) ++last;
   if (shape.page(first) > begin || shape.page_behind(last) < end) return in;
@@ -116,14 +116,14 @@ HugePage folio_around(Cpu cpu, MmId mm, Slot slot, int order) {
   return in;
 }
 
-// What a fault may bring: a small page without more ado, then these.
+// What a fault may do. `nothing`: go on with a small page. `zeroes`: the same after anon_vma_prepare. The others map `pages`.
 struct Brought {
   enum class How { nothing, zeroes, huge_zeroes, huge_page, folio };
   How how = How::nothing;
   HugePage pages;
 };
 
-// The `way`-th, or with way -1 their number in `*ways`.
+// The `way`-th thing that a fault may do; way 0 is `nothing`. With way -1, `*ways` is how many there are.
 Brought nth_brought(Cpu cpu, MmId mm, Slot slot, bool write, int way, int* ways) {
   using How = Brought::How;
   *ways = 1;
@@ -175,7 +175,7 @@ Task<bool> huge_anonymous_fault(Cpu cpu, MmId mm, Slot slot, bool write) {
 
 namespace {
 
-// do_huge_zero_wp_pmd (6.13): a huge page of zeroes in the place of the huge zero page.
+// do_huge_zero_wp_pmd (6.13): replaces the huge zero page by a new huge page of zeroes.
 Task<void> replace_huge_zeroes(Cpu cpu, MmId mm, Slot slot) {
   World& w = cpu.world();
   const auto [first, last] = huge_page_of(*cpu.shape, slot);

@@ -1,5 +1,5 @@
-// mm/khugepaged.c: MADV_COLLAPSE, and khugepaged itself. Whether a huge page can be had and may replace small ones depends
-// on much that is not modelled, so that it may always fail; where it does not, contents stay and pages are others.
+// mm/khugepaged.c: MADV_COLLAPSE, and khugepaged itself. Whether a huge page can be allocated and may replace small ones
+// depends on much that is not modelled. So a collapse may always fail. If it succeeds, the contents are in new pages.
 #include "kernels_ref/mm/khugepaged.h"
 
 #include <algorithm>
@@ -36,22 +36,22 @@ bool revalidate(Cpu cpu, MmId mm, HugePage huge) {
   return pmd_fits(*cpu.shape, cpu.world(), mm, huge) && vma.backing == Backing::anon_private && vma.anon_vma;
 }
 
-// hpage_collapse_scan_pmd: whether nobody holds what is there.
+// hpage_collapse_scan_pmd: whether nobody holds any of the pages.
 bool unheld(const World& w, MmId mm, HugePage huge) {
   return std::all_of(&w.mm[mm].pte[huge.first], &w.mm[mm].pte[huge.last] + 1, [&w](const Pte& pte) {
     return pte.kind != Pte::Kind::page || (!folio_held(w, pte.frame) && !w.frame[pte.frame].locked);
   });
 }
 
-// __collapse_huge_page_isolate: once more, when nobody can take another reference; and whether all of it is in memory.
+// __collapse_huge_page_isolate: checks again, when nobody can take another reference, and that no page is on a device.
 bool can_isolate(const World& w, MmId mm, HugePage huge) {
   return unheld(w, mm, huge) && std::all_of(&w.mm[mm].pte[huge.first], &w.mm[mm].pte[huge.last] + 1, [](const Pte& pte) {
            return pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero || pte.kind == Pte::Kind::page;
          });
 }
 
-// pmdp_collapse_flush: no entry and no TLB leads to the pages any more; and where nobody holds them,
-// __collapse_huge_page_copy and the new entries.
+// pmdp_collapse_flush: no entry and no TLB leads to the pages any more. Then, if nobody holds them,
+// __collapse_huge_page_copy and the new entries. Returns whether it replaced them.
 bool replace_pages(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   const bool checked_before = !cpu.on(Rule::collapse_flushes_first);
@@ -74,7 +74,8 @@ bool replace_pages(Cpu cpu, MmId mm, HugePage huge) {
   return replaces;
 }
 
-// hpage_collapse_scan_pmd, collapse_huge_page. The caller holds mmap_lock for read, and has it again. 0 or an errno.
+// hpage_collapse_scan_pmd, collapse_huge_page. The caller holds mmap_lock for read; this drops it and takes it again.
+// Returns 0 or an errno.
 Task<int> collapse_huge_page(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   if (!unheld(w, mm, huge)) co_return EAGAIN;       // SCAN_PAGE_COUNT
@@ -87,7 +88,7 @@ Task<int> collapse_huge_page(Cpu cpu, MmId mm, HugePage huge) {
   co_await write_lock(cpu, mm);
   int error = EINVAL;
   if (is_huge(w, mm, huge)) {
-    error = 0;  // meanwhile
+    error = 0;  // another thread has collapsed it meanwhile
   } else if (revalidate(cpu, mm, huge)) {
     error = EAGAIN;
     const bool checked_before = !cpu.on(Rule::collapse_flushes_first);
@@ -104,8 +105,8 @@ Task<int> collapse_huge_page(Cpu cpu, MmId mm, HugePage huge) {
   co_return error;
 }
 
-// collapse_file, where the page cache has no huge page yet: it gets one, with what was there and zeroes, beyond the end too.
-// Whoever maps a page finds out. 0 or an errno.
+// collapse_file, if the page cache has no huge page yet: it gets one. Pages that were not there become zeroes, also beyond
+// the end of the file. Every mapping of the old pages is removed. Returns 0 or an errno.
 int collapse_cache(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   for (Slot s = huge.first; s <= huge.last; ++s) {
@@ -128,7 +129,7 @@ int collapse_cache(Cpu cpu, MmId mm, HugePage huge) {
   return 0;
 }
 
-// Where collapse_file gives up, the pages that it had come to are no longer mapped.
+// When collapse_file gives up, the pages that it has reached are no longer mapped.
 Task<void> collapse_file_fails(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   const int unmapped = co_await cpu.choose("collapse_file: try_to_unmap", 2 + huge.last - huge.first);
@@ -140,7 +141,7 @@ Task<void> collapse_file_fails(Cpu cpu, MmId mm, HugePage huge) {
   }
 }
 
-// collapse_pte_mapped_thp: the process that asked gets a PMD. Not where it has copies of its own there.
+// collapse_pte_mapped_thp: maps the huge page by a PMD in the process that asked. Fails if it has private copies there.
 Task<int> install_pmd(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   const int fails = co_await cpu.choose("collapse_pte_mapped_thp", 2);
@@ -159,7 +160,7 @@ Task<int> install_pmd(Cpu cpu, MmId mm, HugePage huge) {
   co_return 0;
 }
 
-// One huge page, as madvise_collapse() takes them up: 0 or an errno.
+// One huge page of madvise_collapse(). Returns 0 or an errno.
 Task<int> collapse(Cpu cpu, MmId mm, HugePage huge) {
   World& w = cpu.world();
   if (is_huge(w, mm, huge)) co_return 0;  // SCAN_PMD_MAPPED
@@ -197,7 +198,7 @@ Task<Result> madvise_collapse(Cpu cpu, Slot from, Slot to) {
     const int begin = (asked.begin + huge_pages - 1) / huge_pages * huge_pages, end = asked.end / huge_pages * huge_pages;
     const Slot vma_last = vma_end(cpu, mm, s, cpu.shape->slots() - 1);
     int error = suitable(pages_of(cpu, vma_start(cpu, mm, s), vma_last)) ? 0 : EINVAL;
-    // __thp_vma_allowable_orders: not what nobody has touched, and files only as a kernel is configured.
+    // __thp_vma_allowable_orders: refuses memory that nobody has written to. For files it depends on the configuration.
     const VmaPage& vma = w.mm[mm].vma[s];
     if (vma.object == none && !vma.anon_vma) error = EINVAL;
     if (!error && vma.object != none) {
@@ -205,7 +206,7 @@ Task<Result> madvise_collapse(Cpu cpu, Slot from, Slot to) {
       if (!allowed) error = EINVAL;
     }
     const bool refused = error != 0;
-    // Nothing to do: newer kernels look at that first.
+    // The range holds no whole huge page. Newer kernels check that first, and return 0.
     if (!error && begin > end) {
       const int looks_first = co_await cpu.choose("madvise_collapse: hstart >= hend", 2);
       if (!looks_first) error = EINVAL;
@@ -234,7 +235,7 @@ bool can_khugepaged(Cpu cpu, MmId mm, Slot slot) {
   const World& w = cpu.world();
   const Mm& m = w.mm[mm];
   const HugePage huge = huge_page_of(*cpu.shape, slot);
-  // fork() holds the lock of the mm that it makes.
+  // A process that is not alive yet: fork() still holds the lock of its mm.
   if (w.process[mm].life != ProcessState::Life::alive || m.users == 0 || !can_write_lock(w, mm)) return false;
   if (huge.first != slot || !m.vma[slot].hugepage || is_huge(w, mm, huge)) return false;
   const bool any = std::any_of(&m.pte[huge.first], &m.pte[huge.last] + 1, [](const Pte& p) { return p.kind == Pte::Kind::page; });

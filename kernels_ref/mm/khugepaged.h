@@ -1,4 +1,4 @@
-// mm/khugepaged.c: small pages become a huge one, on request or on their own.
+// mm/khugepaged.c: replaces small pages by a huge one, on request (MADV_COLLAPSE) or by itself (khugepaged).
 #pragma once
 
 #include "kernels_ref/mm/huge_memory.h"
@@ -7,9 +7,9 @@ namespace faultline::ref {
 
 Task<Result> madvise_collapse(Cpu cpu, Slot from, Slot to);
 
-// Whether khugepaged could make a huge page that begins at `slot` now, and that it does so, in one step: it has mmap_lock for
-// write meanwhile.
+// Whether khugepaged could now make a huge page that begins at `slot`.
 bool can_khugepaged(Cpu cpu, MmId mm, Slot slot);
+// khugepaged makes it, in one step, because it holds mmap_lock for write meanwhile.
 void khugepaged_scan(Cpu cpu, MmId mm, Slot slot);
 
 }  // namespace faultline::ref

@@ -9,7 +9,7 @@ namespace faultline::ref {
 
 namespace {
 
-// madvise_walk_vmas: the next VMA at or after `s`. A hole is stepped over, and the call fails in the end.
+// madvise_walk_vmas: the next VMA at or after `s`. Skips a hole, but the call then fails in the end.
 Slot next_vma(const Mm& mm, Slot s, Slot to, Result* result) {
   for (; s <= to && !mm.vma[s].mapped(); ++s) *result = failed(ENOMEM);
   return s;
@@ -33,7 +33,7 @@ Task<Result> madvise_dontneed(Cpu cpu, Slot from, Slot to) {
   co_return result;
 }
 
-// madvise_vma_behavior: changes a flag of the VMAs, nothing of the pages.
+// madvise_vma_behavior: changes a flag of the VMAs, and no page.
 Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, std::uint8_t VmaPage::*flag, bool on) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
@@ -41,7 +41,7 @@ Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, std::uint8_t VmaPage::*fl
   Result result = ok();
   for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
     const Slot last = vma_end(cpu, mm, s, to);
-    // WIPEONFORK is for private anonymous memory; what stands before stays changed.
+    // WIPEONFORK is for private anonymous memory. VMAs before this one stay changed.
     if (flag == &VmaPage::wipeonfork && on && w.mm[mm].vma[s].backing != Backing::anon_private) {
       result = failed(EINVAL);
       break;
@@ -58,7 +58,7 @@ Task<Result> madvise_flag(Cpu cpu, Slot from, Slot to, std::uint8_t VmaPage::*fl
   co_return result;
 }
 
-// Of a large folio that is not all in [from, to] only pages of its own can be taken: false where it cannot be split.
+// A large folio that is not wholly in [from, to] has to be split first. False: it cannot be split.
 Task<bool> split_to_work_on(Cpu cpu, MmId mm, Slot slot, Slot from, Slot to) {
   World& w = cpu.world();
   const std::uint8_t page = w.mm[mm].pte[slot].frame;
@@ -71,7 +71,7 @@ Task<bool> split_to_work_on(Cpu cpu, MmId mm, Slot slot, Slot from, Slot to) {
   co_return true;
 }
 
-// madvise_free_single_vma: the pages become clean, so that whoever reclaims them has nothing to write.
+// madvise_free_single_vma: makes the pages clean, so that reclaim has nothing to write back.
 Task<Result> madvise_free(Cpu cpu, Slot from, Slot to) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
@@ -103,7 +103,7 @@ Task<Result> madvise_free(Cpu cpu, Slot from, Slot to) {
   co_return result;
 }
 
-// madvise_pageout: takes what it can from pages that are mapped only here, and never says whether it did.
+// madvise_pageout: takes pages that are mapped only here, if it can. The caller never learns whether it did.
 Task<Result> madvise_pageout(Cpu cpu, Slot from, Slot to) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
@@ -133,7 +133,7 @@ Task<Result> madvise_populate(Cpu cpu, Slot from, Slot to, bool write) {
   World& w = cpu.world();
   co_await read_lock(cpu, mm);
   Result result = ok();
-  // madvise_walk_vmas stepped over holes; since fa9fcd8bb6e4 (2024) the first one ends it.
+  // madvise_walk_vmas skipped holes. Since fa9fcd8bb6e4 (2024) the first hole ends the call.
   bool walks = false;
   for (Slot s = from; s <= to; ++s) {
     const VmaPage& vma = w.mm[mm].vma[s];
@@ -169,7 +169,7 @@ Task<Result> madvise_remove(Cpu cpu, Slot from, Slot to) {
   for (Slot s = next_vma(w.mm[mm], from, to, &result); s <= to;) {
     const Slot last = vma_end(cpu, mm, s, to);
     const int object = w.mm[mm].vma[s].object, page = w.mm[mm].vma[s].pgoff;
-    // It asks for a writable mapping; since e8e17ee90eaf (6.7) for one that could be made writable.
+    // madvise_remove needs a writable mapping. Since e8e17ee90eaf (6.7) one that could be made writable will do.
     bool refuses = w.mm[mm].vma[s].is_private();
     if (!refuses && !w.mm[mm].vma[s].write) refuses = co_await cpu.choose("madvise_remove: VM_WRITE", 2) == 0;
     if (object == none || refuses) {

@@ -5,16 +5,17 @@
 
 namespace faultline::ref {
 
-// Replaces every entry of `page` by a migration entry / restores them to `to` (rmap walks). migrate_vma
-// has collected the entry of `own` without a word to its driver. For the others try_to_migrate_one sends
-// CLEAR to each VMA that the rmap walk visits, before it looks for an entry there: to that of `own` too
-// (`tells_own`), if it comes before the last one that maps the page. The order in the rmap tree decides,
-// so that the caller chooses where the page is mapped elsewhere.
-// A page of the page cache was collected `at` one place, and may be mapped at others of `own`.
+// Replaces every entry of `page` by a migration entry (rmap walk). migrate_vma has collected the entry of `own`
+// without notifying its driver. For the other entries try_to_migrate_one sends CLEAR to each VMA that the rmap
+// walk visits, before it looks for an entry there. If the walk visits the VMA of `own` before the last VMA that
+// maps the page, `own` gets CLEAR too (`tells_own`). That depends on the order in the rmap tree, so the caller
+// chooses it for a page that is mapped elsewhere.
+// A page of the page cache was collected `at` one place, and `own` may map it at others too.
 void unmap_for_migration(Cpu cpu, MmId own, FrameId page, bool tells_own, Slot at = -1);
 bool mapped_elsewhere(const World& world, FrameId page);
-// A mirror of another mm holds its mutex to copy the page of the device: CLEAR waits for it.
+// Whether a mirror of another mm holds its mutex to copy the device's page. CLEAR has to wait for that mutex.
 bool copied_elsewhere(const World& world, FrameId page, MmId own);
+// Turns the migration entries of `page` into entries of `to` (rmap walk).
 void remove_migration_entries(Cpu cpu, FrameId page, FrameId to);
 
 }  // namespace faultline::ref

@@ -75,7 +75,7 @@ bool any_mapped(const Mm& mm, Slot from, Slot to) {
   return false;
 }
 
-// do_munmap of what is in the way of a new mapping, all of it under the write lock.
+// do_munmap of what is in the way of a new mapping. Holds the write lock throughout.
 Task<void> unmap_target(Cpu cpu, MmId mm, Slot from, Slot to) {
   if (!any_mapped(cpu.world().mm[mm], from, to)) co_return;
   Gather gather;
@@ -168,8 +168,8 @@ void change_entry(Cpu cpu, MmId mm, Slot s, bool keep_readonly) {
   if (!(pte == old)) leave_stale(cpu, mm, s, old);
 }
 
-// Whether change_entry may go either way: only for pages that would become writable at once, and then
-// the next store finds out; a kernel may ask for a dirty entry (64fe24a3e05e) or not.
+// Whether change_entry may make the entry writable at once, or leave that to the next store. Some kernels make it
+// writable only if it is dirty (64fe24a3e05e).
 bool may_upgrade(const World& w, MmId mm, Slot s) {
   const Pte& pte = w.mm[mm].pte[s];
   const VmaPage& vma = w.mm[mm].vma[s];
@@ -193,7 +193,7 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
     }
     const Slot last = vma_end(cpu, mm, s, to);
     const VmaPage& first = w.mm[mm].vma[s];
-    if (first.read != protection.read || first.write != protection.write) {  // else: nothing at all
+    if (first.read != protection.read || first.write != protection.write) {  // else there is nothing to do
       split(cpu, mm, s, last);
       if (exclusive) co_await write_lock_vmas(cpu, mm, s, last);
       for (Slot p = s; p <= last; ++p) {
@@ -204,7 +204,7 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
         if (!vma.is_private()) continue;
         if (vma.write && cpu.shape->accounts) vma.account = Account::yes;
         else if (vma.backing == Backing::anon_private && vma.account == Account::yes && !vma.anon_vma)
-          vma.account = Account::maybe;  // taken back since 6.6
+          vma.account = Account::maybe;  // since 6.6 mprotect() takes VM_ACCOUNT back
       }
       co_await merge_vma(cpu, mm, s, last);
       if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_start(cpu, mm, s, last, Notify::protection_vma);
@@ -275,7 +275,7 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
   const bool overlaps = target <= to && target_last >= from;
   co_await write_lock(cpu, mm);
   if (!w.mm[mm].vma[from].mapped()) {
-    // Overlap is found by mremap_to after vma_lookup, since 6.15 by check_mremap_params before it.
+    // mremap_to checks for overlap after vma_lookup. Since 6.15 check_mremap_params checks before vma_lookup.
     int second = 0;
     if (overlaps) second = co_await cpu.choose("mremap: checks", 2);
     write_unlock(w, mm);
@@ -285,9 +285,9 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
     write_unlock(w, mm);
     co_return failed(EINVAL);
   }
-  // More than one VMA, or a hole: refused by vma_to_resize when the target is already unmapped; since 6.15
-  // by check_prep_vma before that; since 6.17 remap_move moves one VMA after the other, and leaves the
-  // target as it is where the source has holes.
+  // The source has more than one VMA, or a hole. Up to 6.14 vma_to_resize refuses, after the target was unmapped.
+  // Since 6.15 check_prep_vma refuses before that. Since 6.17 remap_move moves one VMA after the other; where
+  // the source has holes, the target stays as it is.
   bool pieces = false;
   for (Slot s = from + 1; s <= to; ++s) pieces = pieces || !w.mm[mm].vma[s].mapped() || w.mm[mm].vma[s].head;
   enum { by_pieces, late, early };

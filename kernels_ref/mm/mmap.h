@@ -1,5 +1,5 @@
-// mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/madvise.c: the system calls that change mappings, and what
-// they have in common.
+// mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/madvise.c: the system calls that change mappings, and their
+// common parts.
 // Each returns the result of the system call for the pages [from, to] of the calling process.
 #pragma once
 
@@ -14,18 +14,18 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection);
 Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target);         // MREMAP_FIXED, same length
 Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice);  // madvise.cpp
 
-// Maps pages without the system call's locks: for the state in which a scenario starts.
+// Maps pages and takes no lock. Either the caller holds the locks, or this builds the state in which a scenario starts.
 void map_pages(Cpu cpu, MmId mm, Slot from, Slot to, Backing backing, Protection protection, int file);
 
 // unmap_vmas, under whatever lock the caller holds: notifier start, entries one by one, notifier end.
-// Frames stay in the gather until the caller has flushed. `even_cows`: copies of a file's pages too.
+// Frames stay in the gather until the caller has flushed. `even_cows`: private copies of a file's pages too.
 Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Rule notifies, Gather* gather, bool even_cows = true);
-// tlb_finish_mmu. Needs no step where nothing was zapped.
+// tlb_finish_mmu. Takes no step if nothing was zapped.
 Task<void> finish(Cpu cpu, MmId mm, Slot from, Slot to, const Gather* gather, Rule flushes);
 
 Task<void> write_lock(Cpu cpu, MmId mm);  // mmap_write_lock
 Task<void> read_lock(Cpu cpu, MmId mm);   // mmap_read_lock
-// vma_start_write; no step of its own where nobody faults there.
+// vma_start_write. Takes no step of its own if nobody faults there.
 Task<void> write_lock_vmas(Cpu cpu, MmId mm, Slot from, Slot to);
 Task<void> merge_vma(Cpu cpu, MmId mm, Slot from, Slot to);
 

@@ -12,7 +12,7 @@ bool subscribed(const World& w, MmId mm) {
   return false;
 }
 
-// The mirrors of an mm whose callbacks have yet to run, a bit each; those of `owner` are left out.
+// The mirrors of an mm that have a callback, one bit each. Those of the device `owner` are left out.
 unsigned listeners(const World& w, MmId mm, int owner) {
   unsigned bits = 0;
   for (MirrorId id = mm; id < max_mirrors; id += max_mms)
@@ -20,7 +20,7 @@ unsigned listeners(const World& w, MmId mm, int owner) {
   return bits;
 }
 
-// The `which`-th of `left` whose callback can take its mutex, or their number.
+// The `which`-th mirror of `left` whose callback can take its mutex. If there are fewer, -1, and `*count` is how many there are.
 int nth_free(Cpu cpu, unsigned left, int which, int* count) {
   *count = 0;
   for (MirrorId id = 0; id < max_mirrors; ++id) {
@@ -49,7 +49,7 @@ bool others_listen(const World& world, MmId mm, int device) { return listeners(w
 Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Notify event, int owner) {
   World& w = cpu.world();
   if (!w.mm[mm].notifiers) co_return;
-  // Subscriptions are called in the order of their insertion: in any, here.
+  // The kernel calls subscriptions in the order of their insertion. Here any order is possible.
   unsigned told = 0;
   const DriverOps& driver = cpu.driver();
   if (driver.invalidate_ranges) {
@@ -80,7 +80,7 @@ Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Notify event, 
 Task<void> invalidate_end(Cpu cpu, MmId mm) {
   World& w = cpu.world();
   if (!w.mm[mm].notifiers) co_return;
-  if (w.mm[mm].invalidating == 0) co_return;  // registered since: inv_end finds nothing active
+  if (w.mm[mm].invalidating == 0) co_return;  // the first notifier came after the start: inv_end finds nothing active
   if (subscribed(w, mm)) co_await cpu.step("mmu_notifier_invalidate_range_end");
   if (--w.mm[mm].invalidating > 0) co_return;
   for (MirrorId id = mm; id < max_mirrors; id += max_mms) w.mirror[id].stamped = 0;
@@ -127,7 +127,7 @@ Task<void> insert_notifier(Cpu cpu, MirrorId mirror) {
   w.mm[mm].notifiers = 1;
   w.mirror[mirror] = Mirror{};
   w.mirror[mirror].files = 1;
-  // Inserted while a range is being invalidated: its sequence makes read_begin wait for the end.
+  // If it is inserted while a range is being invalidated, its sequence makes read_begin wait for the end.
   w.mirror[mirror].stamped = w.mm[mm].invalidating > 0;
 }
 

@@ -1,10 +1,10 @@
-// mm/mmu_notifier.c: interval notifiers. One subscription over the whole mm for each open file that mirrors it, as
-// dmirror_fops_open makes it, and what a driver subscribes to beside (DriverOps::invalidate_ranges).
+// mm/mmu_notifier.c: interval notifiers. Each open file that mirrors an mm has one subscription over the whole mm, as
+// dmirror_fops_open makes it. A driver may have more subscriptions for its own ranges (DriverOps::invalidate_ranges).
 //
-// Sequence numbers are kept as what they decide. A subscription is "stamped" when its invalidate_seq is
-// the mm's current, odd one: read_begin must wait. A reader "collided" when its subscription was stamped
-// after its read_begin: read_retry says so. Stamps only ever move to a number that no reader holds, so
-// nothing else about the numbers matters.
+// The model keeps no sequence numbers, only what they decide. A subscription is "stamped" when its
+// invalidate_seq is the mm's current, odd one: read_begin must wait. A reader "collided" when its
+// subscription was stamped after its read_begin: read_retry says so. Stamps only ever move to a number
+// that no reader holds, so nothing else about the numbers matters.
 #pragma once
 
 #include "kernels_ref/mm/pages.h"
@@ -14,19 +14,20 @@ namespace faultline::ref {
 // enum mmu_notifier_event.
 enum class Notify : std::uint8_t { unmap, clear, protection_vma, protection_page, exclusive, migrate };
 
-// mmu_notifier_invalidate_range_start: raises the active count and runs the callbacks. Nothing, and no
-// step, without subscriptions (mm_has_notifiers). A MIGRATE event has an owner, the device that migrates:
-// its callback ignores that without a stamp, as dmirror_interval_invalidate does.
+// mmu_notifier_invalidate_range_start: raises the active count and runs the callbacks. Does nothing, and
+// takes no step, if the mm never had a subscription (mm_has_notifiers). A MIGRATE event has an owner, the
+// device that migrates. The owner's callback ignores the event and does not stamp, as
+// dmirror_interval_invalidate does.
 Task<void> invalidate_start(Cpu cpu, MmId mm, Slot from, Slot to, Notify event, int owner = -1);
 Task<void> invalidate_end(Cpu cpu, MmId mm);
 
-// Whether another device than `device` hears of what it migrates: else nothing is sent.
+// Whether any device other than `device` would get the event of its migration. If none would, no event is sent.
 bool others_listen(const World& world, MmId mm, int device);
 
-// The callback at once, for steps that are modelled whole (another mm's entries during a migration).
+// Runs the callbacks at once, for work that is modelled as one step (another mm's entries during a migration).
 void invalidate_now(Cpu cpu, MmId mm, Slot from, Slot to);
 
-// mmu_interval_read_begin may go on; then begin_read.
+// Whether mmu_interval_read_begin need not wait. The caller then calls begin_read.
 bool can_begin_read(Cpu cpu, MirrorId mirror);
 void begin_read(Cpu cpu, MirrorId mirror, Slot slot);
 void end_read(Cpu cpu);

@@ -7,8 +7,8 @@ namespace faultline::ref {
 
 namespace {
 
-// The `nth` choice for an address, from 0: its own number, one for each round that all have had theirs, and then any.
-// Once for all numbers below `end`, which may come twice.
+// The `nth` number to try for an address, from 0. In each round every address has one number of its own. After those come
+// all numbers below `end`, so some come twice.
 int numbered(Cpu cpu, Address address, int nth, int end) {
   const int all = cpu.shape->slots() * static_cast<int>(cpu.shape->program->processes.size());
   const int own = address.mm * cpu.shape->slots() + address.slot + nth * all;
@@ -123,8 +123,9 @@ Joint joint(const VmaPage& a, const VmaPage& b) {
   const bool sure = a.account != Account::maybe && b.account != Account::maybe;
   if (sure && a.account != b.account) return Joint::never;
   if (a.anon_vma == b.anon_vma) return sure ? Joint::surely : Joint::perhaps;
-  // is_mergeable_anon_vma: two of them never; one only where no parent has it too. Which of the two VMAs
-  // has to be the changed one depends on the kernel's version (6.16 made it either).
+  // is_mergeable_anon_vma: two different anon_vmas never merge. If only one VMA has an anon_vma, they merge
+  // only if no parent has it too. Which of the two VMAs has to be the changed one depends on the kernel's
+  // version (since 6.16 either may be).
   return (a.anon_vma && b.anon_vma) || a.inherited || b.inherited ? Joint::never : Joint::perhaps;
 }
 
@@ -132,13 +133,13 @@ struct Merge {
   bool left = false, right = false;
 };
 
-// The `way`-th merge of [from, to] that some kernel does, or their number for a way that there is not.
+// The `way`-th merge of [from, to] that some kernel does. If there are fewer, the second is how many there are.
 std::pair<Merge, int> nth_merge(Cpu cpu, MmId mm, Slot from, Slot to, int way) {
   const auto& vma = cpu.world().mm[mm].vma;
   const Slot before = cpu.shape->before(from), next = cpu.shape->after(to);
   const Joint left = before >= 0 ? joint(vma[before], vma[from]) : Joint::never;
   const Joint right = next >= 0 && vma[next].mapped() ? joint(vma[to], vma[next]) : Joint::never;
-  // Where each would do, but perhaps not both together, kernels have preferred one or the other.
+  // Either neighbour could be merged, but perhaps not both together. Kernels differ in which one they prefer.
   const bool rivals = left != Joint::never && right != Joint::never && vma[before].anon_vma != vma[next].anon_vma;
   int ways = 0;
   for (const Merge m : {Merge{true, true}, Merge{true, false}, Merge{false, true}, Merge{}}) {
@@ -210,7 +211,7 @@ int new_object(Cpu cpu, int pages) {
 void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   auto& vma = cpu.world().mm[mm].vma;
   if (vma[slot].anon_vma) return;
-  // find_mergeable_anon_vma: a neighbour that could be merged but for its permissions shares its own.
+  // find_mergeable_anon_vma: takes the anon_vma of a neighbour that differs only in permissions.
   const Slot first = vma_start(cpu, mm, slot), last = vma_end(cpu, mm, slot, cpu.shape->slots() - 1);
   const auto reusable = [](const VmaPage& other, const VmaPage& a, const VmaPage& b) {  // anon_vma_compatible
     return other.anon_vma && !other.inherited && a.backing == b.backing && a.object == b.object && a.dontfork == b.dontfork &&

@@ -1,5 +1,5 @@
-// Page frames, page-table entries, stale translations and VMAs: the plain actions from which the kernel
-// functions in the other files are made. Each is atomic; none suspends.
+// Page frames, page-table entries, stale translations and VMAs: the basic operations from which the other files
+// build the kernel functions. Each is atomic; none suspends.
 #pragma once
 
 #include <bitset>
@@ -9,28 +9,28 @@
 namespace faultline::ref {
 
 // --- frames ---
-// A frame with no users yet; the caller maps it or takes a reference in the same step. Which number it gets follows from the
-// place in memory that it is for, so that states do not differ in which of two threads came first.
+// Allocates a frame with no users yet. The caller maps it or takes a reference in the same step. The frame's number follows
+// from the address that it is for; otherwise states would differ only in which of two threads allocated first.
 struct Address {
   MmId mm = 0;
   Slot slot = 0;
 };
 FrameId alloc_frame(Cpu cpu, Frame::Kind kind, Contents contents, Address address = {});
-// A number that no folio has, likewise.
+// A number that no folio has. It follows from the address too.
 std::uint8_t new_folio(Cpu cpu, Address address);
-// Frees it once nothing refers to it. For use after a mapcount or ref went down.
+// Frees the frame if nothing refers to it. To be called after a mapcount or a reference went down.
 void put_frame(World& world, FrameId frame);
 inline void get_ref(World& world, FrameId frame) { ++world.frame[frame].refs; }
 void put_ref(World& world, FrameId frame);
 
-// A frame for each page of a request, from its first on; none: not that page.
+// A frame for each page of a request, from the first page on. none: no frame for that page.
 using FramesOfRange = std::array<std::uint8_t, limits::spans_per_region>;
 
 // --- page-table entries ---
-// Replaces an entry, keeping mapcounts. Says nothing about TLBs: see leave_stale and flush.
+// Replaces an entry and updates mapcounts. Leaves TLBs alone: see leave_stale and flush.
 void set_pte(World& world, MmId mm, Slot slot, Pte pte);
 inline Pte page_pte(FrameId frame, bool writable) { return {Pte::Kind::page, static_cast<std::uint8_t>(frame), writable}; }
-// Whether the entry is of a page in that device's memory.
+// Whether the entry is for a page in that device's memory.
 inline bool owns(const World& world, const Pte& pte, int device) {
   return pte.kind == Pte::Kind::device && device_of(world.frame[pte.frame].owner) == device;
 }
@@ -39,7 +39,7 @@ void leave_stale(Cpu cpu, MmId mm, Slot slot, Pte old);
 // Flushes the TLBs of an mm for pages [from, to]; returns when every CPU has answered.
 void flush(World& world, MmId mm, Slot from, Slot to);
 
-// struct mmu_gather: frames whose last entry may be gone, kept until the TLBs are flushed.
+// struct mmu_gather: frames that may have lost their last entry. They are kept until the TLBs are flushed.
 using Gather = std::bitset<max_frames>;
 // Clears the entry (zap_pte_range for one page), leaves it stale and keeps its frame in the gather.
 void zap(Cpu cpu, MmId mm, Slot slot, Gather& gather);
@@ -48,14 +48,15 @@ void free_gather(World& world, const Gather& gather);
 // --- VMAs ---
 // Makes [from, to] begin and end at VMA boundaries (__split_vma).
 void split(Cpu cpu, MmId mm, Slot from, Slot to);
-// Joins [from, to], which is one VMA, with its neighbours where vma_merge would. Kernels differ: this is
-// the number of ways, and `way` one of them.
+// vma_merge for [from, to], which is one VMA, and its neighbours. Kernels merge differently: in how many ways.
 int merge_ways(Cpu cpu, MmId mm, Slot from, Slot to);
+// Merges it in one of those ways.
 void merge(Cpu cpu, MmId mm, Slot from, Slot to, int way);
-// First page of the VMA that holds `slot`; its last page, not beyond `to`.
+// The first page of the VMA that holds `slot`.
 Slot vma_start(Cpu cpu, MmId mm, Slot slot);
+// The last page of that VMA, but not beyond `to`.
 Slot vma_end(Cpu cpu, MmId mm, Slot slot, Slot to);
-// Forgets the VMA around one page; drops its share of a shared object.
+// Removes one page from its VMA, and drops the page's reference to the object.
 void drop_vma(World& world, MmId mm, Slot slot);
 int new_object(Cpu cpu, int pages);
 // anon_vma_prepare: on the first write to a private VMA.

@@ -31,8 +31,8 @@ bool can_page_out(const World& world, MmId mm, Slot slot) {
 
 namespace {
 
-// What can be had again: from a disk, or as zeroes where nothing was ever stored. Nobody but the page cache
-// and its mappings may hold it.
+// Whether the page cache may drop the page: a fault can get it back, from a disk or as zeroes (if nothing was
+// ever stored), and nobody holds it but the page cache and its mappings.
 bool can_leave_cache(Cpu cpu, const VmaPage& vma, FrameId page) {
   const Frame& frame = cpu.world().frame[page];
   if (frame.kind != Frame::Kind::shared || vma.object == none || frame.refs != 1 || frame.pins != 0 || frame.folio) return false;
@@ -58,7 +58,7 @@ Task<void> try_to_unmap(Cpu cpu, MmId mm, Slot slot, Gather* gather) {
   const FrameId page = w.mm[mm].pte[slot].frame;
   const bool droppable = can_leave_cache(cpu, w.mm[mm].vma[slot], page);
   co_await try_to_unmap_one(cpu, mm, slot, page, gather);
-  // Who has mapped it since it was isolated loses it too.
+  // Mappings that were made since the page was isolated lose it too.
   for (MmId m = 0; m < max_mms; ++m)
     for (Slot s = 0; s < cpu.shape->slots(); ++s)
       if (w.mm[m].pte[s].frame == page && w.frame[page].kind == Frame::Kind::shared)
@@ -84,7 +84,7 @@ struct Job {
   Slot slot = 0;
 };
 
-// The `which`-th thing that the kernel may do now, or their number.
+// The `which`-th thing that the kernel may do now. If there are fewer, `*count` is how many there are.
 Job nth_job(Cpu cpu, int which, int* count) {
   const World& w = cpu.world();
   *count = 0;
@@ -126,7 +126,7 @@ Task<void> kernel_weather(Cpu cpu) {
     if (cpu.on(Rule::reclaim_notifies)) invalidate_now(cpu, mm, slot, slot);
     split_huge_pmd(cpu, mm, slot);
     zap(cpu, mm, slot, gather);
-    // The one CPU of a process with one thread forgets the old entry when it faults.
+    // A process with one thread has one CPU, which forgets the old entry when it faults.
     if (w.process[mm].threads > 1) co_await cpu.step("kswapd: try_to_unmap_flush");
     if (cpu.on(Rule::reclaim_flushes)) flush(w, mm, slot, slot);
     free_gather(w, gather);

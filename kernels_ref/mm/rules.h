@@ -1,8 +1,8 @@
 // The rules of the reference that can be dropped, one at a time, to show that something notices.
 //
-// A rule is one thing that a kernel function does, and it is asked for where the reference does that. Dropping it is a
-// departure (twins.h): the reference is then the model of a kernel with that bug, and stress/broken_reference.py and
-// the tests show which scenario, claim or conformance program fails.
+// A rule is one thing that a kernel function does. The reference asks for the rule where it does that thing. Dropping a
+// rule is a departure (twins.h): the reference then models a kernel with that bug. stress/broken_reference.py and the
+// tests show which scenario, claim or conformance program then fails.
 #pragma once
 
 #include <bitset>
@@ -19,7 +19,7 @@ enum class Rule {
   cow_rechecks_pte,           // wp_page_copy: pte_same under the page-table lock
   cow_flushes,                // wp_page_copy: ptep_clear_flush, before the new entry
   zero_page_is_copied,        // do_wp_page: the zero page is never written
-  read_fault_maps_zero_page,  // do_anonymous_page: read of none gives the zero page
+  read_fault_maps_zero_page,  // do_anonymous_page: a read of an empty entry maps the zero page
   fault_checks_write,         // access_error: a store needs VM_WRITE
   fault_checks_access,        // access_error: a load needs an accessible VMA
   shared_fault_uses_cache,    // shmem_fault: every mapping sees the object's page
@@ -41,7 +41,7 @@ enum class Rule {
   copied_vma_grows,  // vm_area_dup: fork() and mremap() keep VM_GROWSDOWN
   munmap_notifies,
   munmap_flushes,
-  zapped_pages_stay,  // tlb_finish_mmu: pages are given back when no TLB leads to them any more
+  zapped_pages_stay,  // tlb_finish_mmu: pages are freed only when no TLB leads to them any more
   munmap_zaps_last_page,
   mprotect_notifies,
   mprotect_flushes,
@@ -58,13 +58,13 @@ enum class Rule {
   collapse_copies,  // collapse_huge_page: the huge page has the contents of the small ones
   collapse_notifies,
   collapse_flushes,        // pmdp_collapse_flush
-  collapse_flushes_first,  // ... before it looks for who holds the pages: nobody can take another reference then
+  collapse_flushes_first,  // ... before it checks who holds the pages: then nobody can take another reference
   populate_faults,         // madvise_populate: every page is faulted in
   // mm/truncate.c
   truncate_unmaps,    // unmap_mapping_range, truncate_inode_folio
   truncate_notifies,  // zap_page_range_single: CLEAR
   truncate_flushes,
-  truncate_unmaps_twice,  // truncate_pagecache: again when the pages have gone, for private copies
+  truncate_unmaps_twice,  // truncate_pagecache: again after the pages are gone, for private copies
   hole_keeps_copies,      // unmap_mapping_range without even_cows: private copies stay
   // mm/rmap.c, mm/vmscan.c
   reclaim_notifies,  // try_to_unmap_one: CLEAR
@@ -89,13 +89,13 @@ enum class Rule {
   device_checks_write_tag,    // WRITE needs a writable entry
   migrate_inserts_pages,      // migrate_vma_insert_page: a page that was not there is one on the device
   migrate_flushes,            // migrate_vma_collect_pmd: ptep_clear_flush, before anything is copied
-  migrate_checks_late,        // ... and who holds a page is asked when nobody can take another reference
+  migrate_checks_late,        // ... and it checks who holds a page only when nobody can take another reference
   migrate_copies,             // the device page gets the system page's contents
   migrate_back_copies,        // and back
   migrate_back_erases_entry,  // dmirror_devmem_fault_alloc_and_copy: xa_erase
-  migrate_tells_others,       // MMU_NOTIFY_MIGRATE is for every device but its owner
+  migrate_tells_others,       // MMU_NOTIFY_MIGRATE goes to every device but its owner
   migrate_respects_write,     // a read-only page comes back read-only
-  migrate_respects_pins,      // migrate_vma_collect_pmd, migrate_vma_check_page: a page that is held stays
+  migrate_respects_pins,      // migrate_vma_collect_pmd, migrate_vma_check_page: a held page does not move
   close_evicts,               // dmirror_fops_release
   // drivers/gpu/drm/amd/amdkfd
   kfd_migrates_range,        // svm_migrate_to_ram: a fault of the CPU brings back the whole range
@@ -105,7 +105,7 @@ enum class Rule {
   kfd_unmaps_at_munmap,      // svm_range_unmap_from_cpu
   kfd_unmap_clears_entries,  // svm_range_unmap_from_gpu
   kfd_fault_takes_vma,       // svm_range_get_range_boundaries: a new range is as long as its VMA
-  kfd_fault_migrates,        // svm_range_best_restore_location: a GPU that may reach a range gets it
+  kfd_fault_migrates,        // svm_range_best_restore_location: the range moves to a GPU that may access it
   kfd_fault_maps_range,      // svm_range_restore_pages: the whole range is mapped
   kfd_tells_faults,          // kfd_smi_event_page_fault_end
   mmget_guards,              // mmget_not_zero before touching a dying mm
@@ -120,15 +120,15 @@ enum class Rule {
   fork_copies_pinned,        // copy_present_page: the child gets a copy, 70e806e4e645
   fork_copy_keeps_contents,  // ... which has the page's contents
   unpin_lets_go,             // unpin_user_page
-  cow_counts_references,     // do_wp_page: a page that somebody holds is not reused, 09854ba94c6a
+  cow_counts_references,     // do_wp_page: a held page is not reused, 09854ba94c6a
   // fs/iomap/direct-io.c, block/bio.c
-  direct_io_holds_page,  // bio_iov_iter_get_pages: until the transfer's end
+  direct_io_holds_page,  // bio_iov_iter_get_pages: holds the page until the transfer's end
   direct_read_dirties,   // bio_set_pages_dirty, bio_check_pages_dirty
   // The OpenCL specification, 3.3.6: the memory model
-  release_synchronises,   // a release that is acquired orders what is before it and behind the acquire
-  updates_are_atomic,     // nothing is written between what an update reads and what it writes
-  memory_is_coherent,     // reads of a cell agree with one order of its writes
-  seq_cst_has_one_order,  // accesses that are sequentially consistent have one order
+  release_synchronises,   // if an acquire reads a release, what is before the release comes before what is behind the acquire
+  updates_are_atomic,     // no write comes between the read and the write of an update
+  memory_is_coherent,     // all reads of a cell agree with one order of its writes
+  seq_cst_has_one_order,  // all sequentially consistent accesses have one order
   count_
 };
 

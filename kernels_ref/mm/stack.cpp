@@ -4,7 +4,7 @@ namespace faultline::ref {
 
 namespace {
 
-// In pages. The second is RLIMIT_STACK as the executor sets it, and what lies between two regions is more.
+// In pages. stack_limit is RLIMIT_STACK as the executor sets it. The gap between two regions is larger.
 constexpr int stack_guard_gap = 256;
 constexpr int stack_limit = 2048;
 

@@ -5,11 +5,11 @@
 
 namespace faultline::ref {
 
-// find_vma where nothing is mapped: the first page of the stack that would be extended down to `slot`, or -1.
+// find_vma for a `slot` that is not mapped: the first page of the stack that would be extended down to it, or -1.
 Slot stack_above(const Shape& shape, const World& world, MmId mm, Slot slot);
-// acct_stack_growth: whether it is within RLIMIT_STACK then.
+// acct_stack_growth: whether the stack would then still be within RLIMIT_STACK.
 bool fits_stack(const Shape& shape, const World& world, MmId mm, Slot stack, Slot slot);
-// expand_stack. False: nothing is mapped there. No notifier hears of it, for nothing is unmapped.
+// expand_stack. False: `slot` is still not mapped. No notifier is called, because nothing is unmapped.
 bool expand_stack(Cpu cpu, MmId mm, Slot slot);
 
 }  // namespace faultline::ref

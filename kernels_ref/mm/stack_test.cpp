@@ -1,4 +1,4 @@
-// Mappings that grow down: which access extends one, how far, and what else sees of it.
+// Mappings that grow down: which access extends one, how far, and who else sees it.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -44,7 +44,7 @@ TEST(Stack, GrowsToItsLimit) {
             "r0=SIGSEGV r1=zero r2=SIGSEGV");
 }
 
-// Which refuses after anon_vma_prepare(), so that fork() copies the page tables and the device hears of it.
+// acct_stack_growth refuses only after anon_vma_prepare(). So fork() copies the page tables, and the device is notified.
 TEST(Stack, WhereItMayNotGrowItHasAnAnonVma) {
   const char* const region = "a: 2100 pages stack rw\n";
   const std::string device = "r0 = load a[2099] via d\n", fork = "fork C\nr2 = load a[2099] via d\n";
@@ -60,7 +60,7 @@ TEST(Stack, IsNotReachedFromTheNextRegion) {
   EXPECT_EQ(outcome("a: 2 pages none\nb: 2 pages stack rw = 5\n", "r0 = load a[1]\nr1 = load b[0]\n"), "r0=SIGSEGV r1=5");
 }
 
-// An access that the protection refuses extends it all the same.
+// An access that the protection refuses still extends the stack.
 TEST(Stack, APageThatItGrewByIsLikeItsLowest) {
   EXPECT_EQ(outcome("a: 3 pages stack rw = 5\n",
                     "munmap a[0]\nmprotect a[1] r\ne0 = store a[0] 6\ne1 = store a[2] 7\nr = load a[0]\n"
@@ -68,7 +68,7 @@ TEST(Stack, APageThatItGrewByIsLikeItsLowest) {
             "e0=SIGSEGV e1=ok r=zero e2=ok");
 }
 
-// It is one mapping still, for mremap() of more than one would go otherwise on some kernels.
+// The stack is still one mapping: mremap() of more than one would behave differently on some kernels.
 TEST(Stack, GrowsWhereItWasMovedTo) {
   EXPECT_EQ(outcome("a: 2 pages stack rw = 5\nb: 4 pages none\nc: 4 pages none\n",
                     "mremap a[0] -> b[3]\nr0 = load b[0]\nr1 = load b[3]\ne = mremap b -> c\nr2 = load c[3]\n"),

@@ -1,4 +1,4 @@
-// What a prediction depends on beside the Program.
+// What a prediction depends on, in addition to the Program.
 #pragma once
 
 #include "harness/program.h"

@@ -20,7 +20,7 @@ class Texts {
  public:
   Texts(const Shape& shape, const World& world) : shape_(shape), w_(world), program_(*shape.program) {}
 
-  // More than one where the load that looks may find one or another.
+  // More than one text, if the load that looks may find one or the other.
   std::vector<std::string> of(const Observable& o) const {
     switch (o.kind) {
       case Observable::Kind::result:
@@ -52,7 +52,7 @@ class Texts {
     return "?";
   }
 
-  // The first operation that a dying thread did not tell of may have been done or not.
+  // A dying thread may or may not have done the first operation for which it has reported no result.
   std::string missing(int thread, int statement) const {
     if (w_.thread[thread].life == ThreadState::Life::waiting) return text_not_reached;
     const bool first = statement == 0 || w_.result[shape_.first_result[thread] + statement - 1].kind != Result::Kind::none;
@@ -97,7 +97,7 @@ class Texts {
     return texts;
   }
 
-  // do_fault_around: a page of a huge one that is mapped because of those around it that are before the end of the file.
+  // do_fault_around: a page beyond the end of the file may be mapped with the pages before the end, if they share a huge page.
   bool may_be_mapped(int process, Slot s) const {
     const VmaPage& vma = w_.mm[process].vma[s];
     const FrameId page = w_.object[vma.object].frame[vma.pgoff];
@@ -111,7 +111,7 @@ class Texts {
     const auto present = [](const Pte& p) { return p.kind == Pte::Kind::page || p.kind == Pte::Kind::zero; };
     if (!present(a) || !present(b)) return text_not_reached;
     bool same = a.frame == b.frame;
-    if (same && a.frame == none) {  // the zero page, or a place in the huge one
+    if (same && a.frame == none) {  // the zero page, or a page of the huge zero page
       const auto offset = [](const Pte& pte, Cell cell) { return pte.huge ? cell.page % huge_pages : -1; };
       same = offset(a, o.cell) == offset(b, o.cell2);
     }
@@ -134,7 +134,7 @@ class Texts {
 
   std::string events(int observe) const {
     const int process = program_.observes[observe].process;
-    unsigned own = 0;  // the driver tells the opener
+    unsigned own = 0;  // the driver reports to the opener
     for (int device = 0; device < limits::devices; ++device) own |= 1u << mirror_id(device, process);
     if (!alive(process) || !(w_.process[process].descriptors & own)) return text_not_reached;
     const Driver& driver = driver_of(shape_.device_class);

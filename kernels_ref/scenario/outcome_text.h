@@ -8,10 +8,10 @@
 
 namespace faultline::ref {
 
-// The schema of the program, with what compaction, NUMA balancing and their like add where a device has pages.
+// The schema of the program. For observes of events it names the weather: what compaction, NUMA balancing and the like may add.
 std::vector<Observable> schema_with_weather(const Program& program, DeviceClass device_class);
 
-// What a look at the end state may give, mostly one outcome.
+// The outcomes that a look at the end state may give: mostly one.
 std::vector<Outcome> outcomes_of(const Shape& shape, const World& world, const std::vector<Observable>& schema);
 
 }  // namespace faultline::ref

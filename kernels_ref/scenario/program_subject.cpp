@@ -9,8 +9,8 @@ namespace faultline::ref {
 
 namespace {
 
-// Outside an invalidation an entry of the device maps the frame of the CPU's entry, and is writable only
-// if that one is. (While a page migrates, its device entry is the migration's business.)
+// Outside an invalidation a device entry maps the same frame as the CPU's entry, and is writable only if the
+// CPU's entry is. (While a page migrates, the migration keeps its device entry right.)
 bool device_entries_agree(const World& w, int slots, bool by_vma) {
   for (MirrorId id = 0; id < max_mirrors; ++id) {
     const MmId m = mm_of(id);
@@ -20,7 +20,7 @@ bool device_entries_agree(const World& w, int slots, bool by_vma) {
       const Pte& pte = w.mm[m].pte[s];
       if (!e.valid() || pte.kind == Pte::Kind::migration) continue;
       if (e.frame == zero_page ? pte.kind != Pte::Kind::zero : pte.frame != e.frame) {
-        // A migration of a page that was not there: the device's entry comes before the CPU's knows.
+        // A migration is under way: the device's entry and the CPU's entry do not change in one step.
         if (pte.kind == Pte::Kind::device || (e.frame != zero_page && w.frame[e.frame].kind == Frame::Kind::device)) continue;
         return false;
       }
@@ -31,7 +31,7 @@ bool device_entries_agree(const World& w, int slots, bool by_vma) {
   return true;
 }
 
-// After these nothing is defined. (A fault on a dead mm is -EFAULT on kernels without that bug.)
+// After these bugs nothing is defined. (dead_mm_spin is none of them: kernels without that bug return -EFAULT.)
 constexpr std::uint32_t undefined_bugs = ~(1u << static_cast<int>(MetBug::dead_mm_spin));
 
 constexpr std::uint32_t bit(Broken broken) { return 1u << static_cast<int>(broken); }

@@ -29,7 +29,7 @@ class ProgramSubject : public Subject {
 
   Shape shape_;
   bool weather_ = false;  // kernel_weather runs beside the program
-  bool works_ = false;    // amdkfd's workers do
+  bool works_ = false;    // the driver's workers run beside it
   mutable std::atomic<std::uint32_t> broken_ = 0;
   mutable std::atomic<std::uint32_t> known_bugs_ = 0;
 };

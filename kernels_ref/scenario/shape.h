@@ -1,4 +1,4 @@
-// From a Program to what the explorer starts with.
+// Turns a Program into the Shape and the state with which the explorer starts.
 #pragma once
 
 #include "kernels_ref/mm/cpu.h"
@@ -8,7 +8,8 @@ namespace faultline::ref {
 
 Shape make_shape(const Program& program, const Facets& facets);
 
-// Where the threads start: roots with their regions mapped and populated by CPU stores, devices open.
+// The state in which the threads start: root processes exist, with their regions mapped and populated by CPU stores, and
+// with their devices open.
 void start(const Shape& shape, World& world);
 
 }  // namespace faultline::ref

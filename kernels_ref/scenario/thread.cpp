@@ -26,8 +26,8 @@ Task<Result> ask(Cpu cpu, Via via, Task<Result> (*request)(Cpu, MirrorId, Parame
   return request ? request(cpu, mirror_of(via), arguments...) : at_once(failed(ENOTSUP));
 }
 
-// What each operation does: a system call, a device's request, or the executor's own. One that is missing here is one that
-// the compiler names.
+// What each operation does: a system call, a device's request, or the executor's own work. If one is missing here, the
+// compiler says which.
 Task<Result> run(Cpu cpu, const op::Load& o) {
   const Slot slot = cpu.shape->spans.of(o.cell);
   return o.via.cpu() ? cpu_load(cpu, slot) : ask(cpu, o.via, cpu.driver().load, slot);
@@ -116,7 +116,7 @@ Task<Result> run(Cpu cpu, const op::Exclusive& o) {
 Task<Result> run(Cpu, const op::Exit&) { return at_once(ok()); }   // run_statements does it
 Task<Result> run(Cpu, const op::Delay&) { return at_once(ok()); }  // only time
 
-// Programs with these are memory_model's: is_about_memory_model().
+// Programs with these operations belong to memory_model/: is_about_memory_model().
 template <typename Operation>
 requires std::same_as<Operation, op::Update> || std::same_as<Operation, op::SvmMap> || std::same_as<Operation, op::SvmUnmap> ||
     std::same_as<Operation, op::SvmCopy> || std::same_as<Operation, op::SvmFill>
@@ -124,8 +124,8 @@ requires std::same_as<Operation, op::Update> || std::same_as<Operation, op::SvmM
   throw std::logic_error("an operation of the memory model's came to the model of mm");
 }
 
-// A thread dies of a signal where it would return to user space; until the signal has reached it, it
-// goes on. Only threads of processes that some statement ends need these steps.
+// A signal ends a thread when the thread would return to user space. Until the signal has reached it, the
+// thread goes on. Only threads of processes that some statement ends need these steps.
 enum class Fate { lives, dies, dies_after_telling };
 
 Task<Fate> signal_point(Cpu cpu) {
@@ -134,7 +134,7 @@ Task<Fate> signal_point(Cpu cpu) {
   co_return static_cast<Fate>(way);
 }
 
-// force_sig_fault() in a thread of the device's driver, which has no handler for it.
+// force_sig_fault() in a thread of the device's driver. The process has no handler for the signal.
 bool ends_process(Cpu cpu, const Operation& operation, const Result& result) {
   return cpu.driver().faults_kill && result.kind == Result::Kind::signal && is_device_access(operation);
 }
@@ -146,7 +146,7 @@ Task<bool> run_statements(Cpu cpu) {
     const int i = cpu.self().next;
     Result& slot = cpu.world().result[cpu.shape->first_result[cpu.thread] + i];
     if (std::get_if<op::Exit>(&statements[i].operation)) {
-      slot = ok();  // told before, since _exit does not return
+      slot = ok();  // reported before the call, because _exit does not return
       co_await cpu.step("exit_group");
       cpu.own_process().ending = 1;
       co_return true;
@@ -178,7 +178,7 @@ Task<void> thread_main(Cpu cpu) {
     return own.life == ProcessState::Life::alive && (own.started || own.ending || main_thread);
   });
   cpu.self().life = Life::running;
-  // The main thread makes the others when the device is open: killed before, they never were.
+  // The main thread creates the others after it has opened the device. If it is killed before that, they never exist.
   const bool born = main_thread || cpu.own_process().started;
   if (main_thread && !cpu.own_process().started) {
     for (int device = 0; device < limits::devices; ++device)

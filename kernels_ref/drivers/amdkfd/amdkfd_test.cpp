@@ -68,14 +68,14 @@ TEST(AmdkfdRanges, RulesShowInTheEvents) {
   EXPECT_EQ(texts(touch, "where(P:a[1])", on, {Rule::kfd_migrates_range}), Texts{"device"});
 }
 
-// A piece that was cut off keeps what the GPU has of it until the deferred work has run: a second munmap() of the same
-// pages may be told of once more.
+// A piece that was cut off counts as mapped by the GPU until the deferred work has run. So a second munmap() of the same
+// pages may be reported once more.
 TEST(AmdkfdRanges, AMunmapBeforeTheDeferredWork) {
   const Program p = program("  migrate a to d via d\n  munmap a[0]\n  mmap a[0] anon rw\n  munmap a[0]\n", "events(P:a[0])");
   EXPECT_EQ(texts(p, "events(P:a[0])", on), (Texts{"DU", "DUU"}));
 }
 
-// Partly overlapping requests cut ranges, and a fault of the CPU brings back the one that it is in.
+// Partly overlapping requests cut ranges. A fault of the CPU brings back only its own range.
 TEST(AmdkfdRanges, RequestsCutRanges) {
   const Program p = program("  migrate a to d via d\n  migrate a[1..2] to system via d\n  load a[0]\n",
                             "events(P:a[0]) events(P:a[1]) where(P:a[2])");
@@ -102,10 +102,10 @@ TEST(AmdkfdFaults, RulesShowInTheEvents) {
   EXPECT_EQ(texts(p, "events(P:a[0])", faults, {Rule::kfd_fault_maps_range}), Texts{"DF"});
   EXPECT_EQ(texts(p, "events(P:a[1])", faults, {Rule::kfd_fault_migrates}), Texts{"F"});
   EXPECT_EQ(texts(p, "where(P:a[0])", faults, {Rule::kfd_fault_migrates}), Texts{"system"});
-  EXPECT_EQ(texts(p, "events(P:a[1])", on), Texts{"none"});  // which goes through userptr memory
+  EXPECT_EQ(texts(p, "events(P:a[1])", on), Texts{"none"});  // this class goes through userptr memory
 }
 
-// svm_range_get_range_boundaries: up to the VMA's ends and to the ranges that there are.
+// svm_range_get_range_boundaries: a new range extends to the VMA's ends, or to the ranges beside it.
 TEST(AmdkfdFaults, ARangeIsWhatIsLeftOfAVma) {
   const Program cut = program("  mprotect a[2] r\n  load a[0] via d\n", "events(P:a[1]) events(P:a[2])");
   EXPECT_EQ(texts(cut, "events(P:a[1])", faults), Texts{"D"});
@@ -117,8 +117,8 @@ TEST(AmdkfdFaults, ARangeIsWhatIsLeftOfAVma) {
   EXPECT_EQ(texts(beside, "events(P:a[2])", faults), Texts{"DF"});
 }
 
-// The interrupt of a fault that was answered may come once more, and moves what the CPU has taken back; not for ever, and
-// where the range is still mapped it is told like the first.
+// The interrupt of an answered fault may come once more, but not for ever. It moves pages that the CPU has taken back. If
+// the range is still mapped, it is reported like the first interrupt.
 TEST(AmdkfdFaults, AFaultMayBeAnsweredTwice) {
   const Program touched = program("  store a[0] 6 via d\n  store a[0] 7\n", "events(P:a[0])");
   EXPECT_EQ(texts(touched, "events(P:a[0])", faults), (Texts{"DFUS", "DFUSDF", "DFUSDFUS"}));
@@ -135,7 +135,7 @@ TEST(AmdkfdFaults, WhatCannotBeResolvedIsUndefined) {
   EXPECT_EQ(undefined("  mprotect a[0] r\n  load a[0] via d\n"), "");
   EXPECT_NE(undefined("  mprotect a[0] r\n  store a[0] 6 via d\n"), "");
   EXPECT_NE(undefined("  mprotect a[0] -\n  load a[0] via d\n"), "");
-  // The neighbour is of the range: all of it is mapped, or the fault is not resolved.
+  // a[1] is in the same range. If the driver cannot map all of a range, it does not resolve the fault.
   EXPECT_NE(undefined("  load a[0] via d\n  mprotect a[1] -\n  store a[0] 6\n  load a[0] via d\n"), "");
 }
 
@@ -179,7 +179,8 @@ TEST(AmdkfdRanges, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(why("  msync a\n"), beside("a request that its driver does not have, or a file"));
 }
 
-// The child's fault brings back what both have; what only the parent has in VRAM is taken to be in system memory then.
+// The child's fault brings back the pages that both have. The driver then believes that the parent's other pages are in
+// system memory, but they are in VRAM.
 TEST(AmdkfdRanges, AForkedProcessCanLoseALocation) {
   const Program p = program("  fork C\n  barrier copied\n  migrate a to d via d\n  barrier there\n", "P:a[0]",
                             "process C\n  store a[1] 6\n  barrier copied\n  barrier there\n  load a[0]\n");

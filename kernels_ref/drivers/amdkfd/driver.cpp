@@ -1,5 +1,5 @@
-// amdgpu's KFD, in three classes: its accesses go through userptr memory, which is mirrored as any other driver does it, or
-// through its ranges of shared virtual memory.
+// amdgpu's KFD, as three device classes. Accesses go through userptr memory, which is mirrored as in any other driver, or
+// through the driver's ranges of shared virtual memory.
 #include "kernels_ref/drivers/driver.h"
 
 #include "kernels_ref/drivers/amdkfd/migrate.h"

@@ -10,7 +10,7 @@ namespace faultline::ref {
 
 namespace {
 
-// migrate_vma_collect, migrate_vma_unmap for one page: is it ours to move?
+// migrate_vma_collect and migrate_vma_unmap for one page. False: it cannot be moved.
 bool collect(Cpu cpu, MmId mm, Slot s, bool tells_own) {
   World& w = cpu.world();
   const std::uint8_t f = w.mm[mm].pte[s].frame;
@@ -21,10 +21,10 @@ bool collect(Cpu cpu, MmId mm, Slot s, bool tells_own) {
   return true;
 }
 
-// MIGRATE_END, where nothing has moved: newer kernels say it too.
+// Whether MIGRATE_END is reported if nothing has moved: only newer kernels do.
 Task<bool> tells_of_nothing(Cpu cpu) { co_return co_await cpu.choose("kfd_smi_event_migration_end", 2) == 1; }
 
-// svm_migrate_vma_to_vram: pages collected. What was not there is inserted as zeroes.
+// svm_migrate_vma_to_vram. Inserts zeroes where no page was. Returns how many pages it collected.
 Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
@@ -75,7 +75,7 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
   co_return collected;
 }
 
-// svm_migrate_vma_to_ram: pages that did not migrate.
+// svm_migrate_vma_to_ram. Returns how many pages did not migrate.
 Task<int> vma_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to) {
   World& w = cpu.world();
   FramesOfRange device;

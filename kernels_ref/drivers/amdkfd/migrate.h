@@ -1,4 +1,4 @@
-// drivers/gpu/drm/amd/amdkfd/kfd_migrate.c: pages of a range to the GPU's memory and back.
+// drivers/gpu/drm/amd/amdkfd/kfd_migrate.c: moves pages of a range to the GPU's memory and back.
 #pragma once
 
 #include "kernels_ref/drivers/amdkfd/ranges.h"
@@ -9,12 +9,12 @@ namespace faultline::ref {
 // The caller holds mmap_lock of `id`'s process for read, and svms->lock.
 Task<void> svm_migrate_ram_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to);
 
-// The pages of range [from, to] of mirror `id` that `mm` has in the GPU's memory. False: -EFAULT, where nothing is
-// mapped in `mm`.
+// Moves back the pages of range [from, to] of mirror `id` that `mm` has in the GPU's memory. False: -EFAULT, because part
+// of the range is not mapped in `mm`.
 Task<bool> svm_migrate_vram_to_ram(Cpu cpu, MirrorId id, MmId mm, Slot from, Slot to);
 
-// svm_migrate_to_ram, the driver's handler of a fault of the CPU: the whole range comes back. A page that other threads
-// fault on as well is held by them too, and comes with a later go: what the driver tells more then is weather.
+// svm_migrate_to_ram, the driver's handler for a fault of the CPU: moves the whole range back. If other threads fault on a
+// page too, they hold it, and it moves only with a later attempt. Events that the driver reports beyond that are weather.
 Task<Fault> svm_migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page);
 
 }  // namespace faultline::ref

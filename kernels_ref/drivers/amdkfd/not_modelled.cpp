@@ -19,7 +19,7 @@ bool opens(const Program& program, int process) {
   return false;
 }
 
-// Of one statement of `process`.
+// What is not modelled about one statement of `process`; empty: all is.
 class Unknown {
  public:
   Unknown(const Program& program, int process) : program_(program), process_(process) {}
@@ -61,7 +61,7 @@ class Unknown {
   std::string via(Via via) const {
     return via.cpu() || (via.opener == process_ && !forked(process_)) ? "" : "a device that a forked process uses";
   }
-  // A range is in the address space of the process that made it, and the driver goes by that of who touches it.
+  // A range belongs to the address space of the process that made it, but the driver uses that of the process that touches it.
   std::string mapping() const { return forked(process_) ? "a forked process that changes its mappings" : ""; }
   std::string ends(int process) const { return opens(program_, process) ? "the end of a process that has ranges" : ""; }
   bool forked(int process) const { return program_.processes[process].parent >= 0; }

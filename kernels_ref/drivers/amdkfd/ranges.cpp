@@ -11,11 +11,11 @@ namespace {
 
 constexpr std::string_view letters = "DSUERF";  // told as 1, 2, ...
 constexpr int letter_bits = 3;
-// CPU and GPU may take a page from each other for ever. What comes behind as many letters is not told apart.
+// CPU and GPU may take a page from each other for ever. So only this many letters are kept.
 constexpr int most_letters = 16;
 constexpr std::uint64_t more = std::uint64_t{1} << 63;
 
-// Pages that one notifier is for: a range, and those that were cut off it and wait for the deferred work.
+// The pages of one notifier: a range, and what was cut off it and waits for the deferred work.
 Slot notifier_first(const Svms& svms, Slot slot) {
   while (!svms.page[slot].notifier) --slot;
   return slot;
@@ -42,7 +42,7 @@ void unmap_from_gpus(Cpu cpu, MmId mm, Slot from, Slot to) {
   if (cpu.on(Rule::kfd_tells_unmaps)) tell(cpu, mm, from, to, 'U');
 }
 
-// svm_range_unmap_split. A piece behind the hole is a new range, which is not waiting for the restore worker.
+// svm_range_unmap_split. The piece behind the hole is a new range, which the restore worker does not map.
 void unmap_split(Cpu cpu, Svms& svms, Slot from, Slot to) {
   const Slot first = range_first(svms, from), last = range_last(*cpu.shape, svms, from);
   if (svms.page[from].gone) return;
@@ -54,7 +54,7 @@ void unmap_split(Cpu cpu, Svms& svms, Slot from, Slot to) {
   svms.deferred = 1;
 }
 
-// svm_range_evict without recoverable faults: the queues stop, and the restore worker maps what has changed.
+// svm_range_evict without recoverable faults: stops the queues. The restore worker then maps what has changed.
 void evict(Cpu cpu, MmId mm, Slot from, Slot to) {
   Svms& svms = cpu.world().svms[mm];
   const Slot first = notifier_first(svms, from), last = notifier_last(cpu, svms, from);
@@ -81,7 +81,7 @@ void tell(Cpu cpu, MmId mm, Slot from, Slot to, char letter) {
     const Observe& observe = observes[i];
     const Slot slot = cpu.shape->spans.of(observe.cell);
     if (observe.kind != Observe::Kind::events || observe.process != mm || slot < from || slot > to) continue;
-    // What was left comes with a later go, and the device faults until it finds what it needs.
+    // These two may repeat: pages that were left move with a later attempt, and the device faults until its entry is there.
     const std::uint64_t code = letters.find(letter) + 1;
     if ((letter == 'S' || letter == 'F') && (w.told[i] & 7) == code) continue;
     if (w.told[i] >> letter_bits * (most_letters - 1)) {

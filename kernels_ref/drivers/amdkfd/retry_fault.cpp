@@ -13,15 +13,15 @@ namespace {
 
 bool serves(const DeviceEntry& entry, bool write) { return entry.valid() && (!write || entry.writable); }
 
-// Whether somebody would see that a fault was answered twice.
+// Whether some observe would show that a fault was answered twice.
 bool repeats_show(const Shape& shape) {
   return std::ranges::any_of(shape.program->observes, [](const Observe& observe) {
     return observe.kind == Observe::Kind::events || observe.kind == Observe::Kind::where;
   });
 }
 
-// svm_range_create_unregistered_range: what is of the address's VMA between the ranges beside it. No region crosses
-// the other limit, a multiple of 2 MiB.
+// svm_range_create_unregistered_range: the new range is the part of the VMA around the address that no other range has.
+// The other limit is a multiple of 2 MiB, and no region crosses one.
 void create_unregistered_range(Cpu cpu, MmId mm, Slot slot) {
   Svms& svms = cpu.world().svms[mm];
   Slot first = slot, last = slot;
@@ -35,10 +35,10 @@ void create_unregistered_range(Cpu cpu, MmId mm, Slot slot) {
   if (last + 1 < cpu.shape->slots()) split_range(svms, last + 1);
 }
 
-// svm_range_skip_recover: a range that the deferred work has yet to free, or to add.
+// svm_range_skip_recover: whether the deferred work has yet to free the range, or to add it.
 bool skip_recover(const Svms& svms, Slot slot) { return svms.page[slot].gone || !svms.page[range_first(svms, slot)].notifier; }
 
-// svm_range_restore_pages, behind its locks.
+// svm_range_restore_pages, under its locks.
 Task<int> restore_range(Cpu cpu, MirrorId id, Slot slot, bool write) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
@@ -55,12 +55,12 @@ Task<int> restore_range(Cpu cpu, MirrorId id, Slot slot, bool write) {
   co_return error == EAGAIN ? 0 : error;
 }
 
-// svm_range_restore_pages: an errno.
+// svm_range_restore_pages. Returns 0 or an errno.
 Task<int> restore_pages(Cpu cpu, MirrorId id, Slot slot, bool write) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
   Svms& svms = w.svms[mm];
-  // Faults are dropped until the deferred work has drained them (drain_pagefaults), before it changes the ranges.
+  // While deferred work is pending, faults are dropped: it drains them (drain_pagefaults) before it changes the ranges.
   const int drops = co_await cpu.until("svm_range_restore_pages: svms->lock", [&w, &svms, mm] {
     return !can_read_lock(w, mm) || svms.locked ? 0 : svms.deferred ? 2 : 1;
   });
@@ -75,7 +75,7 @@ Task<int> restore_pages(Cpu cpu, MirrorId id, Slot slot, bool write) {
   }
   ++w.mm[mm].readers;
   svms.locked = 1;
-  // Whether its range was validated a moment ago.
+  // The driver skips a range that it has validated a moment ago.
   int skips = 0;
   if (serves(w.mirror[id].entry[slot], write)) skips = co_await cpu.choose("svm_range_restore_pages: already restored", 2);
   int error = 0;
@@ -116,7 +116,7 @@ Task<Result> gpu_load(Cpu cpu, MirrorId id, Slot slot) { return access(cpu, id, 
 
 Task<Result> gpu_store(Cpu cpu, MirrorId id, Slot slot, int value) { return access(cpu, id, slot, true, value); }
 
-// One that cannot be resolved is nobody's.
+// If this fault cannot be resolved, nobody waits for it.
 Task<void> repeated_fault(Cpu cpu, MirrorId id, Slot slot) { co_await restore_pages(cpu, id, slot, false); }
 
 }  // namespace faultline::ref

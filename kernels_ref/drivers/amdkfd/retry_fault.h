@@ -6,12 +6,12 @@
 
 namespace faultline::ref {
 
-// The engine tries again until its entry is there. MetBug::unresolved_fault where the driver gives up.
+// The engine tries again until its entry is there. If the driver gives up: MetBug::unresolved_fault.
 Task<Result> gpu_load(Cpu cpu, MirrorId id, Slot slot);
 Task<Result> gpu_store(Cpu cpu, MirrorId id, Slot slot, int value);
 
-// An interrupt for a try that was made before the answer to another one. The driver drops those of the last 2 ms
-// (AMDGPU_SVM_RANGE_RETRY_FAULT_PENDING), but its worker may have had to wait for a CPU for longer.
+// An interrupt for an attempt that came before another one was answered. The driver drops such interrupts within 2 ms
+// (AMDGPU_SVM_RANGE_RETRY_FAULT_PENDING), but its worker may have waited longer than that for a CPU.
 Task<void> repeated_fault(Cpu cpu, MirrorId id, Slot slot);
 
 }  // namespace faultline::ref

@@ -13,8 +13,8 @@ namespace faultline::ref {
 
 namespace {
 
-// svm_range_map_to_gpu of pages of one VMA, by its permission: also of pages in VRAM that the CPU may not write to, since
-// hmm_range_fault() takes those as they are.
+// svm_range_map_to_gpu for pages of one VMA, with the VMA's permission. That includes pages in VRAM that the CPU may not
+// write to, because hmm_range_fault() takes those as they are.
 void map_to_gpus(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
   for (Slot s = from; s <= to; ++s) {
@@ -24,8 +24,8 @@ void map_to_gpus(Cpu cpu, MirrorId id, Slot from, Slot to) {
   }
 }
 
-// amdgpu_hmm_range_get_pages for pages of one VMA, and mmu_interval_read_retry under the range's lock. Pages that are
-// not there come, and copies are made where they may be written. An errno.
+// amdgpu_hmm_range_get_pages for pages of one VMA, and mmu_interval_read_retry under the range's lock. Faults missing
+// pages in, and breaks COW if the VMA is writable. Returns 0 or an errno.
 Task<int> get_pages(Cpu cpu, MirrorId id, Slot from, Slot to) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
@@ -56,7 +56,7 @@ Task<int> svm_range_validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to, b
   World& w = cpu.world();
   const MmId mm = mm_of(id);
   Svms& svms = w.svms[mm];
-  // With recoverable faults the GPU maps what is in its memory; other ranges wait for a fault, unless it has them.
+  // With recoverable faults the driver maps a range that is in VRAM or was mapped before. Other ranges wait for a fault.
   if (xnack_enabled(cpu) && !for_fault && !svms.page[from].vram && !svms.page[from].mapped) co_return 0;
   int error = 0;
   for (Slot s = from; s <= to && !error;) {
@@ -72,7 +72,7 @@ Task<int> svm_range_validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to, b
 
 namespace {
 
-// svm_range_add: [from, to] is made of whole ranges; those that are cut are clones, which nobody restores.
+// svm_range_add: makes [from, to] consist of whole ranges. A range that is cut becomes clones, which nobody restores.
 void add_ranges(Cpu cpu, Svms& svms, Slot from, Slot to) {
   for (const Slot s : {from, to}) {
     if (!svms.page[s].in) continue;
@@ -94,7 +94,7 @@ void add_ranges(Cpu cpu, Svms& svms, Slot from, Slot to) {
   each_page(svms, from, to, [](SvmPage& page) { page.gone = 0; });
 }
 
-// svm_range_set_attr, behind its locks, for one range.
+// svm_range_set_attr for one range, under its locks.
 Task<int> update_range(Cpu cpu, MirrorId id, Slot first, Slot last, bool to_device) {
   World& w = cpu.world();
   const MmId mm = mm_of(id);
@@ -105,7 +105,7 @@ Task<int> update_range(Cpu cpu, MirrorId id, Slot first, Slot last, bool to_devi
     if (!found) co_return EFAULT;
   }
   if (migrates && !xnack_enabled(cpu) && w.svms[mm].page[first].mapped) co_return 0;  // restore_work maps it
-  // Kernels differ in whether access that was granted before is reason enough to map once more.
+  // Kernels differ in whether they map the range again when access was granted before.
   if (!migrates && xnack_enabled(cpu)) {
     const int maps = co_await cpu.choose("svm_range_apply_attrs: update_mapping", 2);
     if (!maps) co_return 0;
@@ -126,7 +126,7 @@ Task<int> set_attributes(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_devic
   ++w.mm[mm].readers;  // mmap_write_downgrade
   int ranges = 0, error = 0;
   for (Slot s = from; s <= to; ++s) ranges += svms.page[s].head;
-  // The order of the list of what is to be updated is nobody's promise.
+  // Nobody promises an order of update_list.
   int backwards = 0;
   if (ranges > 1) backwards = co_await cpu.choose("svm_range_set_attr: update_list", 2);
   for (int i = 0; i < ranges && !error; ++i) {
@@ -182,8 +182,8 @@ struct Job {
   Slot slot = 0;
 };
 
-// The `which`-th thing that some worker can do now, or their number. What fails when the program has ended fails for
-// ever.
+// The `which`-th thing that some worker can do now. If there are fewer, `*count` is how many there are. A restore that
+// fails after the program has ended fails for ever, so the worker may then rest.
 Job nth_work(Cpu cpu, int which, int* count) {
   const World& w = cpu.world();
   *count = 0;

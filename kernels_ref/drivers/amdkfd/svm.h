@@ -5,14 +5,14 @@
 
 namespace faultline::ref {
 
-// svm_range_set_attr: the GPU may reach the pages (KFD_IOCTL_SVM_ATTR_ACCESS), and they shall be there or in system
-// memory (KFD_IOCTL_SVM_ATTR_PREFETCH_LOC). Again where the driver says EAGAIN, as its library does.
+// svm_range_set_attr: lets the GPU access the pages (KFD_IOCTL_SVM_ATTR_ACCESS), and moves them to the GPU or to system
+// memory (KFD_IOCTL_SVM_ATTR_PREFETCH_LOC). Tries again if the driver returns EAGAIN, as the driver's library does.
 Task<Result> svm_ioctl(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device);
 
-// svm_range_validate_and_map of a range, or pages of it: an errno. The caller holds mmap_lock and svms->lock.
+// svm_range_validate_and_map of a range or of part of it. Returns 0 or an errno. The caller holds mmap_lock and svms->lock.
 Task<int> svm_range_validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to, bool for_fault);
 
-// svm_range_deferred_list_work, the handler of interrupts and svm_range_restore_work of every process.
+// For every process: svm_range_deferred_list_work, the interrupt handler and svm_range_restore_work.
 Task<void> svm_workers(Cpu cpu);
 
 }  // namespace faultline::ref

@@ -17,7 +17,7 @@ namespace faultline::ref::protocol {
 namespace {
 
 Protocol faults_and_invalidations() { return interval_notifier(2, 1, 2); }
-// Nothing times out: what that leaves behind, the series left too (claim 1.9).
+// Nothing times out here: a timeout leaves a range registered even after the series (claim 1.9).
 Protocol return_paths() { return nouveau_return_paths(any_error); }
 Protocol today() { return nouveau_today(quiet); }
 Protocol fork_with_faulting_device() { return fork_with_device(DeviceKind::recoverable, 2, false); }

@@ -1,4 +1,4 @@
-// Each historic bug is found, by what it was known for, and its protocol without it is clean.
+// Each historic bug is found by the finding that is expected, and its protocol without the bug is clean.
 #include <gtest/gtest.h>
 
 #include "kernels_ref/protocol/bugs/historic_bug.h"

@@ -10,7 +10,7 @@ namespace faultline::ref::protocol {
 
 struct HistoricBug {
   int number;        // pairs of bugs, and bugs in several drivers, share a number
-  const char* what;  // the bug, with its commit or CVE where it has one
+  const char* what;  // the bug, with its commit or CVE if there is one
   Protocol (*protocol)();
   Variant variant;
   Finding expected;
@@ -31,8 +31,8 @@ struct BugScore {
   bool healthy_clean = false;  // the protocol has no finding without the bug
   bool caught = false;
   std::string by;  // the finding
-  // Executions that had come to their end when one showed a finding, that one included. 0: a livelock, which
-  // has no end and is found as a circle of states.
+  // How many executions had ended when one showed a finding, that one included. 0: a livelock, which has no
+  // end and is found as a cycle of states.
   std::uint64_t executions = 0;
   std::uint64_t states = 0;
   bool complete = false;  // false: the budget ended first, so that "not caught" and "clean" are no answers

@@ -6,7 +6,7 @@ namespace {
 
 // An entry of a page in device memory, or under exclusive access, holds the frame `special`.
 constexpr int special = 5, migrating = 4, system_frame = 1;
-constexpr int page_struct = 0;  // of the page in question: a reference for its mapping
+constexpr int page_struct = 0;  // struct page of page 0; its mapping has one reference
 enum : int { cpu_faults, device_answer };
 enum Answer : std::uint8_t { open, mapped, cancelled };
 // World::count
@@ -73,7 +73,7 @@ Task<void> unmap(Kernel k, int) {
   k.put(page_struct);
 }
 
-// svm_migrate_to_ram: the whole range comes back, but for pages that are locked.
+// svm_migrate_to_ram: brings back the whole range, except pages that are locked.
 Task<void> svm_migrate_to_ram(Kernel k) {
   World& w = k.world();
   co_await k.lock(Lock::svms, "svm_migrate_to_ram: mutex_lock(&prange->migrate_mutex)");

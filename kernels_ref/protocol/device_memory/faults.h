@@ -1,4 +1,4 @@
-// Device-private and device-exclusive pages: what a CPU fault, and another device's, does with them.
+// Device-private and device-exclusive pages: what a fault of a CPU or of another device does with them.
 #pragma once
 
 #include "kernels_ref/protocol/machine/protocol.h"
@@ -10,9 +10,9 @@ Protocol device_private_faults();
 // Two CPU threads touch a page under exclusive access of a device while it is unmapped
 // (remove_device_exclusive_entry).
 Protocol device_exclusive_faults();
-// A CPU thread pulls back a range of two pages, one of which somebody else has locked (svm_migrate_to_ram).
+// A CPU thread brings back a range of two pages while somebody else has locked one of them (svm_migrate_to_ram).
 Protocol incomplete_migration();
-// A device faults on a page in the memory of another one, which a CPU thread touches too.
+// A device faults on a page in another device's memory, and a CPU thread touches the page too.
 Protocol other_device_page();
 
 }  // namespace faultline::ref::protocol

@@ -59,7 +59,7 @@ Task<void> store_migrate_reclaim(Kernel k, int) {
   co_await k.step("remove_migration_ptes: clean");
   pte = {entry.frame, entry.writable};
   co_await k.step("shrink_folio_list");
-  if (!pte.dirty && !w.frame[in_system].dirty) w.memory[in_system] = 0;  // what swap holds already
+  if (!pte.dirty && !w.frame[in_system].dirty) w.memory[in_system] = 0;  // clean: swap's old contents come back
   co_await k.step("CPU: loads");
   if (w.memory[in_system] != stored) k.find(Finding::lost_write);
 }
@@ -96,7 +96,7 @@ void folio_is_gone(World& w) {
 
 // --- who migrates ---
 
-// Migrates if nobody else has a reference; with the folio lock held, which it drops.
+// Migrates if nobody else has a reference. The caller holds the folio lock.
 Task<void> try_to_migrate(Kernel k, int own) {
   World& w = k.world();
   co_await k.step("migrate_vma: are there other references?");
@@ -106,7 +106,7 @@ Task<void> try_to_migrate(Kernel k, int own) {
   }
 }
 
-// One turn of a fault or of an eviction. `greedy`: a reference first, and then it sleeps for the lock.
+// One attempt of a fault or of an eviction. `greedy`: takes a reference first, and then sleeps for the folio lock.
 Task<void> migrate_once(Kernel k, bool greedy, const char* label) {
   World& w = k.world();
   Frame& f = w.frame[in_device];
@@ -116,7 +116,7 @@ Task<void> migrate_once(Kernel k, bool greedy, const char* label) {
     ++f.refs;
     co_await k.lock(Lock::page, "folio_lock");
   } else {
-    if (!k.try_lock(Lock::page)) {  // waits for the folio without a hold on it
+    if (!k.try_lock(Lock::page)) {  // waits for the folio without a reference to it
       co_await k.until("folio_wait_locked", [&w] { return !w.lock[static_cast<int>(Lock::page)].writer; });
       co_return;
     }

@@ -13,7 +13,7 @@ Protocol migrate_written_page();
 Protocol finalize_against_unmap();
 // Two CPU threads fault one device-private page, and a driver evicts it by its frame number.
 Protocol faults_on_device_page();
-// A CPU fault on a large device-private folio, of which only one page can be allocated.
+// A CPU fault on a large device-private folio when only a single page can be allocated.
 Protocol fault_on_large_folio();
 // Collecting for migration clears a PTE while MADV_DONTNEED drops the range, and another CPU stores.
 Protocol collect_against_dontneed();

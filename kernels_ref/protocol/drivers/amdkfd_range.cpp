@@ -107,7 +107,7 @@ Task<void> restore_pages(Kernel k, int stamp) {
   co_await k.lock(svms_lock);
   if (found) k.use(vma);
   const bool stale = stamp < w.count[checkpoint] && !k.with(Variant::no_stale_fault_filter);
-  // Without a VMA it is reported to the user, unless munmap has only not come to the range yet.
+  // A fault without a VMA is reported to the user, unless munmap has just not reached the range yet.
   const bool going = w.object[prange].life == Object::Life::live && !k.with(Variant::missing_vma_is_reported);
   if (!stale && !found && !going) k.find(Finding::wrong_result);
   if (!stale && found) {
@@ -120,10 +120,10 @@ Task<void> restore_pages(Kernel k, int stamp) {
 
 // --- work ---
 
-// svm_range_list_lock_and_flush_work: gives with the mmap lock held for writing and the list empty.
+// svm_range_list_lock_and_flush_work: returns with the mmap lock held for writing and the list empty.
 Task<void> list_lock_and_flush_work(Kernel k) {
   World& w = k.world();
-  while (true) {  // once more for each time that the list has filled again
+  while (true) {  // again each time that the list has filled again
     const bool locked_first = k.with(Variant::flush_under_mmap_lock);
     if (locked_first) co_await k.lock(Lock::mmap_a);
     co_await k.flush_work(deferred_work, "svm_range_list_lock_and_flush_work: flush_work");
@@ -187,7 +187,7 @@ Task<void> restore_worker(Kernel k, int) {
 
 // --- the GPU ---
 
-// In the step that has translated.
+// Begins in the step that has translated.
 Task<void> gpu_access(Kernel k) {
   World& w = k.world();
   Device& d = w.device[0];

@@ -39,8 +39,8 @@ INSTANTIATE_TEST_SUITE_P(Amdkfd, EachDuty,
                                          Broken{amdkfd_xnack_off, Variant::resume_despite_eviction, Finding::wrong_result},
                                          Broken{amdkfd_xnack_on, Variant::no_read_retry, Finding::wrong_page}));
 
-// With XNACK off, whoever invalidates also evicts: what was mapped behind its back is not used before the next
-// restore maps it again.
+// With XNACK off, every invalidation also evicts the queues. If a page was mapped in spite of the invalidation, the GPU
+// does not use it before the next restore maps it again.
 TEST(Amdkfd, EvictionCountCoversTheRetry) {
   EXPECT_EQ(examine(amdkfd_xnack_off(), with({Variant::no_read_retry})).findings, 0u);
   EXPECT_TRUE(

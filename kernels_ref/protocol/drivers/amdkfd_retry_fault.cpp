@@ -17,7 +17,7 @@ Task<bool> svm_range_restore_pages(Kernel k) {
     co_await k.step("svm_range_validate_and_map");
     w.device[0].entry[0] = w.mm[0].page[0];
   } else {
-    // The unmap's checkpoint: older faults are drained. Before it is set the entry tells.
+    // Once the unmap has set its checkpoint, older faults are drained. Before that, the entry shows a stale fault.
     const bool drained = w.device[0].stopped;
     const bool still_mapped = w.device[0].entry[0].frame != 0 && !k.with(Variant::stale_fault_fails);
     done = drained || still_mapped;

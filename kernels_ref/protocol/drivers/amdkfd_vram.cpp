@@ -46,7 +46,7 @@ Task<void> migrate_to_vram(Kernel k, int) {
     co_await k.wait_fence(Lock::fence_a, "ttm_bo_mem_space: wait for the eviction fence");
     w.count[0] = 1;  // in VRAM
   }
-  k.read_unlock(Lock::mmap_a);  // else: the pages stay where they are, for this time
+  k.read_unlock(Lock::mmap_a);  // without the variant the pages stay in system memory this time
   k.returns();
 }
 
@@ -134,14 +134,14 @@ void one_has_it(World& w) {
   if (w.count[1] != 1) w.findings |= bit(Finding::wrong_result);
 }
 
-// --- a hole: page 0 is in VRAM, page 1 is none of the process's ---
+// --- a hole: page 0 is in VRAM, page 1 is not mapped ---
 
 Task<void> migrate_to_ram(Kernel k, int) {
   World& w = k.world();
   int left = 1;  // pages of the range in VRAM
   for (int p = 0; p < 2; ++p) {
     if (!w.mm[0].page[p].frame) {
-      if (k.with(Variant::hole_counts_as_migrated)) left = 0;  // whatever the variable held
+      if (k.with(Variant::hole_counts_as_migrated)) left = 0;  // the uninitialised result
       continue;
     }
     if (co_await k.choose("svm_migrate_vma_to_ram: moves, or fails for now", 2)) {

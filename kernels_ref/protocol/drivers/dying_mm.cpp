@@ -12,7 +12,7 @@ namespace {
 enum : int { hmm_object, mm_struct };
 enum : int { mapped_faults, helper_code, helper_lock };
 
-// A step of a fault's work is done: whom does it cost something?
+// A step of a fault's work is done. Counts it if it is wasted, or if the exit waits for it.
 void worked(Kernel k) {
   World& w = k.world();
   if (w.mm[0].dying) ++w.count[wasted_work];

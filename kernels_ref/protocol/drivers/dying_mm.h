@@ -8,16 +8,16 @@ namespace faultline::ref::protocol {
 
 // World::count.
 enum DyingCount : int {
-  wasted_work,     // steps of faults that are done after the exit has begun; their results are thrown away
-  teardown_delay,  // of these and earlier ones, those that the exit waits for, for mmap_sem
+  wasted_work,     // steps of faults after the exit has begun; their results are thrown away
+  teardown_delay,  // steps of faults for which the exit waits, because they hold mmap_sem
 };
 
 // A device context that is given up after `faults` faults, while the process exits. Its outcome: how many
-// were mapped, and what is left.
+// faults mapped a page, and the device's entry at the end.
 Protocol dying_mm(int faults);
-// Two of them, of one mm.
+// Two device contexts of one mm.
 Protocol dying_mm_two_contexts(int faults);
-// The helper itself while the process exits. Its outcome: what it returned, and whether with mmap_sem.
+// hmm_mirror_mm_down_read() itself while the process exits. Its outcome: what it returned, and whether mmap_sem was held.
 enum class Mirror { there, missing, without_hmm };
 Protocol mm_down_read(Mirror mirror);
 

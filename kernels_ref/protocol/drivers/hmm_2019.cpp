@@ -15,7 +15,7 @@ Task<Snapshot> walk(Kernel k, const char* label, int circumstance) {
   const int code = codes[co_await k.choose(label, circumstance & any_error ? 6 : 1)];
   k.needs(Lock::mmap_a);
   if (!w.mm[0].mapped) co_return {-EFAULT, {}};
-  // An entry that is there is taken as it is, whether or not the range has become invalid meanwhile.
+  // A present entry is taken as it is, even if the range has become invalid meanwhile.
   if (code <= 0) co_return {code, {}};
   co_return {1, w.mm[0].page[0]};
 }

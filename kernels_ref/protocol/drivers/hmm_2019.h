@@ -1,14 +1,14 @@
 // mm/hmm.c and include/linux/hmm.h of July 2019 (5.3-rc1): hmm_mirror, and ranges with a `valid` flag.
 //
-// There is one mirror and one range, of pages [0, 0] of mm 0. Error codes that depend on circumstance
-// (memory, permissions, how long others take) are choices of the environment, where a thread lets it choose.
+// There is one mirror and one range, of pages [0, 0] of mm 0. Some error codes depend on circumstances (memory,
+// permissions, how long others take). If the thread's argument allows them, each may happen or not.
 #pragma once
 
 #include "kernels_ref/protocol/machine/kernel.h"
 
 namespace faultline::ref::protocol {
 
-// What may happen besides what the other threads do, as bits of a thread's argument.
+// What may happen in addition to what the other threads do. Bits of a thread's argument.
 enum Circumstance : int { quiet = 0, any_error = 1, time_runs_out = 2 };
 
 inline constexpr int hmm_object = 0;  // struct hmm: a reference for the mirror and one for each range

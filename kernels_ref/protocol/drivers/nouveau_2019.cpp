@@ -37,7 +37,7 @@ Task<bool> nouveau_range_done(Kernel k) {
   co_return valid;
 }
 
-// Called with mmap_sem. hmm_vma_fault, before patch 2/6 moved it here as it was.
+// Called with mmap_sem held. This was hmm_vma_fault until patch 2/6 moved it here unchanged.
 Task<Snapshot> nouveau_range_fault(Kernel k, int circumstance) {
   const bool only_caller = k.with(Variant::only_caller_unlocks);
   const bool some = k.with(Variant::helper_unlocks_some);
@@ -61,8 +61,8 @@ Task<Snapshot> nouveau_range_fault(Kernel k, int circumstance) {
   co_return {returns_from(k, mapping, 0), got.seen};
 }
 
-// The reviewer's wish: `goto again` moves in here, and errors too are looked at under svmm->mutex only.
-// Called with mmap_sem; 0 returns with it and with svmm->mutex, anything else with neither.
+// The reviewer's wish: `goto again` moves in here, and errors too count only after a check under svmm->mutex.
+// Called with mmap_sem held. Returns 0 with mmap_sem and svmm->mutex held, anything else with neither.
 Task<Snapshot> nouveau_range_fault_whole(Kernel k, int circumstance) {
   while (true) {
     if (const int ret = co_await hmm_range_register(k, circumstance)) {
@@ -168,7 +168,7 @@ Task<void> exit_process(Kernel k, int) {
   k.returns();
 }
 
-// hmm.rst: register, wait, down_read, snapshot, and up_read whatever came of it.
+// hmm.rst: register, wait, down_read, snapshot; then up_read, whatever the result.
 Task<void> user(Kernel k, int call) {
   k.world().hmm.on_stack = 1;
   co_await hmm_range_register(k, quiet);

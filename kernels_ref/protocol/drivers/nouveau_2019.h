@@ -1,9 +1,9 @@
 // drivers/gpu/drm/nouveau/nouveau_svm.c: the fault worker, as the series "hmm_range_fault related fixes and
 // legacy API removal v2" of July 2019 leaves it, and as it is today.
 //
-// Without a variant nouveau_svm_fault is the driver after patches 1, 2, 4 and 5 of that series; variants take
-// them away again or put the reviewer's ideas in. Patches 3 and 6 are not in the thread. (Patch 4's context
-// shows what 3 did to this path: the argument `block` is gone, and is always true.)
+// Without a variant nouveau_svm_fault is the driver after patches 1, 2, 4 and 5 of that series. Variants remove
+// single patches, or add the reviewer's ideas. Patches 3 and 6 are not in the thread. (Patch 4's context shows
+// what patch 3 did to this path: the argument `block` is gone, and is always true.)
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ namespace faultline::ref::protocol {
 
 // One fault worker on the API of 2019; `circumstance` as in hmm_2019.h. Thread 0 is the worker.
 // Every path on which it returns, against an invalidation and a writer of mmap_sem. Its outcome: where
-// nouveau_range_fault came to its end, with what code, and whether mmap_sem was unlocked once.
+// nouveau_range_fault returned, with what code, and whether mmap_sem was unlocked once.
 Protocol nouveau_return_paths(int circumstance);
 // The last user of the mm exits meanwhile.
 Protocol nouveau_exit(int circumstance);

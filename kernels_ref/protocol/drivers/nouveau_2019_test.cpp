@@ -65,8 +65,8 @@ TEST(NouveauToday, NeedsTheStampTheWaitAndTheRetry) {
     EXPECT_TRUE(examine(nouveau_today(quiet), with({variant})).has(Finding::stale_entry)) << name_of(variant);
 }
 
-// The mm-wide notifier, which drops the entry, comes after the stamp and takes the same mutex: it waits for
-// whoever has passed read_retry.
+// The mm-wide notifier, which drops the entry, comes after the stamp and takes the same mutex. So it waits for a
+// fault that has passed read_retry.
 TEST(NouveauToday, TheStampNeedsNoLockOfItsOwn) {
   EXPECT_EQ(examine(nouveau_today(quiet), with({Variant::callback_without_lock})).findings, 0u);
 }

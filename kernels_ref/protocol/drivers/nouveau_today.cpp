@@ -125,7 +125,7 @@ Task<void> munmap(Kernel k, int) {
   k.returns();
 }
 
-// A device access to the page whose neighbour is replaced.
+// A device access to a page while its neighbour is replaced.
 Task<void> access_neighbour(Kernel k, int) {
   co_await k.step("the device accesses page 1");
   if (k.world().device[0].entry[fault_page].frame == 0) k.find(Finding::needless_fault);

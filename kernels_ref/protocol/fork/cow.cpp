@@ -8,7 +8,7 @@ namespace {
 
 bool held(const Frame& f) { return f.mapped || f.refs || f.pins; }
 
-// The last holder has gone. (What it held is forgotten, so that free frames do not tell states apart.)
+// The last holder has gone. (The contents are cleared, so that free frames do not make equal states differ.)
 void free_unheld(World& w, int frame) {
   if (held(w.frame[frame])) return;
   w.frame[frame] = {};
@@ -20,14 +20,14 @@ bool same(const Page& pte, const Page& before) { return pte.frame == before.fram
 void grab(World& w, int frame, int how) { ++(how & gup_get ? w.frame[frame].refs : w.frame[frame].pins); }
 void let_go(World& w, int frame, int how) { how& gup_get ? drop_ref(w, frame) : unpin_frame(w, frame); }
 
-// gup_must_unshare: a page may be pinned for reading as it is only if nobody else can be given it.
+// gup_must_unshare: a page may be pinned for reading as it is only if it is exclusive.
 bool must_unshare(const Kernel& k, int frame, int how) {
   if (k.with(Variant::read_pin_takes_shared)) return false;
   return (how & gup_get) == 0 && !k.world().frame[frame].exclusive;
 }
 
-// wp_page_copy, in the step that has looked at the PTE: `writable` is false where only the sharing is to
-// end (FAULT_FLAG_UNSHARE).
+// wp_page_copy. It begins in the step that has looked at the PTE. `writable` is false if the copy shall only
+// end the sharing (FAULT_FLAG_UNSHARE).
 Task<void> copy_page(Kernel k, int mm, int page, bool writable, Callback callback) {
   World& w = k.world();
   Page& pte = w.mm[mm].page[page];
@@ -115,10 +115,10 @@ Task<void> copy_page_range(Kernel k, int pages, Callback callback) {
 }
 
 Task<void> dup_mmap(Kernel k, int pages, Callback callback) {
-  co_await k.step("dup_mmap");  // only from here on is it a writer that keeps readers out
+  co_await k.step("dup_mmap");  // from here on the thread is a waiting writer and keeps readers out
   co_await k.lock(Lock::mmap_a, "dup_mmap: mmap_write_lock");
   co_await k.lock(Lock::mmap_b, "dup_mmap: mmap_write_lock of the child");
-  // VM_DONTFORK: not a word to the notifiers, and nothing is write-protected.
+  // VM_DONTFORK: no notifier is called, and nothing is write-protected.
   if (!k.with(Variant::madv_dontfork)) co_await copy_page_range(k, pages, callback);
   k.unlock(Lock::mmap_b);
   k.unlock(Lock::mmap_a);
@@ -142,7 +142,7 @@ Task<void> do_wp_page(Kernel k, int mm, int page, Callback callback) {
 
 Task<void> cpu_store(Kernel k, int mm, int page, int bits, Callback callback) {
   World& w = k.world();
-  while (true) {  // a fork between fault and store takes the right away again: as often as there are forks
+  while (true) {  // a fork between fault and store write-protects again: at most once for each fork
     co_await k.step("store");
     const Page pte = w.mm[mm].page[page];
     if (pte.writable) {

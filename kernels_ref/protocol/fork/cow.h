@@ -1,7 +1,7 @@
 // mm/memory.c and mm/gup.c as far as fork and pins go: shared anonymous pages, copied at the next write.
 //
-// Frames are counted (mapcount, pins, other references); a frame that nobody holds is free. Whatever
-// invalidates calls `callback` for the subscriptions of the mm.
+// Frames are counted (mapcount, pins, other references); a frame that nobody holds is free. Functions that
+// invalidate call `callback` for the subscriptions of the mm.
 #pragma once
 
 #include "kernels_ref/protocol/notifiers/mmu_notifier.h"
@@ -17,7 +17,7 @@ void unmap_frame(World& w, Page& pte);
 void drop_ref(World& w, int frame);
 void unpin_frame(World& w, int frame);
 
-// Page 0 of the first mm, alone in it: exclusive and writable.
+// Maps a new frame at `page` of the first mm, exclusive and writable.
 void map_exclusive(World& w, int page, int value);
 
 // dup_mmap: mm 0 forks into mm 1, both locks taken here; notifier, write-protect, flush.
@@ -26,15 +26,15 @@ Task<void> dup_mmap(Kernel k, int pages, Callback callback);
 Task<void> copy_page_range(Kernel k, int pages, Callback callback);
 inline constexpr int copies_in_fork = 7;
 
-// do_wp_page: makes the page writable, by taking it over or by a copy; under the mmap lock.
+// do_wp_page: makes the page writable, by reuse or by a copy. Call with the mmap lock held.
 Task<void> do_wp_page(Kernel k, int mm, int page, Callback callback);
-// A store of the CPU: sets `bits` in what the page holds.
+// A store of the CPU: sets `bits` in the page's contents.
 Task<void> cpu_store(Kernel k, int mm, int page, int bits, Callback callback);
 
-// get_user_pages of a page: the frame, held until unpin_frame or drop_ref.
+// get_user_pages of a page: returns the frame, held until unpin_frame or drop_ref.
 enum Gup : int { gup_read = 0, gup_write = 1, gup_get = 2 };  // gup_get: FOLL_GET, a plain reference
 Task<int> get_user_pages(Kernel k, int mm, int page, int how, Callback callback);
-// pin_user_pages_fast: without locks, and get_user_pages where that does not do.
+// pin_user_pages_fast: takes no locks, and falls back to get_user_pages.
 Task<int> get_user_pages_fast(Kernel k, int mm, int page, int how, Callback callback);
 
 }  // namespace faultline::ref::protocol

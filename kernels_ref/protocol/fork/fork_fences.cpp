@@ -16,7 +16,7 @@ struct Jobs {
   static Jobs of(int packed) { return {packed / 16, packed % 16}; }
 };
 
-// A device access by its translation `frame` lands: it may write what the parent alone may write.
+// A device access lands in `frame`, to which it was translated. It may write only a page that the parent alone may write.
 void land(Kernel k, int frame) {
   World& w = k.world();
   const Frame& f = w.frame[frame];
@@ -25,12 +25,12 @@ void land(Kernel k, int frame) {
   } else if (f.mapped > 1) {
     k.find(Finding::stale_entry);
   }
-  // Each write of the device counts one on, in memory of its own; so a write that went elsewhere is missed.
+  // Each write of the device stores the number of its writes so far. So a write that went elsewhere is missed at the end.
   const int value = ++w.device[0].written;
   w.memory[frame] = static_cast<std::uint8_t>((w.memory[frame] & ~device_bits) | value);
 }
 
-// A step of the device has passed. (Only a wait that has begun is waiting: CPUs may be slow as well.)
+// A step of the device has passed. (It counts only if a wait has begun: a CPU may also just be slow.)
 void pass(World& w) {
   const Device& d = w.device[0];
   if (!d.awaited) return;
@@ -99,7 +99,7 @@ Callback invalidate_of(int kind) {
   return nullptr;
 }
 
-// read_begin, hmm_range_fault, the driver's lock, read_retry: gives with the lock held.
+// read_begin, hmm_range_fault, the driver's lock, read_retry. Returns with the lock held.
 Task<Page> get_pages(Kernel k, Callback callback) {
   World& w = k.world();
   while (true) {

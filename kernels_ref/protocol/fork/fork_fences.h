@@ -5,7 +5,7 @@
 
 namespace faultline::ref::protocol {
 
-// What a device's notifier can do; named as the language's device classes, where it has them.
+// What a device's notifier can do. The names are those of the language's device classes, if there is one.
 enum class DeviceKind : int {
   recoverable,          // drops the entries at once; the device faults when it comes back
   preempt_and_restore,  // stops the queues at their next boundary; a worker restores them later
@@ -20,14 +20,14 @@ inline constexpr DeviceKind device_kinds[] = {DeviceKind::recoverable, DeviceKin
 inline constexpr int fork_waited = 0;   // steps of the device for which fork waited
 inline constexpr int queue_waited = 1;  // steps of fork for which a submission waited
 
-// A process of one page forks and then writes, and so may its child; the device writes the page `length`
+// A process with one page forks and then writes; its child may write too. The device writes the page `length`
 // times for the parent.
 Protocol fork_with_device(DeviceKind kind, int length, bool child_writes);
-// With userptr: `jobs` of `length` steps each, of which the queue holds one; no child that writes.
+// With userptr: `jobs` jobs of `length` steps each. The queue holds one job. No child writes.
 Protocol fork_with_queue(int jobs, int length);
 
-// A fork whose notifier waits for a job of device B, which waits for a job of device A, each of
-// `length` steps. Apart: fork begins when A has ended, so that no execution can deadlock.
+// A fork calls a notifier that waits for a job of device B, and this job waits for a job of device A. Each job
+// has `length` steps. Apart: fork begins when A's job has ended, so that no execution can deadlock.
 Protocol fence_chain(int length);
 Protocol fence_chain_apart(int length);
 

@@ -35,7 +35,7 @@ void parent_has_both(World& w) {
   if (held != (device_bit | parent_bit)) w.findings |= bit(Finding::lost_write);
 }
 
-// --- O_DIRECT: a plain reference before 6.2 or so, a pin today ---
+// --- O_DIRECT: a plain reference before 6.5, a pin since ---
 
 Task<void> o_direct(Kernel k, int reads_file) {
   World& w = k.world();
@@ -53,7 +53,7 @@ std::string what_was_sent(const World& w) {
   return sent == held ? "sent what the process has" : elsewhere ? "sent the old page" : "sent in between";
 }
 
-// --- the fork tree: mm 0 is A and mm 1 is C; B is a mapping more ---
+// --- the fork tree: mm 0 is A and mm 1 is C; B is only one more mapping of the page ---
 
 Task<void> a_writes(Kernel k, int) {
   co_await cpu_store(k, 0, 0, parent_bit, no_callback);

@@ -84,7 +84,7 @@ Task<int> device_fault(Kernel k) {
   co_return !again;
 }
 
-// The device's write by the entry that it has; false: it faulted and there was no page.
+// A write of the device through its entry. False: it faulted, and there was no page.
 Task<bool> device_write(Kernel k, int bits) {
   World& w = k.world();
   Device& d = w.device[0];
@@ -121,7 +121,7 @@ Task<void> device(Kernel k, int) {
     Frame& f = w.frame[d.entry[0].frame];
     if (!k.with(Variant::unpin_does_not_dirty)) {
       f.dirty = 1;
-      if (!w.count[reserved]) k.find(Finding::wrong_result);  // dirty, and its filesystem knows nothing of it
+      if (!w.count[reserved]) k.find(Finding::wrong_result);  // dirty, but the filesystem was not told
     }
     unpin_frame(w, d.entry[0].frame);
     d.entry[0] = {};
@@ -135,7 +135,7 @@ Task<void> writeback(Kernel k, int) {
   Frame& f = w.frame[cached];
   co_await k.step("writeback");
   co_await k.lock(Lock::page);
-  // Jerome's test: the page cache's reference and the mappings are all that there should be.
+  // Jerome's test: there should be no reference but the page cache's and the mappings'.
   if (k.with(Variant::writeback_leaves_held_pages) && (f.refs > 1 || f.pins)) {
     w.count[f.pins ? left_for_pin : left_for_other] = 1;
   } else {

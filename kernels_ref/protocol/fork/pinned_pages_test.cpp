@@ -1,4 +1,4 @@
-// Behind a notifier nothing is lost; with pins, each part of what keeps them safe is needed.
+// Behind a notifier nothing is lost. With pins, each rule that keeps them safe is needed.
 #include "kernels_ref/protocol/fork/pinned_pages.h"
 
 #include <gtest/gtest.h>

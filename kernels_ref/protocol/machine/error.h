@@ -6,7 +6,7 @@
 
 namespace faultline::ref::protocol {
 
-// Of a positive errno: "-EBUSY"; "0" of 0.
+// "-EBUSY" for a positive errno, "0" for 0.
 inline std::string error_text(int error) {
   switch (error) {
     case 0: return "0";

@@ -4,7 +4,7 @@ namespace faultline::ref::protocol {
 
 void Kernel::wants(Lock which) const {
   const Record& r = record();
-  // Waiting for a fence or for work that one is oneself part of is a circle too; a lock is recursion.
+  // A thread that waits for its own fence or its own work is a circle. A lock that it holds is recursion.
   const bool plain = which < Lock::fence_a || which > Lock::work_b;
   if (plain && which != Lock::srcu && holds(which)) find(Finding::lock_recursion);
   for (int held = 0; held < lock_count; ++held) {

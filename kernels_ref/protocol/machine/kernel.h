@@ -7,9 +7,9 @@
 //   k.unlock(Lock::driver);
 //   co_await k.step("nouveau_range_fault: register");
 //
-// Releasing is no step of its own: nothing can tell it from being late. Every acquisition and wait is
-// written into the Order, lockdep's graph, which is kept over all executions, so that a circle is found
-// without any execution having to deadlock in it.
+// Releasing a lock is no step of its own: no thread could see the difference. Every acquisition and wait is
+// written into the Order, lockdep's graph. The Order is kept over all executions, so a circle is found even
+// if no execution deadlocks in it.
 #pragma once
 
 #include "kernels_ref/engine/task.h"
@@ -44,12 +44,12 @@ struct Kernel {
   }
 
   // --- locks ---
-  // A thread waits for a lock from the step before on, and a waiting writer keeps readers out; so where
-  // there are readers, a thread does not begin with a write lock but with a step.
+  // A thread waits for a lock from its previous step on, and a waiting writer keeps readers out. So if there
+  // are readers, a thread does not begin with a write lock but with a step.
   struct Acquire;
   Acquire lock(Lock which, const char* label = nullptr) const;
   Acquire read_lock(Lock which, const char* label = nullptr) const;
-  // Takes it if it is free now; call right after a step. A trylock waits for nothing: no order.
+  // Takes the lock if it is free now; call right after a step. A trylock does not wait, so it adds nothing to the Order.
   bool try_lock(Lock which) const;
   bool try_read_lock(Lock which) const;
   void unlock(Lock which) const;
@@ -57,11 +57,11 @@ struct Kernel {
   void downgrade(Lock which) const;
   bool holds(Lock which) const { return (record().held_read | record().held_write) & bit(which); }
   bool holds_write(Lock which) const { return record().held_write & bit(which); }
-  // For a function that must be called with it.
+  // For a function that must be called with the lock held.
   void needs(Lock which) const {
     if (!holds(which)) find(Finding::missing_lock);
   }
-  // Where a system call or a work item comes to its end.
+  // Call at the end of a system call or a work item.
   void returns() const {
     if (record().held_read | record().held_write) find(Finding::lock_at_return);
   }

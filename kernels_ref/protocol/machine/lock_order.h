@@ -1,4 +1,4 @@
-// Lockdep: who waited for what while holding what, over all executions of an exploration.
+// Lockdep: which lock was waited for while which lock was held, over all executions of an exploration.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@ namespace faultline::ref::protocol {
 // "mmap_lock", "driver lock", "fence A" and so on.
 const char* lock_name(Lock lock);
 
-// Threads of the explorer write to one at the same time. (What is found does not depend on who is first.)
+// The explorer's workers write to one Order at the same time. (What is found does not depend on who is first.)
 class Order {
  public:
   void waited(Lock held, Lock wanted) {
@@ -26,7 +26,7 @@ class Order {
   bool has(Lock held, Lock wanted) const {
     return edges_[static_cast<std::size_t>(held) * lock_count + static_cast<std::size_t>(wanted)];
   }
-  // A shortest circle, each waited for while the one before was held; empty: there is none.
+  // A shortest circle: each lock was waited for while the one before it was held. Empty: there is none.
   std::vector<Lock> circle() const;
 
  private:

@@ -20,7 +20,7 @@ Task<bool> mmput(Kernel k, int mm, Task<void> (*release)(Kernel)) {
   co_await k.step("exit_mmap: mmu_notifier_release");
   m.dying = 1;
   if (release) co_await release(k);
-  // In 2019 khugepaged_exit, ksm_exit and the exit of an OOM victim take it, today exit_mmap always does.
+  // In 2019 khugepaged_exit, ksm_exit and the exit of an OOM victim took mmap_sem. Today exit_mmap always takes it.
   co_await k.lock(mmap, "exit_mmap: mmap_write_lock");
   m.mapped = 0;
   m.page = {};

@@ -1,11 +1,11 @@
-// The life of an mm: mm_users, and exit_mmap when the last of them goes.
+// The life of an mm: mm_users, and exit_mmap when the last user goes.
 #pragma once
 
 #include "kernels_ref/protocol/machine/kernel.h"
 
 namespace faultline::ref::protocol {
 
-// One atomic operation, of the caller's step.
+// One atomic operation, as part of the caller's step.
 inline bool mmget_not_zero(Kernel k, int mm) {
   Mm& m = k.world().mm[mm];
   if (m.users == 0) return false;
@@ -13,11 +13,11 @@ inline bool mmget_not_zero(Kernel k, int mm) {
   return true;
 }
 
-// The unlocked look of March 2019, in drivers that have it by Variant::fault_looks_if_dying. True: give up.
+// The unlocked check of March 2019. Drivers have it only with Variant::fault_looks_if_dying. True: give up.
 Task<bool> is_dying(Kernel k, int mm);
 
-// mmput; __mmput and exit_mmap in the context of who drops the last one. `release` is what
-// mmu_notifier_release calls. True: it was the last.
+// mmput. The thread that drops the last user runs __mmput and exit_mmap. `release` is what
+// mmu_notifier_release calls. True: it was the last user.
 Task<bool> mmput(Kernel k, int mm, Task<void> (*release)(Kernel) = nullptr);
 
 }  // namespace faultline::ref::protocol

@@ -19,7 +19,7 @@ class ProtocolSubject : public Subject {
     while (thread > 0 && t[thread].run == t[thread - 1].run && t[thread].argument == t[thread - 1].argument) --thread;
     return thread;
   }
-  // The Machine keeps room for the records of its threads only, which lie last.
+  // The records lie last. The Machine has room only for those of its threads.
   void start(void* bytes) const override {
     World world;
     if (protocol_.start) protocol_.start(world);

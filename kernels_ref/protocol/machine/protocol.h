@@ -17,7 +17,7 @@ struct ThreadOf {
   const char* name;
   Task<void> (*run)(Kernel, int);
   int argument = 0;
-  bool daemon = false;  // a worker: that it waits at the end is no finding
+  bool daemon = false;  // a worker: it may wait at the end without a finding
 };
 
 struct Protocol {
@@ -25,8 +25,8 @@ struct Protocol {
   std::vector<ThreadOf> threads;
   void (*start)(World&) = nullptr;                 // from a World{}
   void (*always)(World&) = nullptr;                // an invariant: notes a Finding; null: none
-  void (*at_end)(World&) = nullptr;                // of end states where nobody waits in vain: leaks, lost writes
-  std::string (*outcome)(const World&) = nullptr;  // what such an end state comes to; null: nothing
+  void (*at_end)(World&) = nullptr;                // checks end states where nobody waits in vain: leaks, lost writes
+  std::string (*outcome)(const World&) = nullptr;  // the outcome of such an end state; null: there is none
 };
 
 const char* finding_text(Finding finding);
@@ -38,8 +38,8 @@ struct Report {
   std::uint32_t findings = 0;  // bit per Finding, waits_for_ever and order_cycle included
   std::vector<Lock> circle;    // with order_cycle
   std::set<std::string> outcomes;
-  std::array<std::uint8_t, 8> most{};  // of World::count, over all end states, those that wait in vain too
-  std::uint64_t ends_until_found = 0;  // executions that came to an end before the first finding; one worker only
+  std::array<std::uint8_t, 8> most{};  // the most of each World::count in any end state, also if somebody waits in vain
+  std::uint64_t ends_until_found = 0;  // executions that had ended at the first finding, with that one; one worker only
   bool has(Finding f) const { return findings & bit(f); }
 };
 
@@ -47,7 +47,7 @@ struct Report {
 Report examine(const Protocol& protocol, const Variants& variants, const Limits& limits = {},
                const std::function<bool(std::uint64_t)>& keep_going = {});
 
-// The shortest schedule into a finding (order_cycle: none, its executions need not meet).
+// The shortest schedule into a finding. (None for order_cycle: no single execution need show the circle.)
 Found witness(const Protocol& protocol, const Variants& variants, Finding finding, std::uint64_t max_states = 2'000'000);
 // ... and to an outcome.
 Found witness(const Protocol& protocol, const Variants& variants, const std::string& outcome,

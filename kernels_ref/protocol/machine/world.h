@@ -1,6 +1,6 @@
 // The machine on which kernel protocols are modelled: locks, objects, fences, work, notifiers and just as
-// much of an mm as they need. Small, so that every interleaving can be visited; the whole mm with its
-// values is the World one folder up.
+// much of an mm as they need. It is small, so that every interleaving can be visited. The whole mm with its
+// values is the World of mm/world.h.
 //
 // Plain bytes as kernels_ref/engine/subject.h wants them: a shared part that names no thread, and a Record for
 // each thread. A protocol uses what it needs and leaves the rest as it is.
@@ -14,7 +14,7 @@ namespace faultline::ref::protocol {
 
 inline constexpr int max_threads = 8;
 
-// What can be waited for while it is somebody else's: locks, and what lockdep treats like one.
+// What a thread can wait for while another thread has it: locks, and what lockdep treats like a lock.
 enum class Lock : std::uint8_t {
   mmap_a,       // mm->mmap_lock of the first process
   mmap_b,       // and of the second
@@ -25,7 +25,7 @@ enum class Lock : std::uint8_t {
   driver_b,     // of a second device
   svms,         // svms->lock, process_info->lock and their like, taken around the driver's own
   reservation,  // dma_resv of a buffer
-  fence_a,      // fence of a job on device A: held by its signalling section, taken by who waits
+  fence_a,      // fence of a job on device A: held by its signalling section, taken by waiters
   fence_b,
   work,  // a work item: held while it runs, taken by flush and cancel_sync
   work_b,
@@ -70,7 +70,7 @@ struct Page {
 inline constexpr int max_pages = 2;
 inline constexpr int max_frames = 6;  // 1 and up are used
 
-// A page of memory beside what it holds: refcount is the sum of the first three.
+// A page of memory without its contents (World::memory). Its refcount is the sum of the first three.
 struct Frame {
   std::uint8_t mapped = 0;     // mapcount
   std::uint8_t refs = 0;       // references that are neither a mapping nor a pin
@@ -83,12 +83,12 @@ struct Mm {
   std::uint8_t users = 0;      // mm_users
   std::uint8_t count = 0;      // mm_count, the struct itself; Object-like: 0 is freed
   std::uint8_t mapped = 1;     // the VMA is there
-  std::uint8_t vma_start = 0;  // its first page; it goes on to the last
+  std::uint8_t vma_start = 0;  // the VMA's first page; the VMA ends with the last page
   std::uint8_t dying = 0;      // exit_mmap has begun
   std::array<Page, max_pages> page{};
   // struct mmu_notifier_subscriptions
   std::uint8_t active = 0;             // active_invalidate_ranges
-  std::uint8_t seq = 0;                // invalidate_seq: even, odd while some subscribed range is invalidated
+  std::uint8_t seq = 0;                // invalidate_seq: odd while some subscribed range is invalidated, else even
   std::uint8_t listed = 0;             // bit for each struct mmu_notifier on its list
   std::uint8_t write_protect_seq = 0;  // odd while fork copies its page tables
 };
@@ -105,7 +105,7 @@ struct Subscription {
   std::uint8_t start = 0, last = 0;          // what the tree holds, in pages
   std::uint8_t new_start = 0, new_last = 0;  // with Pending::update
   std::uint8_t seq = 0;                      // its invalidate_seq
-  std::uint8_t freeing = 0;                  // ops->release is called, and frees the object, when it has left the tree
+  std::uint8_t freeing = 0;                  // when it has left the tree, ops->release is called and frees the object
 };
 inline constexpr int max_subscriptions = 3;
 
@@ -114,7 +114,7 @@ struct Device {
   std::array<Page, max_pages> entry{};
   std::uint8_t stopped = 0;           // queues evicted
   std::uint8_t queued = 0;            // faults or jobs that wait
-  std::uint8_t busy = 0;              // the frame that an access under way has been translated to
+  std::uint8_t busy = 0;              // the frame of an access that is translated but has not landed
   std::uint8_t stopping = 0;          // it is asked to stop, or may not go on
   std::uint8_t awaited = 0;           // somebody on a CPU waits for it now
   std::uint8_t submitting = 0;        // a submission is under way
@@ -132,14 +132,14 @@ struct Hmm {
   std::uint8_t registered = 0;  // the range is on hmm->ranges
   std::uint8_t valid = 0;       // range->valid
   std::uint8_t collided = 0;    // an invalidation began since the range was waited for
-  std::uint8_t on_stack = 0;    // the function that the range is a local of is running
+  std::uint8_t on_stack = 0;    // the function that has the range on its stack is running
 };
 
 struct Record {
   std::uint16_t held_read = 0, held_write = 0;  // bit per Lock
   std::uint8_t in_callback = 0;
   std::uint8_t finished = 0;
-  std::array<std::uint8_t, 4> result{};  // of its calls: what the protocol says they mean
+  std::array<std::uint8_t, 4> result{};  // of its calls; the protocol says what they mean
 };
 
 struct World {
@@ -154,7 +154,7 @@ struct World {
   std::array<Subscription, max_subscriptions> subscription{};
   std::array<Device, max_devices> device{};
   Hmm hmm{};
-  std::array<std::uint8_t, 8> count{};  // costs and marks: what the protocol says they mean
+  std::array<std::uint8_t, 8> count{};  // costs and marks; the protocol says what they mean
   std::array<Record, max_threads> record{};
 };
 static_assert(std::is_trivially_copyable_v<World>);
@@ -168,10 +168,10 @@ enum class Finding : std::uint8_t {
   double_free,
   not_registered,  // unregisters what is not registered
   null_pointer,
-  list_corruption,  // something is added to a list that it is on
+  list_corruption,  // something is added to a list that has it already
   stale_entry,      // outside an invalidation the device maps what the CPU does not
   wrong_page,       // a device access reached a page that is not the mm's any more
-  wrong_result,     // a call gave what no serial order of the calls gives
+  wrong_result,     // a call gave a result that no serial order of the calls gives
   lost_write,
   needless_fault,   // an access faults although nothing took its mapping away
   leak,             // something is left behind at the end

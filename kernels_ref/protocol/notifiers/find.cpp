@@ -10,7 +10,7 @@ using Pending = Subscription::Pending;
 
 bool over(int start, int last, int from, int to) { return start <= to && from <= last; }
 
-// The first that the walk meets; the deferred list after the tree.
+// The first match: of the tree, and then of the deferred list.
 int look(Kernel k, int mm, int from, int to) {
   World& w = k.world();
   const bool deferred = k.with(Variant::find_knows_deferred);
@@ -32,7 +32,7 @@ int look(Kernel k, int mm, int from, int to) {
   return found;
 }
 
-// What the driver does around a call when it has one lock for all of them.
+// Around each call, if the driver has one lock for all calls.
 Task<void> lock_calls(Kernel k) {
   if (k.with(Variant::driver_lock_around_interval_calls)) co_await k.lock(Lock::driver);
 }
@@ -124,7 +124,7 @@ Task<void> asker(Kernel k, int) {
   const int found = co_await find(k, 0, page, page);
   if (found >= 0 && k.with(Variant::find_keeps_tree_locked)) co_await invalidate_range_end(k, 0);
   unlock_calls(k);
-  // The calls that took effect before it: those that had returned, perhaps some that had begun.
+  // The calls that took effect before the find: all that had returned, and perhaps some that had begun.
   bool allowed = false;
   for (const int effective : {0, 1, 3, 7}) {
     if ((done & ~effective) || (effective & ~w.count[begun])) continue;
@@ -176,7 +176,7 @@ Task<void> mover(Kernel k, int) {
   co_await k.lock(Lock::driver);
   co_await update(k, 0, 1, 1);
   if (start_of(k, 0) != 1) k.find(Finding::wrong_result);
-  k.world().device[0].entry[0] = {};  // what it does not mirror any more
+  k.world().device[0].entry[0] = {};  // the subscription no longer covers page 0
   k.unlock(Lock::driver);
   k.returns();
 }
@@ -223,7 +223,7 @@ Task<int> find(Kernel k, int mm, int from, int to) {
   co_await section(k, "mmu_interval_notifier_find");
   const int found = look(k, mm, from, to);
   if (found >= 0 && k.with(Variant::find_keeps_tree_locked)) {
-    // As mn_itree_inv_start_range takes it; invalidate_range_end gives it back.
+    // Read-locks the tree as mn_itree_inv_start_range does; invalidate_range_end unlocks it.
     ++k.world().mm[mm].active;
     k.world().mm[mm].seq |= 1;
   }

@@ -14,21 +14,21 @@ Task<int> find(Kernel k, int mm, int from, int to);
 Task<void> put(Kernel k, int subscription);
 // mmu_interval_notifier_update: like remove and insert, and never sleeps.
 Task<void> update(Kernel k, int subscription, int start, int last);
-// mmu_interval_notifier_start, which no lock is needed for.
+// mmu_interval_notifier_start, which needs no lock.
 int start_of(Kernel k, int subscription);
 
-// Entries of tree and deferred list that one find looked at, at most: World::count.
+// World::count: the most entries of tree and deferred list that one find looked at.
 inline constexpr int looked_at = 2;
-// Set with wrong_result in find_against_changes: World::count too.
+// World::count: set with wrong_result in find_against_changes.
 inline constexpr int gave_what_is_gone = 3, missed_what_is_there = 4;
 
 // One thread finds a subscription and uses it, another puts it, while a third invalidates its page.
 Protocol find_against_put();
 // One thread inserts a subscription, puts another, then updates the first; a second thread finds.
-// wrong_result: no serial order of the calls gives what it got.
+// wrong_result: no serial order of the calls gives what the find got.
 Protocol find_against_changes();
-// read_begin to read_retry on one subscription, which another thread updates; wrong_result: an operation was
-// on the deferred list in between, and read_retry was content.
+// read_begin to read_retry on one subscription, which another thread updates. wrong_result: an operation was
+// on the deferred list in between, but read_retry did not ask to retry.
 Protocol read_against_update();
 // A driver moves its subscription from page 0 to page 1 while another of its threads faults the page that
 // mmu_interval_notifier_start names. wrong_result: start() after update() is not what update() was given.

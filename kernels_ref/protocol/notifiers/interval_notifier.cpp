@@ -6,7 +6,7 @@ namespace faultline::ref::protocol {
 
 namespace {
 
-// A frame is told by how often the page has been replaced, so a stale entry is a smaller number.
+// A frame's number says how often the page has been replaced, so a stale entry has a smaller number.
 constexpr int subscription = 0;
 
 // A driver's invalidate() for a page of its own table.
@@ -31,8 +31,8 @@ Task<void> invalidator(Kernel k, int rounds) {
   k.returns();
 }
 
-// One pass of a driver's fault handler; counts `round` unless it has to start over. A function of its own,
-// and without a result, so that nothing that a pass has read outlives it.
+// One pass of a driver's fault handler; counts `round` unless it has to start over. It is a function of its
+// own without a result, so that nothing that a pass has read outlives the pass.
 Task<void> fault_once(Kernel k, int* round) {
   World& w = k.world();
   const int seq = co_await read_begin(k, subscription);

@@ -7,7 +7,7 @@ namespace faultline::ref::protocol {
 namespace {
 
 constexpr int hmm = 0;            // struct hmm
-constexpr int address_space = 0;  // VMAs and page tables, until exit_mmap is through
+constexpr int address_space = 0;  // VMAs and page tables, until exit_mmap has finished
 
 Task<void> unlink_notifier(Kernel k) {
   co_await k.step("mmu_notifier_unregister_no_release: hlist_del");

@@ -1,4 +1,4 @@
-// Who may hold what of an mm inside a notifier, and how a notifier goes away.
+// Which references to an mm a notifier may take and drop, and how a notifier is unregistered.
 #pragma once
 
 #include "kernels_ref/protocol/machine/protocol.h"

@@ -10,8 +10,8 @@ bool overlaps(const Subscription& s, int mm, int from, int to) {
   return s.in_tree && s.mm == mm && s.start <= to && from <= s.last;
 }
 
-// mn_itree_inv_end: what was put off while the tree was being walked. Gives a bit for each subscription
-// that left the tree and is to be released.
+// mn_itree_inv_end: applies what was deferred while the tree was being walked. Returns a bit for each
+// subscription that left the tree and is to be released.
 unsigned apply_deferred(Kernel k, int mm) {
   unsigned released = 0;
   for (int i = 0; i < max_subscriptions; ++i) {
@@ -68,7 +68,7 @@ Task<void> invalidate_range_end(Kernel k, int mm) {
   if ((m.active > 0 && !k.with(Variant::first_end_completes)) || !invalidating(m)) co_return;
   ++m.seq;
   if (k.with(Variant::remove_waits_without_lock)) {
-    // Who looks without the lock sees the section half done.
+    // A thread that looks without the lock sees the section half done.
     k.try_lock(Lock::notifier);
     co_await k.step("mn_itree_inv_end: deferred list");
     k.unlock(Lock::notifier);
@@ -154,7 +154,7 @@ Task<void> remove(Kernel k, int subscription) {
   co_await section(k, "mmu_interval_notifier_remove");
   if (!take_out(k, subscription)) co_return;
   const int seq = m.seq;
-  // mmu_interval_seq_released looks under the lock, so that mn_itree_inv_end is through when it is seen.
+  // mmu_interval_seq_released looks under the lock. So when it sees a new sequence, mn_itree_inv_end has finished.
   const bool with_lock = !k.with(Variant::remove_waits_without_lock);
   const LockState& lock = k.world().lock[static_cast<int>(Lock::notifier)];
   co_await k.until("mmu_interval_notifier_remove: woken",

@@ -38,7 +38,7 @@ void notifier_end(Kernel k, int which) {
   else k.read_unlock(Lock::driver);
 }
 
-// mn_hlist_invalidate_range_start: all are called even if one fails; then who had started gets its end.
+// mn_hlist_invalidate_range_start: calls all notifiers even if one fails. Then those that had started get their end.
 Task<bool> nonblocking_start(Kernel k) {
   co_await k.read_lock(Lock::srcu);
   const bool first = co_await counting_start(k);

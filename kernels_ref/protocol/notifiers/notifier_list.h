@@ -1,14 +1,14 @@
-// struct mmu_notifier: notifiers with a start and an end callback on a list of their mm that SRCU guards,
-// invalidations that must not sleep, and what registering and unregistering owe to both.
+// struct mmu_notifier: notifiers with a start and an end callback, on a list of the mm that SRCU guards.
+// Some invalidations must not sleep, and notifiers are registered and unregistered meanwhile.
 #pragma once
 
 #include "kernels_ref/protocol/machine/protocol.h"
 
 namespace faultline::ref::protocol {
 
-// The OOM reaper invalidates without sleeping while both notifiers of the mm may have to say -EAGAIN: one
-// counts invalidations as hmm of 2019, one holds its rwsem from start to end as RDMA's ODP. Who waits for
-// either must get on.
+// The OOM reaper invalidates without sleeping, and both notifiers of the mm may have to return -EAGAIN. One
+// counts invalidations, like hmm of 2019. The other holds its rwsem from start to end, like RDMA's ODP. A
+// thread that waits for either must get on.
 Protocol nonblocking_invalidation();
 
 // A device file is closed, perhaps by another process, while an invalidation walks the list.
