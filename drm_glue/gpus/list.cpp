@@ -21,7 +21,7 @@ struct Devices {
   ~Devices() { drmFreeDevices(all.data(), static_cast<int>(all.size())); }
 };
 
-// drmGetDevices2(). What comes between its count and its answer is not told.
+// drmGetDevices2(). A device that appears between the two calls is missed.
 int find_devices(Devices& devices) {
   const int count = drmGetDevices2(DRM_DEVICE_GET_PCI_REVISION, nullptr, 0);
   if (count <= 0) return -count;
