@@ -1,4 +1,4 @@
-"""Traces of `faultline record`, read with distrust: anybody may have written one."""
+"""Reads traces of `faultline record` with distrust: anybody may have written them."""
 
 import dataclasses
 import errno
@@ -13,12 +13,12 @@ class BadTrace(Exception):
 
 @dataclasses.dataclass
 class Block:
-    """Of memory: the argument, or what a pointer on the path of offsets points to."""
+    """A memory block: the argument, or what the pointers along the path of offsets lead to."""
     path: tuple
     bytes: bytes
     wanted: int
-    filled: bool  # the kernel writes there, and does not read
-    loose: list   # (offset, size, kind) of what differs between two runs that ask the same
+    filled: bool  # the kernel only writes there
+    loose: list   # (offset, size, kind) of the fields that differ between two equal runs
 
 
 @dataclasses.dataclass
@@ -33,9 +33,9 @@ class Ask:
     where: str
     number: int
     name: str
-    followed: bool  # whether it is known what it points to
+    followed: bool  # the recorder knew the pointers in the argument
     blocks: dict    # by path
-    value: int      # of an argument that is none
+    value: int      # the argument itself, if the request has no memory
     answer: Answer = None  # None: it never came
 
 
@@ -60,7 +60,7 @@ class Trace:
 
 
 NODE = r"/dev/(kfd|dri/(card|renderD)[0-9]{1,4})"
-NAME = r"[\w:.+,@-]*\w[\w:.+,@-]*"  # of a folder or a file, but "." and ".."
+NAME = r"[\w:.+,@-]*\w[\w:.+,@-]*"  # of a folder or a file; not "." or ".."
 DEVICE_LINES = re.compile("|".join((
     rf"P: /devices(/{NAME})+", r"N: (kfd|dri/(card|renderD)[0-9]{1,4})", r"E: \w+=[ -~]*",
     rf"L: (driver|device)=(\.\./)*({NAME}/)*{NAME}",
@@ -70,7 +70,7 @@ LINKS = {"driver", "device", "subsystem"}  # nothing may be below them
 
 
 class Line:
-    """An object, whose members are of the type that they should be."""
+    """An object. Its methods check the types of the members."""
 
     def __init__(self, file, number, text):
         self.file, self.number, self.text = file, number, text
@@ -144,7 +144,7 @@ class Reader:
     def __init__(self, file):
         self.file = file
         self.trace = Trace({}, [], [])
-        self.clients, self.asks = {}, {}  # by name, by id: the last one, since a pid comes again
+        self.clients, self.asks = {}, {}  # by name and by id; the latest one, because pids are reused
 
     def read(self, data):
         lines = data.split(b"\n")
@@ -193,7 +193,7 @@ class Reader:
         line.get("gpus", list, None)
 
     def events(self, line):
-        """Of pages at addresses that were that process's: for people, not replayed."""
+        """Events of KFD. They have addresses of the recorded process: for people to read, not replayed."""
         line.get("text", str)
 
     def open(self, line):
@@ -234,7 +234,7 @@ class Reader:
 
 
 def check_devices(line, text):
-    """umockdev makes files of them: none may be outside its folder, by a name or by way of a link."""
+    """umockdev makes files from these lines. No name and no link may lead outside its folder."""
     device, names = "", set()
     for number, each in enumerate(text.split("\n"), 1):
         odd = line.wrong("devices", f"has an odd line, its line {number}: {each[:80]!r}")
