@@ -22,17 +22,17 @@ namespace faultline {
 namespace {
 
 constexpr const char* usage =
-    R"(drm-prime: shares a buffer between each two DRM devices of this machine, as a dma-buf (PRIME).
+    R"(drm-prime: shares a buffer between every pair of DRM devices of this machine, as a dma-buf (PRIME).
 
 usage: drm-prime [--other]
 
-Each card node makes a dumb buffer, maps and exports it; each, itself among them, imports it. What one writes the
-other must read, both ways. A buffer that another driver has made is mapped through the dma-buf that its importer
-gives. Render nodes are asked for a dumb buffer too: those are for card nodes only.
+Each card node makes a dumb buffer, maps it and exports it. Each card node, also the same one, imports it. What one side
+writes the other must read, in both directions. If a driver cannot map another driver's buffer, the importer exports it
+again, and that dma-buf is mapped. Also asks the render nodes for a dumb buffer: only card nodes should make one.
 
-  --other   for tests: imports another buffer than the one that is compared
+  --other   for tests: imports a different buffer than the compared one
 
-exit status: 0 all that can be shared is one buffer; 1 it is not; 2 bad usage; 3 nothing could be shared
+exit status: 0 every shared buffer is one buffer; 1 one is not; 2 bad usage; 3 nothing could be shared
 )";
 
 constexpr std::size_t page = 4096, pages = 4;

@@ -1,4 +1,4 @@
-"""Traces that are none: told with their place, and no file is made where it should not be."""
+"""Bad traces: errors name their place, and no file is made where it should not be."""
 
 import json
 import random
@@ -91,7 +91,7 @@ def test_devices_that_would_be_elsewhere(devices, tmp_path):
 
 
 def test_a_trace_that_bits_were_changed_of(tmp_path):
-    """It is read, or it is not: nothing else happens. One that is read can be mocked."""
+    """A damaged trace is read or refused: nothing else happens. A trace that was read can be mocked."""
     trace = tmp_path / "trace"
     record_requests(machines.working_amdgpu(), trace, "amdgpu-requests", f"copy {NODE}")
     whole, dice = trace.read_bytes(), random.Random(1)

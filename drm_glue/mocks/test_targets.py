@@ -1,4 +1,4 @@
-"""What `faultline targets` says of GPUs, on mocked machines."""
+"""What `faultline targets` says about GPUs, on mocked machines."""
 
 import json
 
@@ -9,7 +9,7 @@ from recording import HERE
 
 
 def targets(machine, *options):
-    """Without scenarios, which the last word names: a folder of none would be bad usage."""
+    """Gives one scenario file: a folder without scenarios would be bad usage."""
     scenario = machine.file("/one.scn")
     scenario.write_text('scenario one\n  "A page can be read."\nprocess P\n  a: 1 page anon rw = 7\nthread P.cpu\n'
                         "  r0 = load a[0]\nalways P:r0 = 7\n")
@@ -95,7 +95,7 @@ def test_a_render_node_without_its_sysfs():
 
 
 def test_json():
-    """An array of targets, as ever; the GPUs are in this machine's own."""
+    """Still an array of targets. The GPUs are in the entry of this machine."""
     rows = {row["target"]: row for row in json.loads(targets(machines.nouveau(), "--json"))}
     assert [word for word, row in rows.items() if "gpus" in row] == ["host"]
     gpu, = rows["host"]["gpus"]
