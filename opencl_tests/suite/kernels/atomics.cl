@@ -59,7 +59,7 @@ __kernel void load(volatile __global ATOMIC* cells, __global TYPE* result) {
 #endif
 
 #ifdef FLAG
-// A flag is the lock of a plain counter. Each work-group takes it once.
+// A flag is the lock of a plain counter. Each work-group, of one work-item, takes it once.
 __kernel void flag(volatile __global atomic_flag* lock, __global uint* result) {
   while (atomic_flag_test_and_set_explicit(lock, memory_order_acquire, SCOPE)) {
   }
