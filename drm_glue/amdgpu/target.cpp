@@ -267,8 +267,8 @@ std::string no_paging_queue(const Gpu& gpu) {
                            : "its SDMA firmware " + std::to_string(own) +
                                  " has no paging queue; would help: " + std::to_string(firmware) + " or newer";
   }
-  return "its SDMA engine has no paging queue in Linux (those of gfx900 and gfx906 have): a copy that faults would be in "
-         "the way of the one that brings the page";
+  return "its SDMA engine has no paging queue in Linux (only gfx900 and gfx906 have one): a copy that faults would block the "
+         "copy that brings the page";
 }
 
 void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) {
@@ -299,7 +299,7 @@ std::vector<std::unique_ptr<Target>> amdgpu_targets(const std::vector<Gpu>& gpus
   }
   if (targets.empty())
     targets.push_back(std::make_unique<AmdgpuTarget>(
-        About{.why_not = why.empty() ? "no GPU of amdgpu here: faultline targets lists those there are" : why}));
+        About{.why_not = why.empty() ? "no GPU of amdgpu here; 'faultline targets' lists the GPUs" : why}));
   return targets;
 }
 

@@ -89,7 +89,7 @@ void explain_no_xnack(GpuSvm& svm, const Node& node, const Settings& parameters)
   if (major_of(node) >= 10) {
     svm.why_not = gfx(node) + " has no XNACK: KFD refuses it from gfx10 on";
   } else if (xnack_per_process(node) || (noretry != parameters.end() && noretry->second == "0")) {
-    svm.why_not = "XNACK is refused, though " + gfx(node) + " can: a process has all GPUs, and another one cannot";
+    svm.why_not = "XNACK is refused although " + gfx(node) + " supports it: a process uses all GPUs, and another GPU lacks it";
     svm.help = "a container or a machine without the other GPU";
   } else {
     svm.why_not = "XNACK is off for " + gfx(node) + (noretry == parameters.end() ? "" : ": noretry=" + noretry->second);

@@ -38,7 +38,7 @@ std::string why_nothing() {
   std::error_code error;
   for (std::filesystem::directory_iterator at("/dev/dri", error), end; !error && at != end; at.increment(error))
     if (const std::string name = at->path().filename(); name.starts_with("renderD"))
-      return "there is /dev/dri/" + name + ", but /sys does not tell libdrm of what";
+      return "there is /dev/dri/" + name + ", but /sys does not tell libdrm which device it is";
   return "no render node in /dev/dri";
 }
 

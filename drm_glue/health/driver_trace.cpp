@@ -153,7 +153,7 @@ void DriverTrace::add_probes() {
     const DriverFunction& function = functions_[i];
     if (symbols[i].empty())
       told_.not_counted.push_back(joined(function.names) + ": not in " + kallsyms_ +
-                                  ": this kernel has it not, or only as a part of its callers");
+                                  ": this kernel does not have it, or only inlined into its callers");
     for (const std::string& symbol : symbols[i]) {
       const std::string event = name_ + "_" + std::to_string(probes_.size());
       if (tell(tracefs_ + "/kprobe_events", "p:" + name_ + "/" + event + " " + symbol + "\n", O_APPEND)) {

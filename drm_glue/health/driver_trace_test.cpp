@@ -124,9 +124,9 @@ TEST_F(DriverTraceTest, FunctionsThatAreNotCounted) {
   const DriverCalls calls = trace.end();
   ASSERT_EQ(calls.functions.size(), 1u);
   EXPECT_EQ(calls.functions.front().name, "one");
-  EXPECT_EQ(calls.not_counted,
-            (Strings{"driver:two: Invalid argument", "three or drei: not in " + folder_ +
-                                                         "/kallsyms: this kernel has it not, or only as a part of its callers"}));
+  EXPECT_EQ(calls.not_counted, (Strings{"driver:two: Invalid argument",
+                                        "three or drei: not in " + folder_ +
+                                            "/kallsyms: this kernel does not have it, or only inlined into its callers"}));
   put("kprobe_profile", "");
   EXPECT_EQ(trace.end().not_counted.back(), "one: its probe is gone: somebody cleared kprobe_events");
 }

@@ -104,8 +104,9 @@ GpuWatch::Report GpuWatch::compare(Watched& gpu) {
     now = gpu_state(bus);
   }
   if (has_grown(gpu.vram, now.vram_used))
-    report.push_back(name + " has " + std::to_string(*now.vram_used - *gpu.vram) + " bytes of VRAM in use that nobody has: " +
-                     std::to_string(*gpu.vram) + " before, " + std::to_string(*now.vram_used) + " when all had ended");
+    report.push_back(name + " has " + std::to_string(*now.vram_used - *gpu.vram) +
+                     " bytes of VRAM in use that belong to nobody: " + std::to_string(*gpu.vram) + " before, " +
+                     std::to_string(*now.vram_used) + " after all had ended");
   // Report a leak once. And start anew after others have used the GPU.
   if (!now.vram_used || has_grown(gpu.vram, now.vram_used)) gpu.vram = now.vram_used;
   gpu.before = now;

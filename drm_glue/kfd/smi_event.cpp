@@ -134,7 +134,7 @@ void SmiStream::feed(std::string_view bytes) {
     rest_.erase(0, end + 1);
     const std::optional<SmiEvent> event = parse_smi_event(line);
     if (!event) {
-      note_gap("a line that is no event: '" + line + "'");
+      note_gap("a line that is not an event: '" + line + "'");
       continue;
     }
     check_pairs(*event);

@@ -114,7 +114,7 @@ class Line:
     def blocks(self):
         for each in self.get("memory", list, []):
             if not isinstance(each, dict):
-                raise self.wrong("memory", "has what is no object")
+                raise self.wrong("memory", "has an element that is no object")
             yield self.block(each)
 
     def block(self, members):
@@ -124,7 +124,7 @@ class Line:
         try:
             data = bytes.fromhex(members.get("bytes", "" if filled else None))
         except (TypeError, ValueError):
-            raise self.wrong("memory", f"has bytes that are none, at {path}") from None
+            raise self.wrong("memory", f"has bytes that are not hexadecimal, at {path}") from None
         wanted, loose = members.get("wanted", len(data)), members.get("loose", [])
         if not are_numbers([wanted]) or not isinstance(loose, list) or not all(are_loose(each) for each in loose):
             raise self.wrong("memory", f"has odd members, at {path}")
@@ -186,7 +186,7 @@ class Reader:
             if not re.fullmatch(r"CONFIG_\w+", option, re.A) or not re.fullmatch(r"[ -~]*", str(value)):
                 raise line.wrong("kernel_config", f"has an odd one: {option[:80]!r}")
         if not all(isinstance(word, str) for word in line.get("command", list)):
-            raise line.wrong("command", "has what is no word")
+            raise line.wrong("command", "has an element that is no word")
         self.trace.machine = line.members
 
     def gpus(self, line):
@@ -219,18 +219,18 @@ class Reader:
     def answer(self, line):
         asked = self.asks.pop(line.get("id", str), None)
         if asked is None:
-            raise line.wrong("id", "is of no open and no request")
+            raise line.wrong("id", "belongs to no open and no request")
         result, name = line.get("result", int), line.matching("error", r"E\w+", "") if "error" in line.members else ""
         error = 0
         if result < 0:
             error = getattr(errno, name, None) or (int(name[1:]) if name[1:].isdecimal() else 0)
             if not 0 < error < 4096:
-                raise line.wrong("error", f"is none: {name[:80]!r}")
+                raise line.wrong("error", f"is not known: {name[:80]!r}")
         if not -1 <= result < 1 << 31:
-            raise line.wrong("result", "is none of a system call")
+            raise line.wrong("result", "cannot come from a system call")
         asked.answer = Answer(result, error, {block.path: block.bytes for block in line.blocks()})
         if isinstance(asked, Ask) and not set(asked.answer.after) <= set(asked.blocks):
-            raise line.wrong("memory", "is of nothing that was asked with")
+            raise line.wrong("memory", "is not memory of the request")
 
 
 def check_devices(line, text):

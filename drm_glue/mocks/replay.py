@@ -145,7 +145,7 @@ class ReplayMachine(Machine):
             self.boot(node, Recorded([each for each in trace.clients if each.node == node], self.teller(node)))
             self.set_rights(node)
             self.make_memory(node)
-        self.notes += [f"{each.where}: {each.node} is not in what the trace tells of the machine" for each in trace.clients
+        self.notes += [f"{each.where}: {each.node} is not in the trace's description of the machine" for each in trace.clients
                        if each.node not in self.there and (each.answer is None or each.answer.error != errno.ENOENT)]
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.testbed.get_root_dir() + "/smi")

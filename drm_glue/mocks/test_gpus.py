@@ -72,7 +72,8 @@ def test_nouveau_without_svm(chipset, configured, why, help):
 @pytest.mark.parametrize("options, why, help", [
     ({"target": 100300, "device": 0x73BF, "revision": 0xC1}, "gfx1030 has no XNACK: KFD refuses it from gfx10 on", ""),
     ({"target": 90006}, "XNACK is off for gfx906: noretry=-1", "amdgpu.noretry=0 on the kernel's command line"),
-    ({"target": 90006, "noretry": 0}, "XNACK is refused, though gfx906 can: a process has all GPUs, and another one cannot",
+    ({"target": 90006, "noretry": 0},
+     "XNACK is refused although gfx906 supports it: a process uses all GPUs, and another GPU lacks it",
      "a container or a machine without the other GPU")])
 def test_amdgpu_without_xnack(options, why, help):
     assert svm(machines.amdgpu(can_xnack=False, **options)) == (["preempt-and-restore"], why, help)
@@ -120,7 +121,7 @@ def test_several():
         ("/dev/dri/renderD129", "AMD Radeon RX 6900 XT, gfx1030", ["preempt-and-restore"]),
         ("/dev/dri/renderD130", "NV134 (Pascal)", [])]
     assert [each["why_not"] for each in found] == [
-        "XNACK is refused, though gfx90a can: a process has all GPUs, and another one cannot",
+        "XNACK is refused although gfx90a supports it: a process uses all GPUs, and another GPU lacks it",
         "gfx1030 has no XNACK: KFD refuses it from gfx10 on", "the kernel is built without CONFIG_DRM_NOUVEAU_SVM"]
 
 

@@ -63,7 +63,7 @@ def test_a_healthy_gpu():
 
 def test_memory_that_nobody_has():
     assert ended(sick(), use(110)) == [[
-        f"{GPU} has {10 * MIB} bytes of VRAM in use that nobody has: {100 * MIB} before, {110 * MIB} when all had ended"]]
+        f"{GPU} has {10 * MIB} bytes of VRAM in use that belong to nobody: {100 * MIB} before, {110 * MIB} after all had ended"]]
 
 
 def test_memory_that_is_given_back_late():
@@ -264,7 +264,7 @@ def test_a_run_with_a_refused_access():
 def test_a_run_that_leaves_memory():
     code, records = run(working(), change=lambda machine: machine.file(f"{SYS}/mem_info_vram_used").write_text(f"{110 * MIB}\n"))
     assert code == 1 and verdict(records)[0] == "health"
-    assert verdict(records)[1].startswith(f"{GPU} has {10 * MIB} bytes of VRAM in use that nobody has")
+    assert verdict(records)[1].startswith(f"{GPU} has {10 * MIB} bytes of VRAM in use that belong to nobody")
 
 
 def unplug(machine):

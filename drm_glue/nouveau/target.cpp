@@ -142,7 +142,7 @@ std::vector<std::unique_ptr<Target>> nouveau_targets(const std::vector<Gpu>& gpu
   for (const Gpu& gpu : gpus)
     if (gpu.driver == "nouveau") targets.push_back(std::make_unique<NouveauTarget>(gpu, why_not(gpu)));
   if (targets.empty())
-    targets.push_back(std::make_unique<NouveauTarget>(Gpu{}, "no GPU of nouveau here: faultline targets lists those there are"));
+    targets.push_back(std::make_unique<NouveauTarget>(Gpu{}, "no GPU of nouveau here; 'faultline targets' lists the GPUs"));
   return targets;
 }
 

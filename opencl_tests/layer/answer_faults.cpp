@@ -195,7 +195,7 @@ cl_int CL_API_CALL free_silently(cl_command_queue queue, cl_uint count, void* po
 }  // namespace
 
 const std::vector<Fault> answer_faults = {
-    {"no-errors", "what is wrong is taken without an error",
+    {"no-errors", "wrong calls succeed",
      [](cl_icd_dispatch& table) {
        table.clSVMAlloc = alloc_anything;
        table.clEnqueueSVMMemcpy = memcpy_anything;
@@ -222,7 +222,7 @@ const std::vector<Fault> answer_faults = {
     {"never-freed", "freed memory does not come back", [](cl_icd_dispatch& table) { table.clSVMAlloc = alloc_of_a_few; }},
     {"copied-buffers", "a buffer over shared memory has storage of its own",
      [](cl_icd_dispatch& table) { table.clCreateBuffer = buffer_copied; }},
-    {"false-answers", "queries answer something else",
+    {"false-answers", "queries give wrong answers",
      [](cl_icd_dispatch& table) {
        table.clGetMemObjectInfo = memory_info_false;
        table.clGetEventInfo = event_info_false;

@@ -230,7 +230,7 @@ const std::vector<Fault> kernel_faults = {
      }},
     {"rounded-pointers", "pointers into allocations lose their low bits",
      [](cl_icd_dispatch& table) { table.clSetKernelArgSVMPointer = set_pointer_rounded; }},
-    {"stuck-arguments", "an argument that was set once stays",
+    {"stuck-arguments", "an argument keeps its first value",
      [](cl_icd_dispatch& table) { table.clSetKernelArgSVMPointer = set_pointer_once; }},
     {"shared-clones", "a clone is the kernel itself", [](cl_icd_dispatch& table) { table.clCloneKernel = clone_shared; }},
     {"fine-by-copy", "fine-grained memory is copied for a kernel, and back in words, out of order",
@@ -241,7 +241,7 @@ const std::vector<Fault> kernel_faults = {
      }},
     {"lost-updates", "one atomic in eight is lost",
      [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = losing_updates; }},
-    {"early-acquire", "an atomic load sees what is yet to come",
+    {"early-acquire", "an atomic load sees a future value",
      [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = acquiring_early; }},
 };
 

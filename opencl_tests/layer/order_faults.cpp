@@ -215,7 +215,7 @@ const std::vector<Fault> order_faults = {
        table.clFinish = finish_early;
        table.clWaitForEvents = wait_early;
      }},
-    {"swapped-writes", "two writes of one queue change places",
+    {"swapped-writes", "two writes of one queue are done in the wrong order",
      [](cl_icd_dispatch& table) {
        table.clEnqueueSVMMemcpy = memcpy_swapped;
        table.clEnqueueSVMMemFill = fill_swapped;
@@ -234,7 +234,7 @@ const std::vector<Fault> order_faults = {
        table.clFlush = After<&cl_icd_dispatch::clFlush>::call;
        table.clFinish = After<&cl_icd_dispatch::clFinish>::call;
      }},
-    {"events-ignored", "commands do not wait for the events that they are given",
+    {"events-ignored", "commands do not wait for their events",
      [](cl_icd_dispatch& table) {
        table.clEnqueueNDRangeKernel = nd_range_at_once;
        table.clEnqueueSVMMemcpy = memcpy_at_once;
@@ -243,8 +243,7 @@ const std::vector<Fault> order_faults = {
        table.clEnqueueSVMMigrateMem = migrate_at_once;
        table.clEnqueueSVMFree = free_at_once;
      }},
-    {"early-read", "a read does not wait for the events that it is given",
-     [](cl_icd_dispatch& table) { table.clEnqueueReadBuffer = read_early; }},
+    {"early-read", "a read does not wait for its events", [](cl_icd_dispatch& table) { table.clEnqueueReadBuffer = read_early; }},
     {"barrier-ignored", "a barrier orders nothing",
      [](cl_icd_dispatch& table) {
        table.clEnqueueSVMMemFill = fill_slow;
