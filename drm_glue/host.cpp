@@ -11,7 +11,7 @@ namespace faultline {
 namespace {
 
 // When one of these accesses faults, the executor catches the signal and jumps out of the function. So they are never
-// inlined. In assembly, because the sanitizers know nothing about the memory under test.
+// inlined. Assembly also hides them from the sanitizers, which know nothing about the memory under test.
 #if defined(__x86_64__)
 [[gnu::noinline]] std::uint64_t fenced_load(std::uintptr_t address) {
   std::uint64_t value;
