@@ -129,7 +129,7 @@ def test_functions_that_are_not_there(tmp_path, mirror):
     done = in_the_lab(tmp_path, "/driver-calls no_such_function dmirror_fault -- /mirror orc; echo $?\n"
                                 "/driver-calls no_such_function nouveau -- /mirror orc; echo $?; ls /sys/kernel/tracing/instances",
                       mirror)
-    why = "not in /proc/kallsyms: this kernel has it not, or only as a part of its callers"
+    why = "not in /proc/kallsyms: this kernel does not have it, or only inlined into its callers"
     assert done.stdout.splitlines() == [
         f"dmirror_fault {PAGES} 0", f"not counted: no_such_function: {why}", "0",
         "driver-calls: the kernel has none of the driver's functions: is its module loaded, with SVM configured?", "3"]

@@ -24,20 +24,20 @@ class DmirrorHandle : public DeviceHandle {
   DmirrorHandle& operator=(const DmirrorHandle&) = delete;
 
   DeviceAccess load(std::uintptr_t address) override {
-    // On the stack: any number of threads may be here at once, and nothing may allocate in a forked child.
+    // On the stack: many threads may be here at once, and a forked child must not allocate.
     alignas(page_size) unsigned char page[page_size];
     dmirror::Command command{};
     DeviceAccess access;
     access.error = submit(dmirror::read_pages, address, page, 1, command);
     if (access.error != 0) return access;
-    if (command.cpages != 1) access.error = EIO;  // a success that did not copy: not what the driver promises
+    if (command.cpages != 1) access.error = EIO;  // success without a copy: the driver broke its promise
     memcpy(&access.value, page, sizeof access.value);
     access.faulted = command.faults > 0;
     return access;
   }
 
-  // The device writes whole pages. The rest of the page derives from the value, so that a page that mixes
-  // two stores shows in a dump.
+  // The device writes whole pages. The other words derive from the value, so that a dump shows when a page mixes two
+  // stores.
   DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
     alignas(page_size) unsigned char page[page_size];
     for (std::size_t word = 0; word < page_size / sizeof value; ++word) {
@@ -52,15 +52,15 @@ class DmirrorHandle : public DeviceHandle {
     return access;
   }
 
-  // The driver copies the pages back to us after migrating them to the device (and fails with -ENOENT where
-  // one is not there by then), so it wants a buffer in both directions.
+  // The driver wants a buffer in both directions: after a migration to the device it copies the pages back to us. It
+  // fails with -ENOENT when a page is already gone by then.
   int migrate(std::uintptr_t address, int pages, bool to_device) override {
     alignas(page_size) unsigned char buffer[limits::pages_per_request * page_size];
     dmirror::Command command{};
     return submit(to_device ? dmirror::migrate_to_device : dmirror::migrate_to_system, address, buffer, pages, command);
   }
 
-  // Made exclusive, the pages are copied back to us as after a migration; a check wants no buffer.
+  // The exclusive request copies the pages back to us, as a migration does. The check ignores the buffer.
   int exclusive(std::uintptr_t address, int pages, bool check) override {
     alignas(page_size) unsigned char buffer[limits::pages_per_request * page_size];
     dmirror::Command command{};
@@ -72,7 +72,7 @@ class DmirrorHandle : public DeviceHandle {
     return submit(dmirror::snapshot_pages, address, bytes_per_page.data(), static_cast<int>(bytes_per_page.size()), command);
   }
 
-  // This device needs no pins: they are those of another holder, and keep the pages where they are.
+  // This device needs no pins. These stand for another holder that keeps the pages in place.
   int pin(std::uintptr_t address, int pages, bool read) override {
     const std::lock_guard lock(mutex_);
     if (!pins_) pins_ = PinnedTarget(kernel_).open(0);
@@ -99,7 +99,7 @@ class DmirrorHandle : public DeviceHandle {
   Kernel& kernel_;
   const int fd_;
   std::mutex mutex_;
-  std::unique_ptr<DeviceHandle> pins_;  // where there ever was one
+  std::unique_ptr<DeviceHandle> pins_;  // made by the first pin()
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The kernel's HMM test device (lib/test_hmm.c) as a target: real hmm_range_fault, real interval
-// notifiers, and a device whose page table and fault count can be seen.
+// The kernel's HMM test device (lib/test_hmm.c) as a target: real hmm_range_fault, real interval notifiers. The device
+// shows its page table and its fault count.
 #pragma once
 
 #include <cstddef>
@@ -12,14 +12,14 @@
 
 namespace faultline {
 
-// lib/test_hmm_uapi.h is not among the headers that a kernel installs, so it is mirrored here. In every
-// tree since v5.8 (b2ef9f5a5cb37, "mm/hmm/test: add selftest driver for HMM").
+// A copy of lib/test_hmm_uapi.h, which kernels do not install. The same in every tree since v5.8 (b2ef9f5a5cb37,
+// "mm/hmm/test: add selftest driver for HMM").
 namespace dmirror {
 struct Command {
   std::uint64_t addr;    // of the first page; page-aligned, or -EINVAL
-  std::uint64_t ptr;     // of our buffer: pages to read or write, or one byte a page for a snapshot
+  std::uint64_t ptr;     // our buffer: the pages to read or write; for a snapshot one byte per page
   std::uint64_t npages;  // not 0, or -EINVAL
-  std::uint64_t cpages;  // out: pages that were copied
+  std::uint64_t cpages;  // out: pages copied
   std::uint64_t faults;  // out: calls of the fault path; not written when the request fails
 };
 static_assert(sizeof(Command) == 40);

@@ -1,4 +1,4 @@
-// The test device's requests, byte by byte, against a door that answers for lib/test_hmm.c.
+// The test device's requests, byte by byte, against a fake kernel that plays lib/test_hmm.c.
 #include "drm_glue/dmirror.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ namespace {
 
 using Page = std::vector<unsigned char>;
 
-// As the driver: checks what it checks, copies whole pages, counts a fault for each page it has not seen.
+// Like the driver: makes the same checks, copies whole pages, counts a fault for each new page.
 class FakeDriver : public Kernel {
  public:
   int open(const char* path, int flags) override {
@@ -38,7 +38,7 @@ class FakeDriver : public Kernel {
     EXPECT_EQ(command.faults, 0u);
     if (interruptions > 0) {
       --interruptions;
-      command.cpages = 77;  // what is left behind by a cut request means nothing
+      command.cpages = 77;  // an interrupted request may leave anything here
       return fail(EINTR);
     }
     if (error != 0) return fail(error);
@@ -141,7 +141,7 @@ TEST(Dmirror, MigratesAndSnapshots) {
   EXPECT_EQ(bytes[4], 0);
 }
 
-// This machine's own pins, which the driver hears nothing of.
+// The pins are real ones of this machine. The driver does not hear of them.
 TEST(Dmirror, Pins) {
   if (const std::string why = PinnedTarget().unavailable(); !why.empty()) GTEST_SKIP() << why;
   FakeDriver driver;
@@ -158,7 +158,7 @@ TEST(Dmirror, Pins) {
   EXPECT_TRUE(driver.requests.empty());
 }
 
-// Where the kernel pins nothing there are no pins.
+// If the kernel cannot pin, neither can the target.
 TEST(Dmirror, CanPinWhatTheKernelPins) {
   FakeDriver driver;  // maps no page
   driver.open_error = ENOENT;

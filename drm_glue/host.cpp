@@ -10,8 +10,8 @@
 namespace faultline {
 namespace {
 
-// A fault of one of these accesses is a signal, which the executor catches. Never inlined: the executor
-// jumps out of it. The sanitizers know nothing of the memory under test.
+// When one of these accesses faults, the executor catches the signal and jumps out of the function. So they are never
+// inlined. Assembly also hides them from the sanitizers, which know nothing about the memory under test.
 #if defined(__x86_64__)
 [[gnu::noinline]] std::uint64_t fenced_load(std::uintptr_t address) {
   std::uint64_t value;
@@ -55,7 +55,7 @@ Capabilities HostTarget::capabilities() const {
   can.device_class = DeviceClass::shares_cpu_tables;
   can.sight.faults = false;
   can.sight.identity = frames_unavailable(kernel_).empty();
-  // The thread reads through its own page tables, so it cannot stand for a device of another mm.
+  // A CPU thread uses the page tables of its own mm, so it cannot play a device that mirrors another mm.
   can.inherited = false;
   can.atomics = true;
   can.swap = has_swap(kernel_);

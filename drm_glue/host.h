@@ -1,5 +1,4 @@
-// The machine's own mm as a target: the "device" is a CPU thread, which shares the page tables of the
-// process that it belongs to.
+// The kernel's mm code alone as a target: the "device" is a CPU thread, which uses its process's own page tables.
 #pragma once
 
 #include "drm_glue/kernel.h"

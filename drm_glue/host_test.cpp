@@ -58,7 +58,7 @@ observe same(P:a[0],C:a[0]) same(P:a[1],C:a[1]) same(P:s[0],C:s[0]) same(P:n[0],
   EXPECT_EQ(seen.only("same(P:a[1],C:a[1])"), "different");
   EXPECT_EQ(seen.only("same(P:n[0],C:n[0])"), "-");
   EXPECT_EQ(seen.only("same(P:a[0],P:a[1])"), "different");
-  // A child gets its entries of shared memory when it looks.
+  // fork() does not copy PTEs of shared memory: the child gets them by its own faults.
   EXPECT_EQ(seen.only("same(P:s[0],C:s[0])"), "-");
 }
 

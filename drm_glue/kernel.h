@@ -1,7 +1,7 @@
-// The one door to the kernel for everything in drm_glue: open, ioctl, read, mmap and their kin.
+// System calls of drm_glue (open, ioctl, read, mmap...) behind an interface.
 //
-// Real in production; in tests a fake that answers for a driver, or one that lets the n-th call fail.
-// Every call returns what the system call would, with errno set.
+// In production they are real. Tests use a fake that plays a driver, or one that makes some calls fail. Every call
+// returns what the system call would return, and sets errno.
 #pragma once
 
 #include <sys/types.h>
@@ -24,10 +24,10 @@ class Kernel {
   virtual int munmap(void* address, std::size_t bytes) = 0;
 };
 
-// Stateless: may be used from any thread and after fork().
+// Has no state: any thread may use it, also after fork().
 Kernel& real_kernel();
 
-// Passes calls on to another door, but lets the next `times` calls of one kind fail with `error`.
+// Passes calls on to `inner`, but makes the next `times` calls of one kind fail with `error`.
 class FaultyKernel : public Kernel {
  public:
   enum class Call { open, ioctl, read, write, pread };

@@ -63,7 +63,7 @@ KernelLog::~KernelLog() {
 
 bool KernelLog::read_new() {
   bool any = false;
-  char record[8192];  // the kernel's own bound for one
+  char record[8192];  // the kernel's limit for one record
   for (;;) {
     const ssize_t got = kernel_.read(fd_, record, sizeof record);
     if (got > 0) {
@@ -72,7 +72,7 @@ bool KernelLog::read_new() {
       if (!message.empty()) collector_.feed(std::move(message));
       any = true;
     } else if (got < 0 && (errno == EPIPE || errno == EINTR)) {
-      continue;  // EPIPE: records were dropped; the next read goes on behind the gap
+      continue;  // EPIPE: the kernel dropped records; the next read continues after the gap
     } else {
       return any;
     }
@@ -84,7 +84,7 @@ std::vector<std::vector<std::string>> KernelLog::health() {
   constexpr int most_pauses = 20;
   if (fd_ < 0) return {};
   read_new();
-  // A splat takes its time to be printed.
+  // A splat takes a while to be printed.
   for (int pause = 0; collector_.open() && pause < most_pauses; ++pause) {
     usleep(pause_us);
     if (!read_new()) break;

@@ -1,4 +1,4 @@
-// The kernel log while a run goes on: what in it says that something broke.
+// Finds reports of breakage (splats) in the kernel log during a run.
 #pragma once
 
 #include <deque>
@@ -12,13 +12,14 @@
 
 namespace faultline {
 
-// Cuts a stream of log lines into reports: a health line (health_lines.h), a few lines before it and some forty after it.
+// Cuts a stream of log lines into reports. A report is a health line (health_lines.h) with a few lines before it and some
+// forty after it.
 class SplatCollector {
  public:
   void feed(std::string line);
-  // A report has begun and may go on.
+  // The last report may still grow.
   bool open() const { return !current_.empty(); }
-  // The reports that are complete; with `all` the open one too.
+  // The complete reports; with `all` also the one that may still grow.
   std::vector<std::vector<std::string>> take(bool all);
 
  private:
@@ -30,7 +31,7 @@ class SplatCollector {
   std::vector<std::vector<std::string>> complete_;
 };
 
-// /dev/kmsg from now on. One record is one read; the kernel drops old records when we are too slow.
+// Reads /dev/kmsg from its present end on. Each read() gives one record. The kernel drops old records if we are too slow.
 class KernelLog {
  public:
   explicit KernelLog(Kernel& kernel = real_kernel());
@@ -38,11 +39,11 @@ class KernelLog {
   KernelLog(const KernelLog&) = delete;
   KernelLog& operator=(const KernelLog&) = delete;
 
-  // Empty when the log can be read; else why not and what would help.
+  // Empty if the log can be read; else why not and what would help.
   const std::string& unavailable() const { return why_; }
-  // Is told every line, when health() reads it.
+  // The listener gets every line that health() reads.
   void listen(std::function<void(const std::string&)> listener) { listener_ = std::move(listener); }
-  // The reports since the last call. Waits a moment for the rest of one that has begun.
+  // The reports since the last call. Waits a moment for the rest of an incomplete one.
   std::vector<std::vector<std::string>> health();
 
  private:
@@ -55,8 +56,8 @@ class KernelLog {
   std::function<void(const std::string&)> listener_;
 };
 
-// The message of one /dev/kmsg record ("6,339,5140900,-;text\n KEY=value\n"); empty for a record that user
-// space wrote, which says nothing about the kernel's health.
+// The message of one /dev/kmsg record ("6,339,5140900,-;text\n KEY=value\n"). Empty if user space wrote the record: such a
+// record says nothing about the kernel's health.
 std::string kmsg_message(std::string_view record);
 
 }  // namespace faultline

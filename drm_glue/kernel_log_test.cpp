@@ -43,7 +43,7 @@ TEST(SplatCollector, AShortReportIsTakenWhenTheLogIsQuiet) {
   EXPECT_TRUE(collector.take(true).empty());
 }
 
-// Gives one record a read, as /dev/kmsg does.
+// Gives one record per read, as /dev/kmsg does.
 class FakeLog : public Kernel {
  public:
   int open(const char*, int) override { return 5; }

@@ -1,4 +1,4 @@
-// What a process has once, whatever the iteration: its use of a driver, which does not survive fork().
+// Something that a process makes once and keeps for all iterations: its use of a driver. It does not survive fork().
 #pragma once
 
 #include <errno.h>
@@ -6,12 +6,12 @@
 
 namespace faultline {
 
-// The value is never deleted: a process under test is killed, and no destructor of a driver's runs.
+// The value is never deleted: a process under test is killed, so no destructors of a driver run.
 template <class Value>
 class OfProcess {
  public:
-  // The calling process's own; `make` gives a new one at the first call, or null with errno, which stays so. Null, with
-  // errno ENOTSUP, in a process that was forked from one that has called before.
+  // The first call makes the value with `make`, which returns null and sets errno on failure. Later calls give the same
+  // result. In a child forked after the first call: null with errno ENOTSUP.
   template <class Make>
   Value* get(const Make& make) {
     if (owner_ == 0) {

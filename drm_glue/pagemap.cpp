@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uintptr_t page = 4096;
 
-// Opened each time: a descriptor kept open would pin the mm of a process that is to be torn down.
+// Opens the file each time: an open descriptor would keep the mm of a process alive that is to be torn down.
 std::optional<std::uint64_t> entry_of(Kernel& kernel, const char* path, std::uintptr_t address) {
   const int fd = kernel.open(path, O_RDONLY);
   if (fd < 0) return std::nullopt;
@@ -37,11 +37,11 @@ bool holds(std::string_view line, std::string_view name, std::uint64_t address) 
   return line == name && bounds[0] <= address && address <= bounds[1];
 }
 
-// An errno; `found` where a range of that name holds the address.
+// Returns an errno. Sets `found` if a range of this name contains the address.
 int find_in_iomem(Kernel& kernel, std::string_view name, std::uint64_t address, bool& found) {
   const int fd = kernel.open("/proc/iomem", O_RDONLY);
   if (fd < 0) return errno;
-  char line[256];  // longer ones name nothing that we look for
+  char line[256];  // longer lines cannot have one of our names
   std::size_t used = 0;
   char text[4096];
   ssize_t got = 0;
@@ -77,7 +77,7 @@ int page_location(Kernel& kernel, std::uintptr_t address, std::string_view devic
   location = Location::system;
   if ((*entry & pagemap::present) != 0) return 0;
   const std::uint64_t frame = (*entry & pagemap::frame_mask) >> pagemap::swap_type_bits;
-  if (frame == 0) return EPERM;  // which the kernel hides without CAP_SYS_ADMIN
+  if (frame == 0) return EPERM;  // the kernel hides frames without CAP_SYS_ADMIN
   bool in_device = false;
   const int error = find_in_iomem(kernel, device_memory, frame * page, in_device);
   if (in_device) location = Location::device;
@@ -85,7 +85,7 @@ int page_location(Kernel& kernel, std::uintptr_t address, std::string_view devic
 }
 
 std::string frames_unavailable(Kernel& kernel) {
-  // Our own stack is certainly present.
+  // A page of our own stack is certainly present.
   volatile char here = 1;
   PagemapFrames frames(kernel);
   if (frames.frame(getpid(), reinterpret_cast<std::uintptr_t>(&here))) return {};

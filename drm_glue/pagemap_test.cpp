@@ -1,4 +1,4 @@
-// Where a page is, from what a kernel says in /proc: made up here, but for the last test.
+// Where a page is, according to /proc. All tests but the last one use a made-up /proc.
 #include "drm_glue/pagemap.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 namespace faultline {
 namespace {
 
-// One entry for every page, and an iomem that comes in pieces of a few bytes.
+// The same pagemap entry for every page, and an iomem that is read in pieces of a few bytes.
 class FakeProc : public Kernel {
  public:
   int open(const char* path, int) override {
@@ -67,7 +67,7 @@ TEST(PageLocation, IsToldByTheFrameAndNotByTheType) {
     EXPECT_EQ(where(not_present(type, 0x3fff0000)), Location::device) << type;
     EXPECT_EQ(where(not_present(type, 0x3fffffff)), Location::device) << type;
     EXPECT_EQ(where(not_present(type, 0x3ffeffff)), Location::system) << type;
-    EXPECT_EQ(where(not_present(type, 0x100234)), Location::system) << type;  // exclusive, or it migrates
+    EXPECT_EQ(where(not_present(type, 0x100234)), Location::system) << type;  // device-exclusive, or migrating
   }
   EXPECT_EQ(where(not_present(26, 0x3fff0000), "hmm"), Location::system);
   EXPECT_EQ(where(1ull << 55 | 1ull << 61), Location::none);  // soft-dirty says nothing

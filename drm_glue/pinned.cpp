@@ -17,12 +17,12 @@ namespace {
 
 constexpr std::size_t page_size = 4096;
 
-// One io_uring with at most one fixed buffer, which is one page. A ring for each page:
-// IORING_UNREGISTER_BUFFERS has let go of the page when it returns on every kernel, which an update of a
-// larger table has not (6.1).
+// One io_uring with at most one fixed buffer of one page. Each pinned page has its own ring, because
+// IORING_UNREGISTER_BUFFERS has released the page when it returns, on every kernel. An update of a larger buffer table
+// has not always (6.1).
 class Ring {
  public:
-  // Sets errno where valid() is false.
+  // Sets errno if valid() is false.
   Ring() {
     const int error = -io_uring_queue_init(1, &ring_, 0);
     valid_ = error == 0;
@@ -50,7 +50,7 @@ class Ring {
     return error;
   }
 
-  // The kernel copies `bytes` between the buffer and the pipe's end `fd`. How many, or a negative errno.
+  // The kernel copies `bytes` between the buffer and the pipe's end `fd`. Returns how many, or a negative errno.
   int copy(bool to_memory, int fd, std::uintptr_t address, unsigned bytes) {
     io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
     if (entry == nullptr) return -EIO;
@@ -79,8 +79,8 @@ class Ring {
   std::uintptr_t page_ = 0;
 };
 
-// The device's own side of a transfer: what it writes to memory comes out of a pipe, what it reads goes in.
-// Not blocking, so that io_uring does the copy at once and needs no worker thread.
+// The device's side of a transfer: data that the device stores comes out of a pipe, data that it loads goes into one.
+// The pipe is non-blocking, so that io_uring copies at once and needs no worker thread.
 class Pipe {
  public:
   Pipe() { valid_ = pipe2(ends_, O_CLOEXEC | O_NONBLOCK) == 0; }
@@ -103,7 +103,7 @@ class Pipe {
   bool valid_ = false;
 };
 
-// A reference to one page for reading (get_user_pages_fast with FOLL_GET): vmsplice() has put it into a pipe.
+// A reference to one page, for reading (get_user_pages_fast with FOLL_GET). vmsplice() puts it into a pipe.
 class Reference {
  public:
   bool valid() const { return pipe_.valid(); }
@@ -137,7 +137,7 @@ class Reference {
   std::uintptr_t page_ = 0;
 };
 
-// The one of `list` that holds `page`, or none.
+// The holder of `page`, or null. Page 0 finds a free holder.
 template <typename Holder>
 Holder* find(std::list<Holder>& list, std::uintptr_t page) {
   for (Holder& holder : list)
@@ -145,7 +145,7 @@ Holder* find(std::list<Holder>& list, std::uintptr_t page) {
   return nullptr;
 }
 
-// Pins with one that is free, or with a new one. Gives an errno.
+// Pins with a free holder, or with a new one. Returns an errno.
 template <typename Holder>
 int pin_with(std::list<Holder>& list, std::uintptr_t page) {
   Holder* holder = find(list, 0);
@@ -162,7 +162,7 @@ int pin_with(std::list<Holder>& list, std::uintptr_t page) {
 
 class PinnedHandle : public DeviceHandle {
  public:
-  // Sets errno where valid() is false.
+  // Sets errno if valid() is false.
   PinnedHandle() { rings_.emplace_back(); }
   bool valid() const { return pipe_.valid() && rings_.front().valid(); }
 
@@ -197,7 +197,7 @@ class PinnedHandle : public DeviceHandle {
     return 0;
   }
 
-  // Every page that is pinned; -ENXIO, as the kernel has it, where one was not.
+  // Unpins every pinned page of the range. ENXIO, as the kernel returns it, if one was not pinned.
   int unpin(std::uintptr_t address, int pages) override {
     const std::lock_guard lock(mutex_);
     int error = 0;
@@ -207,7 +207,7 @@ class PinnedHandle : public DeviceHandle {
   }
 
  private:
-  // A page is pinned once. Where two pins are for writing it is the kernel that says so.
+  // A page can be pinned once. If both pins are for writing, the kernel itself refuses the second one.
   int pin_page(std::uintptr_t page, bool read) {
     Ring* const ring = find(rings_, page);
     if (ring != nullptr && !read) return ring->pin(page);
@@ -221,7 +221,7 @@ class PinnedHandle : public DeviceHandle {
     return ENXIO;
   }
 
-  // 8 bytes at the start of a page. Of a page that is not pinned any ring says what the kernel says: -EFAULT.
+  // Copies 8 bytes at the start of a page. If the page is not pinned, any ring will do: the kernel answers -EFAULT.
   int copy(bool to_memory, std::uintptr_t address) {
     constexpr int bytes = sizeof(std::uint64_t);
     Ring* const ring = find(rings_, address);
@@ -233,13 +233,13 @@ class PinnedHandle : public DeviceHandle {
 
   std::mutex mutex_;
   Pipe pipe_;
-  std::list<Ring> rings_;  // at least one; a ring stays where it is
+  std::list<Ring> rings_;  // at least one; a list, because a ring cannot move
   std::list<Reference> references_;
 };
 
 }  // namespace
 
-// What a run does, once: a pin of a page, a store and a load through it, and a pin for reading.
+// Tries once what a run does: pin a page, store and load through the pin, pin for reading.
 std::string PinnedTarget::unavailable() const {
   const auto why = [](const std::string& what, int error) { return what + ": " + strerror(error); };
   PinnedHandle device;
@@ -275,8 +275,8 @@ Capabilities PinnedTarget::capabilities() const {
   can.sight.faults = false;
   can.sight.identity = frames_unavailable(kernel_).empty();
   can.pin = true;
-  // The queues of a ring are memory that a child would share with its parent, without a lock that outlives
-  // a killed process.
+  // A child would share the ring's queues (memory) with its parent. No lock that protects them survives the death of
+  // its holder.
   can.inherited = false;
   return can;
 }

@@ -1,6 +1,6 @@
-// A device that reads and writes memory through long-term pins: io_uring with fixed buffers. What it
-// touches are the pages that the kernel pinned (pin_user_pages_fast with FOLL_WRITE and FOLL_LONGTERM),
-// whatever the page tables say by then. A pin for reading is a plain reference, as vmsplice() takes it.
+// A device that reads and writes memory through long-term pins: io_uring with fixed buffers. It touches the pages that
+// the kernel pinned (pin_user_pages_fast with FOLL_WRITE and FOLL_LONGTERM), whatever the page tables say now. A pin for
+// reading is a plain page reference, as vmsplice() takes it.
 #pragma once
 
 #include "drm_glue/kernel.h"

@@ -76,7 +76,7 @@ TEST_F(Pinned, RefusesWhatTheKernelRefuses) {
   EXPECT_EQ(device_->migrate(page(0), 1, true), ENOTSUP);
 }
 
-// A plain reference: of an exclusive page the owner's stores show.
+// A plain reference to an exclusive page: the owner's stores show through it.
 TEST_F(Pinned, ReadsThroughAReference) {
   word(0) = 7;
   ASSERT_EQ(device_->pin(page(0), 1, true), 0);
@@ -153,7 +153,7 @@ process C
   EXPECT_EQ(seen.errors.size(), 1u);
 }
 
-// What unavailable() says in a process where system call `number` fails with `error`.
+// The answer of unavailable() in a process in which system call `number` fails with `error`.
 std::string unavailable_without(long number, int error) {
   int ends[2];
   if (pipe(ends) != 0) return "no pipe";

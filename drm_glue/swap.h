@@ -1,4 +1,4 @@
-// Whether this machine swaps.
+// Whether this machine has swap.
 #pragma once
 
 #include <string_view>
@@ -7,9 +7,9 @@
 
 namespace faultline {
 
-// Of the text of /proc/swaps: a heading, then a line for each swap area.
+// `swaps`: the text of /proc/swaps, a heading and then a line for each swap area.
 bool lists_swap(std::string_view swaps);
-// No such file: a kernel without CONFIG_SWAP.
+// A kernel without CONFIG_SWAP has no /proc/swaps.
 bool has_swap(Kernel& kernel);
 
 }  // namespace faultline

@@ -1,11 +1,10 @@
-// opencl-bench: what the bench costs on an OpenCL device, and how fast the device faults pages in.
+// opencl-bench: the cost of the bench on an OpenCL device, and how fast the device faults pages in.
 //
-//   launches: single stores through the target's handle, as the executor makes them, beside a bare loop that
-//             makes the same OpenCL calls and checks nothing
-//   waited, ran: those stores, from submission to start and from start to end, as the driver says
-//   storm:    kernels whose work-items touch cold pages in random order, beside a loop of the CPU over as many
-//             cold pages in the same order; memory is the process's own where the device reaches any memory,
-//             else a fine-grained buffer
+//   launches: single stores through the target's handle, as the executor makes them; compared with a bare loop that
+//             makes the same OpenCL calls without checks
+//   waited, ran: the time of these stores from submission to start and from start to end, according to the driver
+//   storm:    kernels touch cold pages in random order; compared with a CPU loop over as many cold pages in the same
+//             order. The memory is the process's own if the device reaches any memory, else a fine-grained buffer
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,9 +29,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t page_bytes = 4096;
 constexpr std::uint32_t storm_pages = 32 * 1024;  // 128 MiB
-constexpr std::uint32_t launch_pages = 256;       // of one kernel of a storm
+constexpr std::uint32_t launch_pages = 256;       // pages of one kernel of the storm
 constexpr int launches = 4000;
-constexpr int rounds = 5;  // of each measurement, in turns; the best counts
+constexpr int rounds = 5;  // of all measurements in turn; the best round counts
 
 constexpr const char* cell_source =
 #include "opencl_tests/kernels/cell.inc"
@@ -53,7 +52,7 @@ cl::Program built(const cl::Context& context, const char* source) {
   return program;
 }
 
-// What the driver says of the bench's commands.
+// Collects the driver's times of the bench's commands.
 struct Times : DriverWords {
   void failed(std::string_view words) override { printf("  failed: %.*s\n", static_cast<int>(words.size()), words.data()); }
   void waits(std::string_view) override {}
@@ -102,7 +101,7 @@ void measure_launches(const Device& device, const cl::Context& context) {
   printf("  launches      bench %8.0f a second, bare loop %8.0f: ratio %.2f\n", launches / bench, launches / bare, bare / bench);
 }
 
-// Cold memory, given back at the end.
+// Cold memory; freed at the end.
 class Memory {
  public:
   Memory(const cl::Context& context, bool any) : context_(context), any_(any) {
@@ -195,10 +194,10 @@ int main() {
   using namespace faultline::opencl;
   const DeviceList list = list_devices();
   for (const std::string& trouble : list.troubles) fprintf(stderr, "opencl-bench: %s\n", trouble.c_str());
-  int result = 3;  // nothing was measured
+  int result = 3;  // 3: nothing was measured
   for (const Device& device : list.devices) {
     if (!device.svm.fine) continue;
-    // A process has one Runtime, so one device.
+    // A process can have one Runtime only, so each device gets a process.
     const pid_t child = fork();
     if (child == 0) {
       const int code = measure(device);

@@ -11,7 +11,7 @@
 namespace faultline::opencl {
 
 struct Binaries::Slot {
-  // A process that is killed while it writes leaves `writing`: everybody builds for himself then.
+  // If a process is killed while it writes, the state stays `writing`, and every process builds for itself.
   enum : std::uint32_t { empty, writing, kept };
   std::atomic<std::uint32_t> state;
   std::size_t bytes;

@@ -1,6 +1,6 @@
-// Programs that are built once for a device: the first process under test that builds one leaves its binary to those
-// that come after it. Kept as long as the target and no longer, so that a driver that was changed in between is
-// never given what the older one has built.
+// Programs that are built once per device: the first process under test that builds one keeps its binary for later
+// processes. Binaries live as long as the target and no longer, so that an updated driver never gets a binary that the
+// old driver has built.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace faultline::opencl {
 enum class Source { cell, ordered };
 inline constexpr int source_count = 2;
 
-// Shared by every process that is forked from the one that makes it.
+// Shared with all processes that are forked later.
 class Binaries {
  public:
   Binaries();  // throws std::system_error
@@ -21,7 +21,7 @@ class Binaries {
   Binaries& operator=(const Binaries&) = delete;
 
   std::vector<unsigned char> find(Source source) const;  // empty: none yet
-  // The first one is kept, if it is at most `most_bytes`.
+  // Keeps the first binary of a source, unless it is larger than `most_bytes`.
   void keep(Source source, std::span<const unsigned char> binary);
   static constexpr std::size_t most_bytes = std::size_t{4} << 20;
 

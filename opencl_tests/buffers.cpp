@@ -57,7 +57,7 @@ void* Buffers::allocate_usm(std::size_t bytes, Backing backing) {
   return start;
 }
 
-// Every command that used it has been waited for.
+// No command may still be using the buffer.
 void Buffers::free(void* start) {
   Buffer buffer;
   {

@@ -1,4 +1,4 @@
-// The buffers of a Runtime, of every kind that its device has, by the addresses that the host knows them by.
+// The buffers of a Runtime, of every kind that its device has, by their host addresses.
 #pragma once
 
 #include <map>
@@ -17,8 +17,8 @@ struct Buffer {
   std::uintptr_t start = 0;
   std::size_t bytes = 0;
   Backing backing = Backing::none;     // none: not in a buffer
-  std::shared_ptr<cl::Buffer> memory;  // of a device_address one, over its memory of the host
-  cl_ulong device_start = 0;           // ... and where it is on the device
+  std::shared_ptr<cl::Buffer> memory;  // for device_address: the cl_mem over the host memory
+  cl_ulong device_start = 0;           // for device_address: the buffer's address on the device
 
   std::size_t offset(std::uintptr_t address) const { return address - start; }
 };
@@ -27,12 +27,12 @@ class Buffers {
  public:
   Buffers(const Device& device, const cl::Context& context, const cl::Device& on);
 
-  void* allocate(std::size_t bytes, Backing backing);  // null where clSVMAlloc gives nothing, which tells no error
+  void* allocate(std::size_t bytes, Backing backing);  // null if clSVMAlloc fails: it gives no error code
   void free(void* start);
   Buffer at(std::uintptr_t address) const;
   std::vector<void*> starts(bool usm) const;  // of all USM, or of all SVM
 
-  // Of a device that has them.
+  // Only for devices that have the extension.
   const UsmCalls& usm() const { return *usm_; }
   const AddressCalls& addresses() const { return *addresses_; }
 

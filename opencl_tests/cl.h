@@ -1,4 +1,4 @@
-// OpenCL through its C++ bindings, with exceptions, for devices of OpenCL 2.0 and later: there is no SVM before.
+// OpenCL through its C++ bindings, with exceptions, for devices of OpenCL 2.0 and later: earlier ones have no SVM.
 #pragma once
 
 #define CL_HPP_ENABLE_EXCEPTIONS
@@ -12,10 +12,10 @@ namespace faultline::opencl {
 
 struct Device;
 
-// The call, the error's name and what would help (error.h).
+// Names the call and the error, and says what would help (error.h).
 std::string text_of(const cl::Error& error);
 
-// The device of the list in this process. Throws cl::Error.
+// Finds a device of the list in this process. Throws cl::Error.
 cl::Device find(const Device& wanted);
 
 }  // namespace faultline::opencl

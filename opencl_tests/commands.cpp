@@ -21,7 +21,7 @@ Queue::Queue(const cl::Context& context, const cl::Device& device, bool out)
 
 Watch::Watch(DriverWords* words) : words_(words) {
   if (!words) return;
-  // No signal is for this thread.
+  // This thread must not take any signal.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);

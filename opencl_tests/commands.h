@@ -1,4 +1,4 @@
-// The commands of one request: each behind the one before, waited for at the end.
+// The commands of one request: each runs after the one before, and the request waits for the last one.
 #pragma once
 
 #include <chrono>
@@ -12,13 +12,13 @@
 
 namespace faultline::opencl {
 
-// Calls a function of the driver; throws where it returns an error.
+// Calls a function of the driver; throws if it returns an error.
 template <typename Call>
 void must(const char* function, const Call& call) {
   if (const cl_int error = in_driver(function, call); error != CL_SUCCESS) throw cl::Error(error, function);
 }
 
-// A queue with profiling. In an out-of-order one only events order the commands.
+// A queue with profiling. In an out-of-order queue only events order the commands.
 struct Queue {
   Queue(const cl::Context& context, const cl::Device& device, bool out_of_order);
   cl::CommandQueue queue;
@@ -27,7 +27,7 @@ struct Queue {
 
 class Commands;
 
-// Says what the commands of a request are doing that are waited for longer than a second: in a thread of its own,
+// If a wait takes longer than a second, reports what the commands of the request are doing. Runs in a thread of its own,
 // which ends with the process.
 class Watch {
  public:
@@ -46,11 +46,12 @@ class Watch {
 class Commands {
  public:
   Commands(const Queue& queue, Watch& watch) : queue_(queue), watch_(watch) {}
-  ~Commands();  // waits for what a failure has left behind
+  ~Commands();  // after a failure: waits for the commands that are still in the queue
   Commands(const Commands&) = delete;
   Commands& operator=(const Commands&) = delete;
 
-  // `enqueue` takes what all enqueues end in: the number of events to wait for, they, and where the new one goes.
+  // `enqueue` takes the last arguments of all clEnqueue functions: the number of events to wait for, the events, and
+  // where to put the new event.
   template <typename Enqueue>
   void add(const char* call, const Enqueue& enqueue) {
     const bool behind = queue_.out_of_order && !events_.empty();
@@ -60,9 +61,9 @@ class Commands {
     calls_.push_back(call);
   }
 
-  // For the last one, and so for all. Tells the times of each.
+  // Waits for the last command, and so for all. Reports the times of each command.
   void wait(DriverWords* words);
-  // "clEnqueueNDRangeKernel running, clEnqueueReadBuffer queued", of those that are not complete.
+  // "clEnqueueNDRangeKernel running, clEnqueueReadBuffer queued": the commands that are not complete.
   std::string state() const;
   std::chrono::steady_clock::time_point since;  // when the wait began
 

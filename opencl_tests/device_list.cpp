@@ -45,7 +45,7 @@ using nlohmann::json;
 
 constexpr int platform_not_found = -1001;  // CL_PLATFORM_NOT_FOUND_KHR
 
-// Where the loader looks for its *.icd files: a folder, or one file of it, or what OCL_ICD_VENDORS says.
+// Where the loader looks for *.icd files: a folder, or one file, from OCL_ICD_VENDORS if set.
 std::string vendors() {
   const char* own = std::getenv("OCL_ICD_VENDORS");
   return own && *own ? own : "/etc/OpenCL/vendors";
@@ -64,7 +64,7 @@ std::vector<std::string> icd_files() {
   return files;
 }
 
-// The loader passes over a driver that it cannot load, without a word.
+// The loader silently skips a driver that it cannot load, so check here.
 std::vector<std::string> broken_drivers() {
   std::vector<std::string> troubles;
   for (const std::string& file : icd_files()) {
@@ -97,7 +97,7 @@ std::string pci_bus(const cl::Device& device) {
   return text;
 }
 
-// A device that does not tell versions has an older OpenCL, or neither extension.
+// A device without CL_DEVICE_EXTENSIONS_WITH_VERSION has an older OpenCL, or neither extension.
 void describe_extensions(const cl::Device& device, Device& result) {
   std::size_t bytes = 0;
   if (clGetDeviceInfo(device(), CL_DEVICE_EXTENSIONS_WITH_VERSION, 0, nullptr, &bytes) != CL_SUCCESS) return;
@@ -131,7 +131,7 @@ Device describe(const cl::Platform& platform, int platform_index, const cl::Devi
   result.version = device.getInfo<CL_DEVICE_VERSION>();
   result.driver = device.getInfo<CL_DRIVER_VERSION>();
   result.cpu = (device.getInfo<CL_DEVICE_TYPE>() & CL_DEVICE_TYPE_CPU) != 0;
-  cl_device_svm_capabilities svm = 0;  // a device of OpenCL 1 does not know the question
+  cl_device_svm_capabilities svm = 0;  // a device of OpenCL 1 does not know this query
   if (clGetDeviceInfo(device(), CL_DEVICE_SVM_CAPABILITIES, sizeof svm, &svm, nullptr) != CL_SUCCESS) svm = 0;
   result.svm = {(svm & CL_DEVICE_SVM_COARSE_GRAIN_BUFFER) != 0, (svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0,
                 (svm & CL_DEVICE_SVM_FINE_GRAIN_SYSTEM) != 0, (svm & CL_DEVICE_SVM_ATOMICS) != 0};
@@ -174,7 +174,7 @@ DeviceList only_trouble(const std::string& what) {
   return {{}, {what + "; OCL_ICD_VENDORS=/etc/OpenCL/vendors/NAME.icd leaves all drivers but one out"}};
 }
 
-// The drivers' answer from a child, and where in them it was when it ended.
+// Asks the drivers in a child. If the child dies, the function of the driver in which it died is known.
 class Question {
  public:
   Question() {
@@ -186,7 +186,7 @@ class Question {
   Question(const Question&) = delete;
   Question& operator=(const Question&) = delete;
 
-  // `only`: the *.icd file of a driver that is asked alone; empty: all are.
+  // `only`: the *.icd file of the only driver to ask; empty: ask all.
   ChildAnswer ask(std::chrono::milliseconds patience, const std::string& only = "") {
     return in_child(
         [&] {
@@ -197,14 +197,14 @@ class Question {
         patience);
   }
 
-  // What a driver did to the child that was asked last; empty: nothing that is its doing.
+  // How a driver ended the last child; empty: no driver did.
   std::string crash(const ChildAnswer& answer) const {
     const char* const function = function_->load();
     if (answer.error != 0 || answer.late || !function) return {};
     if (WIFEXITED(answer.status))
       return std::string("ended the process that asked it for its devices, with status ") +
              std::to_string(WEXITSTATUS(answer.status)) + " in " + function;
-    if (WTERMSIG(answer.status) == SIGKILL) return {};  // from outside, as for want of memory
+    if (WTERMSIG(answer.status) == SIGKILL) return {};  // from outside: the OOM killer or a person
     return std::string("crashed when it was asked for its devices: SIG") + sigabbrev_np(WTERMSIG(answer.status)) + " in " +
            function;
   }
@@ -213,7 +213,7 @@ class Question {
   std::atomic<const char*>* function_;
 };
 
-// Which one it was.
+// Finds the driver that crashed, by asking each one alone.
 DeviceList crashed(Question& question, const std::string& how, std::chrono::milliseconds patience) {
   DeviceList list{.crashed = true};
   for (const std::string& file : icd_files())

@@ -1,4 +1,4 @@
-// The OpenCL devices of this machine, as the ICD loader has them.
+// The OpenCL devices of this machine that the ICD loader offers.
 #pragma once
 
 #include <string>
@@ -11,27 +11,27 @@ namespace faultline::opencl {
 
 // CL_DEVICE_SVM_CAPABILITIES.
 struct SvmLevels {
-  bool coarse = false;   // buffers that are handed over by map and unmap
-  bool fine = false;     // buffers that both sides use at byte granularity
+  bool coarse = false;   // map and unmap hand buffers over
+  bool fine = false;     // both sides use buffers at once, at byte granularity
   bool system = false;   // any pointer
   bool atomics = false;  // atomics across devices and the host, in fine-grained memory
   friend bool operator==(const SvmLevels&, const SvmLevels&) = default;
 };
 
 struct Device {
-  std::string platform;       // short: "pocl", "rusticl"; what a target is named by
+  std::string platform;       // short name, used in target names: "pocl", "rusticl"
   std::string platform_name;  // CL_PLATFORM_NAME
-  int platform_index = 0;     // of clGetPlatformIDs
-  int index = 0;              // of clGetDeviceIDs
+  int platform_index = 0;     // in clGetPlatformIDs
+  int index = 0;              // in clGetDeviceIDs
   std::string name;           // CL_DEVICE_NAME
   std::string version;        // CL_DEVICE_VERSION
   std::string driver;         // CL_DRIVER_VERSION
-  bool cpu = false;           // CL_DEVICE_TYPE_CPU: it walks the CPU's page tables
+  bool cpu = false;           // CL_DEVICE_TYPE_CPU: uses the CPU's page tables
   SvmLevels svm;
   UsmAccess usm_host, usm_shared, usm_device;  // cl_intel_unified_shared_memory
   Addresses addresses = Addresses::none;
-  bool out_of_order = false;  // has queues that are
-  std::string bus;            // of PCI (cl_khr_pci_bus_info): "0000:03:00.0"; empty: not told
+  bool out_of_order = false;  // has out-of-order queues
+  std::string bus;            // PCI bus id (cl_khr_pci_bus_info): "0000:03:00.0"; empty: unknown
   friend bool operator==(const Device&, const Device&) = default;
 
   bool has_usm() const { return usm_host.access || usm_shared.access || usm_device.access; }
@@ -40,16 +40,16 @@ struct Device {
 
 struct DeviceList {
   std::vector<Device> devices;
-  // Why there are none, or what is wrong with a driver; a line each, with what would help.
+  // Why there are no devices, or what is wrong with a driver. Each line also says what would help.
   std::vector<std::string> troubles;
-  bool crashed = false;  // a driver did, when it was asked for its devices: there are none, of any driver
+  bool crashed = false;  // a driver crashed when it was asked for its devices; then there are no devices of any driver
 };
 
-// Asks in a child process, so that the calling one never loads a driver (threads of a driver would not
-// survive the forks of an executor), and a driver that crashes or hangs is only a trouble.
+// Asks in a child process, so that this process never loads a driver: a driver's threads would not survive the executor's
+// forks. And so a driver that crashes or hangs is only an entry of `troubles`.
 DeviceList list_devices();
 
-// The short name of a platform: "Portable Computing Language" with suffix "POCL" is "pocl", "rusticl" stays.
+// The short name of a platform: "Portable Computing Language" with the suffix "POCL" becomes "pocl", "rusticl" stays.
 std::string short_name(const std::string& platform_name, const std::string& icd_suffix);
 
 }  // namespace faultline::opencl

@@ -9,7 +9,7 @@
 namespace faultline::opencl {
 namespace {
 
-// The loader reads the folder that OCL_ICD_VENDORS names, in the child that list_devices() asks in.
+// OCL_ICD_VENDORS names a folder. The loader reads it in the child of list_devices().
 class Drivers : public ::testing::Test {
  protected:
   Drivers() {

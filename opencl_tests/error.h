@@ -1,4 +1,4 @@
-// What a failing OpenCL call becomes: an exception that names the call, the error and what would help.
+// A failing OpenCL call becomes an exception that names the call and the error and says what would help.
 #pragma once
 
 #include <stdexcept>
@@ -14,7 +14,7 @@ std::string status_name(cl_int status);  // of a command: "queued", "submitted",
 
 class Error : public std::runtime_error {
  public:
-  // `detail` is what the driver said beyond its code, such as a build log.
+  // `detail`: further words of the driver, such as a build log.
   Error(const std::string& call, cl_int code, const std::string& detail = "");
 
   const std::string& call() const { return call_; }
@@ -25,13 +25,13 @@ class Error : public std::runtime_error {
   cl_int code_;
 };
 
-// A wait that did not end: what was waited for, and the state of its queue.
+// A wait that did not end. Says what it waited for, and the state of the queue.
 class Timeout : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// Throws where code is not CL_SUCCESS.
+// Throws if code is not CL_SUCCESS.
 void check(const char* call, cl_int code);
 
 }  // namespace faultline::svm

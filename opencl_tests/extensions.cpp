@@ -8,7 +8,7 @@ namespace {
 // The registry's values (enums.5000 of cl.xml).
 constexpr cl_mem_properties CL_MEM_DEVICE_PRIVATE_ADDRESS_EXT = 0x5000;
 constexpr cl_mem_info CL_MEM_DEVICE_ADDRESS_EXT = 0x5001;
-// The draft's: a flag of clCreateBuffer, and the question for the address.
+// The draft's values: a flag of clCreateBuffer, and the query for the address.
 constexpr cl_mem_flags draft_CL_MEM_DEVICE_ADDRESS_EXT = 1ul << 31;
 constexpr cl_mem_info draft_CL_MEM_DEVICE_PTR_EXT = 0xff01;
 
@@ -51,7 +51,7 @@ cl::Buffer AddressCalls::create(const cl::Context& context, std::size_t bytes, v
   return cl::Buffer(buffer);
 }
 
-// One for each device of the context, which has one.
+// The query gives one address per device of the context. Our context has one device.
 cl_ulong AddressCalls::address_of(const cl::Buffer& buffer) const {
   cl_ulong address = 0;
   const cl_mem_info what = revision_ == Addresses::draft ? draft_CL_MEM_DEVICE_PTR_EXT : CL_MEM_DEVICE_ADDRESS_EXT;

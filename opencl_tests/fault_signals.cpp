@@ -1,7 +1,7 @@
-// pthread_sigmask() for the agent and for the drivers that it loads: signals of a crash are never blocked.
+// pthread_sigmask() for the agent and for the drivers that it loads: never blocks the signals of a crash.
 //
-// llvmpipe's threads block every signal. A fault of theirs would end the process without a word, and nobody could tell
-// one at an address of the scenario's, where it is expected, from a crash of the driver.
+// llvmpipe's threads block every signal. A fault in such a thread would end the process before any handler could record
+// its address. But the address is needed: at an address of the scenario a fault is expected, elsewhere it is a crash.
 #include <errno.h>
 #include <signal.h>
 

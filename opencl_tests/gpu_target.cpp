@@ -37,9 +37,9 @@ Capabilities GpuTarget::capabilities() const {
   can.sight = calls.sight;
   can.migrate = calls.migrate;
   can.system = work_.has_system_svm();
-  // A kernel's fault has events of its own, and may migrate. What DeviceClass::fault_and_migrate says of them is not what an
-  // OpenCL driver shows: it makes ranges too, gives them attributes (which decide where a fault takes one), and copies and
-  // maps host memory by userptr, where KFD makes ranges of one page or none (svm_range_check_vm_userptr).
+  // A kernel's fault causes events and may migrate pages, but not as DeviceClass::fault_and_migrate predicts. An OpenCL
+  // driver also makes SVM ranges of its own and sets their attributes, which decide where a fault migrates a range. And it
+  // copies and maps host memory through userptrs, where KFD makes ranges of one page or none (svm_range_check_vm_userptr).
   const bool on_ranges = can.device_class == DeviceClass::unmap_and_retry || can.device_class == DeviceClass::preempt_and_restore;
   if (can.system && on_ranges) can.sight.events = can.sight.location = false;
   return can;
@@ -50,7 +50,7 @@ void GpuTarget::speak_to(DriverWords* words) {
   work_.speak_to(words);
 }
 
-// The OpenCL driver first: KFD gives a process one VM a GPU, and ROCm's does not do with somebody else's.
+// Opens the OpenCL driver first: KFD gives a process one VM per GPU, and ROCm insists on its own.
 std::unique_ptr<DeviceHandle> GpuTarget::open(int device) {
   for (const auto& [name, value] : environment_) setenv(name.c_str(), value.c_str(), 1);
   std::unique_ptr<DeviceHandle> work = work_.open(device);

@@ -1,5 +1,5 @@
-// A GPU whose loads, stores and buffers are those of its OpenCL driver, and whose migrations and events those of its
-// kernel driver (drm_glue/nouveau/target.h, drm_glue/amdgpu/target.h).
+// A GPU as a target with two halves: its OpenCL driver makes loads, stores and buffers; its kernel driver
+// (drm_glue/nouveau/target.h, drm_glue/amdgpu/target.h) makes migrations and gives events.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ namespace faultline::opencl {
 
 class GpuTarget : public Target {
  public:
-  // `environment`: of the OpenCL driver, set in each process that opens it.
+  // `environment`: variables for the OpenCL driver. Set in each process that opens it.
   GpuTarget(std::unique_ptr<Target> calls, const Device& work, std::vector<std::pair<std::string, std::string>> environment)
       : calls_(std::move(calls)), work_(work), environment_(std::move(environment)) {}
 

@@ -17,7 +17,7 @@ constexpr const char* ordered_source =
 
 constexpr std::size_t words_of_an_access = 4;
 
-// What another process has built, where the driver takes it; no program otherwise.
+// The program from another process's binary, if the driver accepts it; otherwise no program.
 cl::Program build_binary(const cl::Context& context, const cl::Device& device, const std::vector<unsigned char>& binary,
                          const char* options) try {
   if (binary.empty()) return {};
@@ -47,12 +47,12 @@ cl::Program build_once(const cl::Context& context, const cl::Device& device, con
     const auto made = in_driver("clGetProgramInfo", [&] { return program.getInfo<CL_PROGRAM_BINARIES>(); });
     if (!made.empty()) binaries.keep(which, made.front());
   } catch (const cl::Error&) {
-    // A driver that gives none: the next process builds too.
+    // The driver gives no binary: the next process builds, too.
   }
   return program;
 }
 
-// The scope of all devices is a feature of OpenCL C 3.0 that PoCL 3.1 has and does not name.
+// The scope of all devices is a feature of OpenCL C 3.0. PoCL 3.1 has it but does not define its macro.
 constexpr const char* with_all_devices_scope = "-cl-std=CL3.0 -D__opencl_c_atomic_scope_all_devices=1";
 
 cl::Kernel make_kernel(const cl::Program& program, const char* name) {
@@ -70,7 +70,7 @@ void set_argument(cl::Kernel& kernel, cl_uint index, const Value& value) {
 
 void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
-// A kernel of one work-item.
+// Enqueues a kernel with one work-item.
 auto one_of(const cl::Kernel& kernel) {
   return [&kernel](cl_command_queue queue, auto... events) {
     constexpr std::size_t one = 1;
@@ -78,7 +78,7 @@ auto one_of(const cl::Kernel& kernel) {
   };
 }
 
-// As kernels/ordered.cl reads it.
+// The code that kernels/ordered.cl expects.
 cl_ulong code_of(const OrderedAccess& access) {
   return 8 * (static_cast<cl_ulong>(access.order) - static_cast<cl_ulong>(Order::relaxed)) + static_cast<cl_ulong>(access.kind);
 }
@@ -121,7 +121,7 @@ Runtime::Runtime(const Device& device, DriverWords* words, Binaries& binaries)
       cells_(build_once(context_, on_, cell_source, "", Source::cell, binaries)) {
   if (device.svm.atomics) orders_ = build_once(context_, on_, ordered_source, with_all_devices_scope, Source::ordered, binaries);
   if (device.out_of_order) shared_.emplace(context_, on_, true);
-  give_back(make_lane());  // what is made once is made now
+  give_back(make_lane());  // make both kinds of lanes now, before they are needed
   if (shared_) give_back(make_lane());
 }
 
@@ -162,7 +162,7 @@ void Runtime::give_back(std::unique_ptr<Lane> lane) {
   idle_.push_back(std::move(lane));
 }
 
-// As the first argument of a kernel.
+// Sets the address as the kernel's first argument.
 void Runtime::point_to(cl::Kernel& kernel, std::uintptr_t address) {
   const Buffer buffer = buffers_.at(address);
   if (is_usm(buffer.backing))
@@ -173,7 +173,7 @@ void Runtime::point_to(cl::Kernel& kernel, std::uintptr_t address) {
   else must("clSetKernelArgSVMPointer", [&] { return clSetKernelArgSVMPointer(kernel(), 0, pointer(address)); });
 }
 
-// The addresses are not among the arguments: the driver must be told what they may be in.
+// The kernel gets the addresses in memory, not as arguments. So tell the driver which allocations it may reach.
 void Runtime::name_what_is_reached(cl::Kernel& kernel) {
   for (const auto& [usm, what] :
        {std::pair(false, CL_KERNEL_EXEC_INFO_SVM_PTRS), std::pair(true, CL_KERNEL_EXEC_INFO_USM_PTRS_INTEL)}) {
@@ -193,7 +193,7 @@ void Runtime::name_what_is_reached(cl::Kernel& kernel) {
 std::uint64_t Runtime::load(std::uintptr_t address) {
   const Use lane(*this);
   point_to(lane->load, address);
-  cl_ulong value = 0;  // outlives the commands, whatever fails
+  cl_ulong value = 0;  // declared first: must outlive the commands, also after a failure
   Commands commands(lane->queue, watch_);
   commands.add("clEnqueueNDRangeKernel", one_of(lane->load));
   commands.add("clEnqueueReadBuffer", [&](cl_command_queue queue, auto... events) {
@@ -255,7 +255,7 @@ void Runtime::map(std::uintptr_t address, std::size_t bytes, Protection access) 
     where = clEnqueueMapBuffer(queue, (*buffer.memory)(), CL_FALSE, flags, buffer.offset(address), bytes, events..., &error);
     return error;
   });
-  // CL_MEM_USE_HOST_PTR: it is derived from the host's pointer.
+  // With CL_MEM_USE_HOST_PTR, a map must return a pointer into the host memory.
   if (where != pointer(address)) throw cl::Error(CL_MAP_FAILURE, "clEnqueueMapBuffer: not where the memory of the host is");
 }
 
@@ -308,7 +308,7 @@ void Runtime::migrate(std::uintptr_t address, std::size_t bytes, bool to_device)
         return buffers_.usm().migrate(queue, pointer(address), bytes, flags, events...);
       });
     } catch (const cl::Error& error) {
-      // A hint, and one to the device has no flags, which the extension took as an error before its version 1.2.0.
+      // A migration to the device has no flags. Before version 1.2.0 of the extension that is an error. It is only a hint.
       if (error.err() != CL_INVALID_VALUE || !to_device) throw;
       return;
     }

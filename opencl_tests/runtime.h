@@ -1,12 +1,10 @@
 // One process's use of one OpenCL device: a context, the kernels of kernels/, lanes and buffers.
 //
-// Every second lane has an in-order queue of its own, and the others share one that is out-of-order, where the
-// device has that; each request takes any idle one. So every scenario goes through both kinds, and through several
-// queues at once.
+// Every second lane has an in-order queue of its own. The others share an out-of-order queue, if the device has one. Each
+// request takes any idle lane. So every scenario goes through both kinds of queues, and through several queues at once.
 //
-// A driver's threads do not survive fork(), so a Runtime serves the process that made it only. Any number of
-// threads may use it. Failures are cl::Error; a kernel that does not build is a BuildError with the compiler's
-// words.
+// A driver's threads do not survive fork(), so only the process that made a Runtime can use it. Any number of threads may
+// use it. Failures are cl::Error. If a kernel does not build, it is a BuildError with the build log.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +28,8 @@ struct BuildError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What one thread needs for one request at a time: a queue, kernel objects (whose arguments are the last ones that
-// any thread set) and buffers.
+// For one request of one thread at a time: a queue, kernel objects and buffers. Kernel objects must not be shared, because
+// a kernel has the arguments that any thread has set last.
 struct Lane {
   Lane(const cl::Context& context, Queue in, const cl::Program& cells, const cl::Program* orders);
   Queue queue;
@@ -43,7 +41,7 @@ class Runtime {
  public:
   Runtime(const Device& device, DriverWords* words, Binaries& binaries);
 
-  // Null, with errno EIO, when the device cannot be used, and why to `words`.
+  // Null if the device cannot be used: sets errno EIO and gives the reason to `words`.
   static Runtime* make(const Device& device, DriverWords* words, Binaries& binaries);
 
   std::uint64_t load(std::uintptr_t address);
@@ -59,7 +57,7 @@ class Runtime {
   void migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
 
  private:
-  class Use;  // a lane while it is used
+  class Use;  // takes a lane and gives it back at the end
   std::unique_ptr<Lane> take();
   std::unique_ptr<Lane> make_lane();
   void give_back(std::unique_ptr<Lane> lane);

@@ -56,7 +56,7 @@ class OpenClHandle : public DeviceHandle, public Svm {
   }
 
  private:
-  // Any failure of the driver is an EIO, but that of a device that is gone; a healthy one has none.
+  // A failure of the driver becomes EIO, or ENODEV if the device is gone. A healthy driver has no failures.
   template <typename Request>
   int tried(const Request& request) {
     try {
@@ -72,7 +72,7 @@ class OpenClHandle : public DeviceHandle, public Svm {
   DriverWords* const words_;
 };
 
-// What is wrong with the drivers of a machine without a device.
+// The target on a machine without a device: says what is wrong with the drivers.
 class NoOpenCl : public Target {
  public:
   explicit NoOpenCl(const DeviceList& list) : crashed_(list.crashed) {
@@ -98,12 +98,12 @@ std::string OpenClTarget::unavailable() const {
 
 Capabilities OpenClTarget::capabilities() const {
   Capabilities can;
-  // A fault that the kernel cannot resolve is a signal in a thread of the driver.
+  // A fault that the kernel cannot resolve becomes a signal in a thread of the driver.
   can.device_class = DeviceClass::fatal_faults;
   can.sight.faults = false;
   can.sight.identity = frames_unavailable(real_kernel()).empty();
   can.inherited = can.forked = false;
-  // What a GPU does at a fault that cannot be resolved is its driver's business, not OpenCL's.
+  // Only for CPU devices: OpenCL does not say what a GPU does at a fault that cannot be resolved. Its driver decides.
   can.system = device_.svm.system && device_.cpu;
   can.svm_coarse = device_.svm.coarse;
   can.svm_fine = device_.svm.fine;

@@ -1,4 +1,4 @@
-// OpenCL devices as targets: every access is a kernel of one work-item, waited for.
+// OpenCL devices as targets: every access is a kernel with one work-item, and the caller waits for it.
 #pragma once
 
 #include <memory>
@@ -34,7 +34,7 @@ class OpenClTarget : public Target {
   OfProcess<Runtime> runtime_;
 };
 
-// One for each device; one that says why, where there is none.
+// One target for each device. Without devices: a single target that is unavailable and says why.
 std::vector<std::unique_ptr<Target>> opencl_targets(const DeviceList& list);
 
 }  // namespace faultline::opencl

@@ -1,4 +1,4 @@
-"""The target `opencl` on the OpenCL drivers of this machine: agreement on a healthy one, and what is said of others."""
+"""The target `opencl` on the OpenCL drivers of this machine: healthy drivers agree, and others are reported."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def test_the_first_device_that_the_name_begins(tmp_path, pocl, name):
     assert "driver" in result.stdout  # the verdict names the device
 
 
-# A driver with one fault in it (layer/), as a negative control of the scenarios.
+# Negative controls of the scenarios: a driver with one fault (layer/).
 LAYER = ROOT / "build/opencl/broken-driver.so"
 FAULTS = {
     "lost-unmap": "svm-coarse-map",
@@ -79,7 +79,7 @@ def test_a_broken_driver_is_caught(tmp_path, pocl, fault):
     assert verdicts(result) == {FAULTS[fault]: "forbidden"}
 
 
-# A device that goes wrong, as a whole: one verdict with the driver's words, and the next scenario is tried.
+# The whole device fails: one verdict with the driver's message, and the next scenario is tried.
 TROUBLES = {
     "no-compiler": (4, "error", "a kernel does not build", "this compiler is out of order"),
     "no-memory": (4, "error", "cannot allocate a buffer", "clSVMAlloc gave nothing for 8192 bytes"),
@@ -97,13 +97,13 @@ def test_a_device_that_goes_wrong_is_told(tmp_path, pocl, fault):
     assert all(each in result.stdout for each in words), result.stdout
 
 
-# A driver that takes the process with it is a finding about the driver: with its function, the statement and the iteration.
+# A driver that ends the process is a finding, with the driver's function, the statement and the iteration.
 CRASHES = {
     "crash-in-copy": "took SIGSEGV at address 0x10 in clEnqueueSVMMemcpy, called by P.gpu at #2 (line 9)",
     "crash-in-context": "took SIGSEGV at address 0x10 in clCreateContext, called by P.gpu in the set-up of the iteration",
     "crash-in-thread": "took SIGSEGV at address 0x10 in a thread of its own, while P.gpu was in clWaitForEvents in the set-up",
     "crash-in-blocked-thread": "took SIGSEGV at address 0x10 in a thread of its own, while P.gpu was in clWaitForEvents",
-    # LLVM, in PoCL, has the handler of this signal.
+    # PoCL's LLVM has installed a handler for this signal.
     "abort-in-launch": "ended the process with SIGABRT, while P.gpu was in clEnqueueNDRangeKernel at r1 (line 16)",
     "exit-in-fill": "ended the process with status 3, while P.gpu was in clEnqueueSVMMemFill at #1 (line 8)",
 }
@@ -136,7 +136,8 @@ def test_a_driver_that_crashes_when_it_is_listed(tmp_path, pocl):
 
 
 def test_no_driver_is_in_the_agent_or_its_runner(tmp_path, pocl):
-    """So that none crashes there: each is in processes under test alone, and in the child that is asked for devices."""
+    """The agent and its runner load no driver, so no driver can crash there. Only processes under test do, and the child that
+    lists devices."""
     def libraries(pid):
         return {line.split()[-1].rpartition("/")[2].partition(".")[0] for line in pathlib.Path(f"/proc/{pid}/maps").open() if ".so" in line}
 
@@ -167,7 +168,7 @@ def test_a_hung_kernel_is_ended(tmp_path, pocl):
 
 
 def test_a_slow_compiler_is_no_hang(tmp_path, pocl):
-    """The deadline is for statements: devices are opened, and kernels built, before it begins."""
+    """The deadline is for statements: it begins after devices are opened and kernels are built."""
     result = run(tmp_path, pocl, SVM / "coarse-map.scn", "--deadline", 1, iterations=5,
                  OPENCL_LAYERS=str(LAYER), FAULTLINE_OPENCL_FAULT="slow-compiler")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -274,7 +275,8 @@ def test_extensions_of_another_driver(tmp_path, debian13, fault, scenario, verdi
 
 
 def test_a_crash_beside_faults_that_are_expected(tmp_path, debian13):
-    """Where a fault at an address of the scenario ends the process, one at another address is the driver's, in whatever thread."""
+    """A fault at an address of the scenario is an expected end of the process. A fault at another address, in any thread, is
+    the driver's crash."""
     expected = ROOT / "stress/scenarios/races/unmap-and-map-again.scn"
     with tempfile.TemporaryDirectory(dir="/var/tmp") as shared:
         layer = shutil.copy(LAYER, shared)
@@ -286,7 +288,7 @@ def test_a_crash_beside_faults_that_are_expected(tmp_path, debian13):
 
 
 def test_under_debian_13(tmp_path, debian13):
-    """PoCL 6 and rusticl, which reach any memory: scenarios about mappings too."""
+    """PoCL 6 and rusticl reach any memory, so they also run scenarios about mappings."""
     for name in debian13:
         result = run(tmp_path, name, SVM / "coarse-map.scn", SVM / "host-copies.scn",
                      ROOT / "stress/scenarios/races/unmap-and-map-again.scn", iterations=5)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Runs a command beside busy processes, which end with it: a busy machine is no hang.
+"""Runs a command while N processes keep the machine busy: a busy machine must not be reported as a hang.
 
   stress/beside_load.py 8 build/faultline run -t host --iterations 50 stress/scenarios
 
-Its exit code is the command's.
+The busy processes end with the command. The exit code is the command's.
 """
 
 import subprocess

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Which planted kernel bugs does the bench catch, and which do the kernel's own hmm-tests?
 
-One kernel holds all the bugs (ci/lab mutants lists them); a word of its command line says which one is
-awake. Each bug gets the same run of stress/scenarios on lab:dmirror, ended at its first finding, and
-beside it hmm-tests in the same lab. The healthy kernel (0) goes first: it must be found clean.
+One kernel has all the bugs (ci/lab mutants lists them). A word of its command line enables one of them. Each bug
+gets the same run of stress/scenarios on lab:dmirror, which ends at its first finding, and a run of hmm-tests in
+the same lab. The healthy kernel (0) goes first and must be clean.
 
-A table at the end, and JSON lines under results/runs/ as the rows come in. Exit code: 0 when at least
---at-least bugs were caught and the healthy kernel was clean, 1 otherwise, 4 when the lab failed.
+Prints a table at the end, and writes JSON lines under results/runs/ as the rows come in. Exit code: 0 if at least
+--at-least bugs were caught and the healthy kernel was clean, 1 otherwise, 4 if the lab failed.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def mutants():
 
 
 def bench(number, kernel, options):
-    """(verdict, scenario, seconds until then, the forbidden outcome) of one run, ended at its first finding."""
+    """(verdict, scenario, seconds, forbidden outcome, exit code) of one run, which ends at its first finding."""
     command = [ROOT / "build/faultline", "run", "-t", "lab:dmirror", "--lab-kernel", kernel,
                "--lab-append", f"faultline_mutant={number}", "--iterations", str(options.iterations),
                "--seed", str(options.seed), *options.scenarios]
@@ -57,7 +57,7 @@ def bench(number, kernel, options):
 
 
 def hmm_tests(number):
-    """'caught' with the failed tests, 'missed', or what went wrong."""
+    """'caught (...)' with the failed tests or the kernel's end, or 'missed'."""
     command = [ROOT / "ci/lab", "hmm-tests", "--mutants", "--append", f"faultline_mutant={number}"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=400)

@@ -1,12 +1,15 @@
 #!/usr/bin/python3
-"""Is a broken reference noticed? Each rule of kernels_ref/mm/rules.h is dropped in turn.
+"""Is a broken reference noticed? Drops each rule of kernels_ref/mm/rules.h in turn.
 
-A dropped rule is noticed when a claim of some scenario no longer holds, when the reference itself finds
-something broken (a device entry that differs from the CPU's, a freed page reached, a thread that waits for
-ever), or when outcomes that a healthy kernel really showed are no longer allowed (--journal: what a run
-of faultline wrote; each may be given). Rules that nothing notices are listed with the reason.
+A dropped rule is noticed in one of these ways:
+- a claim of a scenario no longer holds
+- the reference itself finds something broken: a device entry that differs from the CPU's, an access to a freed
+  page, a thread that waits for ever
+- outcomes that a healthy kernel showed are no longer allowed (--journal, may be given more than once)
 
-Exit code: 0 when every rule is noticed or has its reason below, 1 otherwise.
+Rules that nothing notices are listed with the reason.
+
+Exit code: 0 if every rule is noticed or has a reason, 1 otherwise.
 """
 
 import argparse
@@ -19,9 +22,9 @@ sys.path += [str(ROOT / "build/python"), str(ROOT / "results")]
 import faultline  # noqa: E402
 from journals import seen_in  # noqa: E402
 
-STATES = 300_000  # a broken reference may have endless ways; a healthy one needs some thousand
+STATES = 300_000  # a limit: a broken reference may have endlessly many states, a healthy one has some thousand
 
-# Why dropping these changes no answer.
+# Dropping these rules changes no answer, for these reasons.
 SURVIVORS = {
     "callback-takes-lock": "what the driver's lock guards, looking up an entry and using it, is one step of the "
                            "reference except for pages on the device, and those leave without the callback",
@@ -30,7 +33,7 @@ SURVIVORS = {
 
 
 def noticed(rule, scenarios, seen):
-    """How dropping the rule is noticed: the first way that is found, or None."""
+    """The first way in which dropping the rule is noticed, or None."""
     for path, text in scenarios:
         allowed = faultline.predict(faultline.parse(text, str(path)), states=STATES, without=[rule])
         for claim in allowed.claims:
@@ -48,7 +51,7 @@ def noticed(rule, scenarios, seen):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--journal", action="append", default=[], help="what a healthy run wrote (journal.jsonl)")
+    parser.add_argument("--journal", action="append", default=[], help="journal.jsonl of a run on a healthy kernel")
     parser.add_argument("--rule", action="append", help="only this one (default: all)")
     options = parser.parse_args()
     rules = faultline.rules()

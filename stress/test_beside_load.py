@@ -1,4 +1,4 @@
-"""Busy processes are there while the command runs, and end with it."""
+"""The busy processes run while the command runs, and end with it."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ def test_they_end_with_the_command():
     done = subprocess.run([SCRIPT, "3", sys.executable, "-c", SIBLINGS], capture_output=True, text=True, check=False)
     assert done.returncode == 5
     siblings = done.stdout.split()
-    assert len(siblings) == 4  # the command is one
+    assert len(siblings) == 4  # three, and the command itself
     assert not [pid for pid in siblings if os.path.exists(f"/proc/{pid}")]
 
 

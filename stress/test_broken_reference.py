@@ -1,4 +1,4 @@
-"""Every rule of the reference is noticed when it is dropped, or says why it cannot be."""
+"""Dropping any rule of the reference is noticed, or SURVIVORS has the reason why not."""
 
 import broken_reference as subject
 import faultline

@@ -1,4 +1,4 @@
-// What needs no GPU: packets, and how events are read. The rest is tried on mocked ones (drm_glue/mocks).
+// Tests that need no GPU: packets, and how events are read. The rest is tested on mocked GPUs (drm_glue/mocks).
 #include <gtest/gtest.h>
 
 #include "drm_glue/amdgpu/sdma.h"
@@ -61,7 +61,7 @@ TEST(Amdgpu, AQueueThatWasNotRestoredIsStopped) {
   EXPECT_EQ(told({event(Kind::queue_eviction, 0, 0), again}), "E");
 }
 
-// What the program did not cause, and what went wrong in part, claims nothing.
+// Events that the program did not cause, and partial failures, make a gap.
 TEST(Amdgpu, WhatTheDriverDoesOnItsOwnIsAGap) {
   EXPECT_EQ(told({migration(gpu), migration(0, KFD_MIGRATE_TRIGGER_TTM_EVICTION)}), "D gap");
   kfd::SmiEvent other = event(Kind::queue_eviction, 0, 0);

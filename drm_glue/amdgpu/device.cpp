@@ -23,12 +23,12 @@ Device::Device(const std::string& render_node, Addresses addresses) : addresses_
   while (fd < 0 && errno == EINTR);
   if (fd < 0) throw Failure("open " + render_node, errno);
   std::uint32_t major, minor;
-  // libdrm (2.4.114) uses the version that a device which is gone has not given, and dies.
+  // libdrm (2.4.114) does not check drmGetVersion()'s result. It crashes when the device is gone, so ask first.
   const auto get_version = [&] { return drmGetVersion(fd); };
   const auto initialize = [&] { return amdgpu_device_initialize(fd, &major, &minor, &handle_); };
   const std::unique_ptr<drmVersion, void (*)(drmVersion*)> version(in_driver("drmGetVersion", get_version), drmFreeVersion);
   const int error = version ? in_driver("amdgpu_device_initialize", initialize) : -errno;
-  close(fd);  // libdrm has one of its own
+  close(fd);  // libdrm has made its own duplicate
   check("amdgpu_device_initialize", error);
   amdgpu_gpu_info info{};
   if (const int refused = in_driver("amdgpu_query_gpu_info", [&] { return amdgpu_query_gpu_info(handle_, &info); })) {

@@ -1,4 +1,4 @@
-// An open render node of amdgpu, by libdrm_amdgpu.
+// An open render node of amdgpu, through libdrm_amdgpu.
 #pragma once
 
 #include <amdgpu.h>
@@ -11,7 +11,7 @@
 
 namespace faultline::amdgpu {
 
-// A request that the kernel, or libdrm for it, did not do.
+// The kernel or libdrm refused a request.
 class Failure : public std::runtime_error {
  public:
   Failure(const std::string& request, int error);  // errno
@@ -21,18 +21,19 @@ class Failure : public std::runtime_error {
   int error_;
 };
 
-// Of a function of libdrm, which gives negative errors.
+// Throws Failure. libdrm's functions return negative errors.
 void check(const char* request, int negative_error);
 template <typename Call>
 void check(const char* function, const Call& call) {
   check(function, in_driver(function, call));
 }
 
-// One client of the kernel. Serves the process that made it, not one that is forked from it: a job on memory of
-// another mm is EPERM (amdgpu_cs_list_validate). Any number of threads may use it.
+// One client of the kernel. Only the process that made it may use it, not a forked child: a job on memory of another
+// mm fails with EPERM (amdgpu_cs_list_validate). Any number of threads may use it.
 class Device {
  public:
-  // Where BOs have their addresses: anywhere, or where no process has any, since the process's own mean its memory too.
+  // GPU addresses for BOs: any, or only those that no process can have. The latter is for a VM in which the process's
+  // own addresses stand for its own memory.
   enum class Addresses { any, not_of_processes };
   explicit Device(const std::string& render_node, Addresses addresses = Addresses::any);
   ~Device();

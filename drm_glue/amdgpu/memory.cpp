@@ -43,7 +43,7 @@ void Buffer::release() {
   in_driver("amdgpu_bo_free", [&] { amdgpu_bo_free(bo_); });
 }
 
-// Past amdgpu_create_bo_from_user_mem(), which makes no BO that is only read, and none of a file's pages.
+// Not amdgpu_create_bo_from_user_mem(): it cannot make a read-only BO, nor a BO of a file's pages.
 UserPage::UserPage(Device& device, std::uintptr_t address, Access access) : device_(device), range_(device, page_bytes) {
   const bool reads = access == Access::read;
   drm_amdgpu_gem_userptr args{};

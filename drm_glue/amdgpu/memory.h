@@ -1,4 +1,4 @@
-// What the GPU reaches: buffer objects (BOs) in GTT or VRAM, and pages of the process (userptr), each mapped into the
+// Memory for the GPU: buffer objects (BOs) in GTT or VRAM, and pages of the process (userptr). Each is mapped into the
 // client's own GPU page tables (amdgpu_gem.c, amdgpu_vm.c).
 #pragma once
 
@@ -19,7 +19,7 @@ static_assert(sizeof(drm_amdgpu_gem_va) == 40 && offsetof(drm_amdgpu_gem_va, va_
               offsetof(drm_amdgpu_gem_va, map_size) == 32);
 static_assert(sizeof(drm_amdgpu_gem_create) == 32 && sizeof(drm_amdgpu_gem_mmap) == 8);
 
-// Addresses of the GPU.
+// A range of GPU addresses.
 class VaRange {
  public:
   VaRange(Device& device, std::size_t bytes);
@@ -33,7 +33,8 @@ class VaRange {
   std::uint64_t address_ = 0;
 };
 
-// One page that both sides reach, or the GPU alone. Failure: ENOMEM and others of GEM_CREATE, GEM_VA, mmap().
+// One page, in GTT (CPU and GPU reach it) or in VRAM (GPU only). Failure: ENOMEM and other errors of GEM_CREATE, GEM_VA
+// and mmap().
 class Buffer {
  public:
   enum class Where { gtt, vram };
@@ -42,9 +43,9 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  std::uint32_t handle() const { return handle_; }  // of GEM
+  std::uint32_t handle() const { return handle_; }  // GEM handle
   std::uint64_t address() const { return range_.address(); }
-  void* cpu() const { return cpu_; }  // null in VRAM, which the CPU may not reach at all
+  void* cpu() const { return cpu_; }  // null in VRAM: the CPU has no access there
 
  private:
   void release();
@@ -56,10 +57,10 @@ class Buffer {
   void* cpu_ = nullptr;
 };
 
-// A page of the process, whatever is mapped at its address by the time of a job: the kernel looks it up for each
-// (amdgpu_ttm_tt_get_user_pages: hmm_range_fault), its interval notifier waits for the job, and an invalidation in
-// between starts the job over. Made without a look at the page, so there need not be one yet. A job on pages that
-// hmm_range_fault refuses has its error: EFAULT, EPERM.
+// An address of the process. The kernel looks its page up anew for each job (amdgpu_ttm_tt_get_user_pages:
+// hmm_range_fault). The interval notifier waits for the job. An invalidation between lookup and job starts the job over.
+// The constructor does not look at the page, so none need be mapped yet. When hmm_range_fault refuses a page, the job
+// fails with the same error: EFAULT, EPERM.
 class UserPage {
  public:
   enum class Access { read, write };
@@ -69,7 +70,7 @@ class UserPage {
   UserPage& operator=(const UserPage&) = delete;
 
   std::uint32_t handle() const { return handle_; }
-  std::uint64_t address() const { return range_.address(); }  // of the GPU
+  std::uint64_t address() const { return range_.address(); }  // the GPU's, not the process's
 
  private:
   int change(std::uint32_t operation, std::uint32_t flags);

@@ -10,10 +10,10 @@ namespace faultline::amdgpu {
 namespace {
 
 constexpr std::uint32_t op_copy = 1;
-constexpr std::uint32_t words_per_block = 16;          // what engines fetch at once; a word of 0 is a NOP
-constexpr std::uint64_t patience_ns = 10'000'000'000;  // the kernel resets a ring that hangs for as long (lockup_timeout)
+constexpr std::uint32_t words_per_block = 16;          // engines fetch this many at once; a word of 0 is a NOP
+constexpr std::uint64_t patience_ns = 10'000'000'000;  // the kernel resets a ring that hangs this long (lockup_timeout)
 
-// The BOs of one job, as the kernel is told them.
+// The kernel's list of the BOs of one job.
 class BufferList {
  public:
   BufferList(Device& device, std::span<const std::uint32_t> buffers) : device_(device) {

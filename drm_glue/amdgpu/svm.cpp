@@ -26,7 +26,7 @@ void add_migration(PageHistory& history, const kfd::SmiEvent& event, std::uint32
   if (event.trigger >= KFD_MIGRATE_TRIGGER_TTM_EVICTION) note_gap(history, "the driver moved pages on its own: VRAM was short");
   else if (event.error && *event.error != 0) note_gap(history, "a migration failed in part: " + std::to_string(*event.error));
   else if (event.node == gpu) history.events += 'D';
-  else history.events += event.node == 0 ? 'S' : '?';  // '?' is never expected: there is no other place
+  else history.events += event.node == 0 ? 'S' : '?';  // '?' is never expected: pages go to the GPU or to system memory
 }
 
 bool is_about(const kfd::SmiEvent& event, std::uintptr_t address) {
@@ -64,7 +64,7 @@ int SvmProcess::open(kfd::Xnack mode) {
   do node_ = kernel_.open(render_node_.c_str(), O_RDWR | O_CLOEXEC);
   while (node_ < 0 && errno == EINTR);
   if (node_ < 0) return errno;
-  // EBUSY: an OpenCL driver was here first. Its VM, and its mode, are the process's.
+  // EBUSY: an OpenCL driver was here first. The process keeps that driver's VM and XNACK mode.
   if (const int error = kfd_.acquire_vm(gpu_, node_); error != 0 && error != EBUSY) return error;
   return set_up(mode);
 }
@@ -92,7 +92,7 @@ int SvmProcess::migrate(std::uintptr_t address, std::size_t bytes, bool to_devic
   const std::lock_guard lock(mutex_);
   const int error = kfd_.set_attributes(address, bytes, attributes);
   if (error != 0) return error;
-  return read_events();  // while the kernel has room for more
+  return read_events();  // before the kernel's buffer is full
 }
 
 int SvmProcess::read_events() {
@@ -139,7 +139,7 @@ int SvmProcess::wait_for_worker(int patience_ms) {
 }
 
 void SvmProcess::settle() {
-  if (getpid() != owner_) return;  // the lock, and the events, are the other process's
+  if (getpid() != owner_) return;  // the lock and the events belong to the parent
   const std::lock_guard lock(mutex_);
   wait_for_worker(restored_ms);
 }

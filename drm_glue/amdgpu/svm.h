@@ -1,5 +1,5 @@
-// A process's shared virtual memory with one GPU through KFD (amdkfd/kfd_svm.c): where its pages go, and what the
-// driver tells of them.
+// Shared virtual memory of this process and one GPU, through KFD (amdkfd/kfd_svm.c): migrates pages and collects the
+// driver's events about them.
 #pragma once
 
 #include <unistd.h>
@@ -16,12 +16,12 @@
 
 namespace faultline::amdgpu {
 
-// What `events` say of the page at `address`, by the GPU `gpu`'s own id. Events that the kernel has for reasons that
-// are not the program's (VRAM was short, another user's buffers were evicted) are a gap.
+// The history of the page at `address`; `gpu` is KFD's id of the GPU. Events that the program did not cause (VRAM was
+// short, another user's buffers were evicted) are a gap in the history.
 PageHistory history_of(std::uintptr_t address, const std::vector<kfd::SmiEvent>& events, std::uint32_t gpu);
 
-// KFD keeps one process structure and one VM a GPU for an mm, so there is one of these in a process. Any number of
-// threads may use it.
+// KFD keeps one process structure per mm, with one VM per GPU. So a process has one SvmProcess. Any number of threads
+// may use it.
 class SvmProcess {
  public:
   SvmProcess(std::uint32_t gpu, std::string render_node, Kernel& kernel = real_kernel())
@@ -30,22 +30,22 @@ class SvmProcess {
   SvmProcess(const SvmProcess&) = delete;
   SvmProcess& operator=(const SvmProcess&) = delete;
 
-  // All requests give an errno. EBUSY: another part of the process has queues, in the other XNACK mode.
+  // All requests return an errno. EBUSY: another part of the process has queues in the other XNACK mode.
   int open(kfd::Xnack mode);
-  // Jobs through that open node reach the ranges: its VM becomes the process's (amdgpu_vm_make_compute), if no BO is mapped
-  // there yet (EINVAL), and nobody's is (EBUSY).
+  // Makes the open node's VM the process's VM (amdgpu_vm_make_compute), so that jobs through the node reach the SVM ranges.
+  // EINVAL: a BO is already mapped in the VM. EBUSY: the process already has a VM.
   int open(kfd::Xnack mode, int node);
 
-  // Prefetches (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_PREFETCH_LOC), and lets the GPU reach the pages.
+  // Gives the GPU access to the pages and prefetches them (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_PREFETCH_LOC).
   int migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
 
-  // Takes what was told, while the kernel has room for more.
+  // Reads the pending events, before the kernel's buffer is full.
   int keep_up();
-  // Waits until the queues run that the driver has stopped: its worker (svm_range_restore_work) maps what has changed, some
-  // milliseconds later. Not for ever: it cannot where nothing is mapped any more. A process that was forked from the one
-  // that has the ranges does not wait.
+  // Waits until all queues that the driver stopped run again. The driver's worker (svm_range_restore_work) maps the changed
+  // pages some milliseconds later and restarts the queues. The wait has a limit, because the worker fails where nothing is
+  // mapped any more. A forked child does not wait: the ranges are its parent's.
   void settle();
-  // Once settled, what was told since the last forget_history().
+  // Settles, then gives the events since the last forget_history().
   int history(std::uintptr_t address, PageHistory& history);
   void forget_history();
 
@@ -55,9 +55,9 @@ class SvmProcess {
   bool stopped() const;
   int wait_for_worker(int patience_ms);
 
-  // The worker runs after one, and again where it failed.
+  // How long to wait for the worker, which runs some milliseconds after an eviction and again after a failure.
   static constexpr int restored_ms = 1000;
-  static constexpr int forgotten_ms = 200;  // between uses
+  static constexpr int forgotten_ms = 200;  // in forget_history()
 
   const std::uint32_t gpu_;
   const std::string render_node_;

@@ -25,13 +25,13 @@ namespace {
 // One GPU in one mode.
 struct About {
   std::string bus, chip, render_node;
-  std::uint32_t gpu = 0;  // KFD's id; 0: it has no SVM
+  std::uint32_t gpu = 0;  // KFD's id; 0: no SVM
   kfd::Xnack xnack = kfd::Xnack::off;
   bool on_ranges = false;  // copies reach the process's own addresses
   std::string why_not;
 };
 
-// An engine and where its copies stop on their way: every second one goes through VRAM.
+// The engine as one thread uses it. With `vram`, each copy makes a stop in VRAM; every second lane has it.
 struct Lane {
   Lane(Device& device, bool through_vram) : sdma(device) {
     if (through_vram) vram.emplace(device, Buffer::Where::vram);
@@ -40,7 +40,7 @@ struct Lane {
   std::optional<Buffer> vram;
 };
 
-// What a process has of the GPU, whatever the iteration.
+// A process's use of the GPU. It lasts for all iterations.
 class Process {
  public:
   explicit Process(const About& about)
@@ -52,7 +52,7 @@ class Process {
       throw Failure("SVM through /dev/kfd", error);
   }
 
-  // Null with errno, and why to `words`.
+  // Null on failure: sets errno and gives the reason to `words`.
   static Process* make(const About& about, DriverWords* words) {
     try {
       return new Process(about);
@@ -77,7 +77,7 @@ class Process {
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(lane));
   }
-  // A reset ends every context that there was.
+  // After a reset: the reset has killed all contexts.
   void forget_idle() {
     const std::lock_guard lock(mutex_);
     idle_.clear();
@@ -120,7 +120,7 @@ class Handle : public DeviceHandle {
     SvmProcess* const svm = process_.svm();
     if (!svm) return ENOTSUP;
     const int error = svm->migrate(address, static_cast<std::size_t>(pages) * page_bytes, to_device);
-    if (error == EFAULT) return 0;  // not all of it is mapped, and nothing moves: no error (Sight::migration_errors)
+    if (error == EFAULT) return 0;  // a hole: nothing moves. Not reported as an error (Sight::migration_errors)
     if (error != 0 && words_) words_->failed("AMDKFD_IOC_SVM: " + errno_text(error));
     return error;
   }
@@ -137,7 +137,7 @@ class Handle : public DeviceHandle {
   }
 
  private:
-  // With a lane of its own. One that has failed for a reason that is not the page's is not used again.
+  // Makes the request on a lane of its own. A lane that fails, other than for the page's sake (EFAULT, EPERM), is dropped.
   template <typename Request>
   int tried(const Request& request) {
     std::unique_ptr<Lane> lane;
@@ -163,7 +163,7 @@ class Handle : public DeviceHandle {
     words_->failed(failure.what() + (resets.empty() ? "" : " (" + resets + ")"));
   }
 
-  // A page of the process: where the GPU reaches it, and what a job must name for that.
+  // A page of the process: its GPU address, and the BOs that a job on it must list.
   struct Reached {
     std::uint64_t address = 0;
     std::vector<std::uint32_t> buffers;
@@ -172,7 +172,7 @@ class Handle : public DeviceHandle {
   static void copy(Lane& lane, std::uint64_t to, std::uint64_t from, std::vector<std::uint32_t> buffers) {
     constexpr std::uint32_t bytes = sizeof(std::uint64_t);
     if (!lane.vram) return lane.sdma.copy(to, from, bytes, buffers);
-    // Two jobs: each looks at the pages of its own BOs only.
+    // Two jobs. Each job lists only its own BOs, so only one of them looks the user page up.
     const std::uint64_t stop = lane.vram->address();
     const bool from_user = to == lane.sdma.word_address();
     const std::uint32_t own = lane.vram->handle();
@@ -186,7 +186,7 @@ class Handle : public DeviceHandle {
     }
   }
 
-  // A BO is made once, so that its notifier sees what becomes of the address.
+  // One BO per address and access, kept: its interval notifier must see every change at the address.
   Reached reach(std::uintptr_t address, UserPage::Access access) {
     if (on_ranges_) return {address, {}};
     const std::lock_guard lock(mutex_);
@@ -254,8 +254,9 @@ class AmdgpuTarget : public Target {
   OfProcess<Process> process_;
 };
 
-// sdma_v4_0_fw_support_paging_queue. Without such a queue a copy that waits for its fault stands on the ring on which the
-// driver copies what the fault is to bring (amdgpu_mman.buffer_funcs_ring): neither ends before the ring is reset.
+// Checks as sdma_v4_0_fw_support_paging_queue() does. To serve a fault, the driver copies the page on a ring of its own
+// (amdgpu_mman.buffer_funcs_ring). Without a paging queue this is the ring on which our copy waits for the fault: deadlock
+// until the ring is reset.
 std::string no_paging_queue(const Gpu& gpu) {
   constexpr std::pair<std::string_view, unsigned long> first_firmware[] = {{"gfx900", 430}, {"gfx906", 123}};
   const auto sdma = std::ranges::find(gpu.firmware, "SDMA", &Settings::value_type::first);
@@ -266,8 +267,8 @@ std::string no_paging_queue(const Gpu& gpu) {
                            : "its SDMA firmware " + std::to_string(own) +
                                  " has no paging queue; would help: " + std::to_string(firmware) + " or newer";
   }
-  return "its SDMA engine has no paging queue in Linux (those of gfx900 and gfx906 have): a copy that faults would be in "
-         "the way of the one that brings the page";
+  return "its SDMA engine has no paging queue in Linux (only gfx900 and gfx906 have one): a copy that faults would block the "
+         "copy that brings the page";
 }
 
 void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) {
@@ -298,7 +299,7 @@ std::vector<std::unique_ptr<Target>> amdgpu_targets(const std::vector<Gpu>& gpus
   }
   if (targets.empty())
     targets.push_back(std::make_unique<AmdgpuTarget>(
-        About{.why_not = why.empty() ? "no GPU of amdgpu here: faultline targets lists those there are" : why}));
+        About{.why_not = why.empty() ? "no GPU of amdgpu here; 'faultline targets' lists the GPUs" : why}));
   return targets;
 }
 

@@ -1,13 +1,13 @@
-// amdgpu's GPUs as targets that need nothing but the kernel and libdrm: loads and stores are copies of the SDMA engine
-// to and from pages of the process (userptr), migrations and events are those of KFD's SVM.
+// amdgpu's GPUs as targets that need only the kernel and libdrm. Loads and stores are SDMA copies from and to pages of
+// the process (userptr). Migrations and events come from KFD's SVM. Shaders are tested through OpenCL (opencl_tests/).
 //
-// A job looks its pages up anew and the notifier waits for it, so a mapping that changes beside it is seen before or
-// after: what recoverable faults allow, too. Work of shaders is OpenCL's (opencl_tests/).
+// Each job looks its pages up anew, and the interval notifier waits for the job. So a job sees a concurrent change of the
+// mapping entirely or not at all. Recoverable faults allow the same outcomes.
 //
-// ".../xnack-on/svm": the copies reach the process's own addresses through the ranges' page-table entries, and fault where
-// there are none: KFD's ACQUIRE_VM makes the VM of the node that jobs go through the process's, and a fault with its pasid
-// comes to svm_range_restore_pages(). With XNACK off there is no such target: an invalidation stops the queues of KFD
-// and leaves the entries as they are (svm_range_evict), which a job that is none of its queues would follow.
+// ".../xnack-on/svm": the copies use the process's own addresses and go through the GPU PTEs of the SVM ranges. They fault
+// where there is no PTE. KFD's ACQUIRE_VM makes the render node's VM the process's VM, so a fault with its pasid reaches
+// svm_range_restore_pages(). There is no such target with XNACK off: an invalidation then only stops KFD's queues and
+// leaves the PTEs in place (svm_range_evict). Our job is in none of those queues and would follow the stale PTEs.
 #pragma once
 
 #include <memory>
@@ -18,8 +18,8 @@
 
 namespace faultline::amdgpu {
 
-// One for each GPU of amdgpu and each of its XNACK modes ("amdgpu:0000:03:00.0/xnack-on"), and one on ranges; one that
-// says why, where there is none.
+// One target for each GPU of amdgpu and each of its XNACK modes ("amdgpu:0000:03:00.0/xnack-on"), and one on SVM ranges.
+// Without such a GPU: a single target that is unavailable and says why.
 std::vector<std::unique_ptr<Target>> amdgpu_targets(const std::vector<Gpu>& gpus);
 
 }  // namespace faultline::amdgpu

@@ -12,7 +12,7 @@
 namespace faultline {
 namespace {
 
-// Since v6.4, newer than some libdrm.
+// Since v6.4. Older headers of libdrm do not define it.
 constexpr std::uint64_t reset_in_progress = 1 << 5;
 
 struct Firmware {
@@ -22,7 +22,7 @@ struct Firmware {
 constexpr Firmware firmwares[] = {{AMDGPU_INFO_FW_GFX_MEC, "MEC"}, {AMDGPU_INFO_FW_GFX_RLC, "RLC"}, {AMDGPU_INFO_FW_SDMA, "SDMA"},
                                   {AMDGPU_INFO_FW_GMC, "GMC"},     {AMDGPU_INFO_FW_SMC, "SMC"},     {AMDGPU_INFO_FW_SOS, "PSP"}};
 
-// Values with the negative errno of their request.
+// A value, or the negative errno of the request for it.
 template <class Value>
 struct Told {
   int error = 0;
@@ -30,9 +30,9 @@ struct Told {
 };
 
 struct Answer {
-  int error = 0;  // nothing else is told
+  int error = 0;  // if not 0, nothing below is filled in
   Told<std::uint32_t> family;
-  char name[128] = "";  // empty: libdrm has none for the chip
+  char name[128] = "";  // empty: libdrm has no name for the chip
   Told<std::uint64_t> vram;
   Told<std::uint32_t> firmware[std::size(firmwares)];
   Told<std::uint32_t> vram_lost;
@@ -49,7 +49,7 @@ Told<std::uint64_t> ask_reset_state(amdgpu_device_handle device) {
   return state;
 }
 
-// In a child: libdrm (2.4.114) uses the version that the kernel did not give, and dies.
+// Runs in a child: libdrm (2.4.114) crashes when the kernel gives no driver version.
 Answer ask_libdrm(int render_node) {
   Answer answer;
   std::uint32_t major, minor;
@@ -84,7 +84,7 @@ std::string hex(std::uint32_t value) {
   return text;
 }
 
-// Since the driver was loaded, and now.
+// Resets since the driver was loaded, and a reset in progress.
 void tell_resets(Gpu& gpu, const Answer& answer) {
   const std::uint32_t lost = answer.vram_lost.value;
   if (known(gpu, answer.vram_lost.error, "resets"))
@@ -111,7 +111,7 @@ void ask_amdgpu(Gpu& gpu, int render_node, const KernelConfig& config) {
   if (known(gpu, answer->vram.error, "VRAM")) gpu.vram = answer->vram.value;
   for (std::size_t i = 0; i < std::size(firmwares); ++i) {
     const Told<std::uint32_t>& each = answer->firmware[i];
-    if (each.error == -EINVAL) continue;  // a chip without it, or a kernel that does not know it
+    if (each.error == -EINVAL) continue;  // the chip has no such firmware, or the kernel does not know the type
     if (known(gpu, each.error, std::string(firmwares[i].name) + " firmware") && each.value != 0)
       gpu.firmware.emplace_back(firmwares[i].name, hex(each.value));
   }

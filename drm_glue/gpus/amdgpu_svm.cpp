@@ -1,4 +1,4 @@
-// KFD's side of an amdgpu: its node in the topology (kfd_topology.c), and which modes of SVM a process may have.
+// KFD's view of an amdgpu GPU: its topology node (kfd_topology.c), and the SVM modes that a process may use.
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -25,7 +25,6 @@ struct Node {
   unsigned target = 0;  // gfx_target_version: 90010 is 9.0.10
 };
 
-// The node with that render minor.
 std::optional<Node> find_node(unsigned render_minor) {
   std::error_code error;
   for (std::filesystem::directory_iterator at(topology, error), end; !error && at != end; at.increment(error)) {
@@ -48,14 +47,14 @@ std::optional<Node> find_node(unsigned render_minor) {
 
 unsigned major_of(const Node& node) { return node.target / 10000; }
 
-// "gfx90a": the step is a hexadecimal digit.
+// "gfx90a": the stepping is a hexadecimal digit.
 std::string gfx(const Node& node) {
   char text[32];
   std::snprintf(text, sizeof text, "gfx%u%u%x", major_of(node), node.target / 100 % 100, node.target % 100);
   return text;
 }
 
-// KFD_SUPPORT_XNACK_PER_PROCESS: whatever amdgpu.noretry says.
+// KFD_SUPPORT_XNACK_PER_PROCESS: on these chips amdgpu.noretry does not matter.
 bool xnack_per_process(const Node& node) { return major_of(node) == 9 && (node.target == 90010 || node.target >= 90400); }
 
 struct Answer {
@@ -63,7 +62,7 @@ struct Answer {
   kfd::Version version;
 };
 
-// In a child: KFD keeps a process, and its XNACK mode, for an mm.
+// Runs in a child: KFD keeps a process structure and its XNACK mode as long as the mm lives.
 Answer ask_kfd() {
   Answer answer;
   kfd::Kfd kfd;
@@ -90,7 +89,7 @@ void explain_no_xnack(GpuSvm& svm, const Node& node, const Settings& parameters)
   if (major_of(node) >= 10) {
     svm.why_not = gfx(node) + " has no XNACK: KFD refuses it from gfx10 on";
   } else if (xnack_per_process(node) || (noretry != parameters.end() && noretry->second == "0")) {
-    svm.why_not = "XNACK is refused, though " + gfx(node) + " can: a process has all GPUs, and another one cannot";
+    svm.why_not = "XNACK is refused although " + gfx(node) + " supports it: a process uses all GPUs, and another GPU lacks it";
     svm.help = "a container or a machine without the other GPU";
   } else {
     svm.why_not = "XNACK is off for " + gfx(node) + (noretry == parameters.end() ? "" : ": noretry=" + noretry->second);

@@ -15,7 +15,7 @@
 namespace faultline {
 namespace {
 
-// Read from their files: the static agent has no services for names.
+// Users and groups are read from their files: the agent is linked statically and has no NSS.
 std::string user_name() {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(fopen("/etc/passwd", "re"), fclose);
   while (const passwd* entry = file ? fgetpwent(file.get()) : nullptr)

@@ -1,7 +1,7 @@
-// The GPUs of this machine: what DRM and KFD tell of them, which shared virtual memory they have, and why not more.
+// The GPUs of this machine: what DRM and KFD say about them, which kinds of SVM they support, and why not more.
 //
-// Nothing is changed: what the kernel does once for a process (SVM of nouveau, the process of KFD) is tried in a
-// child that ends. What cannot be asked is named in `unknown`, and the rest is told.
+// Listing changes nothing. What the kernel does only once per process (nouveau's SVM, KFD's process) is tried in a
+// short-lived child. What cannot be found out is listed in `unknown`.
 #pragma once
 
 #include "harness/gpu.h"

@@ -8,11 +8,11 @@
 namespace faultline {
 namespace {
 
-// A file, compressed or not; "" where it cannot be read to its end.
+// A file, gzipped or not; "" if it cannot be read to its end.
 std::string contents(const std::string& path) {
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rbe"), gzclose);
   if (!file) return "";
-  constexpr std::size_t most = 4 << 20;  // those of distributions are a quarter of a megabyte
+  constexpr std::size_t most = 4 << 20;  // distributions' files have a quarter of a megabyte
   std::string text;
   char buffer[16384];
   int got;

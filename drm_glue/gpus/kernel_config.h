@@ -1,4 +1,4 @@
-// How the running kernel was built: /proc/config.gz, else the file that distributions put beside it.
+// The running kernel's configuration: /proc/config.gz, else /boot/config-RELEASE, as distributions install it.
 #pragma once
 
 #include <string>
@@ -7,12 +7,12 @@ namespace faultline {
 
 class KernelConfig {
  public:
-  // Of this machine. Nothing is known where there is no file.
+  // Of this machine. Nothing is known if neither file is there.
   static KernelConfig read();
   explicit KernelConfig(const std::string& text = "") : text_(text.empty() ? "" : "\n" + text) {}
 
   bool known() const { return !text_.empty(); }
-  // "y", "m", "n" (not set, or not there), or what stands behind '='; "" where nothing is known.
+  // "y", "m", "n" (not set, or absent), or the text after '='; "" if nothing is known.
   std::string value(const std::string& option) const;
 
  private:

@@ -21,7 +21,7 @@ struct Devices {
   ~Devices() { drmFreeDevices(all.data(), static_cast<int>(all.size())); }
 };
 
-// drmGetDevices2(). What comes between its count and its answer is not told.
+// drmGetDevices2(). A device that appears between the two calls is missed.
 int find_devices(Devices& devices) {
   const int count = drmGetDevices2(DRM_DEVICE_GET_PCI_REVISION, nullptr, 0);
   if (count <= 0) return -count;
@@ -38,7 +38,7 @@ std::string why_nothing() {
   std::error_code error;
   for (std::filesystem::directory_iterator at("/dev/dri", error), end; !error && at != end; at.increment(error))
     if (const std::string name = at->path().filename(); name.starts_with("renderD"))
-      return "there is /dev/dri/" + name + ", but /sys does not tell libdrm of what";
+      return "there is /dev/dri/" + name + ", but /sys does not tell libdrm which device it is";
   return "no render node in /dev/dri";
 }
 

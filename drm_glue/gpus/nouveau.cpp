@@ -22,7 +22,7 @@ struct Family {
   const char* name;
 };
 constexpr std::uint64_t pascal = 0x130, volta = 0x140;
-// nvkm_device_ctor(), by the chipset's upper digits.
+// As in nvkm_device_ctor(), by the chipset's upper digits.
 constexpr Family families[] = {{0x1a0, "Blackwell"}, {0x190, "Ada"},   {0x180, "Hopper"},  {0x170, "Ampere"},
                                {0x160, "Turing"},    {volta, "Volta"}, {pascal, "Pascal"}, {0x110, "Maxwell"},
                                {0x0e0, "Kepler"},    {0x0c0, "Fermi"}, {0x050, "Tesla"}};
@@ -44,7 +44,7 @@ std::optional<std::uint64_t> parameter(Gpu& gpu, int render_node, std::uint64_t 
   return std::nullopt;
 }
 
-// The errno of init_svm(), in a process of its own.
+// Runs in a child: gives the errno of init_svm().
 int try_svm(const std::string& node) {
   int fd;
   do fd = open(node.c_str(), O_RDWR | O_CLOEXEC);

@@ -1,4 +1,4 @@
-// GPUs that the PCI bus has and DRM does not: another driver has them, or none.
+// GPUs on PCI that DRM does not list: another driver has them, or none.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -12,7 +12,7 @@ constexpr unsigned amd = 0x1002, nvidia = 0x10de;
 
 unsigned long number(const std::string& path) { return std::strtoul(first_line(path).c_str(), nullptr, 0); }
 
-// PCI_BASE_CLASS_DISPLAY, and processing accelerators, which those without a display are.
+// PCI_BASE_CLASS_DISPLAY, or processing accelerators: the class of GPUs without a display.
 bool of_a_gpu(unsigned long pci_class) { return pci_class >> 16 == 0x03 || pci_class >> 16 == 0x12; }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// drm-prime: shares a buffer between each two DRM devices of this machine, as a dma-buf (PRIME).
+// drm-prime: shares a buffer between every pair of DRM devices of this machine, as a dma-buf (PRIME).
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
@@ -22,17 +22,17 @@ namespace faultline {
 namespace {
 
 constexpr const char* usage =
-    R"(drm-prime: shares a buffer between each two DRM devices of this machine, as a dma-buf (PRIME).
+    R"(drm-prime: shares a buffer between every pair of DRM devices of this machine, as a dma-buf (PRIME).
 
 usage: drm-prime [--other]
 
-Each card node makes a dumb buffer, maps and exports it; each, itself among them, imports it. What one writes the
-other must read, both ways. A buffer that another driver has made is mapped through the dma-buf that its importer
-gives. Render nodes are asked for a dumb buffer too: those are for card nodes only.
+Each card node makes a dumb buffer, maps it and exports it. Each card node, also the same one, imports it. What one side
+writes the other must read, in both directions. If a driver cannot map another driver's buffer, the importer exports it
+again, and that dma-buf is mapped. Also asks the render nodes for a dumb buffer: only card nodes should make one.
 
-  --other   for tests: imports another buffer than the one that is compared
+  --other   for tests: imports a different buffer than the compared one
 
-exit status: 0 all that can be shared is one buffer; 1 it is not; 2 bad usage; 3 nothing could be shared
+exit status: 0 every shared buffer is one buffer; 1 one is not; 2 bad usage; 3 nothing could be shared
 )";
 
 constexpr std::size_t page = 4096, pages = 4;
@@ -82,7 +82,7 @@ std::uint32_t create(int card) {
   return request.handle;
 }
 
-// drm_gem_dumb_map_offset(), which gives EINVAL for a buffer of another driver.
+// drm_gem_dumb_map_offset() fails with EINVAL for another driver's buffer.
 off_t map_offset(int card, std::uint32_t handle) {
   drm_mode_map_dumb request{};
   request.handle = handle;
@@ -112,7 +112,8 @@ std::unique_ptr<Mapping> mapped(int card, std::uint32_t handle, bool& through_dm
   return std::make_unique<Mapping>(exported(card, handle), 0);
 }
 
-// The writer's stores, and whether the reader has them. Bracketed, as the dma-buf asks of who maps it.
+// Stores through `writer` and checks that `reader` sees them. A mapping of a dma-buf must bracket its accesses with
+// DMA_BUF_IOCTL_SYNC.
 bool arrives(const Mapping& writer, const Mapping& reader, int dma_buf, std::uint32_t value) {
   dma_buf_sync sync{DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW};
   ioctl(dma_buf, DMA_BUF_IOCTL_SYNC, &sync);

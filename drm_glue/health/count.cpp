@@ -1,4 +1,4 @@
-// driver-calls: counts how often functions of the kernel run while a command does.
+// driver-calls: counts how often kernel functions run while a command runs.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,12 +15,12 @@ namespace faultline {
 namespace {
 
 constexpr const char* usage =
-    R"(driver-calls: counts how often functions of the kernel run while a command does, whoever calls them.
+    R"(driver-calls: counts how often kernel functions run while a command runs, whoever calls them.
 
 usage: driver-calls WORD... -- COMMAND [ARGUMENT...]
 
-A word is a driver (test_hmm, nouveau, amdgpu), of which those functions are counted that `faultline run` counts, or the
-name of a function. Needs root, and a kernel with CONFIG_KPROBE_EVENTS.
+A WORD is the name of a function, or a driver (test_hmm, nouveau, amdgpu): then the functions are those that
+`faultline run` counts for this driver. Needs root, and a kernel with CONFIG_KPROBE_EVENTS.
 
 exit status: the command's; 2 bad usage; 3 nothing could be counted (the command has not run)
 )";

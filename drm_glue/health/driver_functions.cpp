@@ -6,7 +6,7 @@
 namespace faultline {
 namespace {
 
-// lib/test_hmm.c. The first and the third are called through pointers only: none of their calls is inlined.
+// lib/test_hmm.c. The first and the third are only called through pointers, so no call of them is inlined.
 const DriverFunction test_hmm[] = {
     {{"dmirror_interval_invalidate"}, "invalidations"},
     {{"dmirror_fault"}, "device faults"},
@@ -15,8 +15,8 @@ const DriverFunction test_hmm[] = {
     {{"dmirror_migrate_to_system"}, "migrations to system memory"},
 };
 
-// nouveau_svm.c, nouveau_dmem.c, from 6.1 to 6.12. A fault buffer has many faults: those of one instance and window
-// become one call of nouveau_range_fault().
+// nouveau_svm.c, nouveau_dmem.c, from 6.1 to 6.12. A fault buffer holds many faults. Those of the same instance and
+// window become one call of nouveau_range_fault().
 const DriverFunction nouveau[] = {
     {{"nouveau_svmm_invalidate_range_start"}, "invalidations"},
     {{"nouveau_svm_range_invalidate"}, "invalidations of what is being faulted in"},
@@ -39,7 +39,7 @@ const DriverFunction amdgpu[] = {
     {{"amdgpu_hmm_invalidate_hsa", "amdgpu_mn_invalidate_hsa"}, "invalidations of KFD's userptrs"},
 };
 
-// GCC names what it changed "f.isra.0" or "f.constprop.0"; "f.part.0" and "f.cold" are not all of the function.
+// GCC names its changed clones of f "f.isra.0" or "f.constprop.0". "f.part.0" and "f.cold" are only pieces of f.
 bool is_function(std::string_view symbol, std::string_view name) {
   if (!symbol.starts_with(name)) return false;
   symbol.remove_prefix(name.size());
@@ -57,7 +57,7 @@ std::span<const DriverFunction> functions_of(const std::string& driver) {
 }
 
 std::vector<std::vector<std::string>> find_symbols(std::istream& kallsyms, std::span<const DriverFunction> functions) {
-  // By what stands before a '.': a kernel has some 200,000 symbols.
+  // A map by the name before a '.', because a kernel has some 200,000 symbols.
   std::map<std::string, std::size_t, std::less<>> wanted;
   for (std::size_t i = 0; i < functions.size(); ++i)
     for (const std::string& name : functions[i].names) wanted.emplace(name, i);

@@ -1,4 +1,4 @@
-// The functions of a driver that tell of its faults, invalidations and migrations, and how a running kernel calls them.
+// The functions in which a driver handles faults, invalidations and migrations, and their symbols in a running kernel.
 #pragma once
 
 #include <istream>
@@ -9,15 +9,15 @@
 namespace faultline {
 
 struct DriverFunction {
-  std::vector<std::string> names;  // one of them, whichever the kernel has
-  const char* what;                // its calls are
+  std::vector<std::string> names;  // by kernel version; a kernel has one of them
+  const char* what;                // what its calls mean: "invalidations"
 };
 
-// Of "test_hmm", "nouveau" or "amdgpu"; none of another driver.
+// For "test_hmm", "nouveau" and "amdgpu"; empty for other drivers.
 std::span<const DriverFunction> functions_of(const std::string& driver);
 
-// The symbols of /proc/kallsyms that are the function, as kprobes want them ("nouveau:nouveau_svm_fault",
-// "dmirror_exclusive.constprop.0"), for each of these functions; none where the compiler made it part of its callers.
+// For each function its symbols in /proc/kallsyms, as kprobes want them ("nouveau:nouveau_svm_fault",
+// "dmirror_exclusive.constprop.0"). None if the compiler inlined the function into its callers.
 std::vector<std::vector<std::string>> find_symbols(std::istream& kallsyms, std::span<const DriverFunction> functions);
 
 }  // namespace faultline

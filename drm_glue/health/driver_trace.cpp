@@ -19,13 +19,13 @@ namespace fs = std::filesystem;
 
 const std::string prefix = "faultline_";
 
-// "faultline_123" and "faultline_123_4" are of process 123.
+// "faultline_123" and "faultline_123_4" belong to process 123.
 bool owner_is_dead(const std::string& name) {
   const int pid = std::atoi(name.c_str() + prefix.size());
   return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
 }
 
-// "svm_range_restore_pages" of "amdgpu:svm_range_restore_pages.isra.0".
+// "svm_range_restore_pages" from "amdgpu:svm_range_restore_pages.isra.0".
 std::string function_name(const std::string& symbol) {
   const std::size_t colon = symbol.find(':');
   const std::size_t start = colon == symbol.npos ? 0 : colon + 1;
@@ -43,7 +43,7 @@ std::string joined(const std::vector<std::string>& names) {
 DriverTrace::DriverTrace(Kernel& kernel, std::vector<std::string> places, std::string kallsyms)
     : kernel_(kernel), places_(std::move(places)), kallsyms_(std::move(kallsyms)) {}
 
-// Writes a file of tracefs in one go, which is how its answers belong to the words.
+// Writes to a file of tracefs with a single write(), so that an errno belongs to these words.
 bool DriverTrace::tell(const std::string& path, const std::string& words, int more_flags) {
   const int fd = kernel_.open(path.c_str(), O_WRONLY | more_flags);
   if (fd < 0) return false;
@@ -63,7 +63,7 @@ bool DriverTrace::fail(const std::string& what, int error) {
   return false;
 }
 
-// The place where kprobe events are made.
+// Finds the tracefs in which kprobe events can be made.
 bool DriverTrace::find_tracefs() {
   const auto opens = [&](const std::string& path, int flags) {
     const int fd = kernel_.open(path.c_str(), flags);
@@ -71,7 +71,7 @@ bool DriverTrace::find_tracefs() {
     return fd >= 0;
   };
   for (const std::string& place : places_) {
-    // O_TRUNC would remove everyone's.
+    // Never O_TRUNC: that would remove everyone's probes.
     if (opens(place + "/kprobe_events", O_WRONLY | O_APPEND)) {
       tracefs_ = place;
       return true;
@@ -119,9 +119,9 @@ void DriverTrace::remove_leftovers() {
   std::vector<std::string> dead;
   for (fs::directory_iterator at(tracefs_ + "/instances", none), end; !none && at != end; at.increment(none))
     if (const std::string name = at->path().filename(); name.starts_with(prefix) && owner_is_dead(name)) dead.push_back(name);
-  // Busy where its process is alive after all, in another PID namespace.
+  // rmdir() fails with EBUSY if the owner is alive in another PID namespace.
   for (const std::string& name : dead) rmdir((tracefs_ + "/instances/" + name).c_str());
-  // "p:faultline_123/faultline_123_0 nouveau:nouveau_svm_fault"; busy where it is enabled.
+  // "p:faultline_123/faultline_123_0 nouveau:nouveau_svm_fault". The kernel refuses to remove an enabled one (EBUSY).
   std::ifstream file(tracefs_ + "/kprobe_events");
   std::vector<std::string> events;
   for (std::string line; std::getline(file, line);)
@@ -153,7 +153,7 @@ void DriverTrace::add_probes() {
     const DriverFunction& function = functions_[i];
     if (symbols[i].empty())
       told_.not_counted.push_back(joined(function.names) + ": not in " + kallsyms_ +
-                                  ": this kernel has it not, or only as a part of its callers");
+                                  ": this kernel does not have it, or only inlined into its callers");
     for (const std::string& symbol : symbols[i]) {
       const std::string event = name_ + "_" + std::to_string(probes_.size());
       if (tell(tracefs_ + "/kprobe_events", "p:" + name_ + "/" + event + " " + symbol + "\n", O_APPEND)) {
@@ -217,7 +217,7 @@ DriverCalls DriverTrace::end() {
       calls.not_counted.push_back(probe.name + ": its probe is gone: somebody cleared kprobe_events");
       continue;
     }
-    // A function that GCC has made variants of has a probe in each.
+    // If GCC made several clones of a function, each clone has a probe. Add them up.
     if (calls.functions.empty() || calls.functions.back().name != probe.name)
       calls.functions.push_back({probe.name, functions_[probe.function].what, 0, 0});
     calls.functions.back().calls += found->second.calls - probe.before.calls;

@@ -1,8 +1,8 @@
-// Counts how often functions of drivers run: kprobe events (Documentation/trace/kprobetrace.rst), enabled in an
-// instance of tracefs of our own. Whatever else is traced on the machine stays as it is. Nothing goes into a trace
-// buffer; kprobe_profile has the counts.
+// Counts how often driver functions run, with kprobe events (Documentation/trace/kprobetrace.rst) in a tracefs instance
+// of our own. Other tracing on the machine is not disturbed. Nothing is written to a trace buffer: the counts are in
+// kprobe_profile.
 //
-// Probes and instance are gone with the object. Those that a killed process left are removed by the next one.
+// The destructor removes the probes and the instance. What a killed process left behind, the next process removes.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +28,10 @@ class DriverTrace {
   DriverTrace(const DriverTrace&) = delete;
   DriverTrace& operator=(const DriverTrace&) = delete;
 
-  // From now on, by anyone on the machine. Without drivers, nothing is done.
+  // Starts counting the calls, whoever on the machine makes them. Does nothing without drivers.
   void begin(const std::set<std::string>& drivers);
   void begin(const std::vector<DriverFunction>& functions);
-  // Since begin(). The probes stay where they are: the next begin() is likely to want them.
+  // The calls since begin(). The probes stay in place, because the next begin() is likely to want the same ones.
   DriverCalls end();
 
  private:
@@ -40,8 +40,8 @@ class DriverTrace {
   };
   struct Probe {
     std::string event;
-    std::size_t function;  // of functions_
-    std::string name;      // which of its names
+    std::size_t function;  // index into functions_
+    std::string name;      // the function's name in this kernel
     Count before;
   };
 
@@ -59,9 +59,9 @@ class DriverTrace {
   const std::vector<std::string> places_;
   const std::string kallsyms_;
   std::vector<DriverFunction> functions_;
-  std::string tracefs_, name_;  // the latter of the instance, and of the probes' group
+  std::string tracefs_, name_;  // name_: of our instance and of the probes' group
   std::vector<Probe> probes_;
-  int held_ = -1;     // a file of the instance: nobody can remove it as long as this is open, not even by mistake
+  int held_ = -1;     // an open file of the instance, so that nobody can remove the instance by mistake
   DriverCalls told_;  // what cannot be counted
 };
 

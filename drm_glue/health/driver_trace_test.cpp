@@ -1,5 +1,4 @@
-// What a folder can play of tracefs: its answers to what is asked wrongly, and how counts are read. The rest is tested
-// in the lab (ci/test_lab_trace.py).
+// A folder plays tracefs: error paths, and how counts are read. The rest is tested in the lab (ci/test_lab_trace.py).
 #include "drm_glue/health/driver_trace.h"
 
 #include <errno.h>
@@ -29,7 +28,7 @@ pid_t dead() {
   return child;
 }
 
-// Files of an instance are there as soon as it is; some symbols are refused.
+// Makes the files of an instance together with the instance. Refuses some symbols.
 class Tracefs : public FaultyKernel {
  public:
   Tracefs() : FaultyKernel(real_kernel()) {}
@@ -75,7 +74,7 @@ class DriverTraceTest : public testing::Test {
     for (const auto& entry : fs::directory_iterator(folder_ + "/instances")) names.push_back(entry.path().filename());
     return names;
   }
-  // Why nothing is counted, of a trace that is gone by then.
+  // Why nothing is counted. The trace ends before this returns.
   std::string why() {
     DriverTrace trace(kernel_, {"/nowhere", folder_}, folder_ + "/kallsyms");
     trace.begin(two);
@@ -125,9 +124,9 @@ TEST_F(DriverTraceTest, FunctionsThatAreNotCounted) {
   const DriverCalls calls = trace.end();
   ASSERT_EQ(calls.functions.size(), 1u);
   EXPECT_EQ(calls.functions.front().name, "one");
-  EXPECT_EQ(calls.not_counted,
-            (Strings{"driver:two: Invalid argument", "three or drei: not in " + folder_ +
-                                                         "/kallsyms: this kernel has it not, or only as a part of its callers"}));
+  EXPECT_EQ(calls.not_counted, (Strings{"driver:two: Invalid argument",
+                                        "three or drei: not in " + folder_ +
+                                            "/kallsyms: this kernel does not have it, or only inlined into its callers"}));
   put("kprobe_profile", "");
   EXPECT_EQ(trace.end().not_counted.back(), "one: its probe is gone: somebody cleared kprobe_events");
 }

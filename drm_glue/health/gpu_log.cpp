@@ -10,7 +10,7 @@ using Kind = GpuLine::Kind;
 struct Pattern {
   const char* driver;  // empty: any
   const char* first;
-  const char* then;  // somewhere behind it
+  const char* then;  // somewhere after `first`
   Kind kind;
   const char* what;
 };
@@ -18,7 +18,7 @@ struct Pattern {
 constexpr const char* hung = "hung";
 constexpr const char* no_reset = "could not be reset";
 
-// The first that fits.
+// The first match counts.
 constexpr Pattern patterns[] = {
     // amdgpu_job_timedout()
     {"amdgpu", "ring ", " timeout, but soft recovered", Kind::hung, "hung, and went on without a reset"},
@@ -70,7 +70,7 @@ bool has(std::string_view line, const Pattern& pattern) {
   return at != line.npos && line.find(pattern.then, at + std::string_view(pattern.first).size()) != line.npos;
 }
 
-// Where a word ends that names a device of PCI, "0000:03:00.0"; 0: it does not.
+// The length of the PCI device name ("0000:03:00.0") at the start of the text; 0: there is none.
 std::size_t bus_length(std::string_view text) {
   constexpr std::string_view shape = "xxxx:xx:xx.x";
   if (text.size() < shape.size()) return 0;
@@ -83,8 +83,8 @@ struct Origin {
   std::string driver, bus;
 };
 
-// Who wrote a line, if that can be a driver of a GPU: dev_printk() has "amdgpu 0000:03:00.0: ", pr_err() "amdgpu: ",
-// NVIDIA's "NVRM: GPU 0000:01:00.0: ", DRM_ERROR() "[drm:amdgpu_job_timedout [amdgpu]] ", DRM_INFO() "[drm] ".
+// The author of a line; nothing if it cannot be a GPU's driver. Prefixes: dev_printk() "amdgpu 0000:03:00.0: ", pr_err()
+// "amdgpu: ", NVIDIA "NVRM: GPU 0000:01:00.0: ", DRM_ERROR() "[drm:amdgpu_job_timedout [amdgpu]] ", DRM_INFO() "[drm] ".
 std::optional<Origin> origin(std::string_view line) {
   if (line.starts_with("[drm")) {
     const std::string_view place = line.substr(0, line.find(']'));

@@ -19,7 +19,7 @@ struct Row {
   const char* told;
 };
 
-// Each with one beside it that must not match, as a healthy driver or another one writes it.
+// Each pattern, and a similar line that must not match: from a healthy driver or from another one.
 TEST(GpuLog, WordsOfTheDrivers) {
   const Row rows[] = {
       {"[drm:amdgpu_job_timedout [amdgpu]] *ERROR* ring gfx timeout, signaled seq=1571, emitted seq=1573", "hung amdgpu "},

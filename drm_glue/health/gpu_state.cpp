@@ -36,7 +36,8 @@ std::vector<std::string> names_in(const std::string& folder) {
   return names;
 }
 
-// A device that does not answer reads as ones; so does one in D3cold, which pci_read_config() would wake.
+// The config space of a dead device reads as all ones. So does that of a device in D3cold, and pci_read_config() would
+// wake it: skip sleeping devices.
 bool is_gone(const std::string& device, const std::string& power) {
   std::error_code error;
   if (!fs::exists(device, error) && !error) return true;
@@ -46,7 +47,8 @@ bool is_gone(const std::string& device, const std::string& power) {
   return low == 0xff && high == 0xff;
 }
 
-// drm_clients_info(): who has a node open; its command takes 20 columns. True also where that is not told.
+// Whether other processes have a node of the device open. drm_clients_info() prints the command in the first 20 columns,
+// then the pid. True if that cannot be read.
 bool others_use(const std::string& device) {
   for (const std::string& name : names_in(device + "/drm")) {
     if (!name.starts_with("card")) continue;

@@ -8,10 +8,10 @@
 namespace faultline {
 namespace {
 
-// Less than this may stay, for page tables and rings that a driver makes at the first use and keeps: a granule of SVM
-// (amdgpu.svm_default_granularity). What leaks in every iteration comes to more.
+// VRAM use may grow by less than this: a driver makes page tables and rings at the first use and keeps them. It is a
+// granule of SVM (amdgpu.svm_default_granularity). A leak in every iteration adds up to more.
 constexpr std::uint64_t vram_kept = 2 << 20;
-// A process's memory is given back by work that runs after its end (kfd_process_wq_release, ttm_bo_delayed_delete).
+// The kernel frees a dead process's memory late, in work items (kfd_process_wq_release, ttm_bo_delayed_delete).
 constexpr int patience_ms = 5000, pause_ms = 100;
 
 constexpr std::size_t most_lines = 40;
@@ -31,7 +31,8 @@ void GpuWatch::begin(const std::vector<std::string>& buses) {
   for (const std::string& bus : buses) {
     Watched gpu{.before = gpu_state(bus)};
     gpu.alone = devices_of(gpu.before.driver) == 1;
-    // Leaks of many short runs add up; what others used is no ground to compare with.
+    // Compare with the value before the first run, so that small leaks of many short runs add up. But a value is only
+    // good if nobody else used the GPU.
     const auto known = vram_.find(bus);
     gpu.vram = known != vram_.end() && known->second && gpu.before.vram_used ? known->second : gpu.before.vram_used;
     watched_.emplace(bus, std::move(gpu));
@@ -44,7 +45,7 @@ std::set<std::string> GpuWatch::drivers() const {
   return drivers;
 }
 
-// A line that names no GPU is the first one's of the driver, or of one that is not watched.
+// The GPU that a line is about. If it names none: the driver's first watched GPU, perhaps wrongly (see told()).
 GpuWatch::Watched* GpuWatch::owner(const GpuLine& line) {
   for (auto& [bus, gpu] : watched_)
     if (line.bus.empty() ? gpu.before.driver == line.driver : bus == line.bus) return &gpu;
@@ -90,7 +91,7 @@ GpuWatch::Report GpuWatch::compare(Watched& gpu) {
   const std::string name = name_of(gpu.before);
   GpuState now = gpu_state(bus);
   if (now.gone) {
-    if (!gone_.insert(bus).second) return {};  // it is known
+    if (!gone_.insert(bus).second) return {};  // reported before
     return {name + " is gone: /sys/bus/pci/devices/" + bus + " is not there, or reads as ones"};
   }
   Report report;
@@ -103,9 +104,10 @@ GpuWatch::Report GpuWatch::compare(Watched& gpu) {
     now = gpu_state(bus);
   }
   if (has_grown(gpu.vram, now.vram_used))
-    report.push_back(name + " has " + std::to_string(*now.vram_used - *gpu.vram) + " bytes of VRAM in use that nobody has: " +
-                     std::to_string(*gpu.vram) + " before, " + std::to_string(*now.vram_used) + " when all had ended");
-  // Told once; and what others have used meanwhile is not compared with.
+    report.push_back(name + " has " + std::to_string(*now.vram_used - *gpu.vram) +
+                     " bytes of VRAM in use that belong to nobody: " + std::to_string(*gpu.vram) + " before, " +
+                     std::to_string(*now.vram_used) + " after all had ended");
+  // Report a leak once. And start anew after others have used the GPU.
   if (!now.vram_used || has_grown(gpu.vram, now.vram_used)) gpu.vram = now.vram_used;
   gpu.before = now;
   return report;

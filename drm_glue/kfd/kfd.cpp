@@ -20,7 +20,7 @@ int Kfd::open() {
 }
 
 int Kfd::request(unsigned long number, void* argument) {
-  // KFD gives EAGAIN too where it was interrupted (kfd_ioctl_alloc_memory_of_gpu and others).
+  // After a signal, KFD also returns EAGAIN (kfd_ioctl_alloc_memory_of_gpu and others).
   for (int again = 0;; ++again) {
     if (kernel_.ioctl(fd_, number, argument) >= 0) return 0;
     constexpr int patience = 1000;
@@ -36,7 +36,7 @@ int Kfd::version(Version& version) {
 }
 
 int Kfd::apertures(std::vector<kfd_process_device_apertures>& apertures) {
-  // With room for none it gives the number, which a GPU that comes or goes may change.
+  // With room for none, KFD returns only the number. It may change before the second request, by hotplug.
   kfd_ioctl_get_process_apertures_new_args args{};
   if (const int error = request(AMDKFD_IOC_GET_PROCESS_APERTURES_NEW, &args)) return error;
   apertures.assign(args.num_of_nodes, {});
@@ -64,7 +64,7 @@ int Kfd::set_xnack(Xnack mode) {
   return request(AMDKFD_IOC_SET_XNACK_MODE, &args);
 }
 
-// The attributes stand behind the arguments, and the size in the request counts them.
+// The attributes follow the arguments in memory, and the size field of the request number includes them.
 int Kfd::svm(std::uint32_t op, std::uintptr_t address, std::size_t bytes, std::vector<std::byte>& message,
              std::span<const kfd_ioctl_svm_attribute> attributes) {
   kfd_ioctl_svm_args args{};

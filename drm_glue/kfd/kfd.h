@@ -1,9 +1,9 @@
-// /dev/kfd, the door to amdgpu's compute driver (include/uapi/linux/kfd_ioctl.h): SVM ranges and their attributes,
-// XNACK, and the events of the system management interface.
+// /dev/kfd, the node of amdgpu's compute driver (include/uapi/linux/kfd_ioctl.h): SVM ranges and their attributes,
+// XNACK, and SMI events (system management interface).
 //
-// One open descriptor; the kernel allows one process structure for each mm, which fork() does not share (a child's
-// requests through an inherited descriptor are EBADF). Requests give an errno, 0 for success; those that a signal
-// interrupts are made again.
+// A Kfd is one open descriptor. The kernel has one process structure per mm. A forked child does not share it: its requests
+// through an inherited descriptor fail with EBADF. Requests return an errno, or 0 for success. They are repeated when
+// a signal interrupts them.
 #pragma once
 
 #include <linux/kfd_ioctl.h>
@@ -17,7 +17,7 @@
 
 namespace faultline::kfd {
 
-// The ABI as every kernel since v5.14 has it: a header that differs is not one of Linux.
+// The ABI of every kernel since v5.14. A header that differs is not from Linux.
 static_assert(sizeof(kfd_ioctl_get_version_args) == 8);
 static_assert(sizeof(kfd_process_device_apertures) == 56 && offsetof(kfd_process_device_apertures, gpu_id) == 48);
 static_assert(sizeof(kfd_ioctl_get_process_apertures_new_args) == 16 &&
@@ -38,7 +38,7 @@ struct Version {
 };
 inline constexpr Version with_smi_events{1, 3};
 inline constexpr Version with_svm{1, 5};
-inline constexpr Version with_migration_events{1, 10};  // those of migrations, page faults and queues
+inline constexpr Version with_migration_events{1, 10};  // events of migrations, page faults and queues
 
 enum class Xnack { off, on };
 
@@ -49,24 +49,24 @@ class Kfd {
   Kfd(const Kfd&) = delete;
   Kfd& operator=(const Kfd&) = delete;
 
-  int open();  // ENOENT: no KFD; EACCES: see the node's group
+  int open();  // ENOENT: no KFD; EACCES: the user is not in the node's group
   int version(Version& version);
-  // Of the process's GPUs, all that there are.
+  // One entry for each GPU of the process.
   int apertures(std::vector<kfd_process_device_apertures>& apertures);
-  // The VM of an open render node becomes the process's on that GPU; before anything else is asked of the GPU.
+  // Makes the open render node's VM the process's VM on this GPU. Must come before all other requests for the GPU.
   int acquire_vm(std::uint32_t gpu, int render_node);
 
-  // kfd_ioctl_set_xnack_mode(). set: EBUSY while the process has queues, EPERM where a GPU of it cannot.
+  // kfd_ioctl_set_xnack_mode(). set_xnack: EBUSY while the process has queues, EPERM if one of its GPUs cannot do the mode.
   int xnack(Xnack& mode);
   int set_xnack(Xnack mode);
 
-  // svm_ioctl(), of whole pages. EINVAL: an attribute or a GPU that the kernel does not know, or addresses that are
-  // not of pages. ENOMEM, EPERM: see svm_range_set_attr(). get: writes to the attributes what holds for all pages.
+  // svm_ioctl(), for whole pages. EINVAL: unknown attribute or GPU, or unaligned addresses. ENOMEM, EPERM: see
+  // svm_range_set_attr(). get_attributes writes the values that hold for all the pages.
   int set_attributes(std::uintptr_t address, std::size_t bytes, std::span<const kfd_ioctl_svm_attribute> attributes);
   int get_attributes(std::uintptr_t address, std::size_t bytes, std::span<kfd_ioctl_svm_attribute> attributes);
 
-  // A descriptor that gives the events of `mask` (bits KFD_SMI_EVENT_MASK_FROM_INDEX) of this process, and does not
-  // block. The caller closes it.
+  // Opens a non-blocking descriptor for this process's events in `mask` (bits KFD_SMI_EVENT_MASK_FROM_INDEX). The caller
+  // closes it.
   int open_events(std::uint32_t gpu, std::uint64_t mask, int& descriptor);
 
  private:

@@ -10,10 +10,10 @@ namespace {
 
 using Kind = SmiEvent::Kind;
 
-// Whether sscanf() has read all of `text`, in which case `read` is its length.
+// Whether sscanf() has read all of `text`. `read` is its %n, or negative.
 bool whole(const std::string& text, int read) { return read >= 0 && static_cast<std::size_t>(read) == text.size(); }
 
-// "ns -pid", with which most begin; what follows in `rest`.
+// Most events begin with "ns -pid". Puts the remainder into `rest`.
 bool take_time(const std::string& text, SmiEvent& event, std::string& rest) {
   int read = -1, pid = 0;
   std::int64_t ns = 0;
@@ -81,7 +81,7 @@ bool take_rest(const std::string& text, SmiEvent& event) {
     case Kind::process_start:
     case Kind::process_end: {
       int read = -1;
-      // "pid:task" of a VM fault; a process has a time where the kernel is new enough.
+      // "pid:task". Newer kernels put a time in front for process events.
       if (take_time(text, event, rest)) return event.words = rest, !rest.empty();
       if (std::sscanf(text.c_str(), "%x:%n", reinterpret_cast<unsigned*>(&event.pid), &read) != 1 || read < 0) return false;
       event.words = text.substr(static_cast<std::size_t>(read));
@@ -105,7 +105,7 @@ bool take_rest(const std::string& text, SmiEvent& event) {
   }
 }
 
-// The start that `end` ends. One that says it went elsewhere is the driver's mistake, and no gap.
+// Does not compare the destinations. If they differ, that is the driver's mistake, not a gap.
 bool is_start_of(const SmiEvent& start, const SmiEvent& end) {
   const auto wanted = end.kind == Kind::migrate_end ? Kind::migrate_start : Kind::page_fault_start;
   return start.kind == wanted && start.pid == end.pid && start.address == end.address;
@@ -115,7 +115,7 @@ bool is_start_of(const SmiEvent& start, const SmiEvent& end) {
 
 std::optional<SmiEvent> parse_smi_event(std::string_view line) {
   std::string text(line);
-  std::ranges::replace(text, '\0', '0');  // of a QUEUE_RESTORE
+  std::ranges::replace(text, '\0', '0');  // some kernels' QUEUE_RESTORE has one
   unsigned number = 0;
   int read = -1;
   if (std::sscanf(text.c_str(), "%x %n", &number, &read) != 1 || read < 0) return std::nullopt;
@@ -134,7 +134,7 @@ void SmiStream::feed(std::string_view bytes) {
     rest_.erase(0, end + 1);
     const std::optional<SmiEvent> event = parse_smi_event(line);
     if (!event) {
-      note_gap("a line that is no event: '" + line + "'");
+      note_gap("a line that is not an event: '" + line + "'");
       continue;
     }
     check_pairs(*event);

@@ -1,9 +1,9 @@
-// Events of KFD's system management interface (drivers/gpu/drm/amd/amdkfd/kfd_smi_events.c), as its descriptor
-// gives them: a line each, first the number of the event in hexadecimal.
+// Events of KFD's system management interface (drivers/gpu/drm/amd/amdkfd/kfd_smi_events.c). Each event is a line that
+// begins with the event's number in hexadecimal.
 //
-// Kernels differ in the ends of some lines, and all are read. A QUEUE_RESTORE that succeeded ended behind the node
-// (until 663b0f1e141d), then with a NUL in front of its newline (until 969faea4e9d0), and ends with a 0 today. A
-// MIGRATE_END that failed has said so only since it has an error behind its trigger; resets got a cause.
+// Kernels differ in how some lines end; the parser takes all variants. The line of a successful QUEUE_RESTORE ended
+// after the node (until 663b0f1e141d), then had a NUL before its newline (until 969faea4e9d0), and ends with a 0 today.
+// A MIGRATE_END shows a failure only in newer kernels, which put an error after the trigger. Newer resets have a cause.
 #pragma once
 
 #include <cstdint>
@@ -32,27 +32,27 @@ struct SmiEvent {
     process_end = 13,
   };
   Kind kind = Kind::vm_fault;
-  std::int64_t ns = 0;        // since boot; 0 for the first four and for processes on kernels that do not say
-  int pid = 0;                // 0 where the event is about a device
+  std::int64_t ns = 0;        // since boot; 0 for the first four kinds, and for process events of older kernels
+  int pid = 0;                // 0 if the event is about a device
   std::uint64_t address = 0;  // of the first page, in pages of 4 KiB
   std::uint64_t pages = 0;
-  std::uint32_t node = 0;                     // gpu id of the device; of a migration: where to
-  std::uint32_t from = 0;                     // of a migration: gpu id, 0 for system memory
+  std::uint32_t node = 0;                     // gpu id; of a migration: the destination, 0 for system memory
+  std::uint32_t from = 0;                     // of a migration: the source, a gpu id or 0 for system memory
   std::uint32_t prefetch = 0, preferred = 0;  // of a migrate_start: locations
   std::uint32_t trigger = 0;                  // KFD_MIGRATE_TRIGGER_*, KFD_QUEUE_EVICTION_*, KFD_SVM_UNMAP_TRIGGER_*
   bool write = false;                         // of a page_fault_start
   bool migrated = false;                      // of a page_fault_end: the page was migrated, not only mapped
   bool rescheduled = false;                   // of a queue_restore: it failed and is tried again
-  std::optional<int> error;  // of a migrate_end, where the kernel says it: pages that did not migrate, or an errno
+  std::optional<int> error;  // of a migrate_end, in newer kernels: number of pages that did not migrate, or an errno
   std::string words;         // of a vm_fault: the task; of a reset: its number and cause; of throttling: both masks
   friend bool operator==(const SmiEvent&, const SmiEvent&) = default;
 };
 
-// Nothing for a line that is not an event that this reader knows.
+// Nothing for a line that is not a known event.
 std::optional<SmiEvent> parse_smi_event(std::string_view line);
 
-// Cuts what read() gave into events. The kernel keeps 8 KiB for a reader and drops silently what does not fit, so
-// that a stream says of itself whether it may have a gap.
+// Cuts the output of read() into events. The kernel buffers 8 KiB per reader and silently drops events that do not fit.
+// So the stream itself tracks whether it may have a gap.
 class SmiStream {
  public:
   static constexpr std::size_t kernel_buffer = 8192;  // MAX_KFIFO_SIZE
@@ -62,7 +62,7 @@ class SmiStream {
   void feed(std::string_view bytes);
   std::vector<SmiEvent> take();
 
-  // What may be missing, in words for a person; empty: nothing.
+  // Why events may be missing, for people to read; empty: none are.
   const std::string& gap() const { return gap_; }
 
  private:
@@ -71,7 +71,7 @@ class SmiStream {
 
   std::string rest_;
   std::vector<SmiEvent> events_;
-  std::vector<SmiEvent> open_;  // migrations and page faults that have started
+  std::vector<SmiEvent> open_;  // starts of migrations and page faults that have no end yet
   std::string gap_;
 };
 

@@ -102,7 +102,7 @@ TEST(SmiStream, NoticesWhatIsMissing) {
   EXPECT_EQ(of_another_page.gap(), "an end without its start");
   SmiStream no_event;
   no_event.feed("7 1 -96 @10\n");
-  EXPECT_EQ(no_event.gap(), "a line that is no event: '7 1 -96 @10'");
+  EXPECT_EQ(no_event.gap(), "a line that is not an event: '7 1 -96 @10'");
 }
 
 TEST(SmiStream, AFullBufferMayHaveDroppedSome) {

@@ -19,7 +19,7 @@ class Amdgpu(Drm):
         self.device, self.revision, self.family, self.vram = device, revision, family, vram
         self.vram_lost, self.working, self.flags = vram_lost, working, flags
         self.firmware = {MEC: 0x44, RLC: 0x11, SDMA: 0x8, SOS: 0x270034}
-        self.contexts, self.lost = set(), set()  # lost: in a reset, with VRAM
+        self.contexts, self.lost = set(), set()  # lost: contexts that a reset killed; VRAM is lost too
 
     # DRM_IOCTL_AMDGPU_INFO
     def handle_d45(self, request):
@@ -56,7 +56,7 @@ class Amdgpu(Drm):
         raise Refused(errno.EINVAL)
 
     def device_info(self):
-        """struct drm_amdgpu_info_device, of which those members that a client without work looks at."""
+        """struct drm_amdgpu_info_device, with only the members that a client without jobs looks at."""
         info = bytearray(368)
         struct.pack_into("<7I", info, 0, self.device, 1, 60, self.revision, self.family, 4, 1)
         struct.pack_into("<QQII", info, 144, 1 << 21, 1 << 47, 4096, 2 << 20)       # addresses, alignment, fragments

@@ -1,5 +1,5 @@
-"""An amdgpu that does work: buffer objects, GPU page tables and the SDMA engine (amdgpu_gem.c, amdgpu_vm.c, amdgpu_cs.c;
-the packets are those of sdma_v4_0.c). A job is done when its submission is answered."""
+"""An amdgpu that executes jobs: buffer objects, GPU page tables and the SDMA engine (amdgpu_gem.c, amdgpu_vm.c, amdgpu_cs.c;
+packets as in sdma_v4_0.c). A job is already done when its submission is answered."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ class Client:
 
     def __init__(self):
         self.buffers, self.lists, self.mappings, self.jobs = {}, {}, {}, 0
-        self.compute = False  # its VM is the process's for KFD too
+        self.compute = False  # KFD uses its VM as the process's VM
 
     def new(self, table, value):
         handle = max(table, default=0) + 1
@@ -45,8 +45,8 @@ class NoRetryFault(Exception):
 
 
 class AmdgpuWithEngine(Amdgpu):
-    """`folder`: of the memory that is mapped by clients. `fault`: what this GPU does wrong ("stale", "wrong page"). `kfd`:
-    hears of user pages that jobs touch."""
+    """`folder`: for the file with the memory that clients map. `fault`: what this GPU does wrong ("stale", "wrong page").
+    `kfd`: is told which user pages jobs touch."""
 
     def __init__(self, folder, node, fault="", kfd=None, **options):
         super().__init__(**options)
@@ -58,8 +58,8 @@ class AmdgpuWithEngine(Amdgpu):
         self.free = list(range(0, FILE_BYTES, PAGE))
         self.fault, self.stale, self.kfd = fault, {}, kfd
         self.clients, self.vm_faults, self.jobs = {}, [], 0
-        self.placed = set()  # addresses that BOs had
-        self.reset_at = self.gone_at = None  # the job, of all clients, from 1
+        self.placed = set()  # all GPU addresses that BOs have had
+        self.reset_at = self.gone_at = None  # number of the job (of all clients, from 1) at which that happens
 
     def client(self, request):
         return self.clients.setdefault(request.client, Client())
@@ -73,7 +73,7 @@ class AmdgpuWithEngine(Amdgpu):
         return 0
 
     def left(self):
-        """What clients have not given back by themselves."""
+        """What clients have not freed by themselves."""
         return {name: count for name in ("buffers", "lists", "mappings")
                 if (count := sum(len(getattr(each, name)) for each in self.clients.values()))} | (
                     {"contexts": len(self.contexts)} if self.contexts else {})
@@ -210,7 +210,7 @@ class AmdgpuWithEngine(Amdgpu):
             if kind == CHUNK_IB and words >= 8:
                 commands.append(struct.unpack_from("<IIQIIII", data))
             elif kind == CHUNK_BO_HANDLES and words >= 6 and not bo_list:
-                raise Refused(errno.EOPNOTSUPP)  # no client here has one
+                raise Refused(errno.EOPNOTSUPP)  # no client here uses this chunk
             else:
                 raise Refused(errno.EINVAL)
         self.note("cs", flags, [(engine, instance, ring, size) for _, _, _, size, engine, instance, ring in commands])
@@ -230,7 +230,7 @@ class AmdgpuWithEngine(Amdgpu):
                 raise Refused(errno.EINVAL)
             try:
                 self.execute(request, self.read(request, buffers, address, size), buffers)
-            except NoRetryFault as fault:  # the engine hangs, and is reset
+            except NoRetryFault as fault:  # the engine hangs; the kernel resets it
                 self.vm_faults.append(str(fault))
                 self.lost = set(self.contexts)
                 raise Refused(errno.ECANCELED)
@@ -262,7 +262,7 @@ class AmdgpuWithEngine(Amdgpu):
             at += 7
 
     def translate(self, request, buffers, address, size, right):
-        """The GPU's page tables: the BO, and where in it; None: what is there is of KFD's ranges."""
+        """A walk of the GPU's page tables: the BO and the offset in it. None instead of a BO: an SVM range's address."""
         client = self.client(request)
         for start, (buffer, length) in client.mappings.items():
             if start <= address and address + size <= start + length and buffer.rights & right and (
@@ -274,7 +274,7 @@ class AmdgpuWithEngine(Amdgpu):
         raise Refused(errno.EPROTO)
 
     def on_range(self, process, address, writes):
-        """A page that the engine reaches through its entry, trying until that is there: whether it is in VRAM."""
+        """The engine accesses a page through its PTE, and retries until there is one. Returns True if the page is in VRAM."""
         while not self.kfd.has_entry(process, address // PAGE, writes):
             if not self.kfd.resolve(process, address // PAGE, writes):
                 raise NoRetryFault(f"{address:#x}: {'write' if writes else 'read'}")

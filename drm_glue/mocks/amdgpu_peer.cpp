@@ -1,4 +1,4 @@
-// The copy of amdgpu_requests.cpp by libdrm_amdgpu's own ways: what arrives at the kernel is compared.
+// The copy of amdgpu_requests.cpp, made with libdrm_amdgpu's own calls. A test compares what arrives at the kernel.
 #include <amdgpu.h>
 #include <amdgpu_drm.h>
 #include <fcntl.h>

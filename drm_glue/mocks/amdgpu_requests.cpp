@@ -1,5 +1,5 @@
-// What drm_glue/amdgpu asks of a kernel, one story for each line of the standard input; each answers with a line: "ok" or
-// an errno's name with the request, and what was seen. For the tests, which run it on mocked devices.
+// Drives drm_glue/amdgpu for the tests, on mocked devices. Each line of stdin names a story. The answer is one line: "ok"
+// and what was seen, or an errno's name and the failed request.
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -22,8 +22,8 @@ namespace {
 
 using Words = std::istringstream;
 
-// Anonymous pages of this process, the value in each one's first word. They are where nobody else's ever are, so that what
-// is unmapped stays so.
+// Anonymous pages of this process, with the value in the first word of each. They are at a fixed address that nothing
+// else uses, so that an unmapped page stays unmapped.
 class Pages {
  public:
   Pages(std::size_t count, std::uint64_t value) : bytes_(count * page_bytes) {
@@ -46,7 +46,7 @@ class Pages {
   std::size_t bytes_;
 };
 
-// One page to another, in a stop of VRAM where there is one.
+// Copies one page to another, or its first word with a stop in VRAM.
 std::string copy(const std::string& node, bool through_vram) {
   Pages pages(2, 41);
   pages.word(1) = 0;
@@ -64,7 +64,7 @@ std::string copy(const std::string& node, bool through_vram) {
   return " " + std::to_string(pages.word(1));
 }
 
-// What one job is refused for, or the word that it has read.
+// The word that the job has read, or its error.
 std::string load(Sdma& sdma, const UserPage& page) try {
   sdma.copy(sdma.word_address(), page.address(), 8, std::array{page.handle()});
   return std::to_string(sdma.word());
@@ -80,7 +80,7 @@ std::string store(Sdma& sdma, const UserPage& page, std::uint64_t value) try {
   return errno_text(failure.error());
 }
 
-// A child that has COW's copy of the page: what it reads there when the GPU has stored to the parent's.
+// Forks, then the GPU stores to the parent's page. The child shares the page by COW and must not see the store.
 std::string fork_and_store(Sdma& sdma, const UserPage& page, Pages& pages) {
   int go[2];
   if (pipe(go) != 0) throw Failure("pipe", errno);
@@ -98,7 +98,7 @@ std::string fork_and_store(Sdma& sdma, const UserPage& page, Pages& pages) {
   return stored + " child=" + std::to_string(WEXITSTATUS(status)) + " parent=" + std::to_string(pages.word(0));
 }
 
-// What becomes of BOs of a page whose mapping changes.
+// Uses BOs of a page before and after its mapping changes.
 std::string change(const std::string& node, const std::string& what) {
   Pages pages(1, 7);
   Device device(node);
@@ -130,7 +130,7 @@ std::string history(SvmProcess& svm, std::uintptr_t address) {
   return (history.events.empty() ? "-" : history.events) + (history.gap.empty() ? "" : " (" + history.gap + ")");
 }
 
-// Two pages to the GPU and back, the second one's protection changed, both unmapped.
+// Migrates two pages to the GPU, changes the second one's protection, migrates the first one back, unmaps both.
 std::string migrate(const std::string& node, std::uint32_t gpu, kfd::Xnack mode) {
   std::optional<Pages> pages(std::in_place, 2, 7);
   SvmProcess svm(gpu, node);
@@ -147,8 +147,8 @@ std::string migrate(const std::string& node, std::uint32_t gpu, kfd::Xnack mode)
   return " " + of_first + " " + history(svm, second);
 }
 
-// Copies from one page and to another by their own addresses, what was told of both, and a copy from where nothing is.
-// `late`: when the VM is no longer empty.
+// Copies from one page and to another by the process's own addresses, gives the histories of both pages, then copies from
+// an unmapped address. `late`: KFD acquires the VM when it is no longer empty.
 std::string fault(const std::string& node, std::uint32_t gpu, bool late) {
   std::optional<Pages> pages(std::in_place, 2, 7);
   const std::uintptr_t first = pages->address(0), second = pages->address(1);
@@ -180,13 +180,13 @@ std::string reset_state(const std::string& node) {
   return words.empty() ? " none" : " " + words;
 }
 
-// VMAs that are of a GPU's memory, and descriptors, but umockdev's.
+// Leaks: the number of VMAs of GPU memory, and of descriptors other than umockdev's sockets.
 std::string left() {
   int mappings = 0, descriptors = 0;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) mappings += line.find("/gem/") != std::string::npos;
   for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
-    std::error_code gone;  // the one of this loop may be
+    std::error_code gone;  // the loop's own descriptor may be closed by now
     descriptors += !std::filesystem::read_symlink(each, gone).string().starts_with("socket:");
   }
   return " " + std::to_string(mappings) + " " + std::to_string(descriptors);

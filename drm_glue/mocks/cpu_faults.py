@@ -1,6 +1,6 @@
-"""CPUs that touch pages in VRAM: userfaultfd plays the device-private entries of the processes under test. On its way to
-VRAM a page's content is taken and the page dropped (by kernel_half.cpp); then every touch, of whichever process shares it,
-waits for an answer here. Needs what root has (CAP_SYS_PTRACE), since Linux 5.7."""
+"""CPUs that touch pages in VRAM: userfaultfd plays the device-private entries of the processes under test. When a page goes
+to VRAM, the mock takes its content and kernel_half.cpp drops the page. From then on every access to the page, by any process
+that shares it, faults and waits for an answer from here. Needs CAP_SYS_PTRACE (root) and Linux 5.7."""
 
 import ctypes
 import errno
@@ -13,7 +13,7 @@ import threading
 import process_memory
 
 PAGE = process_memory.PAGE
-USERFAULTFD, PIDFD_GETFD = 323, 438  # of x86-64
+USERFAULTFD, PIDFD_GETFD = 323, 438  # system call numbers of x86-64
 API, REGISTER, UNREGISTER, WAKE, COPY, WRITEPROTECT = (
     0xC018AA3F, 0xC020AA00, 0x8010AA01, 0x8010AA02, 0xC028AA03, 0xC018AA06)
 PAGEFAULT, FORK, REMOVE = 0x12, 0x13, 0x15
@@ -28,7 +28,7 @@ def request(fd, number, *words):
 
 
 def unavailable():
-    """Why CPUs cannot be seen here; empty: they can."""
+    """Why CPU faults cannot be caught here; empty: they can."""
     fd = libc.syscall(USERFAULTFD, os.O_CLOEXEC | os.O_NONBLOCK)
     if fd < 0:
         return "userfaultfd: " + errno.errorcode[ctypes.get_errno()]
@@ -42,7 +42,7 @@ def unavailable():
 
 
 def from_process(process, fd):
-    """A descriptor of its own for one of that process; -1: it may not have one, or the process is no more."""
+    """A duplicate of a descriptor of that process; -1: not permitted, or the process is gone."""
     try:
         whose = os.pidfd_open(process)
     except ProcessLookupError:
@@ -57,9 +57,9 @@ class Mm:
     """What one mm has in VRAM."""
 
     def __init__(self, fd, opener, contents, is_child):
-        self.fd, self.opener, self.is_child = fd, opener, is_child  # opener: the pid that opened /dev/kfd, of this mm or a forebear
-        self.contents = contents  # by page; mms that share one have the same object
-        self.held = []            # ranges of pages whose faults wait, as for the mmap lock
+        self.fd, self.opener, self.is_child = fd, opener, is_child  # opener: pid that opened /dev/kfd, here or in a forebear
+        self.contents = contents  # by page; mms that share a page hold the same object
+        self.held = []            # page ranges where faults wait, as if for the mmap lock
         self.to_drop = []
 
     def try_to(self, number, *words):
@@ -71,7 +71,7 @@ class Mm:
         return 0
 
     def is_gone(self):
-        """By a copy to where nothing is."""
+        """Finds out by copying to an address where nothing is: ESRCH if the mm is gone."""
         return self.try_to(COPY, 1 << 20, 0, PAGE, 0, 0) == errno.ESRCH
 
     def holds(self, page):
@@ -79,17 +79,17 @@ class Mm:
 
 
 class CpuFaults:
-    """`touches(process, mm, page)`: a CPU has touched that page, of an mm in which it is in VRAM; called under `lock`, by a
-    thread of its own. `asked`: where a bug of the mock is told."""
+    """`touches(process, mm, page)` is called when a CPU touches a page of the mm that is in VRAM; by a thread of its own, which
+    holds `lock`. `asked`: takes reports about bugs of the mock."""
 
     def __init__(self, lock, touches, asked):
         self.lock, self.touches, self.asked = lock, touches, asked
-        self.of = {}   # by process that opened /dev/kfd: its Mm
-        self.mms = {}  # by descriptor: these, and those of what was forked from them
+        self.of = {}   # Mm by process that opened /dev/kfd
+        self.mms = {}  # Mm by descriptor: the same ones, and those of forked children
         self.epoll = None
 
     def watch(self, process, fd):
-        """`fd`: a userfaultfd as that process numbers it, or -1."""
+        """`fd`: the number of a userfaultfd in that process, or -1."""
         self.sweep()
         mine = from_process(process, fd) if fd >= 0 else -1
         if mine < 0:
@@ -130,7 +130,7 @@ class CpuFaults:
                         self.asked.append(("bug of the mock", repr(bug)))
 
     def read(self, mm):
-        """Answers all but faults; their pages."""
+        """Handles all messages but page faults; returns the faulting pages."""
         try:
             messages = os.read(mm.fd, 16 * MESSAGE)
         except (BlockingIOError, OSError):
@@ -141,7 +141,7 @@ class CpuFaults:
             if messages[at] == FORK:
                 self.sweep()
                 self.add(Mm(first & 0xFFFFFFFF, mm.opener, dict(mm.contents), True))
-            elif messages[at] == REMOVE and mm.is_child:  # of the opener kernel_half.cpp tells
+            elif messages[at] == REMOVE and mm.is_child:  # for the opener, kernel_half.cpp reports it
                 self.forget(mm, range(first // PAGE, second // PAGE))
             elif messages[at] == PAGEFAULT:
                 pages.append(second // PAGE)
@@ -149,7 +149,7 @@ class CpuFaults:
 
     def touched(self, mm, page):
         if mm.holds(page):
-            return  # it is woken, and faults again
+            return  # release() wakes it, and it faults again
         if page in mm.contents:
             self.touches(mm.opener, mm, page)
         self.wake(mm, [page])
@@ -160,12 +160,12 @@ class CpuFaults:
             mm.try_to(WAKE, page * PAGE, PAGE)
 
     def hold(self, process, pages):
-        """Until release(): faults there wait, as for the mmap lock."""
+        """Faults on these pages wait until release(), as if for the mmap lock."""
         if mm := self.of.get(process):
             mm.held.append(pages)
 
     def release(self, process, pages, gone):
-        """`gone`: what was in VRAM there is no more."""
+        """`gone`: the pages of this range in VRAM are lost (unmapped or zapped)."""
         mm = self.of.get(process)
         if mm is None or pages not in mm.held:
             return
@@ -182,20 +182,20 @@ class CpuFaults:
             mm.try_to(UNREGISTER, page * PAGE, PAGE)
 
     def take(self, process, pages):
-        """On their way to VRAM: none is written to any more; next_to_drop() names them."""
+        """The pages go to VRAM: write-protects them and takes their content. Then next_to_drop() names them."""
         mm = self.of.get(process)
         if mm is None:
             return
         for page in pages:
             if mm.try_to(REGISTER, page * PAGE, PAGE, MISSING | WP, 0) != 0:
-                continue  # of a file
+                continue  # a file page
             mm.try_to(WRITEPROTECT, page * PAGE, PAGE, 1)
             mm.contents[page] = process_memory.content(process, page * PAGE)
             mm.to_drop.append(page)
         mm.held.append(range(pages[0], pages[-1] + 1))
 
     def next_to_drop(self, process):
-        """The address of a page that kernel_half.cpp is to drop; 0: all are, and faults are answered again."""
+        """The address of the next page that kernel_half.cpp must drop. 0: all are dropped; faults are answered again."""
         mm = self.of.get(process)
         if mm is None:
             return 0
@@ -210,12 +210,12 @@ class CpuFaults:
         return mm is not None and page in mm.contents
 
     def load(self, process, address, size):
-        """By the GPU, from VRAM."""
+        """The GPU loads from VRAM."""
         at = address % PAGE
         return self.of[process].contents[address // PAGE][at:at + size]
 
     def store(self, process, address, data):
-        """All who share the page see it: COW is not broken for VRAM."""
+        """The GPU stores to VRAM. Every mm that shares the page sees it: a page in VRAM does not break COW."""
         page, at = address // PAGE, address % PAGE
         before = self.of[process].contents[page]
         after = before[:at] + data + before[at + len(data):]
@@ -223,14 +223,14 @@ class CpuFaults:
             each.contents[page] = after
 
     def give_back(self, mm, pages, empty=False):
-        """From VRAM, to each mm that has the page; whoever waits for one finds all of them. `mm`: one that has them, or None
-        where nothing is seen."""
+        """Moves the pages from VRAM back to each mm that shares them, then wakes all waiters. `mm`: one mm that has the pages;
+        None if CPU faults cannot be caught."""
         back = []
         for page in [each for each in pages if mm and each in mm.contents]:
             content = mm.contents[page]
             for each in [each for each in self.mms.values() if each.contents.get(page) is content]:
                 self.copy(each, page, bytes(PAGE) if empty else content)
-                del each.contents[page]  # a child that came meanwhile has it still
+                del each.contents[page]  # a child forked in between still has it
                 back.append((each, page))
         for each, page in back:
             each.try_to(UNREGISTER, page * PAGE, PAGE)
@@ -239,4 +239,4 @@ class CpuFaults:
     def copy(self, mm, page, content):
         buffer = ctypes.create_string_buffer(content, PAGE)
         while mm.try_to(COPY, page * PAGE, ctypes.addressof(buffer), PAGE, DONT_WAKE, 0) == errno.EAGAIN:
-            self.wake(mm, self.read(mm))  # a fork() that has to be heard of first
+            self.wake(mm, self.read(mm))  # a fork event has to be read first

@@ -1,8 +1,8 @@
-"""Devices that no machine here has: nodes, sysfs and the answers to requests, under unmodified programs.
+"""Mocked devices for unmodified programs: nodes, sysfs, and answers to requests.
 
-The mocked program runs with umockdev's preload; every request of it to a mocked node arrives here as bytes, is
-decoded by hand from the kernel's headers (with `struct`, not with the code under test), checked as the kernel checks
-it, and noted, so that what two clients asked for can be compared.
+The program runs with umockdev preloaded. Each of its requests to a mocked node arrives here as bytes. The mock decodes
+them by hand after the kernel's headers (with `struct`, not with the code under test), checks them as the kernel does, and
+notes them, so that the requests of two clients can be compared.
 """
 
 import errno
@@ -50,15 +50,15 @@ class Request:
         self._argument.update(offset, data)
 
     def memory(self, offset, size):
-        """What the pointer at `offset` of the argument points to."""
+        """The memory that the pointer at `offset` of the argument points to."""
         data = self._argument.resolve(offset, size)
         if data is None:
             raise Refused(errno.EFAULT)
         return data
 
     def blocks(self, sizes):
-        """By path, the offsets of the pointers on the way: the argument, which has an empty one, and all that `sizes` names
-        and that can be read, which have longer ones."""
+        """Memory blocks by path, which is the offsets of the pointers that lead there: the argument (empty path), and all
+        readable ones of the blocks that `sizes` names."""
         found = {(): self._argument}
         for path in sorted(sizes, key=len):
             if path and path[:-1] in found:
@@ -73,14 +73,14 @@ class Device(UMockdev.IoctlBase):
 
     def __init__(self):
         super().__init__()
-        self.asked = []      # what was asked for, decoded: tuples that begin with a name
-        self.injected = {}   # by how many requests came before: the errno that the kernel gives instead
-        self.gone = False    # as after it was unplugged
-        self.hangs_at = None  # by how many requests came before: the one that is never answered
+        self.asked = []      # decoded requests: tuples that begin with a name
+        self.injected = {}   # errors by the request's number, from 0: the request fails with this errno
+        self.gone = False    # unplugged
+        self.hangs_at = None  # number of the request, from 0, that is never answered
         self.count = 0
         self.processes = {}  # by client: its pid
-        self.same, self._pairs = {}, {}  # by client that is a duplicate of another: that one; by number: the first of two
-        self._waiting = []  # without a reference to it, a client's end would be an answer
+        self.same, self._pairs = {}, {}  # original by duplicate client; first client of a pair by the pair's number
+        self._waiting = []  # clients that are never answered: without a reference, umockdev would answer
 
     def note(self, *what):
         self.asked.append(what)
@@ -110,24 +110,24 @@ class Device(UMockdev.IoctlBase):
         return 0
 
     def sees_faults(self, process, descriptor):
-        """A userfaultfd of the process, as it numbers it, or -1."""
+        """`descriptor`: the number of a userfaultfd in that process, or -1."""
 
     def becomes_compute(self, client):
-        """KFD's request to use this open node as the process's VM: an errno, or 0."""
+        """KFD wants this open node's VM as the process's VM. Returns an errno, or 0."""
         return 0
 
     def mapping_changes(self, process, start, size, kind, protection):
-        """What an MMU notifier tells the driver, before it happens."""
+        """The MMU notifier's call before the change."""
 
     def mapping_changed(self, process, start, size, kind, protection):
-        """And when it has."""
+        """The MMU notifier's call after the change."""
 
     def next_in_vram(self, process):
-        """The address of a page that the process is to drop, 0: none."""
+        """The address of a page that the process must drop; 0: none."""
         return 0
 
     def handle(self, request):
-        """Its result, if not 0."""
+        """Returns the ioctl's result, or None for 0."""
         handler = getattr(self, f"handle_{request.type}{request.number:02x}", None)
         if handler is None:
             raise Refused(errno.ENOTTY)
@@ -135,7 +135,7 @@ class Device(UMockdev.IoctlBase):
 
     def do_handle_ioctl(self, client):
         try:
-            if client.get_request() >> 8 & 0xFF == ord("F"):  # of kernel_half.cpp, no client's own
+            if client.get_request() >> 8 & 0xFF == ord("F"):  # from kernel_half.cpp, not from the client
                 self.hear(Request(client))
                 return client.complete(0, 0) or True
             count, self.count = self.count, self.count + 1
@@ -152,9 +152,9 @@ class Device(UMockdev.IoctlBase):
             self._waiting.append(client)
         except Refused as refused:
             client.complete(-1, refused.code)
-        except GLib.Error:  # the client was killed meanwhile: nobody waits
+        except GLib.Error:  # the client was killed: nobody waits for the answer
             client.complete(-1, errno.EPIPE)
-        except Exception as bug:  # of the mock: the client must not wait for ever, and the test must see it
+        except Exception as bug:  # in the mock: answer, lest the client wait for ever, and let the test see it
             self.asked.append(("bug of the mock", repr(bug)))
             client.complete(-1, errno.EPROTO)
         return True
@@ -169,7 +169,7 @@ if BUILD.name == "asan":  # its runtime must come first
 
 
 def run(testbed, command, stdin="", timeout=60, keep=(), environment={}, **as_whom):
-    """A program on the testbed's devices, while those answer here. `keep`: descriptors that it inherits."""
+    """Runs a program on the testbed's devices, which answer here meanwhile. `keep`: descriptors that it inherits."""
     child = start(testbed, command, environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                   stderr=subprocess.PIPE, pass_fds=keep, **as_whom)
     result = {}
@@ -192,7 +192,7 @@ def start(testbed, command, environment={}, **options):
 
 
 def answer_while(wait):
-    """Devices answer until it returns."""
+    """The devices answer requests until this returns."""
     loop = GLib.MainLoop()
     watcher = threading.Thread(target=lambda: (wait(), GLib.idle_add(loop.quit)))
     watcher.start()

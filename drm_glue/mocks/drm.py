@@ -38,7 +38,7 @@ class Nouveau(Drm):
     def __init__(self, svm=True, chipset=0x134, vram=8 << 30):
         super().__init__("nouveau", (1, 3, 1), "20120801", "nVidia Riva/TNT/GeForce/Quadro/Tesla/Tegra K1+")
         self.svm, self.vram = svm, set()
-        self.unmanaged = {}  # by client
+        self.unmanaged = {}  # unmanaged address range by client
         self.parameters = {8: vram, 11: chipset}
 
     def handle_d40(self, request):
@@ -74,6 +74,6 @@ class Nouveau(Drm):
         process = self.processes[request.client]
         for address in range(start, end, 4096):
             permissions, file = process_memory.vma(process, address)
-            if permissions.endswith("p") and not file:  # nouveau_dmem_migrate_copy_one(): also what was not there
+            if permissions.endswith("p") and not file:  # nouveau_dmem_migrate_copy_one(): also missing pages
                 process_memory.populate(process, address)
                 self.vram.add(address)

@@ -1,7 +1,11 @@
-// Preloaded in front of umockdev, into the processes that use mocked devices: what the kernel does there and umockdev
-// leaves alone. fstat() of a node, what its driver's open() refuses, and a descriptor of one that is duplicated (it is
-// opened again, and the mock told that it is the same client); mmap() of a buffer object; the descriptor of KFD's
-// events; what an MMU notifier tells a driver; and pages that leave for VRAM, of which pagemap has device-private entries.
+// Preloaded in front of umockdev into the processes that use mocked devices. Plays those parts of the kernel that
+// umockdev does not:
+// - fstat() of a node, and errors of its driver's open()
+// - a duplicate of a node's descriptor: it opens the node again and tells the mock that both are the same client
+// - mmap() of a buffer object
+// - the descriptor of KFD's events
+// - the MMU notifier's calls to the driver
+// - pages that go to VRAM: it drops them here and shows device-private entries in pagemap
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/ioctl.h>
@@ -28,24 +32,24 @@
 
 namespace {
 
-// To the mock, past its count of requests.
+// Requests to the mock. The mock does not count them as requests of the client.
 struct Opener {
-  int process, refused;  // refused: the errno of the driver's open(), which the mock gives
-  int faults;            // a userfaultfd of the process, which the mock takes for itself; -1: there is none
+  int process, refused;  // refused: out: the errno of the driver's open()
+  int faults;            // a userfaultfd of the process; the mock takes a duplicate; -1: none
 };
 enum class Kind : std::uint64_t { protects, unmaps, zaps, moves, forks };
 struct Change {
   std::uint64_t start, bytes;
   Kind kind;
-  std::uint64_t protection;  // the one it gets
+  std::uint64_t protection;  // the new one
 };
 constexpr unsigned long this_is_process = _IOWR('F', 0, Opener);
 constexpr unsigned long mapping_changes = _IOW('F', 1, Change);
-constexpr unsigned long this_is_the_same = _IOW('F', 2, std::uint64_t);  // once to each of two clients, with one number
+constexpr unsigned long this_is_the_same = _IOW('F', 2, std::uint64_t);  // to both clients, with the same number
 constexpr unsigned long mapping_changed = _IOW('F', 3, Change);
 constexpr unsigned long next_in_vram = _IOR('F', 4, std::uint64_t);  // the address of a page to drop, or 0
-constexpr unsigned long becomes_compute = _IOWR('F', 9, Opener);     // to the client whose node KFD's ACQUIRE_VM names
-// What the kernel's header gives AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
+constexpr unsigned long becomes_compute = _IOWR('F', 9, Opener);     // to the client that KFD's ACQUIRE_VM names
+// AMDKFD_IOC_SMI_EVENTS; the second word of its argument is the descriptor.
 constexpr unsigned long smi_events = _IOWR('K', 0x1f, std::uint64_t);
 constexpr unsigned long acquire_vm = _IOW('K', 0x15, std::uint64_t);  // its first word is the node's descriptor
 constexpr unsigned svm = 0x20;                                        // AMDKFD_IOC_SVM, of any size
@@ -55,14 +59,14 @@ std::string root() {
   return path ? path : "";
 }
 
-// Past umockdev's own, which knows the testbed.
+// A raw system call: umockdev's readlink() would redirect it into the testbed.
 std::string link_target(const std::string& path) {
   char target[4096];
   const long length = syscall(SYS_readlink, path.c_str(), target, sizeof target);
   return length < 0 ? "" : std::string(target, static_cast<std::size_t>(length));
 }
 
-// "/dev/dri/renderD128", for a descriptor of a mocked node of DRM, which is a terminal; else empty.
+// "/dev/dri/renderD128" for a descriptor of a mocked DRM node, which is a terminal in umockdev; else empty.
 std::string node(int fd) {
   std::string terminal = link_target("/proc/self/fd/" + std::to_string(fd));
   if (root().empty() || !terminal.starts_with("/dev/pts/")) return "";
@@ -81,11 +85,11 @@ int request(int fd, unsigned long number, void* argument) {
   return next<int (*)(int, unsigned long, void*)>("ioctl")(fd, number, argument);
 }
 
-// KFD's, of the process that opened it: whose mapping changes it hears of.
+// The descriptor of /dev/kfd and the process that opened it. KFD hears of this process's mapping changes.
 std::atomic<int> kfd = -1;
 std::atomic<int> whose = -1;
 std::atomic<int> events = -1;
-std::atomic<bool> faults_on_ranges = false;  // its jobs may, and migrate
+std::atomic<bool> faults_on_ranges = false;  // jobs may fault on SVM ranges, and so migrate pages
 
 int opened(const char* path, int fd) {
   if (fd < 0 || (std::strcmp(path, "/dev/kfd") != 0 && std::strncmp(path, "/dev/dri/", 9) != 0)) return fd;
@@ -105,7 +109,7 @@ int opened(const char* path, int fd) {
   return fd;
 }
 
-// What fcntl(F_DUPFD_CLOEXEC) gives: another descriptor of the same client.
+// For fcntl(F_DUPFD_CLOEXEC): another descriptor of the same client.
 int open_again(int fd, const std::string& path) {
   static std::atomic<unsigned> count = 0;
   std::uint64_t pair = static_cast<std::uint64_t>(getpid()) << 32 | ++count;
@@ -118,8 +122,8 @@ int open_again(int fd, const std::string& path) {
 
 constexpr std::uint64_t page_bytes = 4096;
 
-// What this process, or one that it was forked from, has dropped because it went to VRAM, and has not unmapped since: as
-// long as nothing is there, it is in VRAM.
+// Pages that went to VRAM: this process or a forebear dropped them here and has not unmapped them since. As long as no
+// page is present at such an address, the page is in VRAM.
 class Dropped {
  public:
   void add(std::uint64_t page) {
@@ -136,16 +140,16 @@ class Dropped {
   }
 
  private:
-  std::mutex mutex_;  // nobody's during fork(), which has the whole mmap lock
+  std::mutex mutex_;  // never held during fork(), which takes mmap_lock for writing
   std::set<std::uint64_t> pages_;
 };
 Dropped& dropped() {
-  static Dropped& the = *new Dropped;  // there until the end
+  static Dropped& the = *new Dropped;  // never destroyed
   return the;
 }
 
-// The mmap lock, between requests that look pages up and what changes mappings. The kernel migrates with a part of it, but
-// does so in one go: here whoever else needs it would see half of that.
+// Plays the mmap lock: requests that look pages up read-lock it, changes of mappings write-lock it. Migrations write-lock
+// it too, although the kernel only read-locks it for them: here a migration has several steps, which nobody may see.
 std::shared_mutex mmap_lock;
 using ReadsMmap = std::shared_lock<std::shared_mutex>;
 using WritesMmap = std::unique_lock<std::shared_mutex>;
@@ -158,7 +162,7 @@ void tell(unsigned long number, void* what) {
   errno = before;
 }
 
-// A change of mappings, between its mmu_notifier_invalidate_range_start() and ..._end().
+// A change of mappings. The constructor plays mmu_notifier_invalidate_range_start(), the destructor ..._end().
 class Invalidation {
  public:
   Invalidation(const void* start, std::size_t bytes, Kind kind, int protection = 0)
@@ -168,7 +172,7 @@ class Invalidation {
   }
   ~Invalidation() {
     if (change_.kind != Kind::protects && change_.kind != Kind::forks) dropped().remove(change_.start, change_.bytes);
-    if (heard_ && is_heard()) tell(mapping_changed, &change_);  // not in a child of fork()
+    if (heard_ && is_heard()) tell(mapping_changed, &change_);  // not in the child after fork()
   }
   Invalidation(const Invalidation&) = delete;
   Invalidation& operator=(const Invalidation&) = delete;
@@ -178,7 +182,8 @@ class Invalidation {
   Change change_;
 };
 
-// The mock has the content of pages that go to VRAM, and nobody writes to them: here they go.
+// A request that may migrate. When it returns, the mock has the content of the pages that go to VRAM and has
+// write-protected them. Here they are dropped.
 int migrate(int fd, unsigned long number, void* argument) {
   if (!is_heard()) return request(fd, number, argument);
   const WritesMmap lock(mmap_lock);
@@ -190,7 +195,7 @@ int migrate(int fd, unsigned long number, void* argument) {
   return result;
 }
 
-// Numbers of amdgpu_drm.h, from DRM_COMMAND_BASE on.
+// Numbers from amdgpu_drm.h, counted from DRM_COMMAND_BASE.
 constexpr unsigned first_of_driver = 0x40, jobs = first_of_driver + 0x04, userptr = first_of_driver + 0x11;
 
 bool looks_pages_up(unsigned long number) {
@@ -202,7 +207,7 @@ bool migrates(unsigned long number) {
          (_IOC_TYPE(number) == 'd' && _IOC_NR(number) == jobs && faults_on_ranges);
 }
 
-// amdgpu_vm_make_compute(), which may refuse.
+// amdgpu_vm_make_compute(); the mock may refuse it.
 int make_compute(int fd) {
   Opener opener{getpid(), 0, -1};
   if (node(fd).empty() || request(fd, becomes_compute, &opener) != 0) return 0;
@@ -271,13 +276,13 @@ int fcntl64(int fd, int command, ...) {
   return path.empty() ? next<int (*)(int, int, void*)>("fcntl64")(fd, command, argument) : open_again(fd, path);
 }
 
-// As by a bug of libdrm, where a test wants that: in the function that makes the request.
+// Plays a bug of libdrm, if a test wants one: a crash in the function that makes the request.
 void crash_in(unsigned long number) {
   static const char* const wanted = std::getenv("FAULTLINE_CRASH_IN_REQUEST");
   if (wanted && _IOC_TYPE(number) == 'd' && _IOC_NR(number) == std::strtoul(wanted, nullptr, 0)) raise(SIGSEGV);
 }
 
-// The mock answers with no descriptor where it waits for a client at its socket.
+// When the mock answers AMDKFD_IOC_SMI_EVENTS without a descriptor, it waits at its socket for the client to connect.
 int ioctl(int fd, unsigned long number, ...) noexcept {
   va_list list;
   va_start(list, number);
@@ -297,8 +302,8 @@ int ioctl(int fd, unsigned long number, ...) noexcept {
   return 0;
 }
 
-// An entry of one's own pagemap, where nothing is, of a page in VRAM: what a device-private one has
-// (Documentation/admin-guide/mm/pagemap.rst), with a frame of the memory that machines.py lists in /proc/iomem.
+// Reads of the process's own pagemap: the entry of a page in VRAM, empty so far, becomes a device-private one
+// (Documentation/admin-guide/mm/pagemap.rst). Its frame is in the memory that machines.py lists in /proc/iomem.
 ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) {
   constexpr std::uint64_t vram_frame = 0x10'0000'0000, there = std::uint64_t{3} << 62, swapped = std::uint64_t{1} << 62;
   const ssize_t got = syscall(SYS_pread64, fd, buffer, bytes, offset);
@@ -314,7 +319,7 @@ ssize_t pread(int fd, void* buffer, std::size_t bytes, off_t offset) {
   return got;
 }
 
-// Of events a few bytes at a time, where a test wants that.
+// Gives events in pieces of a few bytes, if a test wants that.
 ssize_t read(int fd, void* buffer, std::size_t bytes) {
   const bool short_one = fd >= 0 && fd == events && std::getenv("FAULTLINE_SHORT_READS");
   return next<ssize_t (*)(int, void*, std::size_t)>("read")(fd, buffer, short_one ? std::min<std::size_t>(bytes, 5) : bytes);
@@ -350,7 +355,7 @@ void* mremap(void* from, std::size_t bytes, std::size_t new_bytes, int flags, ..
   return reinterpret_cast<void*>(syscall(SYS_mremap, from, bytes, new_bytes, flags, to));
 }
 
-// MADV_DONTNEED and MADV_REMOVE take pages away at once; what the others do shows later, if ever.
+// Only MADV_DONTNEED and MADV_REMOVE zap pages at once. Other advice has an effect later, if ever.
 int madvise(void* address, std::size_t bytes, int advice) noexcept {
   const bool takes = advice == MADV_DONTNEED || advice == MADV_REMOVE;
   const ReadsMmap lock(mmap_lock);
@@ -362,7 +367,7 @@ pid_t fork() noexcept {
   WritesMmap lock(mmap_lock);
   const Invalidation invalidation(nullptr, std::size_t{1} << 47, Kind::forks);
   const pid_t pid = next<pid_t (*)()>("fork")();
-  if (pid == 0) {  // the lock's owner is another thread's
+  if (pid == 0) {  // the lock belongs to the parent's thread: make a new one
     lock.release();
     new (&mmap_lock) std::shared_mutex;
   }

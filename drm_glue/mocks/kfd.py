@@ -13,7 +13,7 @@ HOST_ACCESS, COHERENT = 1, 2
 
 
 class Range:
-    """What svm_range_set_default_attributes() gives a page, and what was set since."""
+    """A page's attributes: the defaults of svm_range_set_default_attributes(), and what was set since."""
 
     def __init__(self):
         self.preferred = self.prefetch = UNDEFINED
@@ -22,7 +22,7 @@ class Range:
 
 
 class Process:
-    """struct kfd_process: of one mm."""
+    """struct kfd_process: one per mm."""
 
     def __init__(self):
         self.xnack, self.acquired, self.pages = 0, {}, {}
@@ -32,7 +32,7 @@ class Kfd(Device):
     def __init__(self, version=(1, 11), gpus=(0x1F2E,), can_xnack=True, queues=0, events=None):
         super().__init__()
         self.version, self.gpus, self.can_xnack, self.queues = version, list(gpus), can_xnack, queues
-        self.events = events      # a descriptor of the client that gives what was written here
+        self.events = events      # a descriptor in the client; it reads what was written here
         self.kfd_processes = collections.defaultdict(Process)  # by pid
 
     def process(self, request):
@@ -67,8 +67,8 @@ class Kfd(Device):
         if self.process(request).acquired.setdefault(gpu, node) != node:
             raise Refused(errno.EBUSY)
 
-    # AMDKFD_IOC_SET_MEMORY_POLICY, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, AMDKFD_IOC_FREE_MEMORY_OF_GPU: libhsakmt does
-    # these by itself when it opens the device.
+    # AMDKFD_IOC_SET_MEMORY_POLICY, AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, AMDKFD_IOC_FREE_MEMORY_OF_GPU: libhsakmt makes
+    # these requests when it opens the device.
     def handle_K04(self, request):
         self.fits(request, 32)
 
@@ -175,6 +175,6 @@ class Kfd(Device):
 
     @staticmethod
     def fits(request, size):
-        """The kernel takes any size, and zeroes or drops what differs; every client here knows the right one."""
+        """Insists on the right size, which all clients here use. The kernel takes any size and zeroes or drops the rest."""
         if request.size != size:
             raise Refused(errno.EINVAL)

@@ -1,5 +1,5 @@
-"""KFD's SVM with accesses of the GPU through its page tables: entries of the ranges' pages, and the retry faults of an
-engine that finds none (svm_range_restore_pages() and what it calls in drivers/gpu/drm/amd/amdkfd/kfd_svm.c of Linux 6.1)."""
+"""KFD's SVM with GPU accesses through page tables: the PTEs of the ranges' pages, and the retry faults of an engine that finds
+no PTE (svm_range_restore_pages() and its callees in drivers/gpu/drm/amd/amdkfd/kfd_svm.c of Linux 6.1)."""
 
 import process_memory
 from kfd import PAGE
@@ -11,17 +11,17 @@ BY_GPU_FAULT = 1
 
 
 class KfdWithFaults(KfdSvm):
-    """`fault`: besides those of KfdSvm, "missed fault", "fault of the neighbour" and "stale": entries are never taken away."""
+    """`fault`: those of KfdSvm, "missed fault", "fault of the neighbour", and "stale": PTEs are never removed."""
 
     def __init__(self, root, fault="", **options):
         super().__init__(root, fault, **options)
-        self.entries = {}  # of (pid, page): whether the GPU may write
+        self.entries = {}  # GPU PTEs by (pid, page): True if writable
 
     def has_entry(self, process, page, writes):
         return (process, page) in self.entries and (self.entries[process, page] or not writes)
 
     def resolve(self, process, page, writes):
-        """svm_range_restore_pages(): whether the engine shall try again."""
+        """svm_range_restore_pages(): True if the engine shall retry."""
         if not self.kfd_processes[process].xnack:
             return False
         svm_range = self.svms[process].at(page) or self.create_range(process, page)
@@ -36,7 +36,7 @@ class KfdWithFaults(KfdSvm):
         where = f"@{told:x}({self.gpus[0]:x})"
         self.tell_fault(process, FAULT_START, f"{where} {'W' if writes else 'R'}")
         migrates = not svm_range.in_vram
-        if migrates:  # svm_range_best_restore_location(): every GPU may reach a range, and gets it
+        if migrates:  # svm_range_best_restore_location(): the faulting GPU gets the range
             self.to_vram(process, svm_range, BY_GPU_FAULT)
         mapped = self.map(process, svm_range)
         self.tell_fault(process, FAULT_END, f"{where} {'M' if migrates else 'U'}")

@@ -1,4 +1,4 @@
-// The requests of requests.cpp that libhsakmt can make too, by it: what arrives at the kernel is compared.
+// Those requests of requests.cpp that libhsakmt can make too, made by libhsakmt. A test compares what arrives at the kernel.
 #include <hsakmt.h>
 
 #include <fstream>
@@ -20,7 +20,7 @@ HSAuint64 number(std::istringstream& words) {
   return std::stoull(word, nullptr, 0);
 }
 
-// libhsakmt names a GPU by its node in the topology, the kernel by its id.
+// libhsakmt names a GPU by its topology node, the kernel by its gpu id.
 std::map<HSAuint32, HSAuint32> nodes_by_gpu() {
   HsaSystemProperties system{};
   must(hsaKmtAcquireSystemProperties(&system), "hsaKmtAcquireSystemProperties");

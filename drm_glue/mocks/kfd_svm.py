@@ -1,8 +1,9 @@
-"""KFD's SVM with its events: pages that move, are mapped on the GPU and unmapped (drivers/gpu/drm/amd/amdkfd/kfd_svm.c,
-kfd_migrate.c, kfd_smi_events.c; the lines are those of Linux 6.1). Pages of an anonymous mapping are not there for the CPU
-while they are in VRAM, where that can be (cpu_faults.py); others stay where they are, and a CPU that touches one is not
-noticed. Nor is a page that a process shares with its child when it goes to VRAM taken from the child, and of pages that are
-copied at a store after fork() nothing is told."""
+"""KFD's SVM with its events: pages migrate, get GPU PTEs and lose them (drivers/gpu/drm/amd/amdkfd/kfd_svm.c,
+kfd_migrate.c, kfd_smi_events.c; the event lines are those of Linux 6.1).
+
+While an anonymous page is in VRAM, the CPU has no page there and faults, if userfaultfd is permitted (cpu_faults.py). File
+pages stay where they are, and the mock does not notice a CPU that touches one. Two more gaps: when a page goes to VRAM that
+a process shares with its child, the child keeps it; and there are no events for COW copies at a store after fork()."""
 
 import collections
 import errno
@@ -27,8 +28,8 @@ RESTORE_MS = 1  # AMDGPU_SVM_RANGE_RESTORE_DELAY_MS
 
 
 class KfdSvm(Kfd):
-    """`root`: of the testbed. `fault`: what is told wrongly ("missed event", "wrong location"), or done: a page comes back
-    without its range ("alone"), or without its content ("empty")."""
+    """`root`: the testbed's root. `fault`: a wrong event ("missed event", "wrong location") or a wrong action: a page comes
+    back without the rest of its range ("alone") or without its content ("empty")."""
 
     def __init__(self, root, fault="", **options):
         super().__init__(**options)
@@ -44,10 +45,10 @@ class KfdSvm(Kfd):
         self.svms = collections.defaultdict(SvmRanges)  # by pid
         self.evicted = set()          # pids
         self.changing = collections.Counter()  # by pid: invalidations that have not ended
-        # svms->lock: requests are answered in umockdev's thread, workers run in GLib's, faults of CPUs have one.
+        # Plays svms->lock. Three threads take it: umockdev's for requests, GLib's for workers, one for CPU faults.
         self.lock = threading.RLock()
         self.cpus = CpuFaults(self.lock, self.touched, self.asked)
-        self.started = {}             # by pid: when
+        self.started = {}             # by pid: start time
 
     def hear(self, request):
         with self.lock:
@@ -58,7 +59,7 @@ class KfdSvm(Kfd):
             return super().handle(request)
 
     def sees_faults(self, process, descriptor):
-        if self.started.get(process) != (start := process_memory.start_time(process)):  # the number was another's
+        if self.started.get(process) != (start := process_memory.start_time(process)):  # the pid is reused
             self.started[process] = start
             self.kfd_processes.pop(process, None)
             self.evicted.discard(process)
@@ -99,19 +100,20 @@ class KfdSvm(Kfd):
         for each in self.svms[process].add(pages):
             migrated = self.prefetch(process, each)
             if migrated and each.mapped and not self.kfd_processes[process].xnack:
-                continue  # the worker maps it again
+                continue  # the restore worker maps it
             if migrated or any(kind not in (PREFERRED, PREFETCH) for kind, _ in attributes):
                 self.map(process, each)
 
     def prefetch(self, process, svm_range):
-        """svm_range_trigger_migration(): whether it went well."""
+        """svm_range_trigger_migration(): True if pages migrated."""
         to = self.kfd_processes[process].pages[svm_range.first].prefetch
         if to == UNDEFINED or (to != 0) == svm_range.in_vram:
             return False
         return self.to_vram(process, svm_range, BY_PREFETCH) if to else self.to_ram(process, svm_range, BY_PREFETCH)
 
     def map(self, process, svm_range):
-        """svm_range_validate_and_map(); whether it could. With recoverable faults, access alone is left to these."""
+        """svm_range_validate_and_map(): True if it could. With XNACK, it leaves a range in system memory to the GPU's
+        faults, unless the range has the in-place attribute or is already mapped."""
         of = self.kfd_processes[process]
         reaches = not of.xnack or svm_range.in_vram or of.pages[svm_range.first].in_place
         if not reaches and not svm_range.mapped:
@@ -131,29 +133,29 @@ class KfdSvm(Kfd):
         return whole
 
     def has_mapped(self, process, pages, writeable):
-        """The GPU's entries are there."""
+        """A hook: the pages have got their GPU PTEs."""
 
     def can_move(self, process, page):
-        """migrate_vma_collect(): also what an anonymous mapping has not got yet."""
+        """migrate_vma_collect(): also takes holes of an anonymous mapping, where no page is yet."""
         _, file = process_memory.vma(process, page * PAGE)
         return (process, page) not in self.in_vram and (not file or process_memory.is_present(process, page * PAGE))
 
     def touch(self, process, address):
-        """By a job on userptr memory, which looks pages up as the CPU does."""
+        """A job on userptr memory looks a page up. That is like a CPU fault."""
         page = address // PAGE
         with self.lock:
             if (process, page) in self.in_vram:
                 self.to_ram(process, self.svms[process].at(page), BY_CPU_FAULT)
 
     def touched(self, process, mm, page):
-        """svm_migrate_to_ram(): the whole range comes back, to all who share its pages. `mm`: that of the process, or of one
-        that was forked from it."""
+        """svm_migrate_to_ram(): the whole range comes back, for every mm that shares its pages. `mm`: the mm of the process
+        or of a forked child."""
         svm_range = self.svms[process].at(page)
         if self.fault == "alone" and svm_range:
             svm_range = SvmRange(page, page, svm_range.in_vram, svm_range.mapped)
         if svm_range and svm_range.in_vram:
             self.to_ram(process, svm_range, BY_CPU_FAULT, mm)
-        else:  # where the kernel gives SIGBUS, or lets the CPU fault for ever (lost-location of known_bugs.cpp)
+        else:  # the kernel would give SIGBUS, or let the CPU fault for ever (lost-location in known_bugs.cpp)
             self.cpus.give_back(mm, [page])
 
     def to_vram(self, process, svm_range, trigger):
@@ -196,7 +198,7 @@ class KfdSvm(Kfd):
                 if self.fault == "wrong location":
                     where = f"@{pages[0]:x}({len(pages):x}) {self.gpus[0]:x}->{self.gpus[0]:x}"
                 self.tell(process, MIGRATE_END, f"{where} {trigger}")
-        # Whoever waits for a page does so until the end of it all.
+        # Only now: a CPU that waits for one page waits until the whole migration has ended.
         self.cpus.give_back(mm or self.cpus.of.get(process), moved, self.fault == "empty")
         if sum(len(pages) for pages, _ in parts) < len(svm_range.pages):
             return False
@@ -221,10 +223,10 @@ class KfdSvm(Kfd):
             self.forget(process, there)
 
     def told_of(self, process, there, kind, protection):
-        """The ranges of pages for which mm tells its notifiers of a change."""
+        """The page ranges for which mm code calls the notifiers."""
         if kind in (UNMAPS, MOVES):
             return [there]
-        if kind == FORKS:  # copy_page_range(), of what has an anon_vma
+        if kind == FORKS:  # copy_page_range(): VMAs with an anon_vma
             return [range(first, end) for first, end, anonymous in process_memory.copied_at_fork(process)
                     if anonymous or any(pid == process and first <= page < end for pid, page in self.in_vram)]
         wanted = "".join(letter if protection & bit else "-" for letter, bit in (("r", 1), ("w", 2), ("x", 4)))
@@ -266,7 +268,7 @@ class KfdSvm(Kfd):
             self.tell(process, UNMAP, f"@{pages[0]:x}({len(pages):x}) {self.gpus[0]:x} {trigger}")
 
     def restore(self, process):
-        """svm_range_restore_work(): again as long as it cannot map what the GPU has."""
+        """svm_range_restore_work(): runs again until it has mapped all invalid ranges."""
         with self.lock:
             if not os.path.exists(f"/proc/{process}/maps"):
                 return False

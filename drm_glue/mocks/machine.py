@@ -21,7 +21,7 @@ def lines(properties):
 
 
 class Machine:
-    """One without a GPU."""
+    """A machine without a GPU."""
 
     def __init__(self):
         self.testbed = UMockdev.Testbed.new()
@@ -31,7 +31,7 @@ class Machine:
         self.testbed.add_from_string(f"P: /{path}\nN: {node}\nE: DEVNAME=/dev/{node}\nE: SUBSYSTEM={subsystem}\n{more}")
 
     def add_pci(self, slot, ids, driver, minors, pci_class=0x030000):
-        """A GPU with its nodes of DRM: card0, renderD128 ... by their minors."""
+        """A GPU with DRM nodes: card0, renderD128 ... by their minors."""
         path = f"devices/pci0000:00/{slot}"
         attributes = dict(zip(("vendor", "device", "revision"), ids)) | {"subsystem_vendor": ids[0], "subsystem_device": 1,
                                                                                "class": pci_class}
@@ -48,13 +48,13 @@ class Machine:
                      f"E: MAJOR=226\nE: MINOR={minor}\nA: dev=226:{minor}\nL: device=../../../{path.split('/')[-1]}\n")
 
     def file(self, path):
-        """One of the machine, such as "/proc/config.gz"; its folder is made."""
+        """The path of one of the machine's files, such as "/proc/config.gz". Makes its folder."""
         at = pathlib.Path(self.testbed.get_root_dir() + path)
         at.parent.mkdir(parents=True, exist_ok=True)
         return at
 
     def boot(self, node, driver):
-        """Gives the node a driver that knows nothing of the clients before."""
+        """Gives the node a new driver, which does not know earlier clients."""
         if node in self.devices:
             self.testbed.detach_ioctl(node)
         self.devices[node] = driver
@@ -64,7 +64,7 @@ class Machine:
         return any(each.injected for each in self.devices.values())
 
     def ask(self, *script, by="drm-requests", keep=()):
-        """The answers of a program of ours, which end well whatever the kernel says."""
+        """The answers of one of our request programs."""
         done = self.run([str(device.BUILD / by)], "\n".join(script) + "\n", keep=keep)
         assert by != "drm-requests" or done.stderr == "", done
         return done.stdout.splitlines()
@@ -78,7 +78,7 @@ class Machine:
 
 
 class KfdMachine(Machine):
-    """One with amdgpu and KFD: node 0 of the topology is the CPU, each GPU one behind it."""
+    """A machine with amdgpu and KFD: node 0 of the topology is the CPU, then one node per GPU."""
 
     def __init__(self, gpus):
         super().__init__()
@@ -108,7 +108,7 @@ class KfdMachine(Machine):
         self.put(f"topology/nodes/{node}/mem_banks/0/properties", lines(memory))
 
     def add_amdgpu(self, index, gpu, device=0x7408, target=90010, capability=746107520):
-        """An MI200 (gfx90a), which recovers from page faults; or another."""
+        """By default an MI200 (gfx90a), which recovers from page faults."""
         minor = 128 + index
         self.add_pci(f"0000:{3 + index:02x}:00.0", (0x1002, device, 0), "amdgpu", (index, minor))
         self.boot(f"/dev/dri/renderD{minor}", Amdgpu(device=device))

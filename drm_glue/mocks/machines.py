@@ -1,4 +1,4 @@
-"""The machines on which the discovery of GPUs is tried. Each gives the Machine, booted."""
+"""Mocked machines for the tests. Each function returns a booted Machine."""
 
 import gzip
 import os
@@ -18,7 +18,7 @@ GPU = 0x1F2E
 
 
 def configure(machine, **options):
-    """The kernel's configuration: what is not named is not set."""
+    """Sets the kernel's configuration: options that are not named are not set."""
     text = "".join(f"CONFIG_{name}={value}\n" for name, value in options.items())
     text = "CONFIG_64BIT=y\n# CONFIG_DRM_NOUVEAU_SVM is not set\n" + text
     machine.file("/proc/config.gz").write_bytes(gzip.compress(text.encode()))
@@ -49,7 +49,7 @@ def amdgpu(target=90010, capability=CAPABILITY, can_xnack=True, version=(1, 11),
 
 
 def working_amdgpu(fault="", gpu={}, firmware={}, **options):
-    """One whose SDMA engine copies, and whose KFD tells what becomes of pages."""
+    """An amdgpu with a working SDMA engine, and a KFD that sends events about pages."""
     machine = amdgpu(**options)
     machine.file("/proc/iomem").write_text("1000000000000-100ffffffffff : 0000:03:00.0\n")
     kfd = KfdWithFaults(machine.file("/smi").parent, fault, gpus=(GPU,), can_xnack=options.get("can_xnack", True))
@@ -61,7 +61,7 @@ def working_amdgpu(fault="", gpu={}, firmware={}, **options):
 
 
 def with_paging_queue(fault="", firmware=145):
-    """A Vega20, whose SDMA engine does its driver's copies while another of its queues waits for a fault."""
+    """A Vega20: its SDMA engine can do the driver's copies while another of its queues waits for a fault."""
     return working_amdgpu(fault, gpu={"device": 0x66A1}, firmware={SDMA: firmware}, target=90006, noretry=0, device=0x66A1)
 
 
@@ -93,7 +93,7 @@ def mixed():
 
 
 def restrict(machine, node, mode, group):
-    """The node is root's and that group's; everybody may come as far as to it."""
+    """Gives the node to root and the group, with this mode. Opens the folders around it to everybody."""
     root = pathlib.Path(machine.testbed.get_root_dir())
     root.chmod(0o755)
     for each in root.glob("ioctl/**/*"):
@@ -104,7 +104,7 @@ def restrict(machine, node, mode, group):
 
 
 def pocl_on(bus):
-    """PoCL plays the OpenCL driver of the GPU there: what the environment must say."""
+    """The environment in which PoCL plays the OpenCL driver of the GPU on this bus."""
     layer = pathlib.Path(__file__).resolve().parents[2] / "build/opencl/broken-driver.so"
     return {"OPENCL_LAYERS": str(layer), "FAULTLINE_OPENCL_FAULT": "on-a-bus", "FAULTLINE_OPENCL_BUS": str(bus),
             "OCL_ICD_VENDORS": "/etc/OpenCL/vendors/pocl.icd"}

@@ -1,5 +1,5 @@
-"""Pages of a client as a driver reaches them: hmm_range_fault() by way of process_vm_readv(), which faults pages in, breaks
-COW and respects protections as that does."""
+"""A driver's access to a client's pages. process_vm_readv() and process_vm_writev() play hmm_range_fault(): they fault pages
+in, break COW and respect protections in the same way."""
 
 import ctypes
 import errno
@@ -21,7 +21,7 @@ def transfer(call, process, address, buffer, size):
 
 
 def lines(process, name):
-    """Of a file in /proc; none, where the process is no more."""
+    """Lines of a file in /proc/PID; none if the process is gone."""
     try:
         with open(f"/proc/{process}/{name}") as file:
             yield from file
@@ -30,7 +30,7 @@ def lines(process, name):
 
 
 def data(process, name, offset, size):
-    """Likewise; zeroes."""
+    """Bytes of a file in /proc/PID; zeroes if the process is gone."""
     try:
         with open(f"/proc/{process}/{name}", "rb", buffering=0) as file:
             return os.pread(file.fileno(), size, offset).ljust(size, b"\0")
@@ -39,7 +39,7 @@ def data(process, name, offset, size):
 
 
 def mapping(process, address):
-    """There: where it starts and ends, its protection as "rw-p", its file; None: there is none, or no process."""
+    """The mapping at the address: start, end, protection ("rw-p"), file. None: no mapping, or the process is gone."""
     for line in lines(process, "maps"):
         bounds, permissions, _, _, _, *file = line.split()
         start, end = (int(each, 16) for each in bounds.split("-"))
@@ -49,7 +49,7 @@ def mapping(process, address):
 
 
 def vma(process, address):
-    """The protection of the mapping there, and its file; two empty words: there is none."""
+    """Protection and file of the mapping at the address; two empty strings if there is none."""
     return (mapping(process, address) or (0, 0, "", ""))[2:]
 
 
@@ -62,7 +62,7 @@ def protection(process, address):
 
 
 def all_parts(process, pages):
-    """By mapping, with its permissions. Those that userfaultfd keeps apart are one."""
+    """The mapped parts of the pages, one per mapping, with permissions. Joins mappings that only userfaultfd has split."""
     found = []
     for line in lines(process, "maps"):
         bounds, permissions, _, _, _, *file = line.split()
@@ -76,7 +76,7 @@ def all_parts(process, pages):
 
 
 def parts(process, pages):
-    """The same as far as the first hole."""
+    """all_parts() up to the first hole."""
     found, at = [], pages.start
     for own, permissions in all_parts(process, pages):
         if own.start == at:
@@ -86,12 +86,12 @@ def parts(process, pages):
 
 
 def start_time(process):
-    """Two processes of one number differ in it."""
+    """Tells processes apart that have had the same pid."""
     return "".join(lines(process, "stat")).rsplit(")", 1)[-1].split()[19:20]
 
 
 def look_up(process, address, writes):
-    """hmm_range_fault() of one page: raises what hmm_vma_walk_test() gives."""
+    """hmm_range_fault() of one page: raises the error of hmm_vma_walk_test()."""
     permissions = protection(process, address)
     if not permissions or permissions[0] != "r":
         raise Refused(errno.EFAULT)
@@ -100,14 +100,14 @@ def look_up(process, address, writes):
 
 
 def access(call, process, address, buffer, size, writes):
-    for _ in range(10):  # a mapping may come and go meanwhile
+    for _ in range(10):  # the mapping may change in between
         if transfer(call, process, address, buffer, size) == size:
             return
         error = ctypes.get_errno()
         if error != errno.EFAULT:
             raise Refused(error)
-        look_up(process, address, writes)  # it is another mapping by now where nothing is raised
-    raise Refused(errno.EFAULT)  # mapped, and no page: past the end of a file
+        look_up(process, address, writes)  # if it raises nothing, the mapping has changed since the transfer: try again
+    raise Refused(errno.EFAULT)  # mapped, but no page: past the end of a file
 
 
 def load(process, address, size):
@@ -125,15 +125,15 @@ def is_present(process, address, bits=0x80):
 
 
 def content(process, address):
-    """Of a page, whatever its protection; nothing is faulted in."""
-    if not is_present(process, address, 0xC0):  # nor swapped
+    """A page's content, whatever its protection. Faults nothing in."""
+    if not is_present(process, address, 0xC0):  # neither present nor swapped
         return bytes(PAGE)
     return data(process, "mem", address, PAGE)
 
 
 def fault_in(process, address):
-    """As hmm_range_fault() does for svm_range_validate_and_map(): for writing where the mapping can be written to, which
-    breaks COW. The write ends before its first byte, since there is nothing here to read."""
+    """hmm_range_fault() for svm_range_validate_and_map(): a write fault if the mapping is writable, which breaks COW. The
+    process_vm_writev() has no readable source: it faults the page in, then ends before its first byte."""
     if protection(process, address)[1:2] == "w":
         nowhere = Iovec(None, 1)
         libc.process_vm_writev(process, ctypes.byref(nowhere), 1, ctypes.byref(Iovec(address, 1)), 1, 0)
@@ -142,8 +142,8 @@ def fault_in(process, address):
 
 
 def copied_at_fork(process):
-    """Mappings, as (first page, end, whether they have pages of their own), that copy_page_range() tells notifiers of if they
-    have: private, and neither VM_DONTCOPY nor VM_WIPEONFORK."""
+    """The private mappings without VM_DONTCOPY and VM_WIPEONFORK, as (first page, end, has anonymous pages). If a mapping has
+    anonymous pages, copy_page_range() calls the notifiers for it."""
     mappings = []
     for line in lines(process, "smaps"):
         first, *words = line.split()
@@ -154,14 +154,14 @@ def copied_at_fork(process):
             anonymous = words[0] != "0"
         elif first == "VmFlags:" and private and not {"dc", "wf"} & set(words):
             if mappings and mappings[-1][1] == pages[0] and mappings[-1][3] == kind:
-                first, _, others, _ = mappings.pop()  # userfaultfd keeps them apart
+                first, _, others, _ = mappings.pop()  # only userfaultfd has split them
                 pages, anonymous = (first, pages[1]), anonymous or others
             mappings.append((*pages, anonymous, kind))
     return [each[:3] for each in mappings]
 
 
 def populate(process, address):
-    """Where nothing is there yet: a page that is only read, since a write from here could be lost, or lose another."""
+    """Faults a missing page in, by a read: a write from here could race with one of the process, and one would be lost."""
     try:
         load(process, address, 1)
     except Refused:

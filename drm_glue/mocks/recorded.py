@@ -1,4 +1,4 @@
-"""Traces of `faultline record`, read with distrust: anybody may have written one."""
+"""Reads traces of `faultline record` with distrust: anybody may have written them."""
 
 import dataclasses
 import errno
@@ -13,12 +13,12 @@ class BadTrace(Exception):
 
 @dataclasses.dataclass
 class Block:
-    """Of memory: the argument, or what a pointer on the path of offsets points to."""
+    """A memory block: the argument, or what the pointers along the path of offsets lead to."""
     path: tuple
     bytes: bytes
     wanted: int
-    filled: bool  # the kernel writes there, and does not read
-    loose: list   # (offset, size, kind) of what differs between two runs that ask the same
+    filled: bool  # the kernel only writes there
+    loose: list   # (offset, size, kind) of the fields that differ between two equal runs
 
 
 @dataclasses.dataclass
@@ -33,9 +33,9 @@ class Ask:
     where: str
     number: int
     name: str
-    followed: bool  # whether it is known what it points to
+    followed: bool  # the recorder knew the pointers in the argument
     blocks: dict    # by path
-    value: int      # of an argument that is none
+    value: int      # the argument itself, if the request has no memory
     answer: Answer = None  # None: it never came
 
 
@@ -60,7 +60,7 @@ class Trace:
 
 
 NODE = r"/dev/(kfd|dri/(card|renderD)[0-9]{1,4})"
-NAME = r"[\w:.+,@-]*\w[\w:.+,@-]*"  # of a folder or a file, but "." and ".."
+NAME = r"[\w:.+,@-]*\w[\w:.+,@-]*"  # of a folder or a file; not "." or ".."
 DEVICE_LINES = re.compile("|".join((
     rf"P: /devices(/{NAME})+", r"N: (kfd|dri/(card|renderD)[0-9]{1,4})", r"E: \w+=[ -~]*",
     rf"L: (driver|device)=(\.\./)*({NAME}/)*{NAME}",
@@ -70,7 +70,7 @@ LINKS = {"driver", "device", "subsystem"}  # nothing may be below them
 
 
 class Line:
-    """An object, whose members are of the type that they should be."""
+    """An object. Its methods check the types of the members."""
 
     def __init__(self, file, number, text):
         self.file, self.number, self.text = file, number, text
@@ -114,7 +114,7 @@ class Line:
     def blocks(self):
         for each in self.get("memory", list, []):
             if not isinstance(each, dict):
-                raise self.wrong("memory", "has what is no object")
+                raise self.wrong("memory", "has an element that is no object")
             yield self.block(each)
 
     def block(self, members):
@@ -124,7 +124,7 @@ class Line:
         try:
             data = bytes.fromhex(members.get("bytes", "" if filled else None))
         except (TypeError, ValueError):
-            raise self.wrong("memory", f"has bytes that are none, at {path}") from None
+            raise self.wrong("memory", f"has bytes that are not hexadecimal, at {path}") from None
         wanted, loose = members.get("wanted", len(data)), members.get("loose", [])
         if not are_numbers([wanted]) or not isinstance(loose, list) or not all(are_loose(each) for each in loose):
             raise self.wrong("memory", f"has odd members, at {path}")
@@ -144,7 +144,7 @@ class Reader:
     def __init__(self, file):
         self.file = file
         self.trace = Trace({}, [], [])
-        self.clients, self.asks = {}, {}  # by name, by id: the last one, since a pid comes again
+        self.clients, self.asks = {}, {}  # by name and by id; the latest one, because pids are reused
 
     def read(self, data):
         lines = data.split(b"\n")
@@ -186,14 +186,14 @@ class Reader:
             if not re.fullmatch(r"CONFIG_\w+", option, re.A) or not re.fullmatch(r"[ -~]*", str(value)):
                 raise line.wrong("kernel_config", f"has an odd one: {option[:80]!r}")
         if not all(isinstance(word, str) for word in line.get("command", list)):
-            raise line.wrong("command", "has what is no word")
+            raise line.wrong("command", "has an element that is no word")
         self.trace.machine = line.members
 
     def gpus(self, line):
         line.get("gpus", list, None)
 
     def events(self, line):
-        """Of pages at addresses that were that process's: for people, not replayed."""
+        """Events of KFD. They have addresses of the recorded process: for people to read, not replayed."""
         line.get("text", str)
 
     def open(self, line):
@@ -219,22 +219,22 @@ class Reader:
     def answer(self, line):
         asked = self.asks.pop(line.get("id", str), None)
         if asked is None:
-            raise line.wrong("id", "is of no open and no request")
+            raise line.wrong("id", "belongs to no open and no request")
         result, name = line.get("result", int), line.matching("error", r"E\w+", "") if "error" in line.members else ""
         error = 0
         if result < 0:
             error = getattr(errno, name, None) or (int(name[1:]) if name[1:].isdecimal() else 0)
             if not 0 < error < 4096:
-                raise line.wrong("error", f"is none: {name[:80]!r}")
+                raise line.wrong("error", f"is not known: {name[:80]!r}")
         if not -1 <= result < 1 << 31:
-            raise line.wrong("result", "is none of a system call")
+            raise line.wrong("result", "cannot come from a system call")
         asked.answer = Answer(result, error, {block.path: block.bytes for block in line.blocks()})
         if isinstance(asked, Ask) and not set(asked.answer.after) <= set(asked.blocks):
-            raise line.wrong("memory", "is of nothing that was asked with")
+            raise line.wrong("memory", "is not memory of the request")
 
 
 def check_devices(line, text):
-    """umockdev makes files of them: none may be outside its folder, by a name or by way of a link."""
+    """umockdev makes files from these lines. No name and no link may lead outside its folder."""
     device, names = "", set()
     for number, each in enumerate(text.split("\n"), 1):
         odd = line.wrong("devices", f"has an odd line, its line {number}: {each[:80]!r}")

@@ -1,4 +1,4 @@
-"""Recording on a mocked machine, and a machine that replays."""
+"""Records on a mocked machine, and makes a machine that replays."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from replay import ReplayMachine
 FAULTLINE = str(device.BUILD / "faultline")
 RECORDER = f"{device.BUILD}/faultline-record.so"
 SCENARIO = str(pathlib.Path(__file__).resolve().parents[2] / "stress/scenarios/mapping/munmap-neighbour.scn")
-HERE = {"FAULTLINE_AGENT": "false", "FAULTLINE_LAB": "false"}  # about GPUs only: nothing is started
+HERE = {"FAULTLINE_AGENT": "false", "FAULTLINE_LAB": "false"}  # only GPUs matter: do not start these
 TARGETS = ("targets", "--json", SCENARIO)
 if device.BUILD.name == "asan":  # the recorder is in front of its runtime
     os.environ["ASAN_OPTIONS"] = "verify_asan_link_order=0"
@@ -26,7 +26,7 @@ def record(machine, trace, *words, **options):
 
 
 def record_requests(machine, trace, program, *script):
-    """Of a program of ours, behind the description of its machine."""
+    """A trace of one of our programs, after the description of its machine."""
     if not trace.exists():
         record(machine, trace, "targets", "--help")
     done = machine.run([str(device.BUILD / program)], "\n".join(script) + "\n", environment=preloaded(trace))

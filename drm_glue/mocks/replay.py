@@ -1,6 +1,6 @@
-"""A mocked machine made of a trace: each client's requests are answered as recorded, in order, and what is asked otherwise
-is told, never guessed. What the GPU wrote to memory is in no trace, and KFD's events are of addresses that are others now:
-memory stays as it is, and no event comes."""
+"""A mocked machine made from a trace. It answers each client's requests as recorded, in order. It reports a request that
+differs, and never guesses an answer. A trace does not have what the GPU wrote to memory, so memory stays as it is. The
+addresses in KFD's events have changed, so no events come."""
 
 import errno
 import grp
@@ -33,21 +33,21 @@ def masked(data, loose):
 
 
 class Cursor:
-    """Where a client is in what was recorded of it."""
+    """A client's position in its recorded requests."""
 
     def __init__(self, client):
         self.client, self.at, self.lost = client, 0, client is None
 
 
 class Recorded(Device):
-    """A node. `tell`: for what is asked otherwise."""
+    """A node. `tell` takes reports about requests that differ from the trace."""
 
     def __init__(self, clients, tell):
         super().__init__()
         self.left, self.tell, self.cursors = [each for each in clients if not each.inherited], tell, {}
 
     def opens(self, client):
-        """The next client that the same program was."""
+        """Takes the next recorded client of the same program."""
         program = program_of(self.processes[client])
         found = next((each for each in self.left if each.program == program), None)
         self.cursors[client] = Cursor(found)
@@ -86,7 +86,7 @@ class Recorded(Device):
 
     @staticmethod
     def compare(ask, request):
-        """What differs, and the blocks of memory by path."""
+        """Returns the difference as text, and the request's memory blocks by path."""
         if request.whole_number & 0xFFFFFFFF != ask.number:
             return (f"asks {request.whole_number:#x} {request.bytes.hex()}, recorded {ask.name} {ask.number:#x} "
                     f"{ask.blocks[()].bytes.hex() if ask.blocks else ask.value} ({ask.where})"), {}
@@ -94,7 +94,7 @@ class Recorded(Device):
                                 if each.filled or each.wanted == len(each.bytes)})
         for path, block in ask.blocks.items():
             if block.filled or path not in found:
-                continue  # what cannot be read was not read there either
+                continue  # unreadable, here or when recorded: nothing to compare
             theirs = bytes(found[path].retrieve())
             asked, recorded = masked(theirs, block.loose), masked(block.bytes, block.loose)
             if asked != recorded:
@@ -107,7 +107,7 @@ class Recorded(Device):
 
     @staticmethod
     def write(data, block, after):
-        """Pointers stay the client's own. A descriptor that the kernel gave is none here: kernel_half.cpp connects KFD's."""
+        """Keeps the client's own pointers. A descriptor from the recorded kernel becomes -1: kernel_half.cpp connects KFD's."""
         if data is None:
             return
         size = block.wanted if block.filled else len(block.bytes)
@@ -145,7 +145,7 @@ class ReplayMachine(Machine):
             self.boot(node, Recorded([each for each in trace.clients if each.node == node], self.teller(node)))
             self.set_rights(node)
             self.make_memory(node)
-        self.notes += [f"{each.where}: {each.node} is not in what the trace tells of the machine" for each in trace.clients
+        self.notes += [f"{each.where}: {each.node} is not in the trace's description of the machine" for each in trace.clients
                        if each.node not in self.there and (each.answer is None or each.answer.error != errno.ENOENT)]
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.testbed.get_root_dir() + "/smi")
@@ -157,7 +157,7 @@ class ReplayMachine(Machine):
         return tell
 
     def set_rights(self, node):
-        """Only root can, and only root is not kept out."""
+        """Sets the recorded mode and group. Only root can, and only root is not locked out by them."""
         rights = self.trace.machine["nodes"].get(node)
         if os.geteuid() != 0 or rights is None:
             return
@@ -169,7 +169,7 @@ class ReplayMachine(Machine):
         machines.restrict(self, node, int(rights["mode"], 8) & 0o777, group)
 
     def make_memory(self, node):
-        """Of buffer objects that are mapped: as large as the recorded offsets say, and empty."""
+        """The file for buffer objects that clients map: large enough for the recorded offsets, and empty."""
         largest = max((int.from_bytes(ask.answer.after.get((), b"")[:8], "little") for client in self.trace.clients
                        if client.node == node for ask in client.asks if ask.name == GEM_MMAP and ask.answer), default=None)
         if largest is None:
@@ -183,7 +183,7 @@ class ReplayMachine(Machine):
         path.chmod(0o666)
 
     def finish(self):
-        """What was asked otherwise, less than recorded included."""
+        """All differences from the trace, also requests and opens that did not come."""
         for node in sorted(self.there):
             device = self.devices[node]
             for each in device.left:

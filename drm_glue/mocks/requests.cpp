@@ -1,5 +1,5 @@
-// What drm_glue asks of a kernel, one request for each line of the standard input; each answers with a line: an errno's
-// name or "ok", and what was given. For the tests, which run it on mocked devices.
+// Drives drm_glue's requests for the tests, on mocked devices. Each line of stdin is a request. The answer is one line:
+// "ok" or an errno's name, then what the kernel gave.
 #include <fcntl.h>
 #include <unistd.h>
 #include <xf86drm.h>
@@ -43,7 +43,7 @@ std::vector<kfd_ioctl_svm_attribute> attributes(Words& words) {
 
 class Requests {
  public:
-  // The errno, with what was given in `answer_`.
+  // Returns the errno; the kernel's answer is in `answer_`.
   std::string run(const std::string& line) {
     Words words(line);
     std::string name;
@@ -89,7 +89,7 @@ class Requests {
     return error;
   }
 
-  // Of the descriptor that open_events gave: kinds and gap, until there are no more.
+  // Reads all pending events of the descriptor from open_events: their kinds, and the gap.
   int events() {
     char buffer[kfd::SmiStream::kernel_buffer];
     ssize_t got;
@@ -111,11 +111,11 @@ class Requests {
     return 0;
   }
 
-  // That are open, but for sockets: umockdev has those, and keeps one where a node cannot be opened.
+  // Open descriptors except sockets: umockdev uses sockets, and leaks one when a node cannot be opened.
   static int descriptors() {
     int count = 0;
     for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
-      std::error_code gone;  // the one of this loop may be
+      std::error_code gone;  // the loop's own descriptor may be closed by now
       count += !std::filesystem::read_symlink(each, gone).string().starts_with("socket:");
     }
     return count;
@@ -159,7 +159,7 @@ class Requests {
          answer_ << " " << gpus_json(list_gpus()).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
          return 0;
        }},
-      // The machine changes meanwhile.
+      // A shell command that changes the machine in between.
       {"sh",
        [](Words& w) {
          std::string command;

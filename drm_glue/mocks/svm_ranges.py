@@ -1,9 +1,9 @@
-"""The ranges of a process that KFD keeps (struct svm_range of drivers/gpu/drm/amd/amdkfd/kfd_svm.c, Linux 6.1)."""
+"""KFD's SVM ranges of a process (struct svm_range in drivers/gpu/drm/amd/amdkfd/kfd_svm.c, Linux 6.1)."""
 
 
 class SvmRange:
-    """in_vram: its actual_loc, wherever each page is. mapped: mapped_to_gpu, of the whole until all of it is unmapped at once.
-    invalid: it was taken away while queues stop for that."""
+    """in_vram: actual_loc of the range; single pages may be elsewhere. mapped: mapped_to_gpu of the range; only an unmap of the
+    whole range at once clears it. invalid: invalidated, and the queues are stopped until it is mapped again."""
 
     def __init__(self, first, last, in_vram=False, mapped=False):
         self.first, self.last, self.in_vram, self.mapped, self.invalid = first, last, in_vram, mapped, False
@@ -31,7 +31,7 @@ class SvmRanges:
         return [each for each in self.all if each.part(pages)]
 
     def add(self, pages):
-        """svm_range_add(): those that a request for these pages is about, in the order of its update list."""
+        """svm_range_add(): the ranges that cover these pages, split and added as needed, in the order of its update list."""
         update, start = [], pages.start
         for old in self.over(pages):
             own = old.part(pages)
@@ -53,7 +53,7 @@ class SvmRanges:
         return new
 
     def replace(self, old, own, inner):
-        """`inner` in the place of its pages `own`; what is left of it beside them."""
+        """Replaces the pages `own` of the range `old` by the ranges `inner`. Returns what is left of `old` on both sides."""
         head = [old.piece(old.first, own.start - 1)] if old.first < own.start else []
         tail = [old.piece(own.stop, old.last)] if own.stop <= old.last else []
         at = self.all.index(old)
@@ -61,7 +61,7 @@ class SvmRanges:
         return head + tail
 
     def remove(self, pages):
-        """svm_range_unmap_split(): the first of what is left is the old range, the other one a new one."""
+        """svm_range_unmap_split(): the first remaining piece is the old range and keeps `invalid`; the other one is new."""
         for old in self.over(pages):
             for each in self.replace(old, old.part(pages), [])[:1]:
                 each.invalid = old.invalid

@@ -1,5 +1,5 @@
-"""drm_glue's use of amdgpu through unmodified libdrm_amdgpu, on a mocked GPU whose SDMA engine copies pages of the process:
-what is asked, what is refused, what an error at every request leaves behind."""
+"""drm_glue's use of amdgpu through unmodified libdrm_amdgpu, on a mocked GPU with a working SDMA engine: the requests, what
+the kernel refuses, and what an error at every request leaves behind."""
 
 import errno
 
@@ -24,7 +24,7 @@ class Bench:
 
 
 def jobs(asked):
-    """Without how libdrm gets to know the GPU, and flags that the kernel does not look at."""
+    """Without libdrm's own initialization, and without flags that the kernel ignores."""
     return [each[:2] if each[0] == "gem_va unmap" else each for each in asked if each[0] not in ("info", "drm version")]
 
 
@@ -36,7 +36,7 @@ def test_a_copy_leaves_nothing(story):
 
 
 def test_libdrm_asks_the_same():
-    """An unmodified client by libdrm's own calls: the same requests, but for how pages of the process become a BO."""
+    """A client that uses only libdrm's calls makes the same requests, except when it makes a BO from pages of the process."""
     asked = {}
     for client in ("amdgpu-requests", "amdgpu-peer"):
         bench = Bench()
@@ -62,7 +62,7 @@ def test_what_becomes_of_pages(change, seen):
 
 @pytest.mark.parametrize("fault, seen", [("stale", "7 ok 8 | 8 ok 9"), ("wrong page", None)])
 def test_a_gpu_that_does_wrong(fault, seen):
-    """A stale mapping kept after munmap(), and a fault that was answered for the neighbour."""
+    """A GPU that keeps a stale mapping after munmap(), and a GPU that accesses the neighbour page."""
     bench = Bench(fault=fault)
     answer, = bench.ask(f"change {NODE} munmap")
     assert answer == f"ok {seen}" if seen else answer != "ok 7 ok 8 | EFAULT EFAULT EFAULT"
@@ -75,7 +75,7 @@ def test_migrations(mode, story):
 
 
 def test_faults():
-    """Copies by the process's own addresses, which migrate; the job that reaches what is not mapped ends as a reset ends it."""
+    """Copies by the process's own addresses: they migrate the pages. A job on an unmapped address ends in a reset."""
     bench = Bench()
     assert bench.machine.ask(f"fault {NODE} {GPU}", by="amdgpu-requests") == ["ok 7 9 | DF D | ECANCELED"]
     assert len(bench.gpu.vm_faults) == 1 and bench.gpu.left() == {}
@@ -133,19 +133,19 @@ def test_interrupted_at_every_request(error):
 
 @pytest.mark.parametrize("error", [errno.ENOMEM, errno.ENODEV])
 def test_an_error_at_every_request(error):
-    """It is named with its request, and all that was made before is given back."""
+    """The error names its request, and everything that was made before is freed."""
     bench = Bench()
     for at in range(len(ASKED)):
         bench.gpu.count = 0
         bench.gpu.injected = {at: error}
         bench.gpu.clients, bench.gpu.contexts = {}, set()
         if ASKED[at] == "drm version" and at > 0:
-            continue  # libdrm (2.4.114) uses what it has not got, and dies
+            continue  # libdrm (2.4.114) does not check the missing version, and crashes
         before, answer, after = bench.ask("left", f"copy-through-vram {NODE}", "left")
         what = (at, ASKED[at], answer)
         assert before == after, what
         if ASKED[at] in RELEASES:
-            continue  # what the kernel does not take back is not ours to give
+            continue  # the kernel refuses to free it: not our leak
         assert bench.gpu.left() == {}, what
         assert answer.startswith(errno.errorcode[error] + " ") or answer == "ok 41", what
     assert bench.gpu.injected

@@ -1,5 +1,5 @@
-"""Discovery of GPUs, by unmodified libdrm and libdrm_amdgpu, on mocked machines: what there is, why there is not more,
-errors at every request, odd content."""
+"""Discovery of GPUs on mocked machines, with unmodified libdrm and libdrm_amdgpu: what is there, why not more, errors at
+every request, odd content."""
 
 import errno
 import grp
@@ -72,7 +72,8 @@ def test_nouveau_without_svm(chipset, configured, why, help):
 @pytest.mark.parametrize("options, why, help", [
     ({"target": 100300, "device": 0x73BF, "revision": 0xC1}, "gfx1030 has no XNACK: KFD refuses it from gfx10 on", ""),
     ({"target": 90006}, "XNACK is off for gfx906: noretry=-1", "amdgpu.noretry=0 on the kernel's command line"),
-    ({"target": 90006, "noretry": 0}, "XNACK is refused, though gfx906 can: a process has all GPUs, and another one cannot",
+    ({"target": 90006, "noretry": 0},
+     "XNACK is refused although gfx906 supports it: a process uses all GPUs, and another GPU lacks it",
      "a container or a machine without the other GPU")])
 def test_amdgpu_without_xnack(options, why, help):
     assert svm(machines.amdgpu(can_xnack=False, **options)) == (["preempt-and-restore"], why, help)
@@ -113,14 +114,14 @@ def test_resets():
 
 
 def test_several():
-    """A gfx90a whose XNACK the other GPU takes away, and one of nouveau."""
+    """A gfx90a that has no XNACK because the other amdgpu GPU has none, and a GPU of nouveau."""
     found = gpus(machines.mixed())
     assert [(each["render_node"], each["chip"], each["svm"]) for each in found] == [
         (NODE, "AMD Instinct MI250X, gfx90a", ["preempt-and-restore"]),
         ("/dev/dri/renderD129", "AMD Radeon RX 6900 XT, gfx1030", ["preempt-and-restore"]),
         ("/dev/dri/renderD130", "NV134 (Pascal)", [])]
     assert [each["why_not"] for each in found] == [
-        "XNACK is refused, though gfx90a can: a process has all GPUs, and another one cannot",
+        "XNACK is refused although gfx90a supports it: a process uses all GPUs, and another GPU lacks it",
         "gfx1030 has no XNACK: KFD refuses it from gfx10 on", "the kernel is built without CONFIG_DRM_NOUVEAU_SVM"]
 
 
@@ -175,7 +176,7 @@ def test_no_permission(node):
 
 
 def requests():
-    """The requests of each node, by how many come before; a second time everything is asked without an error."""
+    """All requests of each node, by number: each one gets an error in turn."""
     for make, node in ((machines.nouveau, NODE), (machines.amdgpu, NODE), (machines.amdgpu, "/dev/kfd")):
         machine = make()
         machine.ask("gpus")
@@ -183,7 +184,7 @@ def requests():
             yield pytest.param(make, node, at, asked, id=f"{make.__name__}-{node.split('/')[-1]}-{at}")
 
 
-healthy_answers = {}  # by machine: they take a while
+healthy_answers = {}  # a cache by machine: they take a while
 
 
 @pytest.mark.parametrize("error", [errno.EINTR, errno.ENOMEM, errno.ENODEV])
@@ -195,22 +196,22 @@ def test_an_error_at_every_request(make, node, at, asked, error):
     machine = make()
     machine.devices[node].injected[at] = error
     found = gpu(machine)
-    if error == errno.EINTR or asked == ("ctx free", 2):  # the end of a context is not waited for
+    if error == errno.EINTR or asked == ("ctx free", 2):  # nobody checks the end of a context
         assert found == healthy
         return
     name = errno.errorcode[error]
     assert all(found[key] == healthy[key] for key in ("bus", "driver", "parameters", "render_node"))
-    # Where the second version fails, libdrm_amdgpu dies.
+    # When the second version request fails, libdrm_amdgpu crashes.
     said = (": " + name, ": libdrm_amdgpu does not answer") if asked == ("drm version",) else ": " + name
     assert found["unknown"] and all(each.endswith(said) for each in found["unknown"])
-    # What is told is what is there.
+    # Whatever the listing still says is right.
     for key in ("driver_version", "vram", "chip", "resets"):
         assert not found[key] or found[key] == healthy[key] or healthy[key].endswith(found[key])
     assert found["svm"] == healthy["svm"] or found["unknown"][-1].split(":")[0] in ("SVM", "XNACK")
 
 
 def test_a_driver_that_hangs():
-    """The one that is asked does; the rest is told."""
+    """KFD hangs. Everything else is still listed."""
     machine = machines.amdgpu()
     machine.devices["/dev/kfd"].hangs_at = 1
     found, = json.loads(machine.ask("gpus")[0].removeprefix("ok "))

@@ -21,7 +21,7 @@ WATCH = f"watch {BUS}"
 
 
 def sick(machine=None):
-    """An amdgpu that nobody else uses, with 100 MiB in use."""
+    """An amdgpu that nobody else uses, with 100 MiB of VRAM in use."""
     machine = machine or machines.amdgpu()
     machine.file(f"{SYS}/mem_info_vram_used").write_text(f"{100 * MIB}\n")
     machine.file(f"{SYS}/power/runtime_status").write_text("active\n")
@@ -37,7 +37,7 @@ def clients(*others):
 
 
 def play(machine, *steps):
-    """Requests; "sh" is a command that changes the machine, whose folder it is in."""
+    """Makes the requests. "sh" is a shell command that changes the machine; it runs in the machine's folder."""
     root = machine.testbed.get_root_dir()
     steps = [step.replace("sh ", f"sh cd {root} && ", 1) if step.startswith("sh ") else step for step in steps]
     return [answer.removeprefix("ok").strip() for answer in machine.ask(*steps)]
@@ -58,12 +58,12 @@ def ended(machine, *changes):
 
 def test_a_healthy_gpu():
     assert ended(sick()) == []
-    assert ended(sick(), use(101)) == []  # less than may stay
+    assert ended(sick(), use(101)) == []  # less than the tolerance
 
 
 def test_memory_that_nobody_has():
     assert ended(sick(), use(110)) == [[
-        f"{GPU} has {10 * MIB} bytes of VRAM in use that nobody has: {100 * MIB} before, {110 * MIB} when all had ended"]]
+        f"{GPU} has {10 * MIB} bytes of VRAM in use that belong to nobody: {100 * MIB} before, {110 * MIB} after all had ended"]]
 
 
 def test_memory_that_is_given_back_late():
@@ -82,7 +82,7 @@ def test_memory_that_others_have():
 def test_small_leaks_add_up():
     answers = play(sick(), WATCH, use(101), "ended", WATCH, use(102), "ended", WATCH, "ended")
     assert answers[2] == "[]" and f"has {2 * MIB} bytes" in answers[5]
-    assert answers[7] == "[]"  # it is told once
+    assert answers[7] == "[]"  # reported only once
 
 
 def dump(name):
@@ -118,7 +118,7 @@ def test_a_gpu_that_is_gone(change):
 
 
 def test_what_sleeps_in_d3cold_is_not_gone():
-    """It would read as ones, and reading would wake it."""
+    """Its config space would read as ones, and the read would wake it."""
     assert ended(sick(), power("suspended"), READ_AS_ONES) == []
 
 
@@ -179,7 +179,7 @@ def working():
 
 
 def run(machine, *log, change=lambda machine: None, targets=(TARGET,), scenarios=(ONE,), iterations=60, environment={}):
-    """Once the first batch is in the journal, the machine changes. Gives the exit code and the journal's records."""
+    """Changes the machine once the first batch is in the journal. Returns the exit code and the journal's records."""
     journal, kmsg = machine.file("/journal.jsonl"), machine.file("/dev/kmsg")
     os.mkfifo(kmsg)
     to = os.open(kmsg, os.O_RDWR | os.O_NONBLOCK)
@@ -221,7 +221,7 @@ def test_a_run_on_a_healthy_gpu():
 
 
 def test_a_run_whose_kernel_counts_no_calls():
-    """Of the driver's functions; only the lab has tracefs."""
+    """The driver's functions are not counted here: only the lab has tracefs."""
     why = [(working(), "there is no tracefs: mount -t tracefs tracefs /sys/kernel/tracing, on a kernel with CONFIG_KPROBE_EVENTS"),
            (working(), "this kernel has no kprobe events: it needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS")]
     why[1][0].file("/sys/kernel/tracing/README").write_text("tracing mini-HOWTO\n")
@@ -254,7 +254,7 @@ def test_a_run_on_an_opencl_device_of_the_gpu():
 
 
 def test_a_run_with_a_refused_access():
-    """The outcomes show what it did, or that it did nothing."""
+    """The GPU's own log line is reported, but is no finding: the outcomes show what the access did."""
     fault = f"amdgpu {BUS}: amdgpu: [gfxhub0] no-retry page fault (src_id:0 ring:0 vmid:8 pasid:32769)"
     code, records = run(working(), fault)
     assert code == 0 and verdict(records) == ("agree", "")
@@ -264,7 +264,7 @@ def test_a_run_with_a_refused_access():
 def test_a_run_that_leaves_memory():
     code, records = run(working(), change=lambda machine: machine.file(f"{SYS}/mem_info_vram_used").write_text(f"{110 * MIB}\n"))
     assert code == 1 and verdict(records)[0] == "health"
-    assert verdict(records)[1].startswith(f"{GPU} has {10 * MIB} bytes of VRAM in use that nobody has")
+    assert verdict(records)[1].startswith(f"{GPU} has {10 * MIB} bytes of VRAM in use that belong to nobody")
 
 
 def unplug(machine):
@@ -273,7 +273,7 @@ def unplug(machine):
 
 
 def test_a_run_whose_gpu_goes():
-    """It ends for the targets on it, and for no other."""
+    """The run ends for the targets on the dead GPU, and for no others."""
     code, records = run(working(), change=unplug, targets=(TARGET, "host"), scenarios=(ONE, TWO))
     found = {(scenario, target): (words, reason) for scenario, target, words, reason in verdicts(records)}
     assert code == 1

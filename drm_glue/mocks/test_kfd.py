@@ -1,5 +1,5 @@
-"""drm_glue's requests to /dev/kfd on a mocked one: every attribute and flag, what the kernel refuses, and an error at
-every request in turn."""
+"""drm_glue's requests to a mocked /dev/kfd: every attribute and flag, what the kernel refuses, and an error at every request
+in turn."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ GPU = 0x1F2E
 
 
 class Bench:
-    machines = {}  # by GPUs: they take a while to make
+    machines = {}  # a cache by GPUs: they take a while to make
 
     def __init__(self, gpus=(GPU,), **options):
         if gpus not in self.machines:
@@ -83,7 +83,7 @@ def test_events_and_what_is_lost():
 
 
 def test_libhsakmt_asks_the_same():
-    """An unmodified client that everybody uses: what it asks the kernel for is, byte for byte, what drm_glue does."""
+    """libhsakmt, a client that everybody uses, makes the same requests as drm_glue, byte for byte."""
     script = ["open", "xnack", "xnack on", f"svm-set 0x10000 0x2000 0 {GPU} 1 {GPU} 2 {GPU} 5 0x7c 6 3 7 4",
               f"svm-set 0x20000 0x1000 0 0 3 {GPU}", f"svm-get 0x10000 0x2000 0 0 1 0 2 {GPU} 5 0 6 0 7 0",
               f"svm-set 0x30000 0x1000 4 {GPU} 0 0xffffffff"]
@@ -112,4 +112,4 @@ def test_an_error_at_every_request(at, error):
         assert answers == healthy
     else:
         assert answers.count(errno.errorcode[error]) == 1
-        assert bench.kfd.count == REQUESTS - (at == 1)  # nothing is asked twice, and the list not after its number
+        assert bench.kfd.count == REQUESTS - (at == 1)  # no repetition; no list without its number

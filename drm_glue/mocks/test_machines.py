@@ -1,5 +1,5 @@
-"""`ci/nightly --check` on mocked machines: the right one is accepted, and each thing that is missing is named, with what
-would help."""
+"""`ci/nightly --check` on mocked machines: it accepts the right machine, and names each thing that is missing, with what would
+help."""
 
 import os
 import pathlib
@@ -37,7 +37,7 @@ def pascal(config=NOUVEAU, **options):
 
 
 def check(machine, name, **as_whom):
-    """The exit code and what is missing; a name is of ci/machines."""
+    """Returns the exit code and what is missing. A name is one of ci/machines."""
     path = name if os.path.sep in str(name) else ROOT / f"ci/machines/{name}.toml"
     done = device.run(machine.testbed, [str(ROOT / "ci/nightly"), "--check", "--machine", str(path)], **as_whom)
     lines = done.stderr.splitlines()

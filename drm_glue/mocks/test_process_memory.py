@@ -1,4 +1,4 @@
-"""What the mocks see of processes, tried on this one; and the ranges that KFD keeps of one."""
+"""How the mocks see processes, tested on this process; and KFD's SVM ranges."""
 
 import ctypes
 import mmap
@@ -32,7 +32,7 @@ def test_content():
 
 
 def test_fault_in():
-    """A page of one's own, with the content that it had; for reading only where no more is allowed."""
+    """fault_in() gives the process its own page with the old content, but only a read fault if the mapping is read-only."""
     memory, at = mapped()
     process_memory.populate(ME, at)
     of_zeroes = frame(at)
@@ -83,7 +83,7 @@ def test_parts():
 
 
 def test_ranges():
-    """As a request's pages fall on them: split, filled up, and taken away."""
+    """Requests split ranges, fill the holes between them, and remove them."""
     shown = lambda ranges: [(each.first, each.last, each.mapped) for each in ranges]  # noqa: E731
     of = SvmRanges()
     first, = of.add(range(4, 8))

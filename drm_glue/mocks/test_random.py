@@ -1,5 +1,5 @@
-"""Random programs of one thread on the mocked KFD: two readings of its source, this folder's and the reference's, tell the same
-of every page."""
+"""Random programs of one thread on the mocked KFD. The mock and the reference are two readings of the driver's source: they
+must agree on the history of every page."""
 
 import random
 
@@ -21,12 +21,12 @@ def pages(choose, count):
 
 
 def statement(choose, count, number, target, forked):
-    """What the mock does not know: of pages that a child has too, that a migration to VRAM takes the child's, and that it gets
-    SIGBUS when its parent has unmapped them. That a store copies what fork() shares shows only where part of a range is
-    unmapped already, and in no program of this seed."""
+    """A random statement. Avoids what the mock does not know about pages that a child shares: a migration to VRAM takes the
+    child's page too, and the child gets SIGBUS after its parent has unmapped the page. The mock does not know either that a
+    store after fork() makes a COW copy. This shows only if part of a range is already unmapped, in no program of this seed."""
     page = f"a[{choose.randrange(count)}]"
-    protections = ["r", "rw", "-"] if target == ON else ["r", "rw"]  # queues that stay stopped are waited for
-    fork = ["fork C"] if target != RANGES else []                    # which the reference can predict but the shortest of
+    protections = ["r", "rw", "-"] if target == ON else ["r", "rw"]  # PROT_NONE stops the queues for good: a long wait
+    fork = ["fork C"] if target != RANGES else []                    # there the reference can predict only very short ones
     return choose.choice([f"r{number} = load {page}", f"store {page} {10 + number}", f"r{number} = load {page} via d",
                           f"store {page} {10 + number} via d", f"mprotect {pages(choose, count)} {choose.choice(protections)}",
                           f"migrate {pages(choose, count)} to system via d"] + ([] if forked else [

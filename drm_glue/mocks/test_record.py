@@ -1,5 +1,5 @@
-"""`faultline record` on mocked machines: it loses nothing and changes nothing, whatever becomes of the run; and the trace
-is answered as it was where it is replayed."""
+"""`faultline record` on mocked machines: it loses nothing and changes nothing, however the run ends; and a replay of the
+trace gives the recorded answers."""
 
 import errno
 import json
@@ -31,7 +31,7 @@ def test_discovery(make, tmp_path):
     without = plain.run([FAULTLINE, *TARGETS], environment=HERE).stdout
     machine, trace = make(), tmp_path / "trace"
     assert record(machine, trace, *TARGETS) == without  # the recorder changes nothing
-    # ... and loses nothing: the description asks the same once more.
+    # ... and loses nothing. The description of the machine makes the same requests once more.
     for node, each in plain.devices.items():
         assert without_addresses(machine.devices[node]) == 2 * without_addresses(each)
     assert len(asks(trace)) == sum(each.count for each in plain.devices.values())
@@ -44,7 +44,7 @@ def test_discovery(make, tmp_path):
 
 
 def test_a_machine_of_a_machine(tmp_path):
-    """What a trace describes is described the same where it is replayed."""
+    """The replay's description of the machine is the same as the trace's."""
     trace, again = tmp_path / "trace", tmp_path / "again"
     machine = machines.mixed()
     machine.file("/sys/devices/pci0000:00/0000:07:00.0/power/runtime_status").write_text("active\n")
@@ -110,7 +110,7 @@ def test_an_open_that_the_driver_refuses(tmp_path, monkeypatch):
 @pytest.mark.skipif(A_GROUP is None, reason="no group render or video")
 @pytest.mark.parametrize("node", [NODE, "/dev/kfd"])
 def test_no_permission(node, tmp_path):
-    """For the one who recorded: the replay, by root, says the same."""
+    """Permissions: a replay by root says the same as the recording user saw."""
     machine, trace = machines.amdgpu(), tmp_path / "trace"
     for each in (NODE, "/dev/kfd"):
         machines.restrict(machine, each, 0o666, 0)
@@ -131,7 +131,7 @@ def test_no_permission(node, tmp_path):
 
 
 def test_a_driver_that_hangs(tmp_path):
-    """The request that was never answered is in the trace, and never answered in the replay."""
+    """A request that was never answered is in the trace, and the replay does not answer it either."""
     described = machines.amdgpu()
     described.run([FAULTLINE, *TARGETS], environment=HERE)
     machine, trace = machines.amdgpu(), tmp_path / "trace"
@@ -148,7 +148,7 @@ def test_a_driver_that_hangs(tmp_path):
 
 
 def test_a_run_that_is_killed(tmp_path):
-    """What it asked until then is there."""
+    """Its requests until then are in the trace."""
     trace = tmp_path / "trace"
     machine = machines.working_amdgpu()
     record(machine, trace, "targets", "--help")
@@ -169,17 +169,17 @@ def test_a_run_that_is_killed(tmp_path):
     device.answer_while(kill_in_the_middle)
     assert answers == ["ok 41\n", "ok none\n"]
     whole = trace.read_bytes()
-    assert whole.endswith(b"}\n")  # no line is half there
+    assert whole.endswith(b"}\n")  # no partial line
     assert 0 <= len(asks(trace)) + described - machine.devices[NODE].count <= 1
     replay = Replay(trace)
     assert replay.ask("amdgpu-requests", f"copy {NODE}", f"reset-state {NODE}") == ["ok 0", "ok none"]
-    # A copy that lost its end, as from a mail.
+    # A truncated copy, as from a mail.
     trace.write_bytes(whole[:-20])
     assert "the last line is cut off" in recorded.read(str(trace)).notes[0]
 
 
 def test_a_full_disk():
-    """The program does not notice; who started it does, once."""
+    """The program does not notice. Its user gets one message."""
     done = machines.amdgpu().run([str(device.BUILD / "drm-requests")], f"render-node {NODE}\n",
                                  environment=preloaded("/dev/full"))
     assert done.stdout == "ok amdgpu 3.49.0\n"
@@ -230,7 +230,7 @@ os.execv('/usr/bin/python3', ['python3', '-c', f"import fcntl\\ntry: fcntl.ioctl
 @needs_root
 @pytest.mark.skipif(device.BUILD.name == "asan", reason="tools of the system run too, without ASan's runtime in front")
 def test_without_umockdev(tmp_path):
-    """On nodes as a kernel has them, if of /dev/null: duplicates, a number that is another file's by now, fork(), exec()."""
+    """On kernel device nodes (though of /dev/null): duplicates, a reused descriptor number, fork(), exec()."""
     trace = tmp_path / "trace"
     trace.write_text("")
     null = tmp_path / "null"

@@ -1,4 +1,4 @@
-"""Traces that are none: told with their place, and no file is made where it should not be."""
+"""Bad traces: errors name their place, and no file is made where it should not be."""
 
 import json
 import random
@@ -51,25 +51,26 @@ def test_a_good_one(tmp_path):
     ([MACHINE, {"id": "1"}], "2:1: 'ev' is missing"),
     ([MACHINE, {"ev": "surprise"}], "2:2: 'ev' is not known: 'surprise'"),
     ([MACHINE | {"trace": 2}], "1:19: 'trace' is a version that is not known here"),
-    ([MACHINE | {"command": [1]}], "1:31: 'command' has what is no word"),
+    ([MACHINE | {"command": [1]}], "1:31: 'command' has an element that is no word"),
     ([MACHINE | {"nodes": {"/dev/sda": {}}}], "1:70: 'nodes' has an odd one: '/dev/sda'"),
     ([MACHINE, OPEN | {"node": "/dev/sda"}], "2:46: 'node' is odd: '/dev/sda'"),
     ([MACHINE, OPEN | {"inherited": 1}], "2:113: 'inherited' is no bool"),
     ([MACHINE, ASK], "2:28: 'client' has opened nothing"),
     ([MACHINE, OPEN, ASK | {"number": "-1"}], "3:45: 'number' is odd: '-1'"),
     ([MACHINE, OPEN, ASK | {"number": 7}], "3:45: 'number' is no str"),
-    ([MACHINE, OPEN, ASK | {"memory": [7]}], "3:69: 'memory' has what is no object"),
+    ([MACHINE, OPEN, ASK | {"memory": [7]}], "3:69: 'memory' has an element that is no object"),
     ([MACHINE, OPEN, ASK | {"memory": [{"path": [-1]}]}], "3:69: 'memory' has an odd path"),
-    ([MACHINE, OPEN, ASK | {"memory": [{"path": [], "bytes": "0g"}]}], "3:69: 'memory' has bytes that are none, at []"),
+    ([MACHINE, OPEN, ASK | {"memory": [{"path": [], "bytes": "0g"}]}],
+     "3:69: 'memory' has bytes that are not hexadecimal, at []"),
     ([MACHINE, OPEN, ASK | {"memory": [{"path": [], "bytes": "00", "loose": [[0, 4]]}]}],
      "3:69: 'memory' has odd members, at []"),
     ([MACHINE, OPEN, ASK | {"memory": [{"path": [8], "bytes": "00"}]}], "3:69: 'memory' lacks the argument"),
-    ([MACHINE, OPEN, ANSWER], "3:18: 'id' is of no open and no request"),
-    ([MACHINE, OPEN, ASK, ANSWER, ANSWER], "5:18: 'id' is of no open and no request"),
+    ([MACHINE, OPEN, ANSWER], "3:18: 'id' belongs to no open and no request"),
+    ([MACHINE, OPEN, ASK, ANSWER, ANSWER], "5:18: 'id' belongs to no open and no request"),
     ([MACHINE, OPEN, ASK, ANSWER | {"result": "0"}], "4:31: 'result' is no int"),
-    ([MACHINE, OPEN, ASK, ANSWER | {"result": -1, "error": "EODD"}], "4:45: 'error' is none: 'EODD'"),
+    ([MACHINE, OPEN, ASK, ANSWER | {"result": -1, "error": "EODD"}], "4:45: 'error' is not known: 'EODD'"),
     ([MACHINE, OPEN, ASK, ANSWER | {"memory": [{"path": [4], "bytes": "00"}]}],
-     "4:44: 'memory' is of nothing that was asked with")])
+     "4:44: 'memory' is not memory of the request")])
 def test_odd_lines(lines, message, tmp_path):
     assert why(tmp_path, *lines) == message
 
@@ -91,7 +92,7 @@ def test_devices_that_would_be_elsewhere(devices, tmp_path):
 
 
 def test_a_trace_that_bits_were_changed_of(tmp_path):
-    """It is read, or it is not: nothing else happens. One that is read can be mocked."""
+    """A damaged trace is read or refused: nothing else happens. A trace that was read can be mocked."""
     trace = tmp_path / "trace"
     record_requests(machines.working_amdgpu(), trace, "amdgpu-requests", f"copy {NODE}")
     whole, dice = trace.read_bytes(), random.Random(1)

@@ -1,4 +1,4 @@
-"""Replays of traces: what is asked again is answered as recorded, what is asked otherwise is told with its place."""
+"""Replays of traces: the same requests get the recorded answers, and different requests are reported with their place."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def test_the_words_of_a_stranger_are_not_run(tmp_path):
 
 @pytest.mark.parametrize("story", [f"copy {NODE}", f"copy-through-vram {NODE}", f"change {NODE} munmap"])
 def test_jobs(story, tmp_path):
-    """All requests are answered as recorded; only memory that the GPU wrote is not as it was."""
+    """All requests get their recorded answers. Only memory that the GPU wrote differs."""
     trace = tmp_path / "trace"
     plain = machines.working_amdgpu()
     without = plain.ask(story, by="amdgpu-requests")
@@ -58,7 +58,7 @@ def test_jobs(story, tmp_path):
 
 
 def test_migrations(tmp_path):
-    """KFD's requests are replayed; its events are recorded, for people, and not replayed."""
+    """KFD's requests are replayed. Its events are recorded for people to read, and not replayed."""
     trace = tmp_path / "trace"
     story = f"migrate {NODE} on {GPU}"
     assert record_requests(machines.working_amdgpu(), trace, "amdgpu-requests", story) == ["ok DUS DUU"]
@@ -71,7 +71,7 @@ def test_migrations(tmp_path):
 
 
 def test_a_run(tmp_path):
-    """Agents and the processes under test are recorded, and what they ask is asked again."""
+    """Agents and processes under test are recorded, and the replay sees the same requests."""
     trace = tmp_path / "trace"
     words = ["run", "-t", "amdgpu:0000:03:00.0/xnack-on", "--seed", "1", "--iterations", "2", "--json"]
     machine = machines.working_amdgpu()
@@ -87,7 +87,8 @@ def test_a_run(tmp_path):
 
 
 def altered(trace, change):
-    """The trace with its n-th line changed; `change`: of its object, True where it did."""
+    """Alters the first line of the trace that `change` accepts, and returns its number. `change` edits the line's object and
+    returns True if it did."""
     text = trace.read_text().splitlines()
     for number, line in enumerate(text):
         members = json.loads(line)
@@ -122,7 +123,7 @@ def test_an_altered_request_is_noticed(name, path, at, tmp_path):
 
 
 def test_another_answer_is_told_on(tmp_path):
-    """A negative control of equality: the replay's answers are the trace's."""
+    """A negative control: the replay really gives the trace's answers."""
     trace = tmp_path / "trace"
     told = record(machines.nouveau(), trace, *TARGETS)
     altered(trace, lambda line: line["ev"] == "answer" and any(

@@ -1,5 +1,5 @@
-"""Scenarios on mocked GPUs by the whole bench: what the SDMA engine and the driver's own calls can do agrees with the
-predictions on a GPU that does right, and does not on one that does wrong."""
+"""The whole bench runs scenarios on mocked GPUs, with the SDMA engine and the driver's own calls. A correct GPU agrees with
+the predictions, and a faulty one does not."""
 
 import errno
 import pathlib
@@ -20,7 +20,7 @@ RANGES = ON + "/svm"
 
 
 def run(machine, target, *scenarios, iterations=5, environment={}):
-    """The exit status, the verdicts by scenario, and what was said."""
+    """Returns the exit status, the verdicts by scenario, and the output."""
     results = machine.file("/results/report.json")
     command = [str(device.BUILD / "faultline"), "run", "-t", target, "--seed", "1", "--iterations", str(iterations),
                "--json", str(results), *(str(SCENARIOS / each) for each in scenarios)]
@@ -45,7 +45,7 @@ def test_a_gpu_that_does_right(target, agreeing):
     assert machine.devices[NODE].vm_faults == []
 
 
-# Those that only a mock which sees CPUs can run.
+# Scenarios that need a mock that sees CPU faults.
 OF_CPUS = {"cpu-brings-back-range", "fork", "two-touches"}
 OF_CPUS_ON_RANGES = {"gpu-fault-cpu-touch"}
 EVENTS = sorted(each.stem for each in (SCENARIOS / "driver-events").glob("*.scn"))
@@ -57,7 +57,7 @@ sees = pytest.mark.skipif(blind != "", reason=blind)
 @pytest.mark.parametrize("names", [[each for each in EVENTS if each not in OF_CPUS | OF_CPUS_ON_RANGES],
                                    pytest.param(sorted(OF_CPUS | OF_CPUS_ON_RANGES), marks=sees)], ids=["", "of CPUs"])
 def test_a_driver_that_tells_right(target, names):
-    """What is told of pages, with recoverable faults and without, is what the reference expects, which was made apart."""
+    """The events about pages, with recoverable faults and without, are those that the independent reference expects."""
     status, verdicts, text = run(gpu_of(target), target, *(f"driver-events/{each}.scn" for each in names), iterations=10)
     assert status == 0 and set(verdicts.values()) == {"agree"} and len(verdicts) == len(names) > 2, text
     assert "no claim" not in text
@@ -72,7 +72,7 @@ def test_pages_are_where_they_went(target):
 
 @pytest.mark.parametrize("target, missing", [(ON, OF_CPUS), (OFF, OF_CPUS), (RANGES, OF_CPUS | OF_CPUS_ON_RANGES)])
 def test_a_mock_that_does_not_see_cpus(target, missing):
-    """As where userfaultfd is not permitted: what CPUs do is missing, and the rest is as it was."""
+    """As if userfaultfd were not permitted: only events that CPUs cause are missing."""
     machine = gpu_of(target)
     machine.devices["/dev/kfd"].cpus.watch = lambda process, descriptor: None
     status, verdicts, text = run(machine, target, "driver-events")
@@ -81,7 +81,7 @@ def test_a_mock_that_does_not_see_cpus(target, missing):
 
 
 def test_processes_that_are_killed():
-    """In whatever they were about: those that come after them find nothing of it."""
+    """Processes are killed at any moment. Later ones do not notice."""
     machine = machines.working_amdgpu()
     command = [str(device.BUILD / "faultline"), "run", "-t", ON, "--iterations", "100000"]
     for after in (0.7, 0.9, 1.1, 1.3):
@@ -113,7 +113,7 @@ def test_faults_that_are_answered_or_told_wrong(fault, scenario):
 
 
 def test_a_fault_that_nobody_can_resolve():
-    """It would end the job, perhaps the engine: nothing that may come to one is run."""
+    """Such a fault would end the job, perhaps the engine. Scenarios that may cause one are skipped."""
     machine = gpu_of(RANGES)
     status, verdicts, text = run(machine, RANGES, "mapping/munmap-then-access.scn", "mapping/protect-none.scn")
     assert status == 3 and set(verdicts.values()) == {"skipped"} and text.count("that is a VM fault") >= 2, text
@@ -137,7 +137,7 @@ def test_a_gpu_that_does_wrong(fault, scenario):
 
 
 def test_a_gpu_that_is_reset():
-    """The jobs that it lost are told, with what became of the engine, and the run goes on."""
+    """The run reports the lost jobs and the engine's reset, and goes on."""
     machine = machines.working_amdgpu()
     machine.devices[NODE].reset_at = 8
     status, verdicts, text = run(machine, ON, "mapping/munmap-neighbour.scn", "mapping/hole.scn")
@@ -147,7 +147,7 @@ def test_a_gpu_that_is_reset():
 
 
 def test_a_gpu_that_is_gone():
-    """What needs it ends with its words; what was seen before stays."""
+    """The scenario that needs the GPU ends with the driver's message. Earlier results stay."""
     machine = machines.working_amdgpu()
     machine.devices[NODE].gone_at = 8
     status, verdicts, text = run(machine, ON, "mapping/munmap-neighbour.scn", "races/unmap-and-map-again.scn")
@@ -160,14 +160,14 @@ def test_a_gpu_that_is_gone():
     (ON, machines.working_amdgpu, "0x44", "mapping/munmap-neighbour.scn", "amdgpu_cs_submit_raw2"),
     (NOUVEAU, machines.nouveau, "0x49", "migration/munmap.scn", "DRM_NOUVEAU_SVM_BIND")])
 def test_a_library_that_crashes(target, machine, request_number, scenario, function):
-    """libdrm's crash is a finding about it, and no result of the access."""
+    """A crash in libdrm is a finding about libdrm, not a result of the access."""
     status, verdicts, text = run(machine(), target, scenario, environment={"FAULTLINE_CRASH_IN_REQUEST": request_number})
     assert status == 1 and list(verdicts.values()) == ["health"], text
     assert re.search(rf"iteration 0 \(seed 1\): the driver took SIGSEGV in {function}, called by P\.\w+ at \S+ \(line \d+\)", text), text
 
 
 def test_nouveau():
-    """Its own requests; where they move pages to is not to be seen in the pages of this machine."""
+    """The driver's own requests. The pages of this machine do not show where they migrate to."""
     machine = machines.nouveau()
     status, verdicts, text = run(machine, NOUVEAU, "location", "migration")
     assert status == 0 and set(verdicts.values()) == {"agree", "skipped"}, text
@@ -195,7 +195,7 @@ def test_amdgpu_with_opencl(target):
 
 
 def test_nouveau_that_refuses():
-    """The request and its error are told, and nothing agrees."""
+    """The run reports the request and its error, and no verdict agrees."""
     machine = machines.nouveau()
 
     def refuse(request):

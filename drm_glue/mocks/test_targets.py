@@ -1,4 +1,4 @@
-"""What `faultline targets` says of GPUs, on mocked machines."""
+"""What `faultline targets` says about GPUs, on mocked machines."""
 
 import json
 
@@ -9,7 +9,7 @@ from recording import HERE
 
 
 def targets(machine, *options):
-    """Without scenarios, which the last word names: a folder of none would be bad usage."""
+    """Gives one scenario file: a folder without scenarios would be bad usage."""
     scenario = machine.file("/one.scn")
     scenario.write_text('scenario one\n  "A page can be read."\nprocess P\n  a: 1 page anon rw = 7\nthread P.cpu\n'
                         "  r0 = load a[0]\nalways P:r0 = 7\n")
@@ -49,8 +49,8 @@ def test_several():
         "GPU 0000:04:00.0  AMD 1002:73bf rev 00, AMD Radeon RX 6900 XT, gfx1030, 16384 MiB",
         "GPU 0000:07:00.0  NVIDIA 10de:1b80 rev a1, NV134 (Pascal), 8192 MiB"]
     assert [line for line in lines if "SVM:" in line or "help" in line] == [
-        "  SVM: queues are stopped and restored; XNACK is refused, though gfx90a can: a process has all GPUs, and "
-        "another one cannot",
+        "  SVM: queues are stopped and restored; XNACK is refused although gfx90a supports it: a process "
+        "uses all GPUs, and another GPU lacks it",
         "    would help: a container or a machine without the other GPU",
         "  SVM: queues are stopped and restored; gfx1030 has no XNACK: KFD refuses it from gfx10 on",
         "  SVM: none; the kernel is built without CONFIG_DRM_NOUVEAU_SVM",
@@ -91,11 +91,11 @@ def test_a_render_node_without_its_sysfs():
     machine.add_pci("0000:01:00.0", (0x1AF4, 0x1050, 1), "virtio-pci", (0, 128))
     assert about_gpus(machine).startswith("GPU 0000:01:00.0  1af4:1050 rev 01\n")
     machine.file("/sys/devices/pci0000:00/0000:01:00.0/uevent").write_text("odd\n")
-    assert about_gpus(machine) == "no GPU here: there is /dev/dri/renderD128, but /sys does not tell libdrm of what\n"
+    assert about_gpus(machine) == "no GPU here: there is /dev/dri/renderD128, but /sys does not tell libdrm which device it is\n"
 
 
 def test_json():
-    """An array of targets, as ever; the GPUs are in this machine's own."""
+    """Still an array of targets. The GPUs are in the entry of this machine."""
     rows = {row["target"]: row for row in json.loads(targets(machines.nouveau(), "--json"))}
     assert [word for word, row in rows.items() if "gpus" in row] == ["host"]
     gpu, = rows["host"]["gpus"]

@@ -1,7 +1,7 @@
 #include "drm_glue/nouveau/svm.h"
 
 #include <xf86drm.h>
-// A member of a structure that is not ours has this name.
+// The header has a member named `class`.
 #define class class_
 #include <nouveau_drm.h>
 #undef class

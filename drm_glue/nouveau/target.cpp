@@ -17,10 +17,10 @@ namespace {
 
 constexpr std::size_t page_bytes = 4096;
 
-// A client whose mirror of the mm is the process's.
+// The client through which the process has its mirror of the mm.
 class Client {
  public:
-  // Null with errno, and why to `words`.
+  // Null on failure: sets errno and gives the reason to `words`.
   static Client* make(const std::string& render_node, DriverWords* words) {
     auto client = std::make_unique<Client>();
     if (const char* failed = client->set_up(render_node)) {
@@ -42,7 +42,7 @@ class Client {
   int node() const { return node_; }
 
  private:
-  // Of addresses that stay the driver's own; this client has no buffers, and the least that can be named is enough.
+  // Addresses for the driver's own use. This client has no buffers, so the smallest possible range is enough.
   static constexpr std::size_t unmanaged_bytes = 2 << 20;
 
   const char* set_up(const std::string& render_node) {
@@ -78,8 +78,9 @@ class Handle : public DeviceHandle {
   }
 
  private:
-  // The driver has no request for it: a page comes back where the CPU touches it (nouveau_dmem_migrate_to_ram), here
-  // by way of the kernel, which refuses what no mapping allows. As the other way round, best effort.
+  // The driver has no request for this. A page comes back when the CPU touches it (nouveau_dmem_migrate_to_ram).
+  // process_vm_readv() touches it, because that fails without a signal where no mapping allows a read. Best effort, as
+  // for migrations to VRAM.
   static int bring_back(std::uintptr_t address, std::size_t bytes) {
     for (std::uintptr_t at = address; at < address + bytes; at += page_bytes) {
       char byte;
@@ -109,7 +110,7 @@ class NouveauTarget : public Target {
     can.sight.identity = can.sight.location = frames_unavailable(real_kernel()).empty();
     can.sight.migration_errors = false;
     can.migrate = true;
-    can.system = false;  // no access at all without OpenCL
+    can.system = false;  // loads and stores need OpenCL
     can.inherited = can.forked = false;
     can.swap = has_swap(real_kernel());
     return can;
@@ -141,7 +142,7 @@ std::vector<std::unique_ptr<Target>> nouveau_targets(const std::vector<Gpu>& gpu
   for (const Gpu& gpu : gpus)
     if (gpu.driver == "nouveau") targets.push_back(std::make_unique<NouveauTarget>(gpu, why_not(gpu)));
   if (targets.empty())
-    targets.push_back(std::make_unique<NouveauTarget>(Gpu{}, "no GPU of nouveau here: faultline targets lists those there are"));
+    targets.push_back(std::make_unique<NouveauTarget>(Gpu{}, "no GPU of nouveau here; 'faultline targets' lists the GPUs"));
   return targets;
 }
 

@@ -1,5 +1,5 @@
-// nouveau's GPUs as targets: pages are migrated by the driver's own requests. Loads and stores are OpenCL's, where a
-// driver of it has the GPU (opencl_tests/gpu_target.h).
+// nouveau's GPUs as targets: the driver's own requests migrate pages. Loads and stores need OpenCL, if an OpenCL driver
+// supports the GPU (opencl_tests/gpu_target.h).
 #pragma once
 
 #include <memory>
@@ -10,7 +10,8 @@
 
 namespace faultline::nouveau {
 
-// One for each GPU of nouveau ("nouveau:0000:01:00.0"); one that says why, where there is none.
+// One target for each GPU of nouveau ("nouveau:0000:01:00.0"). Without such a GPU: a single target that is unavailable
+// and says why.
 std::vector<std::unique_ptr<Target>> nouveau_targets(const std::vector<Gpu>& gpus);
 
 }  // namespace faultline::nouveau

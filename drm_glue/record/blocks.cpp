@@ -21,7 +21,7 @@ std::uint64_t field(const std::string& bytes, std::uint64_t at, unsigned size) {
   return value;
 }
 
-// Where a kernel without CONFIG_CROSS_MEMORY_ATTACH or a container's filter refuses process_vm_readv().
+// For kernels without CONFIG_CROSS_MEMORY_ATTACH, and for containers that forbid process_vm_readv().
 long read_by_proc(std::uint64_t address, std::string& data) {
   const int file = static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDONLY | O_CLOEXEC));
   if (file < 0) return -1;
@@ -30,7 +30,7 @@ long read_by_proc(std::uint64_t address, std::string& data) {
   return got;
 }
 
-// What element `from` of the block at `index` points to. The vector grows.
+// Adds what the element at offset `from` of block `index` points to. `blocks` grows, so references into it would dangle.
 void follow(std::vector<Block>& blocks, std::size_t index, std::uint64_t from, const Shape& shape) {
   for (const LooseField& each : shape.loose)
     blocks[index].loose.push_back({static_cast<unsigned>(from) + each.at, each.bytes, each.kind});

@@ -1,4 +1,4 @@
-// Memory that a request points to, as it is before and after it.
+// The memory that a request points to, read before and after the request.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,18 @@
 namespace faultline::record {
 
 struct Block {
-  std::vector<unsigned> path;  // offsets of the pointers on the way to it, from the argument on
+  std::vector<unsigned> path;  // offsets of the pointers that lead to the block, starting in the argument
   std::uint64_t address = 0;
-  std::uint64_t wanted = 0;  // bytes; there are less in `bytes` where they cannot be read, or are too many
-  bool filled = false;       // as of Pointer: what was there before is nobody's business
+  std::uint64_t wanted = 0;  // number of bytes; `bytes` has fewer if some are unreadable or they are too many
+  bool filled = false;       // as Pointer::filled: its old content does not matter
   std::string bytes;
-  std::vector<LooseField> loose;  // with the pointers
+  std::vector<LooseField> loose;  // including the pointers
 };
 
-// What can be read of this process at the address: a client's pointer may be anything.
+// Reads memory of this process, as far as it is readable: a client's pointer may be anything.
 std::string read_memory(std::uint64_t address, std::uint64_t bytes);
 
-// The argument, which has an empty path, and all that it points to. Without a shape only the argument.
+// The argument (with an empty path) and all that it points to. Without a shape only the argument.
 std::vector<Block> read_blocks(std::uint64_t argument, std::uint64_t bytes, const Shape* shape);
 
 }  // namespace faultline::record

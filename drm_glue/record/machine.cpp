@@ -47,7 +47,7 @@ std::vector<fs::path> entries(const fs::path& folder) {
   return found;
 }
 
-// A small file, empty where it cannot be read.
+// A small file; empty if it cannot be read.
 std::string contents(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text(std::istreambuf_iterator<char>(file), {});
@@ -59,7 +59,7 @@ std::string link(const fs::path& path) {
   return fs::read_symlink(path, none);
 }
 
-// As g_strcompress() undoes it.
+// Escapes so that g_strcompress() undoes it.
 std::string escaped(const std::string& text) {
   std::string result;
   for (const unsigned char each : text) {
@@ -76,7 +76,7 @@ void add_attribute(std::string& text, const fs::path& device, const std::string&
   if (fs::is_regular_file(device / name, none)) text += "A: " + name + "=" + escaped(contents(device / name)) + "\n";
 }
 
-// Without the number that tells one chip from all others.
+// Blanks out the chip's serial number.
 std::string without_unique_id(const std::string& properties) {
   std::string result;
   for (std::size_t from = 0; from < properties.size();) {
@@ -97,7 +97,7 @@ void add_topology(std::string& text, const fs::path& folder, int depth = 0) {
   }
 }
 
-// One device. `node`: under /dev; empty: none.
+// One device. `node`: its name under /dev; empty: it has none.
 std::string describe(const fs::path& device, const std::string& node) {
   std::string text = "P: " + device.string().substr(std::string("/sys").size()) + "\n";
   if (!node.empty()) text += "N: " + node + "\nE: DEVNAME=/dev/" + node + "\n";

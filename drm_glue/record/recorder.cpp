@@ -1,6 +1,6 @@
-// Preloaded into the programs that `faultline record` runs, in front of everything: each open and ioctl of a node of DRM or
-// KFD becomes two lines of the trace, one before it (a driver may never answer) and one after it; KFD's events become one
-// where they are read.
+// `faultline record` preloads this library, as the first one, into the programs that it runs. Each open and ioctl of a DRM
+// or KFD node becomes two lines of the trace: one before it, because a driver may never answer, and one after it. Each
+// read of KFD's events becomes one line.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,19 +22,19 @@
 namespace faultline::record {
 namespace {
 
-// One open(), and the descriptors that are duplicates of its own. Never freed: another thread may be at it.
+// One open() and all duplicates of its descriptor. Never freed: another thread may be using it.
 struct Client {
   std::string name, node, driver;
   dev_t device = 0;
   ino_t inode = 0;
-  bool events = false;  // the descriptor that AMDKFD_IOC_SMI_EVENTS gave to that client
+  bool events = false;  // this is the descriptor that AMDKFD_IOC_SMI_EVENTS gave to the client of this name
   const Client* before = nullptr;
 };
-std::atomic<const Client*> last;                        // of all
-std::array<std::atomic<const Client*>, 65536> clients;  // by descriptor; some are closed past us
-std::atomic<unsigned> count;                            // of clients and requests; a child goes on from it
+std::atomic<const Client*> last;                        // head of the list of all clients
+std::array<std::atomic<const Client*>, 65536> clients;  // by descriptor; we do not see every close
+std::atomic<unsigned> count;                            // of clients and requests; a forked child continues it
 
-// Calls of a library below are its own.
+// > 0 inside a recorded call: the calls that a lower library makes are not recorded.
 thread_local int depth = 0;
 struct Inside {
   Inside() { ++depth; }
@@ -53,7 +53,7 @@ Function next(const char* name) {
 
 std::string new_name() { return std::to_string(getpid()) + "." + std::to_string(++count); }
 
-// "/dev/dri/renderD128"; empty: none of ours.
+// "/dev/dri/renderD128"; empty if the path is not a DRM or KFD node.
 std::string node_of(const char* path) {
   if (!path) return "";
   if (std::strcmp(path, "/dev/kfd") == 0) return path;
@@ -82,7 +82,7 @@ Client* new_client(const std::string& node) { return keep({new_name(), node, dri
 
 void identify(int fd, Client& client) {
   struct stat status {};
-  if (syscall(SYS_fstat, fd, &status) != 0) return;  // past umockdev
+  if (syscall(SYS_fstat, fd, &status) != 0) return;  // a raw system call, to bypass umockdev
   client.device = status.st_dev;
   client.inode = status.st_ino;
 }
@@ -99,7 +99,7 @@ void write_open(const std::string& request, const Client& client, const char* mo
   line.write();
 }
 
-// Of the node itself, where another program has opened it.
+// A client for a descriptor that another program had opened; null if it is not one of our nodes.
 const Client* inherited(int fd) {
   char target[PATH_MAX];
   const std::string link = "/proc/self/fd/" + std::to_string(fd);
@@ -203,7 +203,7 @@ std::string before(const Block& block) {
   return text + (loose.empty() ? "}" : ",\"loose\":[" + loose + "]}");
 }
 
-// What the kernel changed, or may have written as it was.
+// The blocks that the kernel changed, or may have overwritten with the same bytes.
 std::string after(const std::vector<Block>& blocks, bool done) {
   std::string text;
   for (const Block& each : blocks)
@@ -309,7 +309,7 @@ int openat64(int folder, const char* path, int flags, ...) {
   return opening(path, [&] { return next<int (*)(int, const char*, int, int)>("openat64")(folder, path, flags, mode); });
 }
 
-// What a program calls that was built with _FORTIFY_SOURCE.
+// Programs built with _FORTIFY_SOURCE call these.
 int __open_2(const char* path, int flags) { return open(path, flags); }
 int __open64_2(const char* path, int flags) { return open64(path, flags); }
 int __openat_2(int folder, const char* path, int flags) { return openat(folder, path, flags); }
@@ -346,7 +346,7 @@ int fcntl64(int fd, int command, ...) {
 ssize_t read(int fd, void* buffer, std::size_t bytes) { return reading(fd, buffer, bytes); }
 
 int close(int fd) {
-  // Identity does not tell all: anonymous inodes are one.
+  // is_still() would not notice a reuse among anonymous inodes: they all share one inode.
   if (auto* at = slot(fd)) *at = nullptr;
   return next<int (*)(int)>("close")(fd);
 }

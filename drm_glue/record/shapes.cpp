@@ -1,7 +1,7 @@
 #include "drm_glue/record/shapes.h"
 
 #include <linux/kfd_ioctl.h>
-// A member of a structure that is not ours has this name.
+// A header has a member named `class`.
 #define class class_
 #include <amdgpu_drm.h>
 #include <drm.h>
@@ -43,7 +43,7 @@ constexpr LooseField cs_timeout[] = {{offsetof(drm_amdgpu_wait_cs_in, timeout), 
 constexpr Shape wait_cs{{}, cs_timeout};
 constexpr LooseField idle_timeout[] = {{offsetof(drm_amdgpu_gem_wait_idle_in, timeout), 8, Loose::time}};
 constexpr Shape wait_idle{{}, idle_timeout};
-// An array of pointers to chunks, each with a pointer to its words.
+// An array of pointers to chunks. Each chunk has a pointer to its words.
 constexpr Pointer chunk_words[] = {{offsetof(drm_amdgpu_cs_chunk, chunk_data), offsetof(drm_amdgpu_cs_chunk, length_dw), 4, 4}};
 constexpr Shape chunk{chunk_words};
 constexpr Pointer to_chunk[] = {{0, 0, 0, sizeof(drm_amdgpu_cs_chunk), false, &chunk}};
@@ -108,7 +108,7 @@ constexpr Row core[] = {{0x00, "DRM_IOCTL_VERSION", &version},
                         {0xcc, "DRM_IOCTL_SYNCOBJ_TRANSFER", &flat},
                         {0xcd, "DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL"}};
 
-// From DRM_COMMAND_BASE on, as in the next table.
+// Numbers of this table and the next count from DRM_COMMAND_BASE.
 constexpr Row amdgpu[] = {{DRM_AMDGPU_GEM_CREATE, "DRM_IOCTL_AMDGPU_GEM_CREATE", &flat},
                           {DRM_AMDGPU_GEM_MMAP, "DRM_IOCTL_AMDGPU_GEM_MMAP", &flat},
                           {DRM_AMDGPU_CTX, "DRM_IOCTL_AMDGPU_CTX", &flat},

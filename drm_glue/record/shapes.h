@@ -1,4 +1,4 @@
-// What the requests of DRM, amdgpu, nouveau and KFD are called, and which memory they point to.
+// Names of the requests of DRM, amdgpu, nouveau and KFD, and the memory that they point to.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace faultline::record {
 
-// Bytes that differ between two runs that ask the same.
+// Fields that differ between two runs although they make the same request.
 enum class Loose { pointer, address, descriptor, time };
 struct LooseField {
   unsigned at, bytes;
@@ -15,13 +15,13 @@ struct LooseField {
 };
 
 struct Shape;
-// A pointer, and the elements that it points to: as many as a field beside it says.
+// A pointer to an array. Another field of the same structure has the number of elements.
 struct Pointer {
   unsigned at;
-  unsigned count_at, count_bytes;  // no bytes: one element
-  unsigned unit;                   // bytes of an element
-  bool filled = false;             // the kernel writes there, and does not read
-  const Shape* element = nullptr;  // where it has pointers of its own
+  unsigned count_at, count_bytes;  // count_bytes 0: one element
+  unsigned unit;                   // bytes per element
+  bool filled = false;             // the kernel only writes there
+  const Shape* element = nullptr;  // if the elements have pointers of their own
 };
 struct Shape {
   std::span<const Pointer> pointers;
@@ -30,9 +30,9 @@ struct Shape {
 
 struct Known {
   std::string_view name;         // empty: not known
-  const Shape* shape = nullptr;  // null: not known, so that nothing is followed
+  const Shape* shape = nullptr;  // null: not known, so no pointers are followed
 };
-// Of the driver ("amdgpu", "nouveau", "kfd", another), a request's number. The number of bytes in it does not matter.
+// Looks up a driver's request ("amdgpu", "nouveau", "kfd", others) by its number. The size field in it does not matter.
 Known look_up(std::string_view driver, std::uint32_t request);
 
 }  // namespace faultline::record

@@ -1,6 +1,7 @@
-// Lines at the end of the trace that FAULTLINE_TRACE names, each in one write: processes share it.
+// Appends lines to the trace file that FAULTLINE_TRACE names. Each line is a single write, because processes share the
+// file.
 //
-// Nothing is kept open, so that a recorded program has the descriptors that it would have.
+// The file is not kept open, so that a recorded program gets the same descriptor numbers as without us.
 #pragma once
 
 #include <cstdint>
@@ -9,21 +10,21 @@
 
 namespace faultline::record {
 
-// A JSON object of one line, in the making.
+// Builds a JSON object in one line.
 class Line {
  public:
   explicit Line(std::string_view event);
   Line& text(std::string_view name, std::string_view value);
   Line& number(std::string_view name, std::int64_t value);
   Line& raw(std::string_view name, std::string_view json);
-  void write();  // complains where it cannot
+  void write();  // complains if it fails
 
  private:
   std::string line_;
 };
 
 bool recording();
-// On the standard error output, once for a process.
+// Writes to stderr, once per process.
 void complain(const std::string& what);
 std::string quoted(std::string_view text);
 std::string hex(std::string_view bytes);  // quoted

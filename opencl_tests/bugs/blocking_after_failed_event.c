@@ -1,5 +1,5 @@
-/* A blocking clEnqueueSVMMap or clEnqueueSVMMemcpy returns CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST where an
- * event of its list has failed. Where it does not return, SIGALRM ends the process after five seconds. */
+/* A blocking clEnqueueSVMMap or clEnqueueSVMMemcpy must return CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST if an
+ * event of its list has failed. If it does not return, SIGALRM ends the process after five seconds. */
 #include "reproduce.h"
 
 #include <unistd.h>

@@ -1,6 +1,6 @@
-/* clSetKernelExecInfo: CL_INVALID_VALUE for an undefined name, for a size without a value, and for a size that does
- * not fit what is named; CL_INVALID_OPERATION for
- * CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM where no device has that. */
+/* clSetKernelExecInfo must return CL_INVALID_VALUE for an undefined name, for a size without a value, and for a size that
+ * does not fit the name. It must return CL_INVALID_OPERATION for CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM if no device
+ * supports it. */
 #include "reproduce.h"
 
 int main(void) {

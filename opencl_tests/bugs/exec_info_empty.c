@@ -1,4 +1,5 @@
-/* clSetKernelExecInfo: no bytes at NULL for CL_KERNEL_EXEC_INFO_SVM_PTRS takes all earlier pointers back. */
+/* clSetKernelExecInfo must accept an empty list (0 bytes at NULL) for CL_KERNEL_EXEC_INFO_SVM_PTRS: it cancels all earlier
+ * pointers. */
 #include "reproduce.h"
 
 int main(void) {

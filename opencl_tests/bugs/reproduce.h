@@ -1,6 +1,6 @@
-/* What every reproducer needs: the first device with shared virtual memory, a context and a queue.
- * Each is built by `cc -DCL_TARGET_OPENCL_VERSION=300 NAME.c -lOpenCL`, and ends with 0 where the bug is not
- * there, 1 where it is (or with a signal), 2 where there is nothing to try it on. */
+/* For all reproducers: the first device with shared virtual memory, a context and a queue.
+ * Build a reproducer with `cc -DCL_TARGET_OPENCL_VERSION=300 NAME.c -lOpenCL`. It exits with 0 if the driver does not have
+ * the bug, 1 (or a signal) if it has the bug, 2 if there is no device to try it on. */
 #include <CL/cl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static void begin(void) {
   queue = clCreateCommandQueueWithProperties(context, device, NULL, NULL);
 }
 
-/* Says what was seen beside what should be; remembers whether they differ. */
+/* Prints what was seen and what it should be; remembers whether they differ. */
 static int bugs;
 static void expect(const char* what, long seen, long should_be) {
   printf("%s: %ld, should be %ld\n", what, seen, should_be);

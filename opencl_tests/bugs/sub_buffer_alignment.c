@@ -1,5 +1,5 @@
-/* clCreateSubBuffer: CL_MISALIGNED_SUB_BUFFER_OFFSET where the origin is a multiple of no device's
- * CL_DEVICE_MEM_BASE_ADDR_ALIGN. */
+/* clCreateSubBuffer must return CL_MISALIGNED_SUB_BUFFER_OFFSET if there is no device for which the origin is a multiple
+ * of CL_DEVICE_MEM_BASE_ADDR_ALIGN. */
 #include "reproduce.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* clGetMemObjectInfo, CL_MEM_USES_SVM_POINTER: CL_TRUE for a buffer over a pointer of clSVMAlloc, and for
+/* clGetMemObjectInfo with CL_MEM_USES_SVM_POINTER must give CL_TRUE for a buffer over a pointer from clSVMAlloc, and for
  * its sub-buffers. */
 #include "reproduce.h"
 

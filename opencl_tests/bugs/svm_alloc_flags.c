@@ -1,5 +1,5 @@
-/* clSVMAlloc fails for flags that are not in its table (READ_WRITE, WRITE_ONLY, READ_ONLY, of which at most one,
- * SVM_FINE_GRAIN_BUFFER and SVM_ATOMICS), and for those that the device does not have. */
+/* clSVMAlloc must fail for flags that are not in its table: at most one of READ_WRITE, WRITE_ONLY and READ_ONLY, and
+ * SVM_FINE_GRAIN_BUFFER and SVM_ATOMICS. It must also fail for flags that the device does not support. */
 #include "reproduce.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* clEnqueueSVMMemFill: CL_INVALID_VALUE for a pattern of no bytes. */
+/* clEnqueueSVMMemFill must return CL_INVALID_VALUE for a pattern of 0 bytes. */
 #include "reproduce.h"
 
 int main(void) {

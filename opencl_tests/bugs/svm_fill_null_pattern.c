@@ -1,4 +1,4 @@
-/* clEnqueueSVMMemFill: CL_INVALID_VALUE for no pattern. */
+/* clEnqueueSVMMemFill must return CL_INVALID_VALUE for a null pattern. */
 #include "reproduce.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* clEnqueueSVMMap: CL_INVALID_VALUE for flags that are not those of maps. */
+/* clEnqueueSVMMap must return CL_INVALID_VALUE for flags that are not map flags. */
 #include "reproduce.h"
 
 int main(void) {

@@ -1,6 +1,6 @@
-/* clEnqueueSVMMemcpy: CL_MEM_COPY_OVERLAP for ranges that overlap, CL_INVALID_EVENT_WAIT_LIST for an event that is
- * not valid; the same for clEnqueueSVMMigrateMem. Here with an event asked for, which a call that fails does not
- * make. */
+/* clEnqueueSVMMemcpy must return CL_MEM_COPY_OVERLAP for ranges that overlap, and CL_INVALID_EVENT_WAIT_LIST for an invalid
+ * event. clEnqueueSVMMigrateMem must return the latter too. Here the caller wants an event; a call that fails does not make
+ * one. */
 #include "reproduce.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* clEnqueueSVMMigrateMem: CL_INVALID_VALUE for flags that are not those of migrations. */
+/* clEnqueueSVMMigrateMem must return CL_INVALID_VALUE for flags that are not migration flags. */
 #include "reproduce.h"
 
 int main(void) {

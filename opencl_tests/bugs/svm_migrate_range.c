@@ -1,5 +1,5 @@
-/* clEnqueueSVMMigrateMem: CL_INVALID_VALUE for a range, given with its size, that is not within one allocation
- * of clSVMAlloc. */
+/* clEnqueueSVMMigrateMem must return CL_INVALID_VALUE for a range with a size that is not inside one allocation of
+ * clSVMAlloc. */
 #include "reproduce.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-"""The reproducers build as plain C, and each shows its bug on the drivers that the suite has it down for."""
+"""The reproducers build as plain C, and each shows its bug on the drivers that svm_known_bugs.py lists for it."""
 
 import pathlib
 import re
@@ -27,7 +27,7 @@ def test_reproducer(tmp_path, name):
     mine = [bug for bug in svm_known_bugs.BUGS if bug.reproducer == f"{name}.c" and re.fullmatch(bug.devices, kind) and
             re.fullmatch(bug.drivers, driver.group(2))]
     assert (run.returncode != 0) == bool(mine), run.stdout
-    if run.returncode < 0:  # by a signal: a crash, or the alarm of a call that does not return
+    if run.returncode < 0:  # a signal: a crash, or SIGALRM because a call does not return
         assert any(bug.crash or bug.hang for bug in mine), run.returncode
 
 

@@ -1,10 +1,10 @@
-// Accesses with an order, one right behind the other, in one work-item. Four words for each: the cell's address, the
-// value, what to do and the value that a compare-exchange expects. What to do is the operation (0 load, 1 store,
+// Accesses with a memory order, one right after the other, in one work-item. Each access has four words: the cell's
+// address, the value, a code, and the value that a compare-exchange expects. The code is the operation (0 load, 1 store,
 // 2 exchange, 3 add, 4 compare-exchange) plus 8 times the order.
 #pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
 #pragma OPENCL EXTENSION cl_khr_int64_extended_atomics : enable
 
-// `order` is what the operation has in all, `reading` and `writing` what of it a load and a store can have.
+// `order` is for read-modify-write operations. `reading` and `writing` are the parts of it that a load and a store can have.
 #define ORDERED(number, order, reading, writing)                                                                        \
   case 8 * number + 0: value = atomic_load_explicit(cell, reading, memory_scope_all_svm_devices); break;                \
   case 8 * number + 1: atomic_store_explicit(cell, value, writing, memory_scope_all_svm_devices); break;                \

@@ -1,4 +1,4 @@
-// The allocations of clSVMAlloc that are alive.
+// The live allocations of clSVMAlloc.
 #pragma once
 
 #include <cstddef>
@@ -14,10 +14,10 @@ struct Allocation {
   cl_svm_mem_flags flags;
 };
 
-// Lets the table's functions that allocate and free note it.
+// From now on the table's alloc and free functions record allocations.
 void track_allocations(cl_icd_dispatch& table);
 
-// The one that an address lies in.
+// The allocation that contains the address.
 std::optional<Allocation> allocation_of(const void* address);
 
 }  // namespace faultline::layer

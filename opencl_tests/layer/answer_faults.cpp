@@ -1,4 +1,4 @@
-// Faults of what the driver answers: errors that it does not report, and things that are not as it says.
+// Faults of the driver's answers: errors that it does not report, and statements that are not true.
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -17,7 +17,7 @@ cl_event completed(cl_context context) {
   return event;
 }
 
-// no-errors: what is wrong is taken, and nothing is done.
+// no-errors: a wrong call succeeds and does nothing.
 cl_int taken(cl_command_queue queue, cl_int code, cl_event* event) {
   if (code != CL_SUCCESS && event) *event = completed(context_of(queue));
   return CL_SUCCESS;
@@ -95,7 +95,7 @@ cl_mem CL_API_CALL sub_buffer_of_anything(cl_mem parent, cl_mem_flags flags, cl_
   return next.clCreateSubBuffer(parent, flags, type, &any, code);
 }
 
-// misaligned: allocations start where no alignment was heeded.
+// misaligned: allocations ignore the wanted alignment.
 std::map<void*, void*> shifted;
 
 void* CL_API_CALL alloc_misaligned(cl_context context, cl_svm_mem_flags flags, std::size_t size, cl_uint alignment) {
@@ -125,7 +125,7 @@ void* CL_API_CALL alloc_again(cl_context context, cl_svm_mem_flags flags, std::s
 
 void CL_API_CALL free_nothing(cl_context, void*) {}
 
-// never-freed: a device of 512 MiB to which nothing comes back.
+// never-freed: a device of 512 MiB on which freed memory is never available again.
 std::size_t handed_out = 0;
 
 void* CL_API_CALL alloc_of_a_few(cl_context context, cl_svm_mem_flags flags, std::size_t size, cl_uint alignment) {
@@ -140,7 +140,7 @@ cl_mem CL_API_CALL buffer_copied(cl_context context, cl_mem_flags flags, std::si
   return next.clCreateBuffer(context, flags, size, host, code);
 }
 
-// false-answers: queries answer something else.
+// false-answers: queries give wrong answers.
 template <typename T>
 void change(void* value, T to) {
   if (value) std::memcpy(value, &to, sizeof to);
@@ -175,7 +175,7 @@ cl_int CL_API_CALL device_info_false(cl_device_id device, cl_device_info what, s
   return code;
 }
 
-// hidden-svm: a device that says that it has no shared virtual memory, and has it.
+// hidden-svm: the device has shared virtual memory but says that it has none.
 cl_int CL_API_CALL device_info_without_svm(cl_device_id device, cl_device_info what, std::size_t size, void* value,
                                            std::size_t* needed) {
   const cl_int code = next.clGetDeviceInfo(device, what, size, value, needed);
@@ -195,7 +195,7 @@ cl_int CL_API_CALL free_silently(cl_command_queue queue, cl_uint count, void* po
 }  // namespace
 
 const std::vector<Fault> answer_faults = {
-    {"no-errors", "what is wrong is taken without an error",
+    {"no-errors", "wrong calls succeed",
      [](cl_icd_dispatch& table) {
        table.clSVMAlloc = alloc_anything;
        table.clEnqueueSVMMemcpy = memcpy_anything;
@@ -222,7 +222,7 @@ const std::vector<Fault> answer_faults = {
     {"never-freed", "freed memory does not come back", [](cl_icd_dispatch& table) { table.clSVMAlloc = alloc_of_a_few; }},
     {"copied-buffers", "a buffer over shared memory has storage of its own",
      [](cl_icd_dispatch& table) { table.clCreateBuffer = buffer_copied; }},
-    {"false-answers", "queries answer something else",
+    {"false-answers", "queries give wrong answers",
      [](cl_icd_dispatch& table) {
        table.clGetMemObjectInfo = memory_info_false;
        table.clGetEventInfo = event_info_false;

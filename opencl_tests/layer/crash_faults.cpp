@@ -1,4 +1,4 @@
-// Drivers that take the process with them: in a function, in a thread of their own, by an exit.
+// Drivers that end the process: by a crash in a function or in a thread of their own, or by exit().
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 namespace faultline::layer {
 namespace {
 
-// As by a null pointer to a structure.
+// Like an access through a null pointer to a structure.
 volatile std::uintptr_t nowhere = 0x10;
 void crash() { *reinterpret_cast<volatile int*>(nowhere) = 0; }
 
@@ -48,7 +48,7 @@ cl_int CL_API_CALL devices_crashing(cl_platform_id, cl_device_type, cl_uint, cl_
   return CL_SUCCESS;
 }
 
-// The caller waits for what never comes.
+// The caller waits for ever; another thread crashes.
 [[noreturn]] void crash_elsewhere(bool blocked) {
   std::thread([blocked] {
     if (blocked) {
@@ -71,8 +71,7 @@ const std::vector<Fault> crash_faults = {
     {"abort-in-launch", "the launch of a kernel aborts",
      [](cl_icd_dispatch& table) { table.clEnqueueNDRangeKernel = nd_range_aborting; }},
     {"exit-in-fill", "a fill calls exit()", [](cl_icd_dispatch& table) { table.clEnqueueSVMMemFill = fill_exiting; }},
-    {"crash-in-context", "no context can be made without a crash",
-     [](cl_icd_dispatch& table) { table.clCreateContext = context_crashing; }},
+    {"crash-in-context", "creating a context crashes", [](cl_icd_dispatch& table) { table.clCreateContext = context_crashing; }},
     {"crash-in-thread", "a thread of the driver crashes while it is waited for",
      [](cl_icd_dispatch& table) { table.clWaitForEvents = wait_for_a_crash; }},
     {"crash-in-blocked-thread", "... one that blocks all signals",

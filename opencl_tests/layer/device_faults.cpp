@@ -1,4 +1,4 @@
-// Devices that are gone or stuck, for what the bench says of them.
+// Devices that are gone or stuck: for tests of what the bench says about them.
 #include <unistd.h>
 
 #include <atomic>
@@ -14,7 +14,7 @@ cl_program CL_API_CALL not_building(cl_context context, cl_uint count, const cha
   return with_source(context, count, texts, lengths, code, "#error \"this compiler is out of order\"\n");
 }
 
-// The target's kernel that stores a cell (kernels/cell.cl) waits for a value that nobody writes.
+// The target's store kernel (kernels/cell.cl) waits for a value that nobody writes.
 constexpr char endless_store[] = R"(
 #define store_cell store_cell(global volatile ulong* cell, ulong value) { while (*cell != ~value) {} } \
     kernel void store_cell_that_ends
@@ -24,7 +24,7 @@ cl_program CL_API_CALL hanging(cl_context context, cl_uint count, const char** t
   return with_source(context, count, texts, lengths, code, endless_store);
 }
 
-// As on a busy machine.
+// Plays a busy machine.
 constexpr unsigned slow_seconds = 3;
 
 cl_program CL_API_CALL slowly(cl_context context, cl_uint count, const char** texts, const std::size_t* lengths, cl_int* code) {

@@ -1,4 +1,4 @@
-// Faults of extensions, whose functions an application asks for by name; and, no fault, a newer version of one.
+// Faults of extensions: an application asks for their functions by name. Also a newer version of an extension (no fault).
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -10,7 +10,7 @@
 namespace faultline::layer {
 namespace {
 
-// lost-usm: copies and fills of unified shared memory take their time and do nothing.
+// lost-usm: copies and fills of unified shared memory do nothing, but wait for their events.
 cl_int CL_API_CALL copy_nothing(cl_command_queue queue, cl_bool, void*, const void*, std::size_t, cl_uint count,
                                 const cl_event* list, cl_event* event) {
   return next.clEnqueueMarkerWithWaitList(queue, count, list, event);
@@ -27,8 +27,8 @@ void* CL_API_CALL function_of_usm_lost(cl_platform_id platform, const char* name
   return next.clGetExtensionFunctionAddressForPlatform(platform, name);
 }
 
-// final-addresses: version 1.0.2 of cl_ext_buffer_device_address in front of the draft of PoCL 6 (opencl_tests/extensions.*),
-// with addresses of the device that are not the host's.
+// final-addresses: version 1.0.2 of cl_ext_buffer_device_address on top of PoCL 6's draft (opencl_tests/extensions.*), with
+// device addresses that differ from the host's.
 constexpr cl_ulong apart = cl_ulong{1} << 44;
 cl_int(CL_API_CALL* set_address)(cl_kernel, cl_uint, cl_ulong);
 
@@ -69,7 +69,7 @@ void* CL_API_CALL function_with_address(cl_platform_id platform, const char* nam
   return reinterpret_cast<void*>(set_address_apart);
 }
 
-// on-a-bus: the device is the GPU at 0000:N:00.0, N of FAULTLINE_OPENCL_BUS (cl_khr_pci_bus_info).
+// on-a-bus: the device claims to be the GPU at 0000:N:00.0 (cl_khr_pci_bus_info); N comes from FAULTLINE_OPENCL_BUS.
 cl_int CL_API_CALL device_info_on_a_bus(cl_device_id device, cl_device_info what, std::size_t size, void* value,
                                         std::size_t* needed) {
   if (what == CL_DEVICE_PCI_BUS_INFO_KHR) {

@@ -1,4 +1,4 @@
-// Faults of what kernels are given and of what their accesses do.
+// Faults of kernel arguments and of the accesses of kernels.
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -16,7 +16,7 @@ namespace {
 
 std::mutex mutex;
 
-// What a kernel was told of: its pointer arguments, and the pointers of its exec info.
+// The pointers that a kernel was given: its pointer arguments, and the pointers of its exec info.
 struct Told {
   std::map<cl_uint, std::byte*> arguments;
   std::vector<std::byte*> indirect;
@@ -54,8 +54,8 @@ void note_what_kernels_are_told(cl_icd_dispatch& table) {
 
 void CL_CALLBACK drop(cl_event, cl_int, void* bytes) { std::free(bytes); }
 
-// exec-info-ignored: what is reached through pointers alone is not made resident. The kernel finds it as it was
-// when it was allocated, and what it stores there is lost.
+// exec-info-ignored: memory that is only reached through pointers in memory is not made resident. The kernel sees it as it
+// was when it was allocated, and the kernel's stores to it are lost.
 cl_int CL_API_CALL nd_range_without(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const std::size_t* offset,
                                     const std::size_t* global, const std::size_t* local, cl_uint count, const cl_event* list,
                                     cl_event* event) {
@@ -91,13 +91,13 @@ cl_int CL_API_CALL nd_range_without(cl_command_queue queue, cl_kernel kernel, cl
   return CL_SUCCESS;
 }
 
-// rounded-pointers: a pointer into an allocation becomes one to where its 64 bytes start.
+// rounded-pointers: a pointer into an allocation is rounded down to 64 bytes.
 cl_int CL_API_CALL set_pointer_rounded(cl_kernel kernel, cl_uint index, const void* pointer) {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer) & ~std::uintptr_t{63};
   return next.clSetKernelArgSVMPointer(kernel, index, reinterpret_cast<const void*>(address));
 }
 
-// stuck-arguments: the pointer that is set first stays.
+// stuck-arguments: the first pointer that is set stays.
 std::set<std::pair<cl_kernel, cl_uint>> stuck;
 
 cl_int CL_API_CALL set_pointer_once(cl_kernel kernel, cl_uint index, const void* pointer) {
@@ -113,8 +113,8 @@ cl_kernel CL_API_CALL clone_shared(cl_kernel source, cl_int* code) {
   return source;
 }
 
-// fine-by-copy: a kernel works on copies of fine-grained memory. When it is done, the words in which it changed
-// something come back, the last argument's first, with time in between.
+// fine-by-copy: a kernel works on copies of fine-grained memory. After the kernel, the words that it has changed are
+// written back, those of the last argument first, with pauses in between.
 struct Copy {
   std::byte* home;
   std::size_t size;
@@ -173,7 +173,8 @@ cl_int CL_API_CALL nd_range_on_copies(cl_command_queue queue, cl_kernel kernel, 
   return next.clEnqueueBarrierWithWaitList(queue, 1, &done, event);
 }
 
-// Faults of atomics are put into the kernels' source, in front of it. What their macros stand for: PoCL 3.1 has macros of these names itself.
+// Faults of atomics are macros in front of the kernels' source. REAL_ gives the real function: in PoCL 3.1 the atomics are
+// macros themselves.
 constexpr char real_names[] = R"(
 #ifdef atomic_load_explicit
 #define REAL_(name) _cl_##name
@@ -182,7 +183,7 @@ constexpr char real_names[] = R"(
 #endif
 )";
 
-// lost-updates: an atomic of one work-item in eight, or of the only one, changes nothing, though it says so.
+// lost-updates: in one work-item of eight, or in the only one, atomics change nothing but pretend that they do.
 constexpr char lost_updates[] = R"(
 #define LOSES_ (get_global_id(0) % 8 == min((ulong)get_global_size(0) - 1, (ulong)7))
 #define RMW_(p, operation) (LOSES_ ? REAL_(atomic_load_explicit)(p, memory_order_relaxed, memory_scope_device) : operation)
@@ -203,7 +204,7 @@ constexpr char lost_updates[] = R"(
 #define atomic_flag_clear_explicit(p, o, s) do { if (!LOSES_) REAL_(atomic_flag_clear_explicit)(p, o, s); } while (0)
 )";
 
-// early-acquire: a load sees the next value of a counter, before what belongs to it.
+// early-acquire: a load sees the next value of a counter too early, before the data that belongs to the value.
 constexpr char early_acquire[] = R"(
 #define atomic_load_explicit(p, o, s) (REAL_(atomic_load_explicit)(p, o, s) + 1)
 )";
@@ -229,7 +230,7 @@ const std::vector<Fault> kernel_faults = {
      }},
     {"rounded-pointers", "pointers into allocations lose their low bits",
      [](cl_icd_dispatch& table) { table.clSetKernelArgSVMPointer = set_pointer_rounded; }},
-    {"stuck-arguments", "an argument that was set once stays",
+    {"stuck-arguments", "an argument keeps its first value",
      [](cl_icd_dispatch& table) { table.clSetKernelArgSVMPointer = set_pointer_once; }},
     {"shared-clones", "a clone is the kernel itself", [](cl_icd_dispatch& table) { table.clCloneKernel = clone_shared; }},
     {"fine-by-copy", "fine-grained memory is copied for a kernel, and back in words, out of order",
@@ -240,7 +241,7 @@ const std::vector<Fault> kernel_faults = {
      }},
     {"lost-updates", "one atomic in eight is lost",
      [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = losing_updates; }},
-    {"early-acquire", "an atomic load sees what is yet to come",
+    {"early-acquire", "an atomic load sees a future value",
      [](cl_icd_dispatch& table) { table.clCreateProgramWithSource = acquiring_early; }},
 };
 

@@ -25,7 +25,7 @@ const Fault* chosen() {
       all += std::string(" ") + fault.name;
     }
   }
-  // Going on without it would look like a fault that nothing catches.
+  // Without the fault, the run would look as if no test caught it. So stop here.
   std::fprintf(stderr, "FAULTLINE_OPENCL_FAULT: unknown fault '%s'; there are%s\n", name, all.c_str());
   std::abort();
 }

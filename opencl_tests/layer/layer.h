@@ -1,5 +1,5 @@
-// An OpenCL layer that puts one fault into whatever driver is below it. For tests only: it stands for drivers
-// that are broken, so that every check of the suite is seen to fail.
+// An OpenCL layer that puts one fault into the driver below it. For tests only: it plays broken drivers, to show that
+// every check of the suite can fail.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace faultline::layer {
 
-// The driver's functions, or those of the layer below.
+// The functions of the driver, or of the layer below.
 extern cl_icd_dispatch next;
 
 struct Fault {
@@ -17,7 +17,7 @@ struct Fault {
   void (*install)(cl_icd_dispatch& table);
 };
 
-// By file.
+// One table per file.
 extern const std::vector<Fault> memory_faults;
 extern const std::vector<Fault> order_faults;
 extern const std::vector<Fault> kernel_faults;
@@ -26,7 +26,7 @@ extern const std::vector<Fault> device_faults;
 extern const std::vector<Fault> extension_faults;
 extern const std::vector<Fault> crash_faults;
 
-// What a command waits for, with more of the layer's own.
+// The events that a command waits for; the layer adds its own.
 class Waits {
  public:
   Waits(cl_uint count, const cl_event* events) : events_(events, events + count) {}

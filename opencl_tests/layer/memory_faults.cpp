@@ -1,4 +1,4 @@
-// Faults of what maps, copies, fills and migrations leave in memory.
+// Faults of maps, copies, fills and migrations: wrong memory contents.
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -12,7 +12,7 @@ constexpr std::size_t page = 4096;
 
 std::mutex mutex;
 
-// What a mapped region held, by where its mapping starts.
+// The old contents of a mapped region.
 struct Saved {
   void* bytes;
   std::size_t size;
@@ -28,7 +28,7 @@ Saved save_for(void* pointer, std::size_t size) {
   return each;
 }
 
-// lost-unmap: what the host stored into a mapping is not there after its unmap.
+// lost-unmap: the host's stores into a mapping are lost at the unmap.
 cl_int CL_API_CALL map_saving(cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void* pointer, std::size_t size,
                               cl_uint count, const cl_event* list, cl_event* event) {
   if (!pointer || !size) return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, count, list, event);
@@ -39,7 +39,7 @@ cl_int CL_API_CALL map_saving(cl_command_queue queue, cl_bool blocking, cl_map_f
   return next.clEnqueueSVMMap(queue, blocking, flags, pointer, size, 1, &copied, event);
 }
 
-// Puts back what was there at the map, where that was saved, and unmaps behind it.
+// Restores the contents that were saved at the map, if any, and then unmaps.
 template <typename Unmap>
 cl_int restore(cl_command_queue queue, void* pointer, cl_uint count, const cl_event* list, Unmap unmap) {
   const std::lock_guard lock(mutex);
@@ -80,7 +80,7 @@ cl_int CL_API_CALL unmap_buffer_restoring(cl_command_queue queue, cl_mem buffer,
   });
 }
 
-// stale-map: a mapping shows what the host left there, not what commands stored since.
+// stale-map: a mapping shows the host's last contents, not what commands have stored since.
 std::map<std::byte*, std::vector<std::byte>> host_views;  // by allocation
 
 std::byte* host_view(const Allocation& allocation) {
@@ -111,7 +111,7 @@ cl_int CL_API_CALL unmap_noting(cl_command_queue queue, void* pointer, cl_uint c
   return next.clEnqueueSVMUnmap(queue, pointer, 1, &copied, event);
 }
 
-// short-memcpy, short-fill: one page in the middle of more than one page is left out.
+// short-memcpy, short-fill: if the range is larger than a page, a page in the middle is left out.
 cl_int CL_API_CALL memcpy_short(cl_command_queue queue, cl_bool blocking, void* to, const void* from, std::size_t size,
                                 cl_uint count, const cl_event* list, cl_event* event) {
   if (size <= page) return next.clEnqueueSVMMemcpy(queue, blocking, to, from, size, count, list, event);
@@ -126,7 +126,7 @@ cl_int CL_API_CALL memcpy_short(cl_command_queue queue, cl_bool blocking, void* 
                                  static_cast<const std::byte*>(from) + after, size - after, waits.count(), waits.data(), event);
 }
 
-// lost-host-copies: a copy from memory that no clSVMAlloc gave does nothing.
+// lost-host-copies: a copy from memory that is not from clSVMAlloc does nothing.
 cl_int CL_API_CALL memcpy_of_allocations(cl_command_queue queue, cl_bool blocking, void* to, const void* from, std::size_t size,
                                          cl_uint count, const cl_event* list, cl_event* event) {
   if (!allocation_of(from)) return next.clEnqueueMarkerWithWaitList(queue, count, list, event);
@@ -143,7 +143,7 @@ cl_int CL_API_CALL fill_short(cl_command_queue queue, void* to, const void* patt
                                   &first, event);
 }
 
-// short-migrate: one page of what is migrated arrives empty.
+// short-migrate: one page of a migration arrives empty.
 cl_int CL_API_CALL migrate_short(cl_command_queue queue, cl_uint number, const void** pointers, const std::size_t* sizes,
                                  cl_mem_migration_flags flags, cl_uint count, const cl_event* list, cl_event* event) {
   Waits waits(count, list);

@@ -1,4 +1,4 @@
-// Faults of when commands happen: waits that are too short, writes that change places, events that order nothing.
+// Faults of order: waits that are too short, writes in the wrong order, events that order nothing.
 #include <chrono>
 #include <cstring>
 #include <map>
@@ -13,7 +13,7 @@
 namespace faultline::layer {
 namespace {
 
-// A user event that comes to pass so much later: what waits for it is slow work.
+// A user event that completes after that time. A command that waits for it plays slow work.
 cl_event later(cl_context context, int milliseconds) {
   cl_event event = next.clCreateUserEvent(context, nullptr);
   next.clRetainEvent(event);
@@ -25,7 +25,7 @@ cl_event later(cl_context context, int milliseconds) {
   return event;
 }
 
-// early-wait: work takes its time, and waits do not wait for it.
+// early-wait: commands are slow, and waits return before they are done.
 constexpr int slow = 200;
 
 cl_int CL_API_CALL nd_range_slow(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const std::size_t* offset,
@@ -63,8 +63,8 @@ cl_int CL_API_CALL wait_early(cl_uint, const cl_event* events) {
   return queue ? next.clFlush(queue) : CL_SUCCESS;
 }
 
-// swapped-writes: of two fills or copies in a row, the second one comes first. The first one is held until the
-// next command, or until somebody waits; until then a user event stands for it.
+// swapped-writes: of two fills or copies in a row, the second one is done first. The first one is held until the next
+// command, or until somebody waits. Until then a user event stands in for it.
 struct Held {
   cl_event stand_in;
   std::string pattern;  // of a fill
@@ -101,7 +101,7 @@ void let_all_go() {
   while (!held.empty()) let_go(held.begin()->first);
 }
 
-// Holds it, or enqueues it and then the one that was held.
+// Holds the write. If one is held already, enqueues the new one and then the held one.
 cl_int hold(cl_command_queue queue, Held write, cl_event* event) {
   const std::lock_guard lock(mutex);
   if (held.contains(queue)) {
@@ -134,7 +134,7 @@ cl_int CL_API_CALL fill_swapped(cl_command_queue queue, void* to, const void* pa
   return next.clEnqueueSVMMemFill(queue, to, pattern, pattern_size, size, count, list, event);
 }
 
-// A function of the table that lets held writes go before it does its own work.
+// A wrapper for a function of the table: enqueues held writes first.
 template <auto function>
 struct After;
 template <typename R, typename... Arguments, R (CL_API_CALL* cl_icd_dispatch::*function)(Arguments...)>
@@ -145,7 +145,7 @@ struct After<function> {
   }
 };
 
-// events-ignored: no command waits for the events that it is given.
+// events-ignored: no command waits for its events.
 cl_int CL_API_CALL nd_range_at_once(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const std::size_t* offset,
                                     const std::size_t* global, const std::size_t* local, cl_uint, const cl_event*,
                                     cl_event* event) {
@@ -178,8 +178,8 @@ cl_int CL_API_CALL free_at_once(cl_command_queue queue, cl_uint count, void* poi
   return next.clEnqueueSVMFree(queue, count, pointers, callback, data, 0, nullptr, event);
 }
 
-// early-read: a read that is given events to wait for gives what its buffer held at the read before it. An in-order
-// queue needs no events.
+// early-read: a read with events to wait for returns what the buffer held at the previous read. Only out-of-order queues
+// are affected, because in-order queues need no events.
 std::map<cl_mem, std::vector<char>> last_reads;
 
 cl_int CL_API_CALL read_early(cl_command_queue queue, cl_mem buffer, cl_bool blocking, std::size_t offset, std::size_t size,
@@ -195,7 +195,7 @@ cl_int CL_API_CALL read_early(cl_command_queue queue, cl_mem buffer, cl_bool blo
   return code;
 }
 
-// barrier-ignored: a barrier lets what comes after it overtake what is slow before it.
+// barrier-ignored: later commands overtake slow commands before the barrier.
 cl_int CL_API_CALL barrier_ignored(cl_command_queue queue, cl_uint, const cl_event*, cl_event* event) {
   cl_event nothing = next.clCreateUserEvent(context_of(queue), nullptr);
   next.clSetUserEventStatus(nothing, CL_COMPLETE);
@@ -215,7 +215,7 @@ const std::vector<Fault> order_faults = {
        table.clFinish = finish_early;
        table.clWaitForEvents = wait_early;
      }},
-    {"swapped-writes", "two writes of one queue change places",
+    {"swapped-writes", "two writes of one queue are done in the wrong order",
      [](cl_icd_dispatch& table) {
        table.clEnqueueSVMMemcpy = memcpy_swapped;
        table.clEnqueueSVMMemFill = fill_swapped;
@@ -234,7 +234,7 @@ const std::vector<Fault> order_faults = {
        table.clFlush = After<&cl_icd_dispatch::clFlush>::call;
        table.clFinish = After<&cl_icd_dispatch::clFinish>::call;
      }},
-    {"events-ignored", "commands do not wait for the events that they are given",
+    {"events-ignored", "commands do not wait for their events",
      [](cl_icd_dispatch& table) {
        table.clEnqueueNDRangeKernel = nd_range_at_once;
        table.clEnqueueSVMMemcpy = memcpy_at_once;
@@ -243,8 +243,7 @@ const std::vector<Fault> order_faults = {
        table.clEnqueueSVMMigrateMem = migrate_at_once;
        table.clEnqueueSVMFree = free_at_once;
      }},
-    {"early-read", "a read does not wait for the events that it is given",
-     [](cl_icd_dispatch& table) { table.clEnqueueReadBuffer = read_early; }},
+    {"early-read", "a read does not wait for its events", [](cl_icd_dispatch& table) { table.clEnqueueReadBuffer = read_early; }},
     {"barrier-ignored", "a barrier orders nothing",
      [](cl_icd_dispatch& table) {
        table.clEnqueueSVMMemFill = fill_slow;

@@ -1,4 +1,4 @@
-"""Each fault of the layer is caught by the tests that the README's table names, and none of them fails without one."""
+"""The tests in the README's table catch their faults, and none of them fails without a fault."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ sys.path.insert(0, str(SUITE))
 import svm_devices  # noqa: E402
 import test_cts_table  # noqa: E402
 
-# What no fault is for: each needs a device of another kind than the one that faults are put into, or none.
+# Tests that no fault is for: each needs another kind of device than the one with the faults, or no device.
 UNCONTROLLED = {"test_allocation.py::test_sharing_that_the_device_lacks",
                 "test_enqueue.py::test_fill_memory_of_the_host",
                 "test_devices.py::test_every_device_that_was_asked_for_is_here",
@@ -26,7 +26,7 @@ UNCONTROLLED = {"test_allocation.py::test_sharing_that_the_device_lacks",
 
 
 def table():
-    """Tests by the fault that they catch."""
+    """The table: tests by the fault that they catch."""
     rows = {}
     for line in (OPENCL_TESTS / "README.md").read_text().splitlines():
         found = re.match(r"\| `([a-z-]+)` \|[^|]*\|(.*)\|$", line)
@@ -36,12 +36,12 @@ def table():
 
 
 ALL = table()
-TABLE = {fault: tests for fault, tests in ALL.items() if tests}  # the others are caught by scenarios: test_target.py
+TABLE = {fault: tests for fault, tests in ALL.items() if tests}  # scenarios catch the other faults: test_target.py
 
 
 @pytest.fixture(scope="module")
 def device():
-    """The first device with all that faults are about."""
+    """The first device that has everything that the faults need."""
     devices, problems = svm_devices.find()
     for device in devices:
         if {"coarse-grain-buffer", "fine-grain-buffer", "atomics"} <= set(device["svm"]):
@@ -50,13 +50,13 @@ def device():
 
 
 def run(device, tests, fault):
-    """Tests that failed, of those, and the whole output."""
+    """Runs these tests; returns the failed ones and the whole output."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfEx", "--tb=no"]
     environment = os.environ | {"OPENCL_LAYERS": str(LAYER), "FAULTLINE_OPENCL_FAULT": fault,
                                 "FAULTLINE_OPENCL_DEVICE": device, "FAULTLINE_OPENCL_DEADLINE": "10"}
     done = subprocess.run(command + [str(SUITE / test) for test in tests], env=environment, capture_output=True,
                           text=True, timeout=600)
-    # A known bug of the driver is seen whether or not there is a fault.
+    # A known bug of the driver shows with a fault and without.
     outcome = "FAILED|XFAIL" if fault else "FAILED"
     failed = re.findall(rf"^(?:{outcome}) \S*?(test_\w+\.py)::(\w+)", done.stdout, re.M)
     return {f"{file}::{name}" for file, name in failed}, done.stdout + done.stderr

@@ -5,7 +5,7 @@
 namespace faultline::svm {
 namespace {
 
-// Both queries of clGet*Info: the size, then the text without its final zero.
+// Makes both queries of clGet*Info: for the size, then for the text. Drops the final zero.
 template <typename Get>
 std::string text_of(const char* call, Get get) {
   std::size_t size = 0;

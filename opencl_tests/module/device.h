@@ -1,4 +1,4 @@
-// Platforms and devices behind the ICD loader, contexts of them, and what each says that it has.
+// Platforms and devices behind the ICD loader, their properties, and contexts.
 #pragma once
 
 #include <map>
@@ -17,9 +17,9 @@ class Device {
 
   cl_device_id id() const { return id_; }
   std::string text(cl_device_info what) const;
-  // A number of any width, zero-extended. Throws where the device does not know the question.
+  // A number of any width, zero-extended. Throws if the device does not know the query.
   cl_ulong number(cl_device_info what) const;
-  // The same, but 0 where it does not know it: capabilities that came with a later version.
+  // The same, but 0 if the device does not know the query: for capabilities of later versions.
   cl_ulong bits(cl_device_info what) const;
   bool has_extension(const std::string& name) const;
   // Names of __opencl_c_ features (clGetDeviceInfo: CL_DEVICE_OPENCL_C_FEATURES).
@@ -35,7 +35,7 @@ struct Platform {
   std::vector<Device> devices() const;
 };
 
-// None where the loader finds no driver.
+// Empty if the loader finds no driver.
 std::vector<Platform> platforms();
 
 class Context {
@@ -44,7 +44,7 @@ class Context {
   cl_context get() const { return handle_.get(); }
   const std::vector<Device>& devices() const { return devices_; }
 
-  // What was built for it, by source and options.
+  // Programs built for this context, by source and options.
   std::map<std::pair<std::string, std::string>, ProgramHandle> programs;
 
  private:

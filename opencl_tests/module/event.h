@@ -1,4 +1,4 @@
-// Events, and waits that end: by the event, or by a deadline.
+// Events, and waits with a deadline.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 
 namespace faultline::svm {
 
-// Runs a call of the driver that may not return. After so many seconds throws Timeout with what and what
-// state() says; the call goes on in its thread, so the process should end soon after.
+// Runs a call of the driver that may not return. After so many seconds throws Timeout with `what` and the text of state().
+// The call then continues in its thread, so the process should end soon.
 void within(double seconds, const std::string& what, const std::function<std::string()>& state, std::function<void()> call);
 
 struct Times {
@@ -20,7 +20,7 @@ struct Times {
 
 class Event {
  public:
-  // state: what to say of the queue when a wait does not end.
+  // `state` describes the queue, for a wait that does not end.
   Event(cl_event raw, std::function<std::string()> state) : handle_(raw), state_(std::move(state)) {}
 
   cl_event get() const { return handle_.get(); }

@@ -1,4 +1,4 @@
-// One reference to an OpenCL object, given back at the end.
+// One reference to an OpenCL object, released at the end.
 #pragma once
 
 #include <utility>
@@ -27,7 +27,7 @@ class Handle {
   T raw_ = nullptr;
 };
 
-// The names of cl.h carry attributes that a template parameter would drop with a warning.
+// Wrappers, because functions of cl.h have attributes, and a template parameter would drop them with a warning.
 inline cl_int release_context(cl_context raw) { return clReleaseContext(raw); }
 inline cl_int release_queue(cl_command_queue raw) { return clReleaseCommandQueue(raw); }
 inline cl_int release_event(cl_event raw) { return clReleaseEvent(raw); }

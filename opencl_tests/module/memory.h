@@ -1,4 +1,4 @@
-// Memory that host and device share: allocations of clSVMAlloc, pages of the system, and buffers over either.
+// Memory that host and device share: allocations of clSVMAlloc, system memory, and buffers over either.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 namespace faultline::svm {
 
-// A range of addresses that the host may read and write when the rules of its level allow it.
+// A range of addresses. The host may read and write it when the rules of its SVM level allow that.
 class Memory {
  public:
   virtual ~Memory() = default;
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   std::uintptr_t address() const { return reinterpret_cast<std::uintptr_t>(data_); }
-  // Throws std::out_of_range where offset and length do not lie in it.
+  // Throws std::out_of_range if offset and length are not inside the range.
   std::byte* at(std::size_t offset, std::size_t length) const;
 
  protected:
@@ -25,7 +25,7 @@ class Memory {
   std::size_t size_ = 0;
 };
 
-// clSVMAlloc, and clSVMFree at the end. A null pointer becomes the Error, since the call has no code.
+// clSVMAlloc, and clSVMFree at the end. clSVMAlloc gives no error code, so a null pointer becomes an Error.
 class SvmMemory : public Memory {
  public:
   SvmMemory(std::shared_ptr<Context> context, cl_svm_mem_flags flags, std::size_t size, cl_uint alignment);
@@ -40,7 +40,7 @@ class SvmMemory : public Memory {
   std::shared_ptr<Context> context_;
 };
 
-// Anonymous memory of the system, at an address aligned so far, for fine-grained system sharing.
+// Anonymous memory with the given alignment, for fine-grained system SVM.
 class SystemMemory : public Memory {
  public:
   SystemMemory(std::size_t size, std::size_t alignment);
@@ -49,7 +49,7 @@ class SystemMemory : public Memory {
   SystemMemory& operator=(const SystemMemory&) = delete;
 };
 
-// The module's own static data: a few pages, one and the same each time.
+// The module's own static data: always the same few pages.
 class StaticMemory : public Memory {
  public:
   StaticMemory();
@@ -60,7 +60,7 @@ void on_stack(std::size_t size, const std::function<void(std::shared_ptr<Memory>
 
 class Buffer {
  public:
-  // host is null, or what the flags say about a host pointer. keep: what has to live as long.
+  // `host`: null, or a host pointer as the flags require. `keep`: an object that must live as long as the buffer.
   Buffer(std::shared_ptr<Context> context, cl_mem_flags flags, std::size_t size, void* host, std::shared_ptr<void> keep);
   // clCreateSubBuffer
   Buffer(std::shared_ptr<Buffer> parent, cl_mem_flags flags, std::size_t origin, std::size_t size);

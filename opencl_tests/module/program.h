@@ -9,8 +9,8 @@
 
 namespace faultline::svm {
 
-// The program of that text and those options: built when the context is first asked for it. Throws Error
-// with the build log of every device that has one, each time that it is asked for.
+// A program of this text and these options. The context builds it on first use. If the build fails, each use throws Error
+// with the build logs of all devices that have one.
 class Program {
  public:
   Program(std::shared_ptr<Context> context, const std::string& source, const std::string& options);
@@ -30,7 +30,7 @@ class Kernel {
   void set_bytes(cl_uint index, const void* value, std::size_t size);
   void set_pointer(cl_uint index, std::uintptr_t address);
   void set_buffer(cl_uint index, std::shared_ptr<Buffer> buffer);
-  // clSetKernelExecInfo; an empty list takes all earlier ones back.
+  // clSetKernelExecInfo; an empty list cancels all earlier ones.
   void set_svm_pointers(const std::vector<std::uintptr_t>& addresses);
   void set_fine_grain_system(bool used);
   void set_exec_info(cl_kernel_exec_info what, std::size_t size, const void* value);

@@ -1,5 +1,5 @@
-// The Python module faultline_opencl: OpenCL's shared virtual memory as it is, call by call, each failure an
-// exception and each wait with a deadline. The GIL is released while the driver works.
+// The Python module faultline_opencl: OpenCL's shared virtual memory, call by call. Each failure is an exception, and each
+// wait has a deadline. The GIL is released while the driver works.
 #include "opencl_tests/module/python_values.h"
 #include "opencl_tests/module/queue.h"
 
@@ -66,7 +66,7 @@ void bind_devices(py::module_& module) {
       .def_property_readonly("version", [](const Platform& p) { return p.text(CL_PLATFORM_VERSION); })
       .def_property_readonly("extensions", [](const Platform& p) { return p.text(CL_PLATFORM_EXTENSIONS); })
       .def_property_readonly("devices", &Platform::devices);
-  module.def("platforms", &platforms, Released(), "None where the loader finds no driver");
+  module.def("platforms", &platforms, Released(), "Empty if the loader finds no driver");
 
   py::class_<Context, std::shared_ptr<Context>>(module, "Context")
       .def(py::init<std::vector<Device>>(), "devices"_a, Released())
@@ -90,11 +90,11 @@ void bind_atomics(py::class_<Memory, std::shared_ptr<Memory>>& memory, const std
         T before = 0;
         for (std::size_t i = 0; i < times; ++i) before = __atomic_fetch_add(cell(m, offset), value, __ATOMIC_SEQ_CST);
         return before;
-      }, "offset"_a, "value"_a, "times"_a = 1, Released(), "What was there before the last addition")
+      }, "offset"_a, "value"_a, "times"_a = 1, Released(), "The old value before the last addition")
       .def(("compare_exchange" + suffix).c_str(), [=](const Memory& m, std::size_t offset, T expected, T value) {
         __atomic_compare_exchange_n(cell(m, offset), &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         return expected;
-      }, "offset"_a, "expected"_a, "value"_a, "What was there before: value is stored if it was expected");
+      }, "offset"_a, "expected"_a, "value"_a, "The old value; `value` is stored if the old value was `expected`");
 }
 
 void bind_memory(py::module_& module) {
@@ -102,7 +102,7 @@ void bind_memory(py::module_& module) {
   memory.def_property_readonly("address", &Memory::address)
       .def_property_readonly("size", &Memory::size)
       .def("__add__", [](const Memory& m, std::ptrdiff_t offset) { return m.address() + offset; },
-           "The address so many bytes on")
+           "The address plus so many bytes")
       .def("read", [](const Memory& m, std::size_t offset, std::optional<std::size_t> size) {
         const std::size_t length = size ? *size : m.size() - std::min(offset, m.size());
         return py::bytes(reinterpret_cast<const char*>(m.at(offset, length)), length);
@@ -174,7 +174,7 @@ void bind_events(py::module_& module) {
       .def("by", [](Freed& freed, const Queue& queue) {
         const std::lock_guard lock(freed.mutex);
         return freed.queue == queue.get();
-      }, "queue"_a, "Whether that queue was named to the callback");
+      }, "queue"_a, "Whether the callback got this queue");
 }
 
 void bind_kernels(py::module_& module) {
@@ -196,12 +196,12 @@ void bind_kernels(py::module_& module) {
         }
       }, "index"_a, "value"_a, "A buffer, memory or an address (clSetKernelArgSVMPointer), or a scalar's bytes")
       .def("use", [](Kernel& kernel, const py::iterable& memory) { kernel.set_svm_pointers(addresses_of(memory)); },
-           "memory"_a, "clSetKernelExecInfo: all the memory that it reaches through pointers")
+           "memory"_a, "clSetKernelExecInfo: all the memory that the kernel reaches through pointers")
       .def("use_system_memory", &Kernel::set_fine_grain_system, "used"_a)
       .def("set_exec_info", [](Kernel& kernel, cl_kernel_exec_info what, std::optional<std::string> bytes,
                                std::optional<std::size_t> size) {
         kernel.set_exec_info(what, size.value_or(bytes ? bytes->size() : 0), bytes ? bytes->data() : nullptr);
-      }, "what"_a, "bytes"_a = py::none(), "size"_a = py::none(), "As it is, for what has to fail");
+      }, "what"_a, "bytes"_a = py::none(), "size"_a = py::none(), "The raw call, for calls that must fail");
 }
 
 void bind_queue(py::module_& module) {
@@ -252,9 +252,9 @@ void bind_queue(py::module_& module) {
         const py::gil_scoped_release release;
         return queue.free(addresses, freed, stay, count, after);
       }, "memory"_a, "freed"_a = nullptr, "kept"_a = py::tuple(), "count"_a = py::none(), "after"_a = Afters{},
-           "clEnqueueSVMFree; with `freed`, the driver calls back. Say forget() to what was given")
+           "clEnqueueSVMFree; with `freed`, the driver calls back. Call forget() on the memory")
       .def("map_buffer", &Queue::map_buffer, "buffer"_a, "flags"_a, "offset"_a, "size"_a, "after"_a = Afters{},
-           Released(), "Blocks; the address and the event")
+           Released(), "Blocks; returns the address and the event")
       .def("unmap_buffer", &Queue::unmap_buffer, "buffer"_a, "address"_a, "after"_a = Afters{}, Released())
       .def("read_buffer", [](Queue& queue, std::shared_ptr<Buffer> buffer, std::size_t offset, std::size_t size,
                              const Afters& after) {

@@ -1,4 +1,4 @@
-// How values of the module's functions look in Python.
+// Conversions between Python values and the module's arguments and results.
 #pragma once
 
 #include <cstring>
@@ -15,7 +15,7 @@ namespace faultline::svm {
 
 namespace py = pybind11;
 
-// An integer, or memory that stands for its first byte.
+// From an integer, or from memory: the address of its first byte.
 inline std::uintptr_t address_of(const py::handle& value) {
   if (py::isinstance<Memory>(value)) return value.cast<const Memory&>().address();
   return value.cast<std::uintptr_t>();

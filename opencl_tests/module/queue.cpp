@@ -7,7 +7,7 @@ namespace {
 
 void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
-// The user data of a callback: owned by it, whatever becomes of the queue.
+// The user data of a callback. The callback owns it, because the queue may be gone by then.
 struct FreeCall {
   std::shared_ptr<Freed> freed;
   std::vector<std::uintptr_t> kept;
@@ -43,14 +43,14 @@ Queue::Queue(std::shared_ptr<Context> context, Device device, bool out_of_order,
 std::shared_ptr<Event> Queue::enqueue(const char* name, const Events& after, bool blocking, Call call) {
   const auto self = shared_from_this();
   const auto state = [self] { return self->state(); };
-  // Shared with the thread of a blocking call, which may outlive this one.
+  // Shared with the thread of a blocking call: this thread may outlive the function.
   const auto made = std::make_shared<cl_event>(nullptr);
   const auto work = [self, name, after, call = std::move(call), made] {
     std::vector<cl_event> list;
     for (const auto& event : after) list.push_back(event ? event->get() : nullptr);
     cl_event event = nullptr;
     check(name, call(static_cast<cl_uint>(list.size()), list.empty() ? nullptr : list.data(), &event));
-    *made = event;  // a driver may leave one that is gone, where it fails
+    *made = event;  // not if the call fails: a driver may leave a released event there
   };
   if (blocking) {
     within(deadline_, name, state, work);

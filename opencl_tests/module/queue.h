@@ -1,4 +1,4 @@
-// A host queue. Every command keeps an event, so that a wait that does not end can say what is stuck.
+// A host queue. It keeps an event of every command, so that a wait that does not end can say which command is stuck.
 #pragma once
 
 #include <deque>
@@ -17,7 +17,7 @@ namespace faultline::svm {
 
 using Events = std::vector<std::shared_ptr<Event>>;  // a null pointer is an invalid event
 
-// What the callback of clEnqueueSVMFree was called with.
+// The arguments with which the callback of clEnqueueSVMFree was called.
 struct Freed {
   std::mutex mutex;
   bool called = false;
@@ -35,15 +35,15 @@ class Queue : public std::enable_shared_from_this<Queue> {
   std::shared_ptr<Event> map(std::uintptr_t address, std::size_t size, cl_map_flags flags, bool blocking, const Events& after);
   std::shared_ptr<Event> unmap(std::uintptr_t address, const Events& after);
   std::shared_ptr<Event> memcpy(std::uintptr_t to, std::uintptr_t from, std::size_t size, bool blocking, const Events& after);
-  // No pattern is a null pointer with that pattern size.
+  // Without a pattern: a null pointer, with the given pattern size.
   std::shared_ptr<Event> fill(std::uintptr_t to, std::optional<std::string> pattern, std::size_t pattern_size, std::size_t size,
                               const Events& after);
-  // A null list, where there are no addresses; a null list of sizes, where there are none.
+  // Without addresses: a null list. Without sizes: a null list of sizes.
   std::shared_ptr<Event> migrate(const std::vector<std::uintptr_t>& addresses,
                                  const std::optional<std::vector<std::size_t>>& sizes, cl_mem_migration_flags flags,
                                  const Events& after);
-  // With freed, the driver calls back and the callback frees (clSVMFree) and fills it in. `kept` are
-  // addresses that are not of clSVMAlloc: they are told and not freed. `count` replaces their number.
+  // With `freed`, the driver calls back; the callback frees the memory (clSVMFree) and fills `freed` in. `kept` are further
+  // addresses, not from clSVMAlloc: the driver gets them, and nobody frees them. `count` overrides the number of addresses.
   std::shared_ptr<Event> free(const std::vector<std::uintptr_t>& addresses, std::shared_ptr<Freed> freed,
                               const std::vector<std::uintptr_t>& kept, std::optional<cl_uint> count, const Events& after);
   std::pair<std::uintptr_t, std::shared_ptr<Event>> map_buffer(std::shared_ptr<Buffer> buffer, cl_map_flags flags,
@@ -60,11 +60,11 @@ class Queue : public std::enable_shared_from_this<Queue> {
   const std::shared_ptr<Context>& context() const { return context_; }
   const Device& device() const { return device_; }
   cl_command_queue get() const { return handle_.get(); }
-  // One line: how many commands are complete, and where each of the others is.
+  // One line: how many commands are complete, and the state of each other one.
   std::string state() const;
 
  private:
-  // call(number of events, events, event out) is clEnqueue...; blocking ones get the queue's deadline.
+  // call(number of events, events, event out) makes the clEnqueue call. A blocking one gets the queue's deadline.
   using Call = std::function<cl_int(cl_uint, const cl_event*, cl_event*)>;
   std::shared_ptr<Event> enqueue(const char* name, const Events& after, bool blocking, Call call);
 

@@ -1,6 +1,6 @@
-"""Runs each test on every OpenCL device that is here, in a process of its own (svm_isolation.py).
+"""Runs each test on every OpenCL device here, in a process of its own (svm_isolation.py).
 
-FAULTLINE_OPENCL_DEVICE names devices, with commas (pocl-0); FAULTLINE_OPENCL_DEADLINE is seconds a test."""
+FAULTLINE_OPENCL_DEVICE names devices, with commas (pocl-0). FAULTLINE_OPENCL_DEADLINE is the limit of a test in seconds."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ FOUND = pytest.StashKey()
 
 
 def found(config):
-    """Devices to test, and what is wrong with drivers or names, once for a run."""
+    """The devices to test, and what is wrong with drivers or names. Found once per run."""
     if FOUND not in config.stash:
         devices, problems = svm_devices.find()
         asked = [name for name in os.environ.get("FAULTLINE_OPENCL_DEVICE", "").split(",") if name]
@@ -28,7 +28,7 @@ def found(config):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "needs(*what): what the device has to have; without it the test is skipped")
+    config.addinivalue_line("markers", "needs(*what): the test is skipped if the device lacks one of these")
 
 
 def pytest_generate_tests(metafunc):
@@ -81,5 +81,5 @@ def cl(bench):
 
 @pytest.fixture(params=["coarse", "fine", "system"])
 def level(request, bench):
-    """The test at each level of sharing that the device has."""
+    """Runs the test at each level of sharing that the device has."""
     return bench.level(request.param)

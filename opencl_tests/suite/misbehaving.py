@@ -1,4 +1,4 @@
-"""Tests that go wrong in every way, for test_isolation.py: not collected by themselves."""
+"""Tests that go wrong in every way, for test_isolation.py. pytest does not collect this file by itself."""
 
 import ctypes
 import os
@@ -33,7 +33,7 @@ def test_exit(bench):
 
 
 def test_hung_kernel(bench, cl):
-    """A kernel that never ends: the wait does."""
+    """A kernel that never ends. The wait ends."""
     queue, flag = bench.queue(), bench.svm(4)
     queue.fill(flag, u32(0), 4).wait()
     kernel = cl.Kernel(cl.Program(bench.context, SPIN), "spin")

@@ -1,4 +1,4 @@
-"""Which OpenCL devices are here. The drivers are loaded by a process of its own, which may crash or hang."""
+"""Finds the OpenCL devices. A separate process loads the drivers, because they may crash or hang."""
 
 import ctypes
 import difflib
@@ -15,7 +15,7 @@ SHORT = {"portable computing language": "pocl", "rusticl": "rusticl", "nvidia cu
 
 
 def module():
-    """faultline_opencl. Not to be called where tests are forked from: only the processes below it use a driver."""
+    """Imports faultline_opencl. Never call this in the process that forks the tests: only its children may use a driver."""
     if str(MODULES) not in sys.path:
         sys.path.insert(0, str(MODULES))
     import faultline_opencl
@@ -23,7 +23,7 @@ def module():
 
 
 def icd_files():
-    """The files that name drivers to the loader (libOpenCL(7): OCL_ICD_VENDORS, OPENCL_VENDOR_PATH)."""
+    """The files that tell the loader its drivers (libOpenCL(7): OCL_ICD_VENDORS, OPENCL_VENDOR_PATH)."""
     vendors = os.environ.get("OCL_ICD_VENDORS") or os.environ.get("OPENCL_VENDOR_PATH") or "/etc/OpenCL/vendors"
     path = pathlib.Path(vendors)
     if path.suffix == ".icd" and "/" not in vendors:
@@ -32,7 +32,7 @@ def icd_files():
 
 
 def driver_problems():
-    """A line for each driver that the loader is told of and cannot load: it says nothing itself."""
+    """A line for each driver that the loader cannot load: the loader itself is silent about it."""
     problems = []
     for file in icd_files():
         try:
@@ -48,7 +48,7 @@ def driver_problems():
 
 
 def named_devices(platforms):
-    """Device by its name here: pocl-0, pocl-1, rusticl-0."""
+    """Devices by our names: pocl-0, pocl-1, rusticl-0."""
     devices, counts = {}, {}
     for platform in platforms:
         short = SHORT.get(platform.name.lower(), platform.name.lower().split()[0])
@@ -59,7 +59,7 @@ def named_devices(platforms):
 
 
 def peers(platforms, device):
-    """All devices of the platform of that device, itself first."""
+    """All devices of the device's platform, the device itself first."""
     for platform in platforms:
         if device in platform.devices:
             return [device] + [each for each in platform.devices if each != device]
@@ -67,7 +67,7 @@ def peers(platforms, device):
 
 
 def tell():
-    """What this process's loader and drivers say, for find()."""
+    """Prints what the loader and the drivers say, for find()."""
     print(json.dumps({"problems": driver_problems(), "devices": []}), flush=True)
     devices = named_devices(module().platforms())
     print(json.dumps({"problems": [], "devices": [
@@ -76,7 +76,7 @@ def tell():
 
 
 def find(deadline=60):
-    """Devices (as dicts) and problems (as lines), whatever the drivers do."""
+    """Returns devices (dicts) and problems (lines), even if a driver crashes or hangs."""
     process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, err = process.communicate(timeout=deadline)
@@ -100,7 +100,7 @@ def find(deadline=60):
 
 
 def choose(devices, asked):
-    """The devices of those names (all, where none is asked for), and a line for each name that is not there."""
+    """The devices with these names (all, if no name is given), and a line for each unknown name."""
     if not asked:
         return devices, []
     there = [device["id"] for device in devices]

@@ -1,5 +1,5 @@
-"""Each test of a driver in a fresh process, forked before any driver was loaded: a crash or a hang ends that
-test only, and is told as its failure."""
+"""Runs each test of a driver in a fresh process, which is forked before any driver is loaded. So a crash or a hang ends
+just this test, as its failure."""
 
 import faulthandler
 import json
@@ -16,10 +16,10 @@ from _pytest.runner import call_and_report
 
 
 def run(item, deadline):
-    """Runs the test's phases in a child and logs what it reported, with a failure for what it could not."""
+    """Runs the test's phases in a child and logs the child's reports. Adds a failure if the child did not end well."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     assert "faultline_opencl" not in sys.modules, "a driver may be in use in the process that forks the tests"
-    item.session._setupstate.teardown_exact(item)  # of tests that ran here
+    item.session._setupstate.teardown_exact(item)  # tear down tests that ran in this process
     sys.stdout.flush()
     sys.stderr.flush()
     began = time.monotonic()
@@ -36,10 +36,10 @@ def run(item, deadline):
     reports = [item.config.hook.pytest_report_from_serializable(config=item.config, data=json.loads(line))
                for line in text.decode().splitlines() if line.endswith("}")]
     for report in reports:
-        if isinstance(report.longrepr, list):  # a skip's place and reason, which JSON made a list of
+        if isinstance(report.longrepr, list):  # a skip's place and reason; JSON has made the tuple a list
             report.longrepr = tuple(report.longrepr)
     if ended:
-        # A report may be lost with the process: its phase failed.
+        # The report of the last phase was lost with the process: that phase failed.
         phase = ("setup", "call", "teardown")[min(len(reports), 2)]
         words = ended + (f"\n{stack}" if stack else "")
         report = TestReport(item.nodeid, item.location, {}, "failed", words, phase, duration=time.monotonic() - began,
@@ -54,7 +54,7 @@ def run(item, deadline):
 
 
 def in_child(item, write, stacks, deadline):
-    """Never returns. Each report is on its way before the next phase begins."""
+    """Never returns. Sends each report before the next phase begins."""
     status = 1
     try:
         os.setsid()
@@ -77,9 +77,9 @@ def in_child(item, write, stacks, deadline):
 
 
 def collect(child, read, deadline):
-    """What the child wrote, and how it ended where that was not by itself."""
+    """Returns what the child wrote, and how it ended unless it ended well."""
     text = b""
-    until = time.monotonic() + deadline + 1  # after its stacks are told
+    until = time.monotonic() + deadline + 1  # after the child has dumped its stacks
     ended = ""
     while True:
         left = until - time.monotonic()
@@ -96,7 +96,7 @@ def collect(child, read, deadline):
         os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     try:
-        os.killpg(child, signal.SIGKILL)  # what it started
+        os.killpg(child, signal.SIGKILL)  # processes that it has started
     except ProcessLookupError:
         pass
     if not ended and os.WIFSIGNALED(status):

@@ -1,4 +1,4 @@
-"""What the tests share: one device with its context and queues, the levels of sharing, and the kernels."""
+"""Shared by the tests: one device with its context and queues, the levels of sharing, and the kernels."""
 
 import contextlib
 import itertools
@@ -30,7 +30,7 @@ def words(*values):
 
 
 def pattern(size, seed=1):
-    """Bytes without a short period: a lost, moved or repeated part of them shows."""
+    """Bytes without a short period, so that a lost, moved or repeated part shows."""
     state, out = seed * 2654435761 % 2 ** 32 or 1, bytearray()
     while len(out) < size:
         state ^= state << 13 & 0xffffffff
@@ -41,7 +41,7 @@ def pattern(size, seed=1):
 
 
 class Level:
-    """How host and device share memory at one level, and what has to stand between their accesses."""
+    """How host and device share memory at one level, and what is needed between their accesses."""
 
     def __init__(self, bench, name):
         self.bench, self.name = bench, name
@@ -54,7 +54,7 @@ class Level:
 
     @contextlib.contextmanager
     def host(self, queue, *memories, flags=None):
-        """The host may read and write the memories inside, after all that the queue was given before."""
+        """In this context the host may read and write the memories. It comes after all earlier commands of the queue."""
         flags = self.bench.cl.MAP_READ | self.bench.cl.MAP_WRITE if flags is None else flags
         if self.name == "coarse":
             for memory in memories:
@@ -68,7 +68,7 @@ class Level:
             queue.finish()
 
     def use(self, kernel, *memories):
-        """The kernel reaches these through pointers."""
+        """Tells the driver that the kernel reaches these memories through pointers."""
         if self.name == "system":
             kernel.use_system_memory(True)
         else:
@@ -82,7 +82,7 @@ LEVELS = {"coarse": "coarse-grain-buffer", "fine": "fine-grain-buffer", "system"
 
 
 class Bench:
-    """One device under test. Made in the process of the test."""
+    """One device under test. Made in the test's own process."""
 
     def __init__(self, name):
         self.cl = svm_devices.module()
@@ -93,7 +93,7 @@ class Bench:
         self.devices = [self.device]
 
     def require(self, *needs):
-        """Skips, with the reason, where the device lacks one of these."""
+        """Skips the test, with the reason, if the device lacks one of these."""
         for need in needs:
             kind, _, value = need.partition(":")
             if need in CAPABILITIES and need not in self.device.svm:
@@ -118,7 +118,7 @@ class Bench:
 
     @property
     def context(self):
-        """Of all devices of the platform that a test joined, this one first."""
+        """The context of all devices that the test has joined, this one first."""
         return self._contexts.setdefault(len(self.devices), None) or self._make()
 
     def _make(self):
@@ -126,7 +126,7 @@ class Bench:
         return context
 
     def join_peers(self, need):
-        """Takes the platform's other devices with that level into the context, as agents beside this one."""
+        """Adds the platform's other devices with this level to the context, as further agents."""
         self.devices = [each for each in svm_devices.peers(self.platforms, self.device)
                         if each == self.device or need in each.svm]
 
@@ -134,7 +134,7 @@ class Bench:
         return self.cl.Queue(self.context, device or self.device, out_of_order=out_of_order, **more)
 
     def agents(self):
-        """A queue for each device of the context: two, where there is one device, so that work crosses queues."""
+        """A queue for each device of the context. Two queues if there is one device, so that work crosses queues."""
         devices = self.devices if len(self.devices) > 1 else self.devices * 2
         return [self.queue(device=each) for each in devices]
 
@@ -149,7 +149,7 @@ class Bench:
         return Level(self, name)
 
     def kernel(self, file, name, *values, options=""):
-        """A kernel of that file, with its arguments: memory, buffers, bytes, or None for one that is set later."""
+        """A kernel from this file with its arguments: memory, buffers, bytes, or None for an argument that is set later."""
         source = (KERNELS / file).read_text()
         kernel = self.cl.Kernel(self.cl.Program(self.context, source, f"{self.standard} {options}".strip()), name)
         for index, value in enumerate(values):
@@ -159,8 +159,8 @@ class Bench:
 
     @property
     def standard(self):
-        """Compiler options. all_svm_devices is a part of SVM atomics, also where a driver that has them leaves
-        its feature out (test_devices.py says that)."""
+        """Compiler options. all_svm_devices belongs to SVM atomics. Some drivers with SVM atomics do not define its feature
+        macro (test_devices.py tests for that), so define it here."""
         if self.version < (3, 0):
             return "-cl-std=CL2.0"
         scope = "__opencl_c_atomic_scope_all_devices"
@@ -168,7 +168,7 @@ class Bench:
         return "-cl-std=CL3.0" + (f" -D{scope}=1" if missing else "")
 
     def fails(self, *names):
-        """A context that passes where a call fails with that error (CL_INVALID_VALUE), or with one of those."""
+        """A context that passes if a call fails with this error (CL_INVALID_VALUE), or with one of these."""
         return Fails(self.cl.Error, names)
 
 
@@ -189,5 +189,5 @@ class Fails:
 
 
 def pairs(agents):
-    """Every way to write by one agent and read by another, the host (None) among them."""
+    """All pairs of a writing and a reading agent, including the host (None)."""
     return list(itertools.product([*agents, None], repeat=2))

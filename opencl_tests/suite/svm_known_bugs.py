@@ -1,5 +1,5 @@
-"""Bugs of drivers that tests here found. Each test stays as the specification has it and is expected to fail on
-that driver, strictly: with the bug fixed, its passing fails the run, and the line goes."""
+"""Driver bugs that tests here have found. The tests follow the specification and are expected to fail on these drivers,
+strictly: when a bug is fixed, its test passes, this fails the run, and the line here must go."""
 
 import dataclasses
 import re
@@ -9,14 +9,14 @@ import pytest
 
 @dataclasses.dataclass(frozen=True)
 class Bug:
-    devices: str     # of the device's name here
-    drivers: str     # of its driver version
-    test: str        # of the test with its parameters, after the device's
+    devices: str     # regular expression for the device's name here
+    drivers: str     # regular expression for its driver version
+    test: str        # regular expression for the test with its parameters, after the device's
     reproducer: str  # under opencl_tests/bugs/
     what: str
-    crash: str = ""  # the signal, where the driver takes the process with it
+    crash: str = ""  # the signal, if the driver ends the process
     hang: bool = False  # a call that does not return
-    refuses: bool = False  # a call that fails, and has to succeed
+    refuses: bool = False  # a call fails that must succeed
 
 
 POCL_3 = ("pocl-.*", r"3\..*")
@@ -85,8 +85,8 @@ def mark(items, devices):
         bug = device and of(device, item.name)
         if bug:
             item.known_bug = bug
-            # Another error than the named one is an AssertionError too (svm_kit.Fails); what was to succeed and
-            # did not is the driver's Error, a RuntimeError.
+            # A wrong error is also an AssertionError (svm_kit.Fails). If a call fails that must succeed, it is the module's
+            # Error, which is a RuntimeError.
             raises = (AssertionError, pytest.fail.Exception) + ((TimeoutError,) if bug.hang else ()) + \
                 ((RuntimeError,) if bug.refuses else ())
             reason = f"{device['driver']}: {bug.what} (opencl_tests/bugs/{bug.reproducer})"

@@ -1,5 +1,5 @@
-"""One address space: lists whose links are addresses, made by one agent and followed by another, for every pair
-of agents (the devices of the platform, or two queues of one device, and the host), at each level of sharing."""
+"""One address space: one agent makes lists with addresses as links, and another agent follows them. For every pair of
+agents (the devices of the platform, or two queues of one device, and the host), at each level of sharing."""
 
 import struct
 
@@ -14,13 +14,13 @@ SIZE = NODES * NODE.size
 
 
 class Lists:
-    """Lists over two pools of nodes (which may be one), at a level, and who has them."""
+    """Lists over one or two pools of nodes, at one level of sharing."""
 
     def __init__(self, bench, level, pools):
         self.bench, self.level = bench, level
         self.memory = [level.alloc(SIZE) for _ in range(pools)]
         self.first, self.second = self.memory[0], self.memory[-1]
-        # What kernels are given: the memory, or buffers over it.
+        # The arguments of kernels: the memory, or buffers over it.
         self.arguments = {memory.address: memory for memory in self.memory}
 
     def argument(self, memory):
@@ -88,7 +88,7 @@ class Lists:
 
 
 class BufferLists(Lists):
-    """The same with buffers over the memory: kernels get those, and the host maps them."""
+    """The same with buffers over the memory: kernels get the buffers, and the host maps them."""
 
     def __init__(self, bench, level, pools, parts=1):
         super().__init__(bench, level, pools)
@@ -120,7 +120,7 @@ class MappedBuffers:
 
 
 def join(bench, level):
-    """Before anything is allocated: the context is then of all of them."""
+    """Call this before any allocation: the context must include all the devices."""
     bench.join_peers(LEVELS[level.name])
     return bench.agents()
 
@@ -148,7 +148,7 @@ def test_lists_across_buffers(bench):
 
 
 def test_lists_across_sub_buffers(bench):
-    """Kernels get halves of both buffers; what is counted starts in one half, and its links lead to all four."""
+    """Kernels get halves of both buffers. The counted lists start in one half, and their links lead to all four."""
     level = bench.level("coarse")
     queues = join(bench, level)
     lists = BufferLists(bench, level, 2, parts=2)
@@ -171,7 +171,7 @@ def make_through_halves(bench, lists, queue):
 
 
 def test_a_kernel_rewrites_what_the_host_linked(bench, level):
-    """Host, device, host: the device changes nodes in place, reached by links alone."""
+    """Host, device, host: the device changes nodes in place, and reaches them through links only."""
     queue = bench.queue()
     lists = Lists(bench, level, 2)
     lists.clear(queue)

@@ -1,4 +1,4 @@
-"""clSVMAlloc: every set of flags, size and alignment that it has to take, and those that it has to refuse."""
+"""clSVMAlloc: all flags, sizes and alignments that it must accept, and those that it must refuse."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_flags(bench, cl, access, sharing):
 
 @pytest.mark.parametrize("alignment", [0, 1, 2, 4, 8, 16, 32, 64, 128])
 def test_alignment(bench, alignment):
-    """Up to long16; 0 is the largest type of the implementation: 128 in the full profile."""
+    """Alignments up to that of long16. 0 means the largest type of the implementation: 128 in the full profile."""
     several = [bench.svm(24, alignment=alignment) for _ in range(16)]
     assert not [memory.address for memory in several if memory.address % (alignment or 128)]
 
@@ -97,7 +97,7 @@ def test_sharing_that_the_device_lacks(bench, cl, sharing):
 
 
 def test_free_and_allocate_again(bench, cl):
-    """Freed memory can be had again: many more allocations in turn than fit at once."""
+    """Freed memory can be allocated again: many more allocations, one after the other, than fit at once."""
     queue = bench.queue()
     size = min(bench.device.max_allocation // 4, 64 << 20)
     for round_ in range(40):

@@ -1,5 +1,5 @@
-"""Each atomic operation of a kernel on fine-grained memory with atomics, at the scope of all devices, while the
-host uses its own atomics on the same cells."""
+"""Each atomic operation in a kernel, on fine-grained memory with atomics, at the scope of all devices. Meanwhile the host
+uses its own atomics on the same cells."""
 
 import struct
 
@@ -47,7 +47,7 @@ class Cells:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("kind", TYPES)
 def test_fetch_add_and_sub(bench, kind, order):
-    """Sums are right, and what each got is what another one left: all differ."""
+    """Sums are right, and all old values differ."""
     cells = Cells(bench, kind, order, "CELL", start=1 << 20)
     cells.run("fetch_add").wait()
     assert cells.values() == [(1 << 20) + COUNT * (COUNT - 1) // 2]
@@ -82,7 +82,7 @@ def test_fetch_min_and_max(bench, kind):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("kind", TYPES)
 def test_exchange(bench, kind, order):
-    """What was put in comes out once: by another work-item, or it is there at the end."""
+    """Each value comes out exactly once: another work-item gets it, or it is there at the end."""
     cells = Cells(bench, kind, order, "CELL")
     cells.run("exchange").wait()
     assert sorted(cells.results() + cells.values()) == list(range(COUNT + 1))
@@ -91,7 +91,7 @@ def test_exchange(bench, kind, order):
 @pytest.mark.parametrize("strength", ["strong", "weak"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_compare_exchange(bench, order, strength):
-    """Winners get every number once, while the host competes."""
+    """Each number has one winner, also when the host competes."""
     cells = Cells(bench, "uint", order, "CELL")
     event = cells.run(f"compare_{strength}")
     mine = []
@@ -133,7 +133,8 @@ def test_host_and_device_add_to_one_cell(bench):
 
 
 def test_a_flag_is_a_lock(bench):
-    """A plain counter under a lock of atomic_flag loses nothing. One work-item a group: they may not run in step."""
+    """A plain counter under an atomic_flag lock loses nothing. One work-item per group: work-items of a group may run in
+    lockstep and would never get the lock."""
     flag, result, queue = bench.atomic(4), bench.level("fine").alloc(4), bench.queue()
     flag.write(u32(0))
     result.write(u32(0))

@@ -38,7 +38,7 @@ def test_each_flag_of_access(bench, cl, sharing):
 
 
 def test_a_kernel_sees_through_both_names(bench, cl):
-    """A command on the buffer and one on the pointer, in turn, in one queue."""
+    """Commands on the buffer and on the pointer, in turn, in one queue."""
     queue, memory = bench.queue(), bench.svm(SIZE)
     buffer = cl.Buffer(bench.context, cl.USE_HOST_PTR, SIZE, memory)
     queue.fill(memory, u32(5), SIZE)
@@ -61,7 +61,7 @@ def test_only_such_a_buffer_uses_an_svm_pointer(bench, cl):
 
 
 def test_a_sub_buffer_uses_the_svm_pointer(bench, cl):
-    """clGetMemObjectInfo: so does a sub-buffer of a buffer that was created from one."""
+    """clGetMemObjectInfo: a sub-buffer uses an SVM pointer if its parent was created from one."""
     parent = cl.Buffer(bench.context, cl.USE_HOST_PTR, SIZE, bench.svm(SIZE))
     assert parent.sub(bench.device.base_alignment, 256).uses_svm_pointer
 

@@ -1,4 +1,4 @@
-"""Memory consistency of fine-grained sharing with atomics: host and devices at the same memory while kernels run."""
+"""Memory consistency of fine-grained sharing with atomics: host and devices use the same memory while kernels run."""
 
 import struct
 import time
@@ -13,7 +13,7 @@ NODE = struct.Struct("<II")
 
 
 def sharing(bench, name):
-    """Makes memory that atomics work on: a fine-grained allocation, or the system's."""
+    """Allocates memory for atomics: fine-grained SVM, or system memory."""
     bench.require({"buffer": "fine-grain-buffer", "system": "fine-grain-system"}[name])
     bench.join_peers("atomics")
     return bench.atomic if name == "buffer" else bench.cl.SystemMemory
@@ -30,7 +30,7 @@ def ended(events):
 
 @pytest.mark.parametrize("bins", [1, 2, 29])
 def test_everybody_inserts_into_one_table(bench, alloc, bins):
-    """Lock-free lists: nothing is lost, whether all fight for one head, for one cache line, or for several."""
+    """Lock-free lists: nothing is lost, whether all fight for one head, one cache line, or several."""
     count, queues = 4096, bench.agents()
     nodes = alloc(NODE.size * (bins + count * (len(queues) + 1)))
     taken = alloc(4)
@@ -42,7 +42,7 @@ def test_everybody_inserts_into_one_table(bench, alloc, bins):
         queue.flush()
     until = time.monotonic() + 10
     while taken.load() == bins and not ended(events) and time.monotonic() < until:
-        pass  # until a device is at it
+        pass  # until a device has begun
     for value in range(count):
         slot, head = taken.fetch_add(0, 1), value % bins * NODE.size + 4
         nodes.words[slot * 2] = value
@@ -68,7 +68,7 @@ def test_everybody_inserts_into_one_table(bench, alloc, bins):
 
 
 def test_the_host_watches_what_a_device_finds(bench, alloc):
-    """Each find is there for the host, whole, while the kernel may still run; none is lost or told twice."""
+    """The host sees each find, complete, while the kernel may still run. No find is lost or reported twice."""
     count, wanted = 1 << 16, {0, 3, 777, 40000, (1 << 16) - 1}
     words, found, places = alloc(4 * count), alloc(4), alloc(4 * 64)
     words.write(bytes(4 * count))
@@ -81,7 +81,7 @@ def test_the_host_watches_what_a_device_finds(bench, alloc):
     queue.flush()
     seen, until = [], time.monotonic() + 20
     while len(seen) < 64 and time.monotonic() < until:
-        done = event.status == "complete"  # before the look: what it found is then there
+        done = event.status == "complete"  # read before the look: if complete, all finds are there
         place = places.load(4 * len(seen))
         if place:
             seen.append(place - 1)
@@ -92,7 +92,7 @@ def test_the_host_watches_what_a_device_finds(bench, alloc):
 
 
 def test_the_host_reads_what_a_device_published(bench, alloc):
-    """Message passing: after an acquire that sees the release, the plain stores before it are seen."""
+    """Message passing: an acquire that sees the release also sees the plain stores before the release."""
     rounds, length = 2000, 16
     data, flag = alloc(4 * rounds * length), alloc(4)
     data.write(bytes(data.size))
@@ -114,8 +114,8 @@ def test_the_host_reads_what_a_device_published(bench, alloc):
 
 
 def test_a_device_reads_what_the_host_publishes(bench, alloc):
-    """The same the other way. Whether a device gets to see a store while it runs is not promised in any time:
-    one that gives up is told as a skip."""
+    """The same in the other direction. The specification does not promise when a running kernel sees a store. So it is a
+    skip if the kernel gives up."""
     rounds, length = 300, 16
     data, flag, result = alloc(4 * rounds * length), alloc(4), alloc(8)
     data.write(bytes(data.size))

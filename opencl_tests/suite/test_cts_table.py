@@ -1,4 +1,4 @@
-"""The table of OpenCL-CTS checks names tests that exist, and every test of the suite."""
+"""All tests in the table of OpenCL-CTS checks exist, and every test of the suite is in the table."""
 
 import ast
 import pathlib
@@ -6,7 +6,7 @@ import re
 
 SUITE = pathlib.Path(__file__).parent
 TABLE = SUITE.parent / "cts.md"
-# Of the suite itself, not of a driver.
+# Tests of the suite itself, not of a driver.
 OWN = {"test_cts_table.py", "test_isolation.py"}
 
 
@@ -20,7 +20,7 @@ def in_suite():
 
 
 def named(text):
-    """Tests of the table: a file before :: holds for the names after it in the cell."""
+    """The tests in a table. In a cell, a file before :: is also the file of the names after it."""
     found, file = [], None
     for line in text.splitlines():
         if line.startswith("|"):

@@ -18,7 +18,7 @@ def test_every_device_that_was_asked_for_is_here(request):
 def test_svm_capabilities_are_those_defined(bench):
     assert bench.device.svm_bits & ~0xf == 0
     if bench.device.svm:
-        # OpenCL 3.0, 4.2: coarse-grained buffers come with any level; atomics with fine-grained ones.
+        # OpenCL 3.0, 4.2: every level includes coarse-grained buffers. Atomics require a fine-grained level.
         assert "coarse-grain-buffer" in bench.device.svm
     if "atomics" in bench.device.svm:
         assert {"fine-grain-buffer", "fine-grain-system"} & set(bench.device.svm)
@@ -46,7 +46,7 @@ def test_the_scope_of_all_devices_is_a_feature_of_the_language(bench, cl):
 
 
 def test_without_svm_its_calls_are_invalid_operations(bench, cl):
-    """OpenCL 3.0, appendix of optional features: SVM."""
+    """See OpenCL 3.0, appendix on optional features: SVM."""
     if bench.device.svm:
         pytest.skip(f"{bench.name} has shared virtual memory")
     queue, somewhere = bench.queue(), 0xdead0000

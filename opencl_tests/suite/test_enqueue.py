@@ -1,4 +1,4 @@
-"""Commands on shared memory: copies, fills, maps and frees, their order, their events, what they wait for."""
+"""Commands on shared memory: copies, fills, maps and frees; their order, their events and their waits."""
 
 import time
 
@@ -8,7 +8,7 @@ from svm_kit import LEVELS, pattern, u32
 
 pytestmark = pytest.mark.needs("coarse-grain-buffer")
 
-# Sizes of OpenCL's scalars and vectors; those of three elements are as large as those of four.
+# Sizes of OpenCL's scalars and vectors. A vector of three elements has the size of four.
 PATTERNS = [1, 2, 4, 8, 16, 32, 64, 128]
 SIZE = 64 << 10
 
@@ -121,7 +121,7 @@ def test_a_map_that_does_not_block(bench, cl, queue):
 
 
 def test_host_and_device_in_turn(bench, cl, queue):
-    """The host sees what the device wrote before a map; the device what the host wrote before an unmap."""
+    """The host sees what the device wrote before a map, and the device sees what the host wrote before an unmap."""
     memory = bench.svm(SIZE)
     count = SIZE // 4
     queue.fill(memory, u32(0), SIZE)
@@ -135,7 +135,7 @@ def test_host_and_device_in_turn(bench, cl, queue):
 
 
 def test_writes_keep_their_order(bench, cl, queue):
-    """An in-order queue: the last of overlapping writes stands, whatever kinds they are."""
+    """In an in-order queue the last of overlapping writes wins, whatever commands they are."""
     memory, source = bench.svm(SIZE), bench.svm(SIZE)
     queue.fill(source, u32(5), SIZE)
     queue.fill(memory, u32(1), SIZE)
@@ -147,7 +147,7 @@ def test_writes_keep_their_order(bench, cl, queue):
 
 
 def test_a_wait_means_that_it_is_done(bench, cl):
-    """clFinish, clWaitForEvents, and blocking commands: nothing that was waited for is still to come."""
+    """After clFinish, clWaitForEvents or a blocking command, everything that they wait for is done."""
     queue, memory, kernel_rounds = bench.queue(), bench.level("coarse").alloc(SIZE), 8
     copy = cl.SystemMemory(SIZE)
     for wait in (lambda last: queue.finish(), lambda last: last.wait(), lambda last: cl.wait([last])):
@@ -161,7 +161,7 @@ def test_a_wait_means_that_it_is_done(bench, cl):
 
 
 def test_a_command_waits_for_its_events(bench, cl, queue):
-    """Nothing runs before a user event that it waits for, by way of others too."""
+    """No command runs before a user event that it waits for, directly or through other commands."""
     memory, copy = bench.svm(SIZE), bench.svm(SIZE)
     queue.fill(memory, u32(1), SIZE)
     queue.fill(copy, u32(0), SIZE)
@@ -268,7 +268,7 @@ def test_free_after_what_used_it(bench, cl, queue):
 
 
 def test_free_calls_back_with_what_it_was_given(bench, cl, queue):
-    """The callback frees; memory of the system may be among it."""
+    """The callback frees. System memory may be among the pointers."""
     memories = [bench.svm(1024) for _ in range(32)]
     system = cl.SystemMemory(64)
     freed = cl.Freed()

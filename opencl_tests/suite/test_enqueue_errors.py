@@ -1,4 +1,4 @@
-"""Arguments that commands on shared memory have to refuse, each with the error that the specification names."""
+"""Commands on shared memory must refuse these arguments, with the error that the specification names."""
 
 import pytest
 
@@ -98,7 +98,7 @@ def test_an_invalid_event_to_wait_for(bench, command):
 
 @pytest.mark.parametrize("command", ["map", "memcpy"])
 def test_a_blocking_command_after_one_that_failed(bench, cl, command):
-    """The wait list's error is the command's."""
+    """The command fails with the wait list's error."""
     queue, memory, other = bench.queue(deadline=3), bench.svm(SIZE), bench.svm(SIZE)
     failed = cl.UserEvent(bench.context)
     failed.set(-1)

@@ -11,7 +11,7 @@ COUNT = SIZE // 4
 
 
 class Table:
-    """A table of addresses of rows, with kernels over it that are told of the rows, or not yet."""
+    """A table of the addresses of rows. Its kernels do not know the rows yet: level.use() tells them."""
 
     def __init__(self, bench, level, rows):
         self.bench, self.level, self.queue = bench, level, bench.queue()
@@ -43,7 +43,7 @@ def test_rows_named_by_their_start(bench, level):
 
 
 def test_a_row_named_by_a_place_in_its_middle(bench, level):
-    """One pointer stands for the whole allocation, wherever it points into it."""
+    """A pointer anywhere into an allocation names the whole allocation."""
     table = Table(bench, level, 3)
     kernel = table.kernel("sum_rows")
     level.use(kernel, table.rows[0] + 4, table.rows[1] + SIZE - 4, table.rows[2] + SIZE // 2)
@@ -65,7 +65,7 @@ def test_a_later_list_replaces_the_earlier_one(bench, level):
 
 
 def test_an_empty_list_takes_it_back(bench, level):
-    """After it, the kernel may touch only its arguments: it is given a table of no rows."""
+    """After an empty list the kernel may touch only its arguments. So it gets a table without rows."""
     table = Table(bench, level, 2)
     kernel = table.kernel("add_to_rows", u32(1))
     level.use(kernel, *table.rows)
@@ -81,7 +81,7 @@ def test_an_empty_list_takes_it_back(bench, level):
 
 
 def test_what_the_host_changes_between_two_runs(bench, level):
-    """The device has rows as the host left them, each time."""
+    """Each time the device sees the rows as the host left them."""
     table = Table(bench, level, 3)
     kernel = table.kernel("sum_rows")
     level.use(kernel, *table.rows)
@@ -93,7 +93,7 @@ def test_what_the_host_changes_between_two_runs(bench, level):
 
 
 def test_the_rows_of_a_clone(bench, level):
-    """clCloneKernel copies what clSetKernelExecInfo said; what is said later is each kernel's own."""
+    """clCloneKernel copies the exec info. Later exec info belongs to one kernel only."""
     bench.require("version:2.1")
     one, other = Table(bench, level, 2), Table(bench, level, 2)
     kernel = one.kernel("add_to_rows", u32(1))
@@ -109,7 +109,7 @@ def test_the_rows_of_a_clone(bench, level):
 
 
 def test_rows_of_different_kinds(bench, cl):
-    """Coarse, fine, and fine with atomics, in one table."""
+    """Rows of coarse-grained memory, fine-grained memory, and fine-grained memory with atomics, in one table."""
     bench.require("fine-grain-buffer", "atomics")
     level = bench.level("coarse")
     table = Table(bench, level, 1)

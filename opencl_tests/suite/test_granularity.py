@@ -9,8 +9,8 @@ SIZE = 1 << 16
 
 @pytest.mark.parametrize("sharing", ["fine", "system"])
 def test_neighbouring_bytes_of_all_agents(bench, sharing):
-    """Each agent has every so many-th byte. The host stores another value in each pass, and looks whether a device
-    put an old one back, while the devices store theirs."""
+    """The agents take turns byte by byte. While the devices store to their bytes, the host stores a new value in each pass
+    and checks that no device has put an old value back."""
     level = bench.level(sharing)
     bench.join_peers(LEVELS[sharing])
     queues = bench.agents()
@@ -33,7 +33,7 @@ def test_neighbouring_bytes_of_all_agents(bench, sharing):
         with memoryview(memory) as bytes_:
             return [place for place in places if bytes_[place] != value]
 
-    bench.cl.wait(start(1))  # all is built and loaded before the host begins
+    bench.cl.wait(start(1))  # build and load everything before the host begins
     for launches in (1, 30, 300):
         events, passes, running = start(launches), 0, True
         while running:

@@ -1,4 +1,4 @@
-"""What goes wrong in one test, in a driver or in its installation is told once, and the rest goes on."""
+"""A failure of one test, of a driver or of its installation is reported once, and the rest of the run goes on."""
 
 import os
 import pathlib
@@ -28,7 +28,7 @@ def misbehaving():
 
 
 def section(output, test):
-    """What the report says of one test."""
+    """The part of the report about one test."""
     found = re.search(rf"^_+ (?:ERROR at \w+ of )?{test}\[.*?(?=^_+ [A-Za-z]|^=+ short test|^OpenCL )", output, re.M | re.S)
     assert found, output
     return found.group(0)
@@ -54,7 +54,7 @@ def test_each_says_what_went_wrong(misbehaving, test, words):
 
 
 def one_line(run, words):
-    """The run went on to its end, and says so once."""
+    """Checks that the run reached its end and reported this problem in one line."""
     lines = [line for line in run.stdout.splitlines() if line.startswith("OpenCL: ")]
     assert len(lines) == 1 and re.search(words, lines[0]), run.stdout
     return run
@@ -67,7 +67,7 @@ def test_no_driver(tmp_path):
 
 
 def vendors(tmp_path, library):
-    """A folder of drivers with that one beside those that are installed."""
+    """A folder with this driver and all installed ones."""
     for file in pathlib.Path("/etc/OpenCL/vendors").glob("*.icd"):
         (tmp_path / file.name).write_text(file.read_text())
     (tmp_path / "broken.icd").write_text(f"{library}\n")
@@ -82,7 +82,7 @@ def test_a_driver_that_does_not_load(tmp_path, case):
     devices, problems = found_with(OCL_ICD_VENDORS=vendors(tmp_path, library))
     assert re.search(r"broken\.icd names .*libbroken\.so, which does not load: .*; install it or remove the file",
                      problems[0])
-    assert devices == svm_devices.find()[0]  # the others are there
+    assert devices == svm_devices.find()[0]  # all other devices are still found
 
 
 def test_a_driver_that_crashes(tmp_path):
@@ -125,7 +125,7 @@ def test_known_bugs_are_strict_and_name_a_reproducer():
 
 
 def test_two_devices_of_a_platform():
-    """Devices of one platform share an address space with each other and the host: PoCL offers as many as asked."""
+    """Devices of one platform share an address space with each other and with the host. PoCL can offer several devices."""
     devices, _ = svm_devices.find()
     if not any(device["id"] == "pocl-0" and device["driver"].startswith("3.") for device in devices):
         pytest.skip("no PoCL 3, whose devices can be doubled")

@@ -1,4 +1,4 @@
-"""clEnqueueSVMMigrateMem: where allocations are is a hint; what is in them has to stay."""
+"""clEnqueueSVMMigrateMem: the destination is only a hint, but the contents must stay."""
 
 import pytest
 
@@ -11,7 +11,7 @@ COUNT = SIZE // 4
 
 
 class Three:
-    """Three allocations with known words, and a kernel over each."""
+    """Three allocations with known words, and a kernel for each."""
 
     def __init__(self, bench):
         bench.join_peers("coarse-grain-buffer")
@@ -26,7 +26,7 @@ class Three:
         self.queues[0].finish()
 
     def stir(self, queue, after):
-        """All three, by kernels in that queue."""
+        """Changes all three, by kernels in this queue."""
         for number, memory in enumerate(self.memory):
             kernel = self.bench.kernel("words.cl", "stir", memory, u32(number))
             after = [queue.nd_range(kernel, [COUNT], after=after)]
@@ -54,7 +54,7 @@ def test_whole_allocations_there_and_back(bench):
 
 
 def test_named_by_a_place_within(bench):
-    """Without sizes, or with size 0, a place stands for the whole allocation."""
+    """Without sizes, or with size 0, any address inside an allocation names the whole allocation."""
     three = Three(bench)
     queue = three.queues[0]
     last = queue.migrate([memory + 4097 for memory in three.memory])
@@ -89,7 +89,7 @@ def test_to_the_host_and_back(bench, cl):
 
 @pytest.mark.parametrize("where", ["device", "host"])
 def test_with_undefined_content_it_is_written_anew(bench, cl, where):
-    """Only what is written after such a migration counts."""
+    """After such a migration the contents are undefined until they are written."""
     three = Three(bench)
     first, second = three.queues
     flags = cl.MIGRATE_UNDEFINED | (cl.MIGRATE_TO_HOST if where == "host" else 0)
@@ -103,7 +103,7 @@ def test_with_undefined_content_it_is_written_anew(bench, cl, where):
 
 
 def test_while_nothing_else_waits(bench, cl):
-    """A migration waits for its events, and what waits for it comes after."""
+    """A migration waits for its events, and commands that wait for the migration come after it."""
     three = Three(bench)
     first, second = three.queues
     gate = cl.UserEvent(bench.context)

@@ -38,7 +38,7 @@ def test_an_address_is_the_same_number_everywhere(bench, level):
 
 
 def test_an_argument_stays_until_it_is_set_again(bench, level):
-    """A kernel keeps the pointer that was set when it was enqueued; setting another does not change that."""
+    """An enqueued kernel keeps the pointer that was set at that time, even if another one is set afterwards."""
     queue = bench.queue()
     first, second = level.alloc(SIZE), level.alloc(SIZE)
     with level.host(queue, first, second):
@@ -79,6 +79,6 @@ def test_arguments_that_are_refused(bench):
     kernel = bench.kernel("words.cl", "add")
     with bench.fails("CL_INVALID_ARG_INDEX"):
         kernel.set(2, memory)
-    # No error is named for an argument that is no pointer: its index or its value may be what is wrong.
+    # The specification names no error for an argument that is not a pointer. Index or value may be called wrong.
     with bench.fails("CL_INVALID_ARG_INDEX", "CL_INVALID_ARG_VALUE"):
         kernel.set(1, memory)

@@ -1,6 +1,5 @@
-"""Memory that is the host's own, whatever it comes from: kernels read and write what malloc() returned, static data,
-stacks, and private and shared mappings of nothing and of files, while system calls change them and what is next to
-them in the same mapping."""
+"""System memory of all kinds: kernels read and write memory from malloc(), static data, stacks, and private and shared
+mappings, anonymous and of files. Meanwhile system calls change this memory and its neighbours in the same mapping."""
 
 import ctypes
 import mmap
@@ -15,10 +14,10 @@ import pytest
 from svm_kit import LEVELS, u32
 
 PAGE = 4096
-BLOCK, FIRST, LAST = 24, 8, 16  # pages: of a block, and those within it that kernels use
-START = FIRST * PAGE + 16  # not where malloc() or a page would begin
+BLOCK, FIRST, LAST = 24, 8, 16  # pages of a block; kernels use pages FIRST to LAST
+START = FIRST * PAGE + 16  # on purpose not at the start of a page or of a malloc() block
 WORDS = ((LAST - FIRST) * PAGE - 64) // 4
-WHOLE = slice((PAGE - 16) // 4, (PAGE - 16) // 4 + PAGE)  # words that are four whole pages
+WHOLE = slice((PAGE - 16) // 4, (PAGE - 16) // 4 + PAGE)  # the words of four whole pages
 
 KINDS = ["malloc", "static", "stack", "thread-stack", "anonymous", "shared", "private-file", "shared-file"]
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
@@ -31,7 +30,7 @@ for name in ("malloc", "mmap", "mremap"):
 
 
 def call(name, *numbers):
-    """A system call, or the OSError that it gives."""
+    """Makes a system call; raises OSError if it fails."""
     result = getattr(libc, name)(*map(ctypes.c_void_p, numbers))
     if result in (-1, ctypes.c_void_p(-1).value):
         raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
@@ -39,13 +38,13 @@ def call(name, *numbers):
 
 
 class Place:
-    """The words in the middle of a block, which kernels use, and the pages around them."""
+    """The words in the middle of a block that kernels use, and the pages around them."""
 
     def __init__(self, block, neighbours, *, fresh=None, svm=False):
         self.address = block + START
         self.words = (ctypes.c_uint * WORDS).from_address(self.address)
         self.neighbours = [(neighbours, FIRST * PAGE), (neighbours + LAST * PAGE, (BLOCK - LAST) * PAGE)]
-        self.fresh = fresh  # what private words are when nobody has stored to them; None: shared ones
+        self.fresh = fresh  # the values of private words before any store; None: the words are shared
         self.svm = svm
 
 
@@ -54,18 +53,18 @@ def pages(flags, file=-1):
 
 
 def inside(bench, kind, use):
-    """Calls use(Place) with memory of that kind."""
+    """Calls use(Place) with memory of this kind."""
     bench.require(LEVELS["fine" if kind == "svm" else "system"])
     zeroes = [0] * WORDS
 
-    def within(memory):  # from its first page on
+    def within(memory):  # from the first whole page on
         block = (memory.address + PAGE - 1) // PAGE * PAGE
         use(Place(block, block, fresh=zeroes))
 
-    if kind == "svm":  # an allocation of the driver's, whose pages are not for others to change
+    if kind == "svm":  # the driver's own memory: nobody else may change its pages, so the neighbours are elsewhere
         memory = bench.level("fine").alloc(BLOCK * PAGE)
         use(Place(memory.address, pages(mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), svm=True))
-    elif kind == "malloc":  # small enough for the heap: a part of one large mapping
+    elif kind == "malloc":  # small enough for the heap, which is one large mapping
         block = -(-libc.malloc((BLOCK + 1) * PAGE) // PAGE) * PAGE
         use(Place(block, block, fresh=zeroes))
     elif kind == "static":
@@ -79,7 +78,7 @@ def inside(bench, kind, use):
         def thread():
             try:
                 bench.cl.on_stack((BLOCK + 1) * PAGE, within)
-            except BaseException as error:  # also a failure of pytest's
+            except BaseException as error:  # also pytest's own failures
                 errors.append(error)
 
         other = threading.Thread(target=thread)
@@ -102,7 +101,7 @@ def inside(bench, kind, use):
 
 
 def fork(child):
-    """Its exit status is what child() returns."""
+    """Forks. The child's exit status is the result of child()."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the child of a process with threads; it touches no driver
         pid = os.fork()
@@ -116,7 +115,7 @@ def fork(child):
 
 
 class Changes(threading.Thread):
-    """Changes the neighbours, and forks, as long as the context lasts."""
+    """Changes the neighbour pages and forks, until the context ends."""
 
     def __init__(self, place):
         super().__init__()
@@ -138,7 +137,7 @@ class Changes(threading.Thread):
             call("mprotect", start, size, protection)
         ctypes.memset(start, 7, size)
         call("madvise", start, size, MADV_DONTFORK)
-        # The old place stays mapped, so that nobody else takes it.
+        # MREMAP_DONTUNMAP: the old place stays mapped, so that nobody else takes it.
         away = call("mremap", start, size, size, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0)
         call("mremap", away, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, start)
         call("madvise", start, size, MADV_DOFORK)
@@ -160,7 +159,7 @@ def stirred(words):
 
 
 class Stirring:
-    """A kernel that makes each word another, and what the words then have to be."""
+    """A kernel that changes each word, and the values that the words must then have."""
 
     def __init__(self, bench, place):
         self.queue, self.place = bench.queue(), place
@@ -176,7 +175,7 @@ class Stirring:
 
 @pytest.mark.parametrize("kind", ["svm", *KINDS])
 def test_what_is_around_it_changes(bench, kind):
-    """Kernels and the host in turn, while another thread protects, moves and empties the pages around, and forks."""
+    """Kernels and the host take turns. Meanwhile another thread protects, moves and empties the pages around, and forks."""
     def use(place):
         stirring = Stirring(bench, place)
         until, least, turns = time.monotonic() + 30, 10, 0
@@ -192,7 +191,7 @@ def test_what_is_around_it_changes(bench, kind):
 
 @pytest.mark.parametrize("kind", ["svm", *KINDS])
 def test_a_child_looks_at_it(bench, kind):
-    """What a kernel stores after fork() is the parent's alone in private memory, and the child's too in shared."""
+    """After fork(), the child sees a kernel's stores in shared memory, but not in private memory."""
     def use(place):
         stirring = Stirring(bench, place)
         stirring.stir()
@@ -214,7 +213,7 @@ def test_a_child_looks_at_it(bench, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_system_calls_leave(bench, kind):
-    """Kernels find what mprotect(), mremap() and madvise() have left, and can store there."""
+    """Kernels see the results of mprotect(), mremap() and madvise(), and can store there."""
     def use(place):
         stirring = Stirring(bench, place)
         stirring.stir()

@@ -1,4 +1,4 @@
-"""Runs random programs on one target and compares what is seen with what the reference predicts."""
+"""Runs random programs on one target and compares the outcomes with the reference's predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parent))
 import faultline  # noqa: E402
 import programs  # noqa: E402
 
-# A program of one running thread has a few hundred states; what needs more is a fault of the reference.
+# A program in which one thread runs at a time has a few hundred states. More means that the reference is wrong.
 MOST_STATES = 1_000_000
 TARGETS = ["host", "pinned", "dmirror", "lab:host", "lab:pinned", "lab:dmirror"]
 
@@ -28,11 +28,11 @@ class Difference(Exception):
         super().__init__(verdict)
         self.script = script
         self.verdict = verdict  # as in `faultline run`, or "reference"
-        self.text = text  # what differs, for a person
+        self.text = text  # the difference, for people to read
 
 
 class BadInput(ValueError):
-    """A target or a rule that is not there."""
+    """No such target or rule."""
 
 
 def _unknown(what: str, word: str, known: list[str]) -> BadInput:
@@ -41,7 +41,7 @@ def _unknown(what: str, word: str, known: list[str]) -> BadInput:
 
 
 class Checker:
-    """One target, with its machine kept running, and the counts of what was tried on it."""
+    """One target on a machine that keeps running, with counts of what was tried."""
 
     def __init__(self, target: str, *, kernel: str = "", append: str = "", iterations: int = 2,
                  without: tuple[str, ...] = (), journal=None):
@@ -63,8 +63,8 @@ class Checker:
         self.device_class = capabilities["device_class"]
         self.kinds = programs.kinds_of(capabilities)
         self.kernel = self.machine.hello["kernel"]
-        self.counts: Counter[str] = Counter()  # programs by how they went
-        self.bugs: Counter[str] = Counter()  # known bugs that kept programs from being run
+        self.counts: Counter[str] = Counter()  # programs by result
+        self.bugs: Counter[str] = Counter()  # programs that were not run, by the known bug that they would hit
         self.pairs: Counter[tuple[str, str]] = Counter()  # neighbouring operations, of programs that agreed
         self.statements = 0
         self.allowed = 0  # outcomes, of programs that agreed
@@ -115,7 +115,7 @@ class Checker:
             self.statements += len(kinds)
             self.allowed += len(allowed)
             return "agree"
-        if result["verdict"] == "skipped" and allowed.known_bugs:  # which the kernel has, and the target
+        if result["verdict"] == "skipped" and allowed.known_bugs:  # kernel and target have the bug
             self.bugs.update(allowed.known_bugs)
             return "known bug"
         if result["verdict"] in ("skipped", "inconclusive"):
@@ -123,13 +123,13 @@ class Checker:
         raise Difference(script, result["verdict"], explain(program, allowed, result))
 
     def seldom(self, number: int) -> list[tuple[str, str]]:
-        """Pairs of neighbouring operations that were tried less often than that, the rarest first."""
+        """Pairs of neighbouring operations that were tried less than `number` times, the rarest first."""
         pairs = [(first, second) for first in self.kinds for second in self.kinds]
         return sorted((pair for pair in pairs if self.pairs[pair] < number), key=self.pairs.__getitem__)
 
     def find_difference(self, count: int, seed: int, around: tuple[str, str] | None = None) -> Difference | None:
-        """Draws and checks `count` programs (around two neighbouring operations); gives the smallest one found
-        that differs."""
+        """Draws and checks `count` programs. Returns the smallest difference that was found. `around`: two operations that
+        all programs have as neighbours."""
         smallest: Difference | None = None
 
         @with_seed(seed)
@@ -147,13 +147,13 @@ class Checker:
 
         try:
             attempt()
-        except (Difference, errors.Flaky):  # Flaky: what differed once did not differ again
+        except (Difference, errors.Flaky):  # Flaky: a program differed once and then agreed
             return smallest
         return None
 
 
 def explain(program, allowed, result: dict) -> str:
-    """Predicted against seen, for the outcome that came closest; or what else went wrong."""
+    """For each forbidden outcome the differences from the nearest allowed one; and whatever else went wrong."""
     text = ""
     for seen in result["not_allowed"]:
         nearest = min(allowed.outcomes, key=lambda outcome: sum(outcome[key] != seen[key] for key in seen))
@@ -171,7 +171,7 @@ def explain(program, allowed, result: dict) -> str:
 
 
 def _said(program, key: str) -> str:
-    """The key of an observable, with the statement that it is of."""
+    """The key of an observable, with the statement that it belongs to."""
     name, _, rest = key.partition(":#")
     number = rest.partition(".")[0]
     if not number.isdigit():

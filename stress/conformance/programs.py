@@ -1,14 +1,13 @@
-"""Random programs in which one thread runs at a time, and the scenario text that each stands for.
+"""Random programs in which one thread runs at a time, and their scenario text.
 
-A program is drawn as plain values: regions, and a list of statements that know nothing of each other.
-`script()` gives them their meaning in order: who does it, which pages it can mean, whether there is a
-process to end. That is what shrinks best. Hypothesis removes any statement, or makes any number
-smaller, and what is left still is a program, and mostly the same one; nothing has to be filtered out or
-repaired. A RuleBasedStateMachine would tie what can be drawn next to what was drawn before, and would
-gain nothing: a program runs as a whole, not step by step.
+A program (a Draft) is drawn as plain values: regions, and a list of statements that are independent of each other.
+`script()` interprets the statements in order: which process runs one, which pages it uses, which process it ends. Such
+values shrink best. Hypothesis can remove any statement or make any number smaller, and the rest is still a program, and
+mostly the same one. Nothing has to be filtered out or repaired. A RuleBasedStateMachine would make each draw depend on
+the draws before, and would gain nothing: a program runs as a whole, not step by step.
 
-Processes hand a token to each other at barriers, one barrier for each child. Who has the token runs,
-everybody else waits, so that the order of the statements is the order of the list.
+Processes hand a token to each other at barriers, one barrier name for each child. The process with the token runs and
+all others wait. So the statements run in the order of the list.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ REGION_NAMES = "abc"
 PROTECTIONS = ("rw", "r", "-", "w")
 HUGE = 512  # pages of a huge page
 HUGE_REGION = 2 * HUGE
-MOST_REQUESTED = 4  # pages of a device's request in such a region
+MOST_REQUESTED = 4  # pages of a device request in a huge region
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ class Region:
         return (0, 3, HUGE - 1, HUGE) if self.huge else tuple(range(self.pages))
 
     def range(self, first: int, count: int) -> tuple[int, int]:
-        """Of a huge region 1 is a page, 2 what is behind it in its huge page, 3 that huge page, more the whole region."""
+        """(first page, number of pages). In a huge region, count 1 means one page, 2 the rest of its huge page from there on,
+        3 the whole huge page, more the whole region."""
         if not self.huge:
             first %= self.pages
             return first, min(count, self.pages - first)
@@ -58,7 +58,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Statement:
-    """Numbers are taken modulo what there is to choose from when the statement's turn comes."""
+    """script() takes each number modulo the number of choices at that moment."""
 
     kind: str
     who: int = 0
@@ -76,13 +76,13 @@ class Statement:
 class Draft:
     regions: tuple[Region, ...]
     statements: tuple[Statement, ...]
-    file: str = "memfd"  # the kind of f, which is there when something uses it, ...
-    file_pages: int = 3  # ... and how many pages it has
-    probe: bool = False  # at its end P's device looks at every page that was touched, last page first
+    file: str = "memfd"  # the kind of the file f; the scenario has f only if something uses it
+    file_pages: int = 3  # pages of f
+    probe: bool = False  # at the end P's device loads from every page that was touched, last page first
     device_class: str = "recoverable"
 
 
-# What `kind` can be: those of every target, those of every device, and those that only some device has.
+# Values of Statement.kind: for every target, for every device, and for some devices only.
 MAPPINGS = ("mmap anon", "mmap shared", "mmap stack", "mmap private f", "mmap shared f")
 PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprotect", "mremap", "dontneed",
                "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
@@ -96,11 +96,11 @@ DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DIRECT_KINDS + DEVICE_KINDS
 ADVICES = ("dontneed", "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free",
            "pageout", "remove", "collapse")
-MOST_FREED = 2  # pages: whether and when the kernel takes each of them is open
+MOST_FREED = 2  # pages: the kernel may take each of them at any time or never, and that multiplies the outcomes
 
 
 def kinds_of(capabilities: dict) -> tuple[str, ...]:
-    """What a target can do that has these (faultline.Machine.hello)."""
+    """The kinds of statements for a target with these capabilities (faultline.Machine.hello)."""
     migrates, pins = capabilities["migrate"] and capabilities["snapshot"], capabilities["pin"]
     return (PLAIN_KINDS + DIRECT_KINDS * capabilities["direct"] + ANY_DEVICE_KINDS * (migrates or pins) +
             MIGRATION_KINDS * migrates + PIN_KINDS * pins)
@@ -112,21 +112,21 @@ class _Process:
     parent: "_Process | None"
     lines: list[str] = field(default_factory=list)
     alive: bool = True
-    opened: str = ""  # which devices it has had open of itself
-    pinned: list[tuple[int, int, int]] = field(default_factory=list)  # as _range gives them
+    opened: str = ""  # devices that it has opened itself
+    pinned: list[tuple[int, int, int]] = field(default_factory=list)  # as _range() returns them
 
     @property
     def barrier(self) -> str:
         return "turn" + self.name
 
     def ancestors(self) -> list["_Process"]:
-        """Itself first."""
+        """The process itself first."""
         return [self] + (self.parent.ancestors() if self.parent else [])
 
 
 @dataclass
 class Script:
-    """A program in its order: the scenario text, and what was really done."""
+    """An interpreted draft: the scenario text, and the statements that it really has."""
 
     text: str
     done: list[tuple[str, str, str]]  # kind, process, statement as text
@@ -145,7 +145,7 @@ class _Writer:
         self.freed = 0
         devices = [1 if s.device and s.kind not in PIN_KINDS else 0 for s in draft.statements if s.kind in DEVICE_KINDS]
         self.devices = max(devices, default=-1) + 1
-        # Without an `open` of its own, P has the device open before its threads start.
+        # Unless P has an `open` statement for a device, it has the device open before its threads start.
         own = {s.device for s in draft.statements if s.kind == "open" and self._is_root(s)}
         self.root.opened = "".join(name for i, name in enumerate(DEVICE_NAMES) if i not in own)
 
@@ -155,7 +155,7 @@ class _Writer:
     # --- the token ---
 
     def _hand(self, child: _Process) -> None:
-        """Between a child and its parent, whichever way."""
+        """The token goes from a child to its parent, or from the parent to the child."""
         child.lines.append(f"barrier {child.barrier}")
         child.parent.lines.append(f"barrier {child.barrier}")
 
@@ -165,7 +165,7 @@ class _Writer:
             self.holder = self.holder.parent
         below = to.ancestors()[: to.ancestors().index(self.holder)]
         for child in reversed(below):
-            # A child goes first when its parent has nothing more to do than to fork it.
+            # If the parent has just forked this child, the child has the token without a barrier.
             if child.lines or child.parent.lines[-1:] != [f"fork {child.name}"]:
                 self._hand(child)
             self.holder = child
@@ -195,9 +195,9 @@ class _Writer:
         return f"{REGION_NAMES[region]}[{first}]"
 
     def _via(self, process: _Process, statement: Statement) -> str:
-        """The process's own descriptor, where it has had one, or one that it has inherited."""
+        """The process's own descriptor, if it has opened one, or an inherited one."""
         name = DEVICE_NAMES[statement.device]
-        if self.draft.device_class == "pinned":  # of which a child cannot use its parent's
+        if self.draft.device_class == "pinned":  # a child cannot use its parent's descriptor
             return name
         openers = [p for p in process.ancestors() if name in p.opened or p is self.root]
         opener = openers[statement.via % len(openers)]
@@ -277,7 +277,7 @@ class _Writer:
         elif kind in PIN_KINDS:
             if kind != "unpin":
                 process.pinned.append(pages)
-            elif statement.via < len(process.pinned):  # mostly of what was pinned
+            elif statement.via < len(process.pinned):  # mostly unpin something that was pinned
                 pages = process.pinned[statement.via]
             line = f"{kind} {self._text(*pages)} via d"
         elif kind in ("open", "close"):
@@ -294,7 +294,7 @@ class _Writer:
         self.root.lines += [f"load {REGION_NAMES[region]}[{page}] via d" for region, page in sorted(self.touched)[::-1]]
 
     def _observes(self) -> list[str]:
-        """Values, identities and places of what was touched first: a program may have more cells than observes."""
+        """Values, identities and locations of cells, touched ones first: a program may have more cells than observes."""
         cells = list(self.touched)
         cells += [(r, p) for r, region in enumerate(self.draft.regions) for p in region.landmarks()
                   if (r, p) not in self.touched]
@@ -335,7 +335,7 @@ class _Writer:
 
 
 def script(draft: Draft) -> Script:
-    """The scenario that a draft stands for."""
+    """Interprets a draft."""
     writer = _Writer(draft)
     for number, statement in enumerate(draft.statements, start=1):
         writer.write(statement, number)  # every store has a value of its own
@@ -345,14 +345,14 @@ def script(draft: Draft) -> Script:
 
 
 def cuts_too_fine(error: ValueError) -> bool:
-    """Whether a script is no scenario (faultline.ParseError) only since its moves of huge pages cut each other too often.
-    Which do is for the language to say: a second count of them here would be one too many."""
+    """Whether the only reason for a faultline.ParseError is that mremap()s of huge regions cut each other too often. Only the
+    language knows the limit: do not count here a second time."""
     return "too many pages and ranges" in str(error)
 
 
 # --- strategies ---
 
-# Mostly the same few pages, so that one statement finds what another left.
+# Mostly the same few pages, so that statements meet.
 _page = st.sampled_from((0, 0, 0, 1, 1, 2, 3, 4))
 _region = st.sampled_from((0, 0, 0, 1, 1, 2))
 _who = st.sampled_from((0, 0, 0, 1, 1, 2))
@@ -379,7 +379,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
     return st.builds(Statement, **fields)
 
 
-# How often each kind is drawn. Accesses show what the others did.
+# How often each kind is drawn. Loads and stores are frequent: they show what the others did.
 _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap stack": 2, "mmap private f": 2,
             "mmap shared f": 2,
             "msync": 1, "truncate": 3, "remove": 2, "collapse": 1, "munmap": 2, "mprotect": 3, "mremap": 3,
@@ -390,7 +390,7 @@ _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to syst
                    "check-exclusive": 2, "open": 1, "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
 
 
-# Where there may be huge pages, these as well.
+# Used in addition, in programs with huge regions.
 _huge_weights = {"hugepage": 6, "collapse": 6}
 
 
@@ -411,8 +411,8 @@ def _some_regions(pages: st.SearchStrategy[int], least: int, most: int) -> st.Se
 
 def drafts(kinds: tuple[str, ...], device_class: str = "recoverable",
            around: tuple[str, str] | None = None) -> st.SearchStrategy[Draft]:
-    """Programs of these kinds of statements, for a target of this class; `around` two that are neighbours. Every other one
-    has regions in which huge pages fit."""
+    """Programs with these kinds of statements, for a target of this class. `around`: two statements that are neighbours in
+    each program. Half of the programs have regions in which huge pages fit."""
     small = _drafts(kinds, device_class, around, _weights | _device_weights, _some_regions(st.integers(2, 5), 2, 3))
     pages = st.sampled_from((HUGE_REGION, HUGE_REGION, 4))
     return st.one_of(small, _drafts(kinds, device_class, around, _weights | _device_weights | _huge_weights,
@@ -427,7 +427,7 @@ def _drafts(kinds: tuple[str, ...], device_class: str, around: tuple[str, str] |
     statements = st.one_of(st.lists(statement, min_size=1, max_size=MOST_STATEMENTS),
                            st.lists(statement, min_size=8, max_size=MOST_STATEMENTS))
     if around:
-        # Some pairs are about processes that are there, and there are none without fork().
+        # Some pairs need other processes, and there are none without fork().
         forks = st.lists(_statement("fork"), min_size=1, max_size=2)
         before = st.one_of(st.lists(statement, max_size=4), forks)
         pair = st.tuples(*map(_statement, around)).map(list)

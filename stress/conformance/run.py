@@ -1,24 +1,24 @@
 #!/usr/bin/python3
 """Random programs, one thread at a time, on real kernels: does the reference say what they do?
 
-Each program makes a few mappings, works on them with loads, stores and system calls (with the device's
-requests, where the target has a device), forks children that do the same while their parent waits, and
-looks at every page at the end. The reference predicts every result, fault, page identity, place and snapshot
-letter; what the kernel shows must be one of the predictions. There is no race to win here, so that one
-program in a few milliseconds is enough, and thousands cover how every call leaves the pages for the next.
+Each program makes a few mappings and works on them with loads, stores and system calls, and with requests of the
+device if the target has one. It forks children that do the same while their parent waits. At the end it looks at
+every page. The reference predicts every result, fault, page identity, location and snapshot letter, and the kernel
+must show one of the predictions. There are no races, so a program takes a few milliseconds and needs no repetition.
+Thousands of programs cover the state in which each call leaves the pages for the next call.
 
   stress/conformance/run.py                                    2,000 programs on this machine, as root
   stress/conformance/run.py -t lab:dmirror --programs 5000     ... with a device, in the virtual lab
-  stress/conformance/run.py --programs 20000 --each-pair 20    ... a long one, which leaves no pair out
+  stress/conformance/run.py --programs 20000 --each-pair 20    ... a long run, which leaves no pair out
   stress/conformance/run.py -t lab:dmirror --lab-kernel arch/x86/boot/bzImage
                                                                ... on a kernel of your own
   stress/conformance/run.py --without fork-write-protects      is a broken reference noticed?
 
-A program that goes otherwise than predicted is made as small as it can be, written to a file beside the
-journal (results/runs/), and shown with what was predicted and what was seen. Then either the kernel, the
-reference or the executor is wrong; `build/faultline run FILE` shows it again.
+A program that differs from the prediction is made as small as possible and written to a file beside the journal
+(results/runs/). It is shown with the prediction and the outcome. Then the kernel, the reference or the executor is
+wrong. `build/faultline run FILE` shows the difference again.
 
-Ctrl-C ends it after the program in progress and prints what was tried until then.
+Ctrl-C ends the run after the current program and prints what was tried until then.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CHUNK = 250  # programs that one search draws: the next has the next seed
-AROUND_PAIR = 20  # programs that are drawn around a pair of operations at a time
-MOST_ATTEMPTS = 15  # how often, before the pair is given up
-SHOWN_PAIRS = 12  # that were tried too seldom
+CHUNK = 250  # programs that one search draws; the next search uses the next seed
+AROUND_PAIR = 20  # programs that one search draws around a pair of operations
+MOST_ATTEMPTS = 15  # searches for one pair before it is given up
+SHOWN_PAIRS = 12  # at most so many pairs that were tried too seldom are shown
 EXIT = """exit status: 0 every program agrees, 1 one differs, 2 bad usage or a target that is not here,
 3 not everything could be tried (Ctrl-C), 4 the bench failed"""
 
@@ -50,7 +50,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
                              "than once (default: host)")
     parser.add_argument("--programs", type=int, default=2000, metavar="N", help="on each target (default: 2000)")
     parser.add_argument("--each-pair", type=int, default=0, metavar="N",
-                        help="more programs then, until every pair of operations was neighbours N times")
+                        help="then more programs, until every pair of operations was tried as neighbours N times")
     parser.add_argument("--iterations", type=int, default=2, metavar="N", help="of each program (default: 2)")
     parser.add_argument("--seed", type=int, metavar="N", help="default: a new one, which is printed")
     parser.add_argument("--lab-kernel", default="", metavar="FILE", help="a bzImage for the lab")
@@ -64,7 +64,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
 
 
 class Journal:
-    """JSON lines, written as things happen."""
+    """JSON lines, written at once."""
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class Journal:
 
 
 class Progress:
-    """One line that changes on a terminal, now and then a line elsewhere."""
+    """On a terminal one line that changes; elsewhere a new line now and then."""
 
     def __init__(self, stream=sys.stderr):
         self.stream = stream
@@ -104,7 +104,7 @@ class Progress:
 
 
 def pair_table(pairs: dict[tuple[str, str], int], kinds: list[str]) -> str:
-    """First operation down, the next one across."""
+    """A table: the first operation of a pair selects the row, the next one the column."""
     width = max(map(len, kinds))
     text = " " * width + "".join(f" {i + 1:4}" for i in range(len(kinds))) + "   (next)\n"
     for i, first in enumerate(kinds):

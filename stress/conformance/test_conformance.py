@@ -1,6 +1,6 @@
 """Random one-thread programs against the reference: on this machine, and with a device in the virtual lab.
 
-FAULTLINE_SEED draws other programs. More of them, and what was tried: stress/conformance/run.py --help
+FAULTLINE_SEED draws other programs. stress/conformance/run.py runs more of them and says what was tried.
 """
 
 import json
@@ -47,7 +47,7 @@ def test_order_of_statements():
         "fork C",
         "barrier turnC",  # the child stores
         "load a[0]",
-        "barrier turnC",  # the child loads, and goes
+        "barrier turnC",  # the child loads and exits
         "wait C",
         "store a[1] 7",
         "process C",
@@ -137,7 +137,7 @@ def agree(checker: Checker, count: int) -> None:
     before = checker.counts["agree"]
     difference = checker.find_difference(count, SEED)
     assert difference is None, f"{difference.verdict}\n{difference.script.text}\n{difference.text}"
-    # Some are not run: empty ones, and those that run into a known bug of the driver.
+    # Some programs are not run: empty ones, and those that would hit a known bug of the driver.
     assert checker.counts["agree"] - before > 0.8 * count, dict(checker.counts)
 
 
@@ -153,8 +153,7 @@ def test_lab_dmirror(lab):
     agree(lab, 100)
 
 
-# Each of these is one thing that the reference knows; a reference without it is found out, and by a
-# program that a person reads at a glance.
+# Rules of the reference. If one of them is missing, a program finds that out, and a small one that is easy to read.
 HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protects", "fork-skips-dontfork",
               "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache",
               "fault-checks-size", "cow-fault-copies", "truncate-unmaps", "hole-keeps-copies",
@@ -165,8 +164,9 @@ DEVICE_RULES = ["hmm-checks-write", "hmm-extends-nothing", "migrate-copies", "ca
                 "migrate-respects-pins"]
 
 
-# Seldom met by chance: a store hides what the page that it goes to was made of, a hole is made in another mapping of
-# the file than the copy is in, and a stack has to have lost pages between itself and what is below.
+# Chance seldom finds these. cow-fault-copies: a store hides what the copied page held before. hole-keeps-copies: the hole
+# must be punched through another mapping of the file than the one with the copy. stack-keeps-gap: a stack must have lost
+# the pages between itself and the mapping below.
 AROUND = {"cow-fault-copies": ("populate-write", "load"), "hole-keeps-copies": ("populate-write", "remove"),
           "stack-keeps-gap": ("mmap anon", "munmap")}
 

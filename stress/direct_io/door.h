@@ -1,4 +1,4 @@
-// System calls that must not fail here: they give their result, or throw what failed.
+// must(): for system calls that must not fail here. Returns the result, or throws.
 #pragma once
 
 #include <fcntl.h>

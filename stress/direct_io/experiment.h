@@ -1,4 +1,4 @@
-// What is asked of a kernel while a transfer is in flight, and what it may answer.
+// Experiments: something is done while a transfer is in flight, and a kernel may answer in known ways.
 #pragma once
 
 #include <functional>
@@ -12,27 +12,26 @@
 
 namespace faultline::direct_io {
 
-// Two file systems: a slow one, from and to whose files the transfers go, and one without delay for the
-// files that are mapped.
+// Two file systems: a slow one with the files of the transfers, and one without delay with the files that are mapped.
 struct Bench {
   SlowDevice& slow;
   std::string slow_folder, fast_folder, fast_device;
 
-  // The slow file that transfers read or write: a page.
+  // The slow file of one page that transfers read or write.
   std::string source() const { return slow_folder + "/source"; }
-  // Fills it (Value::file), and delays requests from now on.
+  // Fills the file (Value::file), and delays requests from now on.
   void prepare(milliseconds delay) const;
 };
 
 struct Experiment {
   const char* name;
-  const char* claim;  // of the mail threads: "3.4"
-  const char* says;   // what is done
-  // The answers of a kernel whose O_DIRECT takes plain references on pages (FOLL_GET; 6.1 does), and of one
-  // that pins them (FOLL_PIN). One and the same kernel gives all its answers from one of them.
+  const char* claim;  // in the mail threads: "3.4"
+  const char* says;   // what the experiment does
+  // The answer if O_DIRECT takes plain references on pages (FOLL_GET, as in 6.1), and the answer if it pins them
+  // (FOLL_PIN). All answers of a kernel must be of the same kind.
   std::string with_references, with_pins;
-  const char* control_of = nullptr;  // the experiment whose answer must be another one
-  // Nothing: the transfer may have ended before all was done that belongs into its flight.
+  const char* control_of = nullptr;  // the other experiment must have a different answer
+  // Returns nothing if the transfer may have ended before all the steps were done that must be done in flight.
   std::function<std::optional<std::string>(const Bench&)> run;
 };
 
@@ -42,14 +41,14 @@ std::vector<Experiment> file_page_experiments();  // file_page_experiments.cpp: 
 // Who waits for a transfer to end, and for how long: claim 2.1.
 struct Wait {
   const char* what;    // "fork()"
-  const char* memory;  // the transfer writes to
+  const char* memory;  // the destination of the transfer
   struct Time {
     milliseconds delay;  // of the transfer; zero: there was none
     double took_ms;
-    std::string result;  // what it came to, where it could be this or that
+    std::string result;  // if there are several possible ones
   };
   std::vector<Time> times;
-  bool ended_in_flight = false;  // once at least it was done while the transfer surely was in flight
+  bool ended_in_flight = false;  // at least once it was done while the transfer surely was in flight
 };
 std::vector<Wait> waits(const Bench& bench);
 

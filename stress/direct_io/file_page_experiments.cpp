@@ -1,4 +1,4 @@
-// Mail thread 002: writeback, reclaim and truncation of a page of a file that a transfer is on its way to.
+// Mail thread 002: writeback, reclaim and truncation of a file page while a transfer into the page is in flight.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -37,15 +37,15 @@ std::string state(const MappedFile& file) {
   return std::string(is_dirty(file.page()) ? "dirty" : "clean") + ", disk " + file.on_disk();
 }
 
-// The kernel looks whether pages are still dirty a little after it has told of a transfer's end (iomap's
-// bio_check_pages_dirty() comes after ki_complete()), and makes clean ones dirty from a work item.
+// The kernel checks whether pages are still dirty shortly after it has reported a transfer's end (iomap's
+// bio_check_pages_dirty() comes after ki_complete()). It makes clean ones dirty from a work item.
 constexpr milliseconds a_little_after(100);
 
 void let_it_get_dirty(const MappedFile& file) {
   for (int i = 0; i < 100 && !is_dirty(file.page()); ++i) std::this_thread::sleep_for(milliseconds(5));
 }
 
-// A reference that outlives the page's place in its file, to look at the page with.
+// A reference to a page. It allows a look at the page after the page has been removed from its file.
 class Orphan {
  public:
   explicit Orphan(void* page) {
@@ -69,7 +69,7 @@ class Orphan {
   int pipe_[2];
 };
 
-// The page is dirty by the CPU (its note) when the transfer begins.
+// The CPU's write to the note half makes the page dirty before the transfer begins.
 std::optional<std::string> clean_it(const Bench& bench, Behind behind, When when) {
   MappedFile file(bench.fast_folder, bench.fast_device);
   fill(file.page(), Half::note, Value::cpu);

@@ -23,7 +23,7 @@ struct Plan {
   bool dontfork = false;
 };
 
-// What parent and child share while they do their steps in turn.
+// Shared by parent and child, which take turns.
 struct Turns {
   enum Stage { started, written, landed };
   std::atomic<int> stage{started};
@@ -61,7 +61,7 @@ class ForkExperiment {
   bool sends() const { return plan_.direction == Direction::memory_to_file; }
   // ext4 waits for a write of less than a block before it returns from io_submit().
   std::size_t bytes() const { return sends() ? page_bytes : half_bytes; }
-  // What is sent may change under way; what a transfer brings is not overwritten.
+  // If the transfer sends the page, the CPU writes what is sent. If the transfer fills it, the CPU must not overwrite the data.
   Half written_half() const { return sends() ? Half::data : Half::note; }
 
   void fork_and_write() {

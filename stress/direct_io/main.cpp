@@ -1,4 +1,4 @@
-// direct-io: what a kernel shows of pages that an O_DIRECT transfer is on its way to. See direct_io.md.
+// direct-io: experiments with pages of an O_DIRECT transfer in flight. See direct_io.md.
 #include <fcntl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -30,22 +30,22 @@ void Bench::prepare(milliseconds delay) const {
 namespace {
 
 constexpr const char* usage =
-    R"(direct-io: experiments with pages that an O_DIRECT transfer is on its way to, on this very kernel.
+    R"(direct-io: experiments with pages of an O_DIRECT transfer in flight, on the running kernel.
 
-usage: direct-io IMAGE TIMES   do each experiment so often
-       direct-io --list        print them
+usage: direct-io IMAGE TIMES   do each experiment TIMES times
+       direct-io --list        list the experiments
 
-For the virtual lab only, where run.py starts it: IMAGE is an empty ext4 file system, which it puts onto
-/dev/ram0 (behind dm-delay) and /dev/ram1. It prints JSON lines, and judges nothing.
+For the virtual lab only, where run.py starts it. IMAGE is an empty ext4 file system; it is copied to /dev/ram0
+(behind dm-delay) and to /dev/ram1. Prints JSON lines and does not judge them.
 Exit code: 0 done, 2 bad usage, 4 it failed.
 )";
 
-// Lines that the kernel has logged since the last call.
+// The kernel log from now on.
 class KernelLog {
  public:
   KernelLog() : file_("/dev/kmsg", O_RDONLY | O_NONBLOCK) { must(::lseek(file_, 0, SEEK_END), "/dev/kmsg"); }
 
-  // Those that tell of something wrong.
+  // New lines that report something wrong.
   std::vector<std::string> complaints() {
     std::vector<std::string> lines;
     char record[1024];
@@ -66,8 +66,8 @@ class KernelLog {
   const File file_;
 };
 
-// Of one that did all it had to do while the transfer was in flight, which takes slower transfers on a slow
-// machine; empty where none was slow enough.
+// Repeats the experiment with longer delays until all its steps were done while the transfer was in flight: a slow
+// machine needs slower transfers. Empty if no delay was long enough.
 std::string answer(const Experiment& experiment, const Bench& bench) {
   constexpr milliseconds first(60), last(5000);
   for (milliseconds delay = first; delay < last; delay *= 3) {

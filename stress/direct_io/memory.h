@@ -1,7 +1,7 @@
-// A page of two halves: one that transfers write or send, and one that only the CPU writes ("note").
+// A page of two halves: one that transfers fill or send, and one that only the CPU writes ("note").
 //
-// O_DIRECT works in sectors, so a process may well use the rest of a page that a transfer is on its way to:
-// that is how data get lost that nobody overwrote.
+// O_DIRECT works in sectors, so a process may use the rest of a page while a transfer is in flight. In this way data is
+// lost that nobody has overwritten.
 #pragma once
 
 #include <sys/types.h>
@@ -18,10 +18,10 @@ enum class Half { data, note };
 
 void fill(void* page, Half half, Value value);
 void fill(void* page, Value data, Value note);
-// "file+cpu": what the halves hold; "torn" for a half that holds more than one thing.
+// The contents of the halves: "file+cpu". "torn" is a half with mixed contents.
 std::string halves(const void* page);
 
-// A private anonymous page, or one that processes share.
+// An anonymous page, private or shared.
 class Anonymous {
  public:
   explicit Anonymous(bool shared = false);
@@ -29,21 +29,21 @@ class Anonymous {
   Anonymous(const Anonymous&) = delete;
   Anonymous& operator=(const Anonymous&) = delete;
   void* get() const { return page_; }
-  // Unmapped by somebody else.
+  // Somebody else has unmapped it.
   void forget() { page_ = nullptr; }
 
  private:
   void* page_;
 };
 
-// Whether this process has anything mapped there.
+// Whether this process has a mapping there.
 bool is_mapped(void* page);
-// The frame behind a mapped page, which is touched for that; throws where the kernel does not tell.
+// The frame of a mapped page. Touches the page. Throws if the kernel hides the frame.
 unsigned long frame_of(void* page);
-// Its page is dirty, by its flag (/proc/kpageflags) or by the PTE's that was there.
+// Whether the page's dirty flag is set (/proc/kpageflags).
 bool is_dirty(void* page);
 
-// A file of one page on a file system without delay, mapped shared, and clean: both halves are old.
+// A file of one page on the file system without delay, mapped shared. At first it is clean and both halves are "old".
 class MappedFile {
  public:
   MappedFile(const std::string& folder, const std::string& device);
@@ -53,7 +53,7 @@ class MappedFile {
   int fd() const { return fd_; }
   void* page() const { return page_; }
   void unmap();
-  // halves() of what the device holds for it, whatever the page cache has.
+  // halves() of the data on the block device, not in the page cache.
   std::string on_disk() const;
 
  private:

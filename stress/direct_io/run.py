@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """O_DIRECT on a slow device and a real file system, in the virtual lab.
 
-Boots the lab's kernel, makes two ext4 file systems on RAM disks, one of them behind dm-delay, and does what
-mail threads 002 and 003 claim about pages of fork()ing processes and of files while a transfer is in flight
-(build/direct-io; direct_io.md tells what it showed). Prints an answer and a verdict for each experiment, and a
-table of who waits for a transfer. The answers go to results/runs/ too, where `faultline claims` finds them.
+Boots the lab's kernel with two ext4 file systems on RAM disks, one of them behind dm-delay. Then build/direct-io
+tests the claims of mail threads 002 and 003 about pages of a transfer in flight: pages of fork()ing processes and of
+files (results: direct_io.md). Prints an answer and a verdict for each experiment, and a table of who waits for a
+transfer. The answers go to results/runs/ too, where `faultline claims` finds them.
 
-Exit code: 0 all agree, 1 something is forbidden, 3 the machine is too slow to tell, 4 the lab or an experiment failed.
+Exit code: 0 all agree, 1 something is forbidden, 3 the machine is too slow, 4 the lab or an experiment failed.
 """
 
 import argparse
@@ -19,11 +19,11 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# RAM that ends with a whole block of memory, part of it for movable pages only: so that a block can be emptied.
+# RAM that ends at the end of a memory block, with a part for movable pages only: so there is a block that can be emptied.
 APPEND = "mem=896M movablecore=384M"
 TARGET = "lab:direct-io"
-TOO_SLOW = ""  # the answer of an experiment that never was done before its transfer's end
-# Must not be done before the transfer's end: inode_dio_wait(), kill_ioctx(), exit_aio(), offline_pages().
+TOO_SLOW = ""  # the answer if an experiment was never done before the end of its transfer
+# These must wait for the transfer's end: inode_dio_wait(), kill_ioctx(), exit_aio(), offline_pages().
 MUST_WAIT = {"truncate() of the file it reads", "io_destroy()", "exit of its process", "taking its memory offline"}
 
 
@@ -32,10 +32,10 @@ class Failed(Exception):
 
 
 def observe(times, lab_words=()):
-    """The lines of one run of build/direct-io in the lab."""
+    """Runs build/direct-io in the lab and returns its lines."""
     with tempfile.TemporaryDirectory(prefix="faultline-direct-io-") as folder:
         image = os.path.join(folder, "image")
-        path = os.environ["PATH"] + ":/usr/sbin:/sbin"  # of mke2fs
+        path = os.environ["PATH"] + ":/usr/sbin:/sbin"  # for mke2fs
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", image, "32M"], check=True,
                        stdout=subprocess.DEVNULL, env={**os.environ, "PATH": path})
         console = os.path.join(folder, "console")
@@ -51,7 +51,7 @@ def observe(times, lab_words=()):
 
 
 def kind(experiments):
-    """What O_DIRECT takes on this kernel, by the first answer that tells: 'references' or 'pins'."""
+    """What O_DIRECT takes on this kernel: 'references' or 'pins'. The first answer that fits only one of them decides."""
     for line in experiments:
         for what in ("references", "pins"):
             if line["references"] != line["pins"] and set(line["answers"]) == {line[what]}:
@@ -60,7 +60,7 @@ def kind(experiments):
 
 
 def judge(lines):
-    """[(experiment's line, 'agree', 'forbidden' or 'inconclusive')]: one kind of kernel explains all answers."""
+    """[(experiment's line, 'agree', 'forbidden' or 'inconclusive')]. All answers must fit the same kind of kernel."""
     experiments = [line for line in lines if "experiment" in line]
     column = kind(experiments)
 
@@ -71,7 +71,7 @@ def judge(lines):
 
 
 def judge_waits(lines):
-    """('agree' or 'forbidden', what was seen); None where it was not asked. Times are not judged."""
+    """('agree' or 'forbidden', what was seen), or None without measurements. Times are not judged."""
     waits = [line for line in lines if "wait" in line]
     if not waits:
         return None
@@ -104,7 +104,7 @@ def text_of(lines):
     for line in waits:
         who = line["wait"]
         took = {t["delay_ms"]: f"{t['took_ms']:.0f}" for t in line["times"]}
-        # What it came to, when it is not the same with a transfer and without.
+        # The results, if there were any: a transfer may change them.
         results = dict.fromkeys(t["result"] for t in line["times"] if t["result"])
         out.append(f"{who:32}{line['memory']:22}" + "".join(f"{took.get(d, ''):>7}" for d in delays) +
                    ("  no" if line["ended_in_flight"] else "  yes") + (f" ({', then '.join(results)})" if results else ""))
@@ -114,7 +114,7 @@ def text_of(lines):
 
 
 def journal(lines, folder):
-    """Verdicts as those of `faultline run`, with what was seen."""
+    """Writes verdicts in the format of `faultline run`, with what was seen."""
     folder.mkdir(parents=True)
     kernel = next(line["kernel"] for line in lines if "kernel" in line)
     rows = [(line["experiment"], verdict, sum(line["answers"].values()), "; or ".join(line["answers"]))
@@ -131,7 +131,7 @@ def journal(lines, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=3, help="each experiment is done (default 3)")
+    parser.add_argument("--times", type=int, default=3, help="how often each experiment is done (default 3)")
     parser.add_argument("--lab-kernel", help="a bzImage of your own instead of the lab's")
     options = parser.parse_args()
     if options.times < 1:

@@ -42,7 +42,7 @@ SlowDevice::SlowDevice(const std::string& backing) : backing_(backing) {
 
 void SlowDevice::delay(milliseconds each) {
   load_table(each);
-  dm_ioctl resume = request(sizeof resume);  // suspends first, which drains; the file system is left alone
+  dm_ioctl resume = request(sizeof resume);  // suspends first, which drains requests; the file system is not frozen
   resume.flags = DM_SKIP_LOCKFS_FLAG;
   must(::ioctl(control_, DM_DEV_SUSPEND, &resume), "DM_DEV_SUSPEND");
   delay_ = each;

@@ -1,8 +1,8 @@
 // A block device that is slow on purpose and keeps its data: dm-delay over a RAM disk.
 //
-// dm-delay holds a request for the time given and only then passes it on, so what a read brings reaches
-// memory at the end of that time, and what a write sends is read from memory at the end. (null_blk with
-// memory_backed copies at once and only tells of it late: no good here.)
+// dm-delay holds each request for a given time and then passes it on. So the data of a read reaches memory at the end of
+// that time, and the data of a write leaves memory at the end. (null_blk with memory_backed is no use here: it copies at
+// once and only reports the end late.)
 #pragma once
 
 #include <chrono>
@@ -14,10 +14,10 @@ using std::chrono::milliseconds;
 
 class SlowDevice {
  public:
-  // Makes /dev/dm-0 of all of `backing`, without delay.
+  // Makes /dev/dm-0 over all of `backing`, without delay.
   explicit SlowDevice(const std::string& backing);
 
-  // Of each request from now on, read or write; waits for those under way.
+  // Sets the delay of each later request, read or write. Waits for requests in flight.
   void delay(milliseconds each);
   milliseconds delay() const { return delay_; }
 

@@ -1,4 +1,4 @@
-"""The experiments agree in the lab, their controls change the answers, and another answer is noticed."""
+"""The experiments agree in the lab, their controls change the answers, and wrong answers are noticed."""
 
 import importlib.util
 import json
@@ -22,7 +22,7 @@ def table():
 
 
 def answered(table, column, **other):
-    """What a kernel of that kind prints, but for the answers named (underscores for hyphens)."""
+    """The output of a kernel of that kind, except for the answers in `other` (underscores for hyphens)."""
     changed = {name.replace("_", "-"): answer for name, answer in other.items()}
     return [{"kernel": "6.1.0-x"}] + [line | {"answers": {changed.get(name, line[column]): 2}, "log": []}
                                       for name, line in table.items()]
@@ -57,7 +57,7 @@ def test_one_kind_of_kernel_explains_all(table, column):
 def test_other_answers_are_forbidden(table):
     lost = answered(table, "references", truncate_in_flight="result -14; memory zero+zero")
     assert forbidden(lost) == ["truncate-in-flight"]
-    # A kernel that copies pages at fork, and yet sends the old one.
+    # Mixed kinds: a kernel that copies pinned pages at fork, and yet sends the old page.
     mixed = answered(table, "pins", write_fork_parent_writes=table["write-fork-parent-writes"]["references"])
     assert forbidden(mixed) == ["write-fork-parent-writes"]
     slow = answered(table, "references", truncate_in_flight=subject.TOO_SLOW)
@@ -68,7 +68,7 @@ def test_other_answers_are_forbidden(table):
 
 
 def waited(**done_in_flight):
-    """Lines of waits: how long, and whether each was done in flight."""
+    """Lines of waits. `done_in_flight` says which ones did not wait for the transfer."""
     return [{"wait": who, "memory": "private memory", "ended_in_flight": done_in_flight.get(key, default),
              "times": [{"delay_ms": 0, "took_ms": 1.0, "result": ""}]}
             for who, key, default in (("fork()", "fork", True), ("io_destroy()", "io_destroy", False))]
@@ -97,11 +97,11 @@ def test_the_labs_kernel(table):
     assert set(subject.verdicts(lines)) == {"agree"}, subject.text_of(lines)
     seen = {line["experiment"]: line for line in lines if "experiment" in line}
     assert list(seen) == list(table)
-    # A write that is lost is one that the file system complains of, and of no other.
+    # The file system complains about the lost write, and about no other.
     complained = {name for name, line in seen.items() if any("does not have buffers" in words for words in line["log"])}
     assert complained == ({"reclaim-in-flight"} if subject.kind(list(seen.values())) == "references" else set())
     waits = {line["wait"] + ", " + line["memory"]: line for line in lines if "wait" in line}
-    # The others had up to five seconds to be done in flight.
+    # All others ended while the transfer was in flight, which took up to five seconds.
     assert {line["wait"] for line in waits.values() if not line["ended_in_flight"]} == subject.MUST_WAIT
     for time in waits["migration to a device, private memory"]["times"][1:3]:
         assert time["result"] == "not migrated" or time["took_ms"] > time["delay_ms"]

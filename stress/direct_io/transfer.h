@@ -1,4 +1,4 @@
-// One O_DIRECT request that is on its way while others go on (Linux AIO).
+// One asynchronous O_DIRECT request (Linux AIO).
 #pragma once
 
 #include <linux/aio_abi.h>
@@ -15,19 +15,19 @@ enum class Direction { file_to_memory, memory_to_file };
 class Transfer {
  public:
   using Clock = std::chrono::steady_clock;
-  static constexpr milliseconds tick{2};  // dm-delay counts in jiffies, and the first is not a whole one
+  static constexpr milliseconds tick{2};  // dm-delay counts in jiffies, and the first one may be partly over
 
-  // Submitted when it returns: the kernel holds the memory's pages. Throws when it is refused.
+  // When the constructor returns, the request is submitted and the kernel holds the memory's pages. Throws if refused.
   Transfer(int file, Direction direction, void* memory, std::size_t bytes, milliseconds delay);
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
-  // The data cannot have moved yet: a request is never passed on early. False: it may have.
+  // True: the data cannot have moved yet, because dm-delay is never early. False: they may have moved.
   bool surely_in_flight() const;
   // The result: bytes, or -errno.
   long wait();
-  // io_destroy(2), which waits for what is in flight. No call may follow.
+  // io_destroy(2), which waits for requests in flight. Call nothing else afterwards.
   void destroy();
 
  private:

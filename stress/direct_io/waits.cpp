@@ -1,4 +1,4 @@
-// Mail thread 002: who waits until a transfer has let go of a page, and for how long.
+// Mail thread 002: who waits until a transfer has released a page, and for how long.
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -21,7 +21,7 @@ using Clock = Transfer::Clock;
 
 double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
-// One page, of a process's own memory or of a mapped file, and the transfer that may be on its way to it.
+// One page, anonymous or of a mapped file, and perhaps a transfer into it.
 struct Subject {
   Subject(const Bench& b, bool of_file) : bench(b) {
     if (of_file) file = std::make_unique<MappedFile>(b.fast_folder, b.fast_device);
@@ -49,7 +49,7 @@ struct Subject {
   void* page() const { return file ? file->page() : anonymous ? anonymous->get() : nullptr; }
 };
 
-using Act = std::string (*)(Subject&);  // returns what it came to, where it could be this or that
+using Act = std::string (*)(Subject&);  // returns the result, if several are possible
 
 std::string fork_child(Subject& s) {
   s.child = must(::fork(), "fork");
@@ -57,7 +57,7 @@ std::string fork_child(Subject& s) {
   return "";
 }
 
-// The other way round: a process that has started the transfer ends (exit_aio()).
+// Here a child starts the transfer and then exits (exit_aio()).
 std::string child_exits(Subject& s) {
   s.child = must(::fork(), "fork");
   if (s.child == 0) {
@@ -80,7 +80,7 @@ std::string drop(Subject& s) {
   return "";
 }
 
-// A device takes the pages it can get (migrate_vma_setup()), and says afterwards which it has.
+// The device migrates the pages that it can (migrate_vma_setup()), and then says which ones it has.
 std::string migrate(Subject& s) {
   const File device("/dev/hmm_dmirror0", O_RDWR);
   char mirror[page_bytes];
@@ -100,7 +100,7 @@ std::string block_path(unsigned long frame) {
   return blocks + "memory" + std::to_string(frame * page_bytes / std::stoul(text, nullptr, 16)) + "/state";
 }
 
-// Empties a block of memory, takes it offline and back: 0, or the errno of why not.
+// Empties a memory block: takes it offline and back online. Returns 0 or an errno.
 int empty_block(const std::string& path) {
   const File state(path, O_WRONLY);
   if (::write(state, "offline", 7) < 0) return errno;
@@ -108,18 +108,18 @@ int empty_block(const std::string& path) {
   return 0;
 }
 
-// A page whose block can be emptied when nobody holds it. (Not all of ZONE_MOVABLE can: the kernel may have
-// put something of its own there before there were zones.) Null where there is none.
+// A page in a memory block that can be emptied unless somebody holds the page. Null if there is none. (Not every block
+// of ZONE_MOVABLE can be emptied: the kernel may have put memory of its own there before it set up the zones.)
 std::unique_ptr<Anonymous> movable_page() {
   std::map<std::string, bool> can_be_emptied;
-  std::vector<std::unique_ptr<Anonymous>> others;  // kept, or they would be found again
+  std::vector<std::unique_ptr<Anonymous>> others;  // keep them, or we would get them again
   constexpr int most = 65536;
   for (int i = 0; i < most; ++i) {
     others.push_back(std::make_unique<Anonymous>());
     fill(others.back()->get(), Value::old, Value::old);
     const std::string path = block_path(frame_of(others.back()->get()));
     const auto known = can_be_emptied.find(path);
-    if (known == can_be_emptied.end()) can_be_emptied[path] = empty_block(path) == 0;  // and the page is elsewhere
+    if (known == can_be_emptied.end()) can_be_emptied[path] = empty_block(path) == 0;  // and this has moved the page
     else if (known->second) return std::move(others.back());
   }
   return nullptr;
@@ -212,7 +212,7 @@ std::vector<Wait> waits(const Bench& bench) {
   for (const Row& row : rows) {
     Wait wait{.what = row.what, .memory = row.memory};
     for (const int delay : {0, 20, 80, 320, 1280, 5120})  // ms
-      // The long ones are for those that were too slow by themselves to tell.
+      // Long delays only for those that were not yet done in flight: they may just be slow themselves.
       if (delay <= 320 || !wait.ended_in_flight) measure(bench, row, milliseconds(delay), wait);
     all.push_back(wait);
   }

@@ -1,5 +1,5 @@
-// One operation on atomics for each build: TYPE, ATOMIC, ORDER and SCOPE are given by the host.
-// result[i] is what work-item i got from the operation.
+// Atomic operations. The host gives TYPE, ATOMIC, ORDER and SCOPE as build options. result[i] is what work-item i got from
+// the operation.
 
 #ifdef WIDE
 #pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable
@@ -25,7 +25,7 @@ __kernel void exchange(volatile __global ATOMIC* cell, __global TYPE* result) {
   result[get_global_id(0)] = atomic_exchange_explicit(cell, ID + 1, ORDER, SCOPE);
 }
 
-// Each adds one, when it wins.
+// Each work-item adds one when it wins.
 __kernel void compare_strong(volatile __global ATOMIC* cell, __global TYPE* result) {
   TYPE expected = 0;
   while (!atomic_compare_exchange_strong_explicit(cell, &expected, expected + 1, ORDER, memory_order_relaxed, SCOPE)) {
@@ -59,7 +59,7 @@ __kernel void load(volatile __global ATOMIC* cells, __global TYPE* result) {
 #endif
 
 #ifdef FLAG
-// A lock of a flag around a plain counter: as many have it one after the other as there are work-groups.
+// A flag is the lock of a plain counter. Each work-group, of one work-item, takes it once.
 __kernel void flag(volatile __global atomic_flag* lock, __global uint* result) {
   while (atomic_flag_test_and_set_explicit(lock, memory_order_acquire, SCOPE)) {
   }
@@ -69,8 +69,8 @@ __kernel void flag(volatile __global atomic_flag* lock, __global uint* result) {
 #endif
 
 #ifdef FENCE
-// Plain data and relaxed flags, ordered by fences alone. Groups go in pairs: the first one of a pair reads what
-// the second one, which may run at the same time, writes.
+// Plain data and relaxed flags, ordered by fences alone. Groups form pairs: the first group of a pair reads what the second
+// one writes, perhaps at the same time.
 __kernel void fence(__global uint* data, volatile __global atomic_uint* flags, __global uint* result) {
   const uint pair = (uint)(get_group_id(0) / 2), i = pair * (uint)get_local_size(0) + (uint)get_local_id(0);
   if (get_group_id(0) % 2) {

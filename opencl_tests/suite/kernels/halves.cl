@@ -1,4 +1,4 @@
-// As make() of lists.cl, with each pool given as two halves that lie behind each other.
+// Like make() in lists.cl, but each pool is given as two adjacent halves.
 
 typedef struct Node {
   ulong next;

@@ -9,7 +9,7 @@ __kernel void add_to_rows(__global const Table* table, uint rows, uint value) {
   for (uint r = 0; r < rows; ++r) ((__global uint*)(uintptr_t)table->rows[r])[i] += value;
 }
 
-// What is stored in row 0 is the sum of the others.
+// Stores the sum of the other rows in row 0.
 __kernel void sum_rows(__global const Table* table, uint rows) {
   const size_t i = get_global_id(0);
   uint sum = 0;

@@ -1,4 +1,4 @@
-// Linked lists: their links are addresses, so each agent follows what another one stored.
+// Linked lists. The links are addresses, so each agent follows addresses that another agent has stored.
 
 typedef struct Node {
   ulong next;  // a node's address, 0 at the end
@@ -8,8 +8,8 @@ typedef struct Node {
 
 __global Node* node_of(ulong address) { return (__global Node*)(uintptr_t)address; }
 
-// Work-item i makes list i: its head is the i-th node of `first`; further ones are taken by the work-items
-// from both pools in turn, from where `taken` stands.
+// Work-item i makes list i. The head is the i-th node of `first`. Work-items take further nodes from both pools in turn;
+// `taken` counts them.
 __kernel void make(__global Node* first, __global Node* second, volatile __global uint* taken, uint length) {
   const uint list = (uint)get_global_id(0);
   __global Node* node = &first[list];
@@ -26,7 +26,7 @@ __kernel void make(__global Node* first, __global Node* second, volatile __globa
   node->next = 0;
 }
 
-// Counts the nodes that are where they belong; a wrong one ends its list.
+// Counts the correct nodes; the first wrong one ends its list.
 __kernel void count(__global const Node* first, volatile __global uint* right, uint length) {
   const uint list = (uint)get_global_id(0);
   ulong at = (ulong)(uintptr_t)&first[list];

@@ -14,7 +14,7 @@ __kernel void check_uint4(__global const uint4* p, __global uint* answer, uint4 
   if (get_global_id(0) == 0) *answer = all(*p == expected) ? 1u : 2u;
 }
 
-// The address as the device has it, and the words that pointer arithmetic reaches from it.
+// Stores the address as the device sees it, and the words that pointer arithmetic reaches from it.
 __kernel void walk(__global const uint* p, __global ulong* address, __global uint* seen, uint length) {
   *address = (ulong)(uintptr_t)p;
   __global const uint* forth = p;

@@ -1,9 +1,9 @@
-// Host and device at the same memory at the same time: atomics at the scope of all devices.
+// Host and device use the same memory at the same time: atomics at the scope of all devices.
 
 #define ALL memory_scope_all_svm_devices
 
-// A table of bins, each a list that everybody puts nodes at the head of. Nodes are taken by number; the first
-// ones are the heads. A link is the number of the next node, 0 at the end.
+// A table of bins. Each bin is a list, and all agents insert nodes at its head. Nodes have numbers; the first nodes are the
+// heads. A link is the number of the next node, or 0 at the end.
 typedef struct Node {
   uint value;
   atomic_uint next;
@@ -20,7 +20,7 @@ __kernel void insert(__global Node* nodes, volatile __global atomic_uint* taken,
   } while (!atomic_compare_exchange_strong_explicit(head, &next, slot, memory_order_acq_rel, memory_order_acquire, ALL));
 }
 
-// Tells the numbers of the words that are `wanted`, one after the other, to whoever watches.
+// Publishes the indices of the words that are `wanted`, one after the other, while the host watches.
 __kernel void find(__global const uint* words, uint wanted, volatile __global atomic_uint* found,
                    volatile __global atomic_uint* places) {
   const uint i = (uint)get_global_id(0);
@@ -29,7 +29,7 @@ __kernel void find(__global const uint* words, uint wanted, volatile __global at
   atomic_store_explicit(&places[index], i + 1, memory_order_release, ALL);
 }
 
-// One work-item publishes so many rounds of data, each by one release.
+// One work-item publishes `rounds` rounds of data, each with one release store.
 __kernel void publish(__global uint* data, volatile __global atomic_uint* flag, uint rounds, uint length) {
   if (get_global_id(0) != 0) return;
   for (uint round = 1; round <= rounds; ++round) {
@@ -39,8 +39,8 @@ __kernel void publish(__global uint* data, volatile __global atomic_uint* flag, 
   }
 }
 
-// One work-item follows what the host publishes, and gives up after so many looks. A round that is seen with
-// other data than it was published with counts as torn.
+// One work-item follows what the host publishes, and gives up after `patience` looks. A round counts as torn if its data
+// differs from what was published.
 __kernel void follow(__global const uint* data, volatile __global atomic_uint* flag, __global uint* result,
                      uint rounds, uint length, uint patience) {
   if (get_global_id(0) != 0) return;
