@@ -100,7 +100,7 @@ inline constexpr const char* text_gap = "gap";
 // Whether `seen` is allowed if `allowed` is. Weather is what a kernel may do on its own. It orders the texts of
 // an observable, and `seen` must be equal to `allowed` or below it in that order:
 //   - a device access may fault where a hit is allowed;
-//   - a page that `stays` may be in system memory, and its page frame differs accordingly;
+//   - a page that `stays` may be in system memory, where its page frame can be compared although `allowed` has "-";
 //   - events may contain more than the Program caused. Events with a gap claim nothing, so they are always allowed.
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed);
 bool at_or_below(std::span<const Observable> schema, const Outcome& seen, const Outcome& allowed);

@@ -304,7 +304,7 @@ struct Observe {
     value,   // the result of a CPU load of the cell in that process
     same,    // whether two mappings show the same page frame
     where,   // whether the page is in system or device memory; asked before the values are read
-    events,  // which events the driver reported for the page; asked before the values are read
+    events,  // which events the driver reported for the page; asked before any `where`
   };
   Kind kind = Kind::value;
   int process = 0;
