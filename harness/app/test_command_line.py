@@ -52,11 +52,11 @@ BAD_INPUT = [
      "bad.scn:3:3: unknown word 'laod'\n    laod a[0]\n    ^~~~\n  did you mean 'load'?\n"),
     *((words, "endless.scn:6:8: waits for ever: nothing ends 'C', which stays when its statements have run\n"
        "    wait C\n         ^\n"
-       "  let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait\n")
+       "  end 'C' by an 'exit', or by a 'kill C' that does not come after this wait\n")
       for words in (["predict", "endless.scn"], ["explain", "endless.scn", "P.t:#1 = ok"], ["run", "endless.scn"])),
     *((words, "crossed.scn:6:8: may wait for ever: 'C' is at 'barrier x' (line 9)\n"
        "    wait C\n         ^\n"
-       "  let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait\n")
+       "  end 'C' by an 'exit', or by a 'kill C' that does not come after this wait\n")
       for words in (["predict", "crossed.scn"], ["explain", "crossed.scn", "P.t:#1 = ok"],
                     ["run", "one.scn", "crossed.scn"])),
     (["run", "one.scn", "refuted.scn"],

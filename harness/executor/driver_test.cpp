@@ -13,8 +13,8 @@
 namespace faultline {
 namespace {
 
-// Does every request in a new thread. A handed-over buffer, or USM of the device, consists of two memories: one of the
-// host and one of the device. Map and unmap copy between them.
+// Does every request in a new thread. A handed-over buffer, or USM of the device, has two memories: one of the host and
+// one of the device. Map and unmap copy a handed-over buffer from one to the other.
 class DriverHandle : public DeviceHandle, public Svm {
  public:
   explicit DriverHandle(bool blocks_signals, bool is_gone) : blocks_signals_(blocks_signals), is_gone_(is_gone) {}
