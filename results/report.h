@@ -55,7 +55,7 @@ std::string kernel_release(const std::string& kernel);
 // Quotes a word for the shell.
 std::string shell_word(const std::string& word);
 
-// Removes control characters from text of a machine or a scenario, before it is printed to a terminal.
+// Replaces control characters in text of a machine or a scenario, before it is printed to a terminal.
 std::string printable(const std::string& text);
 
 }  // namespace faultline
