@@ -49,7 +49,7 @@ def check_kernel(kernel):
         module, _, parameter = name.partition(".")
         is_now = first_line(f"/sys/module/{module}/parameters/{parameter}")
         if is_now is None:
-            yield f"{module} shows no parameter {parameter}", f"modprobe {module}"
+            yield f"{module} tells no parameter {parameter}", f"modprobe {module}"
         elif is_now != value:
             yield f"{name} is {is_now}, not {value}", modprobe(f"options {module} {parameter}={value}", module)
     has = (first_line("/proc/cmdline") or "").split()
