@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""Makes ci/variant.ninja and ci/fuzz.ninja of ci/sources.toml: every object, library and program.
+"""Makes ci/variant.ninja and ci/fuzz.ninja from ci/sources.toml: every object, library and program.
 
-  ci/build_files.py            writes them, where they differ
-  ci/build_files.py --check    says whether they do (ci/check asks that)
+  ci/build_files.py            writes them if they are out of date
+  ci/build_files.py --check    only says whether they are out of date (ci/check uses this)
 
-build.ninja reads ci/variant.ninja once for each variant of the build, with another $b (where objects go) and $sanitize.
-Exit code: 0 when they are as they should be, 1 when it was not, 2 when ci/sources.toml is wrong.
+build.ninja reads ci/variant.ninja once for each variant of the build, each time with another $b (the folder for objects)
+and $sanitize.
+Exit code: 0 when they are up to date, 1 when --check finds that they are not, 2 when ci/sources.toml is wrong.
 """
 
 import argparse
@@ -40,7 +41,7 @@ GTEST = "-lgtest -lgtest_main -lpthread"
 
 
 class Wrong(Exception):
-    """ci/sources.toml names what is not there, or twice."""
+    """ci/sources.toml names something that does not exist, or names something twice."""
 
 
 def is_test(path):
@@ -48,7 +49,7 @@ def is_test(path):
 
 
 class Build:
-    """What ci/sources.toml says, looked up in the folders of `root`."""
+    """The build that ci/sources.toml describes, with its folders looked up in `root`."""
 
     def __init__(self, listed, root=ROOT):
         self.root = root
@@ -56,7 +57,7 @@ class Build:
         self.libraries = listed.get("library", {})
         self.programs = listed.get("program", {})
         self.tests = listed.get("test", {})
-        self.named = {}  # source: who names it by itself
+        self.named = {}  # source: the entry that names it as a file
         for owner, entry in [*self.libraries.items(), *self.programs.items(), *self.tests.items(),
                              ("apart", listed.get("apart", {}))]:
             for source in entry.get("sources", []):
@@ -69,7 +70,7 @@ class Build:
                 self.named[source] = owner
 
     def files(self, folder, owner):
-        """The sources that lie in a folder, but for those that are named by themselves."""
+        """The sources in a folder, without those that an entry names as files."""
         if not (self.root / folder).is_dir():
             raise Wrong(f"{owner}: there is no folder {folder}")
         return [f"{folder}/{p.name}" for p in sorted((self.root / folder).glob("*.cpp")) if f"{folder}/{p.name}" not in self.named]
@@ -174,11 +175,11 @@ class Build:
         return "\n".join([FUZZ_HEAD, *blocks]) + "\n"
 
     def made(self):
-        """The files that are made, and their texts."""
+        """The generated files and their texts."""
         return {"ci/variant.ninja": self.text(), "ci/fuzz.ninja": self.fuzz_text()}
 
     def forgotten(self):
-        """Sources of the project's C++ folders that nothing is built of."""
+        """Sources in the project's C++ folders that are in no program or library."""
         text = self.text() + self.fuzz_text().replace("\n    ", "\n: cxx ")
         folders = {str(pathlib.PurePath(s).parent) if s.endswith(".cpp") else s
                    for entry in [*self.libraries.values(), *self.programs.values()] for s in entry["sources"]}
@@ -194,13 +195,13 @@ def main():
         build = Build(tomllib.loads(LIST.read_text()))
         made = build.made()
         if forgotten := build.forgotten():
-            raise Wrong(f"nothing is built of {', '.join(forgotten)}")
+            raise Wrong(f"nothing is built from {', '.join(forgotten)}")
     except (Wrong, tomllib.TOMLDecodeError) as error:
         print(f"ci/sources.toml: {error}", file=sys.stderr)
         return 2
     stale = [name for name, text in made.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]
     if options.check and stale:
-        print(f"{' and '.join(stale)}: not what ci/sources.toml says. Make it: ci/build_files.py", file=sys.stderr)
+        print(f"{' and '.join(stale)}: out of date with ci/sources.toml. Run ci/build_files.py", file=sys.stderr)
         return 1
     for name in stale:
         (ROOT / name).write_text(made[name])

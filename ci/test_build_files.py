@@ -1,4 +1,4 @@
-"""ci/variant.ninja is what ci/sources.toml says, and what that forgets or names twice is told."""
+"""ci/variant.ninja is up to date, and sources that ci/sources.toml forgets or names twice are reported."""
 
 import pathlib
 import subprocess
@@ -38,7 +38,7 @@ def test_what_is_named_by_itself_is_nowhere_else(root):
     (root / "l/b.cpp").touch()
     text = subject.Build(listed, root).text()
     assert "build $b/l.a: ar $\n    $b/l/b.o\n" in text
-    assert "a_test" not in text  # a test lies beside what p has
+    assert "a_test" not in text  # p has only the source beside this test
 
 
 @pytest.mark.parametrize("change, says", [

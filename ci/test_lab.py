@@ -1,7 +1,7 @@
 """Tests of ci/lab: /usr/bin/python3 -m pytest ci/test_lab.py
 
-They need the lab kernel (built if it is not cached) and its source; without the source
-they fail rather than skip, as nothing would have been tested.
+They need the lab kernel (built if it is not cached) and its source. Without the source they
+fail instead of being skipped, because nothing would be tested.
 """
 
 import os
@@ -39,7 +39,7 @@ int main(void) {
 }
 """
 
-# Says what the guest is, then does what the first byte asks for.
+# Prints the kernel command line, then does what the first input byte asks for.
 PROBE = """
 #include <fcntl.h>
 #include <unistd.h>
@@ -79,7 +79,7 @@ def agents(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def kernel_source():
-    """The distribution's; its absence is an error, not a skip."""
+    """The distribution's kernel source. Its absence is an error, not a skip."""
     return sources.find(None)
 
 
@@ -125,7 +125,7 @@ def test_mutants_are_listed():
     assert all(m.name in text and m.story in text for m in mutants.MUTANTS)
 
 
-# --- What names a build.
+# --- The key of a build.
 
 def test_key_follows_its_inputs(tmp_path, monkeypatch):
     tarball = tmp_path / "linux.tar"
@@ -280,7 +280,7 @@ def test_a_build_is_complete(built):
 
 
 def test_the_stream_is_clean(built, agents, tmp_path):
-    """Every byte value, in both directions, at once; then the end of input ends it."""
+    """Every byte value passes in both directions at once. Then the end of input ends the machine."""
     data = bytes(range(256)) * 1024
     done = lab("boot", "--agent", agents["echo"], "--console", str(tmp_path / "console"),
                input=data)
@@ -302,7 +302,7 @@ def test_a_panic_ends_the_stream_and_leaves_its_words(built, agents, tmp_path):
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     process.stdin.write(b"c")
-    process.stdin.flush()  # and stays open: the end must come from the machine
+    process.stdin.flush()  # and stays open, because the machine must end the session
     out = process.stdout.read()
     assert process.wait(60) == 1
     assert b"console=ttyS0" in out
@@ -326,7 +326,7 @@ def test_exec_gives_output_and_status(built, tmp_path):
     (vm.APPEND.replace("no_timer_check ", ""), "the guest's kernel panicked"),
 ])
 def test_a_timer_that_is_late_does_not_end_a_boot(built, tmp_path, monkeypatch, words, reason):
-    """A machine whose timers never tick is what the kernel's check takes a late one for."""
+    """The kernel's timer check takes late ticks for missing ones; here no timer ticks at all."""
     monkeypatch.setattr(vm, "APPEND", words)
     options = types.SimpleNamespace(kernel=os.path.join(built, "bzImage"), append="", memory=1024, cpus=2, accel="tcg",
                                     console=str(tmp_path / "console"), qemu="-machine hpet=off,pit=off", timeout=None,
@@ -340,7 +340,7 @@ def test_a_timer_that_is_late_does_not_end_a_boot(built, tmp_path, monkeypatch, 
 
 
 def test_mutants_are_alive_and_the_healthy_kernel_is_not(tmp_path):
-    """Each mutant that needs no race is seen by its witness, which sees nothing without it."""
+    """For each mutant that needs no race, the witness shows the bug, and shows nothing without it."""
     subprocess.run(["gcc", "-O1", "-static", "-o", tmp_path / "witness",
                     os.path.join(HERE, "lab.d", "witness.c")], check=True)
     done = lab("exec", "--mutants", "--file", f"{tmp_path}/witness:/witness",
@@ -389,7 +389,7 @@ def wait_for(condition, limit_s=30):
 
 
 def test_the_probe_believes_what_runs(tmp_path, monkeypatch):
-    """The boot sector ends TCG with its own status, and a guest that hangs is a no."""
+    """The boot sector ends QEMU under TCG with its own status. A guest that hangs counts as not working."""
     assert accel.runs_boot_sector(accel.TCG)
     monkeypatch.setattr(accel, "BOOT_SECTOR", b"\xeb\xfe".ljust(510, b"\0") + b"\x55\xaa")
     monkeypatch.setattr(accel, "LIMIT_S", 1)

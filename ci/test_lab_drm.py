@@ -1,4 +1,4 @@
-"""The lab's real DRM devices, vgem and virtio-gpu: discovery, buffers that they share, who may open them, a trace of them."""
+"""The lab's real DRM devices, vgem and virtio-gpu: discovery, shared buffers, permissions, and a recorded trace."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_the_gpus_of_the_lab_for_a_program(scenario):
 def test_a_lab_that_does_not_start(scenario):
     done = run(ROOT / "build/faultline", "targets", "-t", "lab:dmirror", scenario, FAULTLINE_LAB="false")
     assert done.returncode == 3 and done.stdout.startswith("lab:dmirror  not here") and "GPU" not in done.stdout
-    # It is built, and dies as it starts.
+    # The lab is built, but dies at start.
     done = run(ROOT / "build/faultline", "targets", "-t", "lab:dmirror", scenario,
                FAULTLINE_LAB='sh -c \'test "$1" = path || { echo no more >&2; false; }\' lab')
     assert done.returncode == 3
@@ -68,8 +68,8 @@ def test_a_lab_that_does_not_start(scenario):
 # --- PRIME.
 
 def test_a_buffer_between_drivers(tmp_path):
-    """virtio-gpu imports its own buffers only (virtgpu_gem_prime_import_sg_table); dumb buffers are not for render nodes
-    (drm_ioctl_permit)."""
+    """virtio-gpu imports only its own buffers (virtgpu_gem_prime_import_sg_table). Dumb buffers are not allowed on render
+    nodes (drm_ioctl_permit)."""
     done = in_the_lab(tmp_path, "/drm-prime", files=[PRIME])
     assert done.stdout.splitlines() == [
         "vgem -> vgem: one buffer",
@@ -116,24 +116,24 @@ def test_who_may_open_them(tmp_path):
     render = ("usermod -aG render lab, and a new login",)
     assert told[0] == {node: ("", f"no permission on {node}, which is for root", *root) for node in (one, two)}
     assert told[1] == {node: ("", f"no permission on {node}, which is for the group render", *render) for node in (one, two)}
-    # As it says: the render nodes are enough, though the cards are root's.
+    # As the message promises, the render nodes are enough, although only root may open the cards.
     no_svm = ("SVM is known of amdgpu and nouveau only", "")
     assert told[2] == {one: ("1.0.0", *no_svm), two: ("0.1.0", *no_svm)}
     assert "drm-prime: open: EACCES" in lines
-    # The cards are not.
+    # The cards alone are not enough.
     assert told[3] == told[0] and len(told) == 4
 
 
 # --- A trace of a real kernel, replayed here.
 
 def with_libraries(*programs):
-    """Files for a guest that has none: programs that are not static, and what they are linked to."""
+    """Files for a guest without shared libraries: dynamically linked programs and their libraries."""
     libraries = sorted({word for word in run("ldd", *programs).stdout.split() if word.startswith("/lib")})
     return [f"{os.path.realpath(each)}:{each}" for each in libraries] + [f"{each}:/{each.name}" for each in programs]
 
 
 def test_a_trace_of_the_lab(scenario, tmp_path):
-    """Its kernel is one without process_vm_readv(), too."""
+    """The lab's kernel is also one without process_vm_readv()."""
     files = with_libraries(ROOT / "build/faultline", ROOT / "build/faultline-record.so") + [f"{scenario}:/one.scn"]
     script = ("export FAULTLINE_AGENT=false FAULTLINE_LAB=false; "
               "/faultline record /trace -- targets --json /one.scn > /out; cat /trace; echo; cat /out")

@@ -1,4 +1,4 @@
-"""Calls of a driver's functions, counted on the lab's real kernel: build/driver-calls, and what `faultline run` tells."""
+"""Counts of a driver's function calls on the lab's real kernel: build/driver-calls, and the report of `faultline run`."""
 
 import json
 import os
@@ -19,7 +19,7 @@ PAGES = 3
 FUNCTIONS = ["dmirror_interval_invalidate", "dmirror_fault", "dmirror_devmem_fault", "dmirror_migrate_to_device",
              "dmirror_migrate_to_system"]
 
-# Does what the letters of its argument say, with three pages and a test_hmm device that mirrors it.
+# Does what each letter of its argument says, with three pages and a test_hmm device that mirrors them.
 MIRROR = r"""
 #include <fcntl.h>
 #include <stdint.h>
@@ -75,14 +75,14 @@ def in_the_lab(tmp_path, script, *files, lab=()):
 
 
 def counts(lines):
-    """Of what driver-calls prints; nothing may have been missed."""
+    """The counts in the output of driver-calls. No call may have been missed."""
     rows = [line.split() for line in lines if not line.startswith("not counted: ")]
     assert all(missed == "0" for _, _, missed in rows)
     return {name: int(calls) for name, calls, _ in rows}
 
 
 def counted(tmp_path, mirror, *programs, lab=()):
-    """By program, then by function."""
+    """Runs the programs and returns their counts, by program and then by function."""
     script = "".join(f"echo ={program}; /driver-calls test_hmm -- /mirror {program} || exit 9\n" for program in programs)
     done = in_the_lab(tmp_path, script, mirror, lab=lab)
     assert done.returncode == 0, done
@@ -91,7 +91,7 @@ def counted(tmp_path, mirror, *programs, lab=()):
 
 
 def invalidations(all_of, program, *others):
-    """How many more the others have."""
+    """How many more invalidations the other programs have."""
     return [all_of[other][FUNCTIONS[0]] - all_of[program][FUNCTIONS[0]] for other in others]
 
 
@@ -101,14 +101,14 @@ def test_counts_are_those_of_the_program(tmp_path, mirror):
     assert all(list(each) == FUNCTIONS for each in all_of.values())
 
     def of(program):
-        return [all_of[program][name] for name in FUNCTIONS[1:]]  # but invalidations
-    # Nothing is counted of a program that leaves the device alone, and of one that only opens it.
+        return [all_of[program][name] for name in FUNCTIONS[1:]]  # all but invalidations
+    # Nothing is counted for a program that leaves the device alone. One that only opens it makes no such calls.
     assert all_of[""] == dict.fromkeys(FUNCTIONS, 0)
     assert of("oc") == of("ouc") == [0, 0, 0, 0]
-    # Faults of the device: one for each page that it has not, none for those that it has.
+    # Device faults: one for each page that the device has not mapped, none for the others.
     assert of("orc") == of("orrc") == [PAGES, 0, 0, 0]
     assert of("ordrc") == [2 * PAGES, 0, 0, 0]
-    # Migrations, and the CPU's faults on what is on the device, each once.
+    # Migrations, and CPU faults on pages in device memory: each counted once.
     assert of("omc") == [0, 0, 1, 0]
     assert of("omtc") == of("omttc") == [0, PAGES, 1, 0]
     assert of("omtmtc") == [0, 2 * PAGES, 2, 0]
@@ -145,7 +145,7 @@ state >/before
 state >/after; cmp /before /after && echo same; grep -c . /before; grep -c probe: trace; grep -c faultline trace
 """
     lines = in_the_lab(tmp_path, script, mirror).stdout.splitlines()
-    # Two at once count the same.
+    # Two counters at the same time count the same.
     assert counts(lines[:5]) == counts(lines[5:10]) and counts(lines[:5])["dmirror_fault"] == PAGES
     assert lines[10:] == ["same", "4", str(PAGES), "0"]
 
@@ -165,7 +165,8 @@ wait $two; left
     name, probes = "faultline_N", len(FUNCTIONS)
     assert lines[:3] == [name, name, str(2 * probes)]
     assert counts(lines[3:8])["dmirror_fault"] == PAGES
-    # The dead one's are gone, the other one's are there until it ends; it has counted what ran meanwhile.
+    # The instance and probes of the killed counter are gone. Those of the other remain until it ends, and it has counted what
+    # ran meanwhile.
     assert lines[8:11] == ["1", name, str(probes)]
     assert counts(lines[11:16])["dmirror_fault"] == PAGES and lines[16:] == ["0"]
 
@@ -185,7 +186,7 @@ umount /sys/kernel/debug; /driver-calls test_hmm -- true; echo $?
         "CONFIG_KPROBE_EVENTS", "3"]
 
 
-# --- What a run tells.
+# --- The report of a run.
 
 SCENARIO = """scenario counted
   "What a device and a CPU do with three pages."
@@ -213,10 +214,10 @@ def test_a_run_tells_the_counts(tmp_path):
     end = next(record for record in journal if record["ev"] == "verdict")["calls"]
     calls = {function["name"]: function["calls"] for function in end["functions"]}
     assert [*calls] == FUNCTIONS and end["not_counted"] == [] and end["why_none"] == ""
-    # The first load of each iteration faults; a CPU looks at three pages at its end at most.
+    # The first load of each iteration faults. At its end the CPU looks at three pages at most.
     assert calls["dmirror_fault"] == calls["dmirror_migrate_to_device"] == 25
     assert calls["dmirror_migrate_to_system"] == 0 and calls["dmirror_devmem_fault"] <= PAGES * 25
-    assert calls["dmirror_interval_invalidate"] >= 25  # of the memory that is unmapped
+    assert calls["dmirror_interval_invalidate"] >= 25  # for the memory that is unmapped
     line = next(line for line in done.stdout.splitlines() if line.startswith("Driver counted: "))
     assert line == "Driver counted: " + ", ".join(f"{each['what']} {each['calls']}" for each in end["functions"])
     assert "not counted" not in done.stderr

@@ -1,4 +1,4 @@
-"""ci/lint finds what it is there for, and looks again when what a source includes has changed."""
+"""ci/lint finds bugs and wrong layout, and checks a source again when a header that it includes has changed."""
 
 import importlib.machinery
 import importlib.util
@@ -18,7 +18,7 @@ MOVED = "#include <string>\nstd::string f(std::string a) {\n  std::string b = st
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project of one source and one header, with this one's settings."""
+    """A project of one source and one header, with the settings of this project."""
     for name in (".clang-format", ".clang-tidy"):
         shutil.copy(subject.ROOT / name, tmp_path)
     (tmp_path / "x.cpp").write_text('#include "x.h"\n')

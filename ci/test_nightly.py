@@ -1,5 +1,5 @@
-"""ci/nightly and the files of ci/machines: what is run, in a tree of commands that only say what they were asked; the
-errors of a file. What a machine lacks is tested on mocked ones: drm_glue/mocks/test_machines.py."""
+"""ci/nightly and the files of ci/machines: which commands are run, in a checkout with fake commands that only log their
+arguments; and the errors in a file. Checks of a machine are tested on mocked machines: drm_glue/mocks/test_machines.py."""
 
 import json
 import os
@@ -36,7 +36,7 @@ esac
 
 @pytest.fixture
 def tree(tmp_path):
-    """A checkout whose commands are fakes, and where those of the path are."""
+    """A checkout with fake commands, also for those in PATH."""
     shutil.copytree(HERE / "nightly.d", tmp_path / "ci/nightly.d", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(HERE / "machines", tmp_path / "ci/machines")
     shutil.copy2(HERE / "nightly", tmp_path / "ci")
@@ -56,7 +56,7 @@ def environment(tree, **more):
 
 
 def nightly(tree, *words, **more):
-    """The exit code, what was called, and what was said."""
+    """Runs ci/nightly. Returns its exit code, the commands that it called, and its stderr."""
     (tree / "log").write_text("")
     done = subprocess.run([tree / "ci/nightly", *words], env=environment(tree, **more), text=True, capture_output=True, timeout=60)
     return done.returncode, (tree / "log").read_text().splitlines(), done.stderr
@@ -120,7 +120,7 @@ def test_an_interrupt_begins_nothing_new(tree):
     assert (tree / "log").read_text().count("faultline run") == 1
 
 
-# --- A machine with GPUs: its targets by their bus, its packages, its environment.
+# --- A machine with GPUs: one target for each bus, its packages, its environment.
 
 def machine_file(tree, text):
     path = tree / "ci/machines/own.toml"

@@ -1,6 +1,6 @@
 """Tests of ci/lab root and ci/lab chroot: /usr/bin/python3 -m pytest ci/test_root.py
 
-Those of the chroot need the root, which is made if it is not cached, and to be root.
+Tests of the chroot must run as root. They need the Debian 13 root and make it if it is not cached.
 """
 
 import os
@@ -99,7 +99,7 @@ VENDOR = "deb http://192.0.2.5/tools bookworm main\n"
 
 
 def apt_sources(folder, texts):
-    """The environment of a machine with these files of apt sources."""
+    """The environment of a machine with these apt sources files."""
     parts = folder / "parts"
     parts.mkdir()
     for name, text in texts.items():
@@ -186,7 +186,7 @@ def test_progress_counts_steps_and_keeps_errors(tmp_path):
 
 @as_root
 def test_no_network_is_explained(tmp_path):
-    """The address is what the machine's sources say; nobody listens there."""
+    """The machine's apt sources name an address where nothing listens."""
     env = {**os.environ, **apt_sources(tmp_path, {"a.list": "deb http://127.0.0.1:9/debian sid main"}),
            "FAULTLINE_CACHE": str(tmp_path)}
     done = lab("root", env=env)
@@ -198,7 +198,7 @@ def test_no_network_is_explained(tmp_path):
 @as_root
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_killed_build_leaves_no_root(number, tmp_path):
-    """Its mirror takes the connection and never answers."""
+    """The mirror accepts the connection but never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(60)
         build = subprocess.Popen(
@@ -212,7 +212,7 @@ def test_a_killed_build_leaves_no_root(number, tmp_path):
                 pass
             build.send_signal(number)
             out, _ = build.communicate(timeout=20)
-            assert connection.recv(1) == b""  # whoever fetched is gone
+            assert connection.recv(1) == b""  # the process that fetched is gone
     assert build.returncode in (128 + number, -number) and out == b""
     left = [path.name for path in tmp_path.glob("lab/root-*")]
     assert [name for name in left if not name.endswith(".partial")] == []
@@ -224,7 +224,7 @@ def test_a_killed_build_leaves_no_root(number, tmp_path):
 # --- What runs in it.
 
 def out_of_reach():
-    """Why the root cannot be made here whatever the code does, or None."""
+    """Why no code could make the root on this machine, or None."""
     try:
         with urllib.request.urlopen(f"{lab_root.mirror()}/dists/{lab_root.SUITE}/Release", timeout=20):
             return None
@@ -266,7 +266,7 @@ int main(int count, char** words) {
 
 @as_root
 def test_the_stream_is_clean(built, tmp_path):
-    """Every byte value, both ways, through a program that is linked dynamically."""
+    """Every byte value passes through a dynamically linked program, in both directions."""
     (tmp_path / "echo.cpp").write_text(ECHO)
     subprocess.run(["g++", "-o", tmp_path / "echo", tmp_path / "echo.cpp"], check=True)
     data = bytes(range(256)) * 4096
@@ -313,13 +313,13 @@ int main(void) {
 
 @as_root
 def test_its_drivers_share_all_memory(built, tmp_path):
-    """A kernel adds to memory of malloc()."""
+    """An OpenCL kernel adds to memory from malloc()."""
     (tmp_path / "svm.c").write_text(SVM)
     subprocess.run(["gcc", "-o", tmp_path / "svm", tmp_path / "svm.c", "-lOpenCL"], check=True)
     done = lab("chroot", "--agent", str(tmp_path / "svm"))
     assert sorted(done.stdout.decode().splitlines()) == [
         "Portable Computing Language: system atomics 7", "rusticl: system 7"], done.stderr.decode()
-    own = {**os.environ, "RUSTICL_ENABLE": "none"}  # who sets it is obeyed
+    own = {**os.environ, "RUSTICL_ENABLE": "none"}  # a variable that the user has set is kept
     assert b"rusticl" not in lab("chroot", "--agent", str(tmp_path / "svm"), env=own).stdout
 
 
@@ -339,18 +339,18 @@ def test_who_is_not_root_is_told():
 
 
 def below(pid):
-    """Every process under this one."""
+    """All descendants of the process."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
         own = [int(word) for word in f.read().split()]
     return own + [each for child in own for each in below(child)]
 
 
 def mounts_of(pid):
-    """Names a mount namespace; it lives as long as one of its processes."""
+    """The name of the process's mount namespace, which lives as long as one of its processes."""
     try:
         return os.readlink(f"/proc/{pid}/ns/mnt")
     except OSError:
-        return None  # it ended meanwhile
+        return None  # the process has ended
 
 
 BUSY = "sleep 600 & sleep 600 & echo ready; wait"

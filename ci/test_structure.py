@@ -1,4 +1,4 @@
-"""Which folder may include which: data flows one way. And a size that a reader can hold."""
+"""Which folder may include which, so that dependencies go one way. And limits on the size of files."""
 
 import pathlib
 import re
@@ -6,8 +6,9 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# What a folder's sources may include, beside its own folder. Tests may include more: they are linked to what they need.
-VALUES = ["harness", "harness/language"]  # the values that all exchange
+# The folders that a folder's sources may include, besides their own. Tests may include more, because they are linked with
+# what they need.
+VALUES = ["harness", "harness/language"]  # the values that all folders exchange
 ENGINE = ["kernels_ref/engine"]
 PROTOCOL = ENGINE + ["kernels_ref/protocol/machine"]
 PROTOCOLS = PROTOCOL + [f"kernels_ref/protocol/{each}" for each in ("notifiers", "fork", "device_memory", "drivers")]
@@ -19,14 +20,14 @@ MAY = {
     "harness/agent": VALUES + ["harness/executor"],
     "harness/run": VALUES + ["harness/agent"],
     "results": VALUES + ["harness/agent", "harness/run"],
-    "harness/app": None,  # composes all
+    "harness/app": None,  # puts all parts together
     "kernels_ref/engine": [],
     "kernels_ref/mm": VALUES + ENGINE,  # never a driver: it calls one through mm/driver_ops.h
     "kernels_ref/drivers": MM,
     "kernels_ref/drivers/amdkfd": MM + ["kernels_ref/drivers"],
     "kernels_ref/scenario": MM + ["kernels_ref/drivers"],
     "kernels_ref/memory_model": MM,
-    "kernels_ref/protocol/machine": ENGINE,  # protocols know no scenario
+    "kernels_ref/protocol/machine": ENGINE,  # protocols do not know scenarios
     "kernels_ref/protocol/notifiers": PROTOCOL,
     "kernels_ref/protocol/fork": PROTOCOL + ["kernels_ref/protocol/notifiers"],
     "kernels_ref/protocol/device_memory": PROTOCOL + ["kernels_ref/protocol/fork"],
@@ -43,7 +44,7 @@ MAY = {
     "drm_glue/amdgpu": VALUES + ["drm_glue", "drm_glue/kfd"],
     "drm_glue/gpus": VALUES + ["drm_glue", "drm_glue/kfd", "drm_glue/nouveau"],
     "drm_glue/record": ["drm_glue/gpus"],
-    "drm_glue/mocks": None,  # programs that ask every part for its requests
+    "drm_glue/mocks": None,  # programs that use every part to make requests
     "opencl_tests": VALUES + ["drm_glue", "opencl_tests/kernels"],
     "opencl_tests/bugs": [],
     "opencl_tests/layer": [],
@@ -65,7 +66,7 @@ def is_test(path):
 
 
 def strays(texts):
-    """What is wrong in these sources (path to text), in words."""
+    """The forbidden includes in these sources ({path: text}), in words."""
     found = []
     for path, text in texts.items():
         folder = path.rpartition("/")[0]
@@ -90,7 +91,7 @@ def test_a_stray_include_is_found():
 
 
 def test_no_folder_includes_itself_by_another():
-    """Of two folders, only those of the values include each other."""
+    """Only the two folders of the values may include each other."""
     both = {(a, b) for a, others in MAY.items() for b in others or [] if a in (MAY.get(b) or [])}
     assert both == {("harness", "harness/language"), ("harness/language", "harness")}
 

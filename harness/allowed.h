@@ -1,4 +1,4 @@
-// The reference's answer for one Program: every outcome that a healthy kernel can show.
+// What the reference predicts for one Program: every outcome that a healthy kernel can show.
 #pragma once
 
 #include <cstdint>
@@ -18,17 +18,17 @@ struct AtOnce {
 
 struct Allowed {
   std::vector<Observable> schema;
-  std::vector<Outcome> outcomes;  // sorted, each once
-  bool complete = false;          // false: the budget ended first; an unseen outcome is then not forbidden
+  std::vector<Outcome> outcomes;  // sorted, without duplicates
+  bool complete = false;          // false: the budget ran out, so an outcome that is missing here is not forbidden
   std::uint64_t states = 0;       // distinct states
   std::uint64_t executions = 0;   // distinct terminal states reached
   double seconds = 0;
-  std::vector<std::string> known_bugs;  // names of test_hmm's own bugs (known_bugs.h) that some execution runs into
-  std::string undefined;         // why nothing is said about the Program: it does what its programming interface leaves undefined
-  std::string unknown;           // why nothing is predicted: something in it is not modelled for that device
-  std::vector<AtOnce> at_once;   // of USM regions, at most one of each kind of pair
-  std::vector<Waiting> waiting;  // threads that some execution leaves waiting for ever, by the Program's own doing
-  std::vector<std::string> findings;  // invariants broken on some path: a bug of the reference, or a variant's
+  std::vector<std::string> known_bugs;  // names of bugs in test_hmm itself (known_bugs.h) that some execution triggers
+  std::string undefined;         // not empty: no prediction, because the programming interface leaves the Program undefined; why
+  std::string unknown;           // not empty: no prediction, because that device's model lacks something; why
+  std::vector<AtOnce> at_once;   // for USM regions; at most one entry for each kind of pair
+  std::vector<Waiting> waiting;  // threads that wait for ever in some execution, because the Program is written that way
+  std::vector<std::string> findings;  // invariants broken on some path: a bug in the reference or in a variant
 };
 
 }  // namespace faultline

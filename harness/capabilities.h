@@ -1,5 +1,5 @@
-// What a target's device can do and what can be seen of it: the one list, from which the agent's protocol, what
-// `faultline targets` says and the Python module are made.
+// What a target's device can do, and what the bench can see of it. The agent's protocol, the output of
+// `faultline targets` and the Python module are all made from the tables in this file.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 namespace faultline {
 
-// What cl_intel_unified_shared_memory says of one kind of allocation (CL_UNIFIED_SHARED_MEMORY_..._INTEL).
+// What cl_intel_unified_shared_memory reports for one kind of allocation (CL_UNIFIED_SHARED_MEMORY_..._INTEL).
 struct UsmAccess {
   bool access = false;
   bool atomics = false;
@@ -21,29 +21,29 @@ struct UsmAccess {
 
 struct Capabilities {
   DeviceClass device_class = DeviceClass::shares_cpu_tables;
-  Sight sight{.location = false, .events = false};  // what it can tell beside values and errors
-  bool migrate = false;                             // migrate to device and to system
+  Sight sight{.location = false, .events = false};  // what it can tell besides values and errors
+  bool migrate = false;                             // migration to device memory and to system memory
   bool snapshot = false;
-  bool pin = false;         // pin and unpin, through a process's own descriptor
+  bool pin = false;         // pin and unpin, through a descriptor that the process opened itself
   bool exclusive = false;   // exclusive and check-exclusive
   bool direct = false;      // direct-read and direct-write: the machine has a file system with O_DIRECT
   bool inherited = true;    // a child may drive the descriptor that its parent opened
-  bool forked = true;       // a process that a statement forks may open the device
+  bool forked = true;       // a process that the scenario forks may open the device
   bool system = true;       // the device reaches any memory of its process
   bool svm_coarse = false;  // SVM buffers (class Svm), handed over by map and unmap
-  bool svm_fine = false;    // ... that CPU and device use at once
-  bool atomics = false;     // accesses with an order, in memory that both use at once
+  bool svm_fine = false;    // SVM buffers that CPU and device use at once
+  bool atomics = false;     // accesses with a memory order, in memory that CPU and device use at once
   UsmAccess usm_host, usm_shared, usm_device;
-  bool device_address = false;     // buffers whose address a kernel is given
-  bool swap = false;               // the machine has swap: the reference does not know what MADV_PAGEOUT does there
-  bool huge_pages = false;         // the kernel makes some that nobody advised, and cannot be kept from it
-  bool shared_huge_pages = false;  // it makes some in shared memory
+  bool device_address = false;     // buffers that pass their device address to a kernel (cl_ext_buffer_device_address)
+  bool swap = false;               // the machine has swap; the reference does not model MADV_PAGEOUT with swap
+  bool huge_pages = false;         // the kernel makes huge pages without madvise, and the executor cannot prevent it
+  bool shared_huge_pages = false;  // the kernel makes huge pages in shared memory
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
 
-// One that is there or is not.
+// One capability with a yes or no value.
 struct Capability {
-  // Where `faultline targets` says so: behind the class, or behind "SVM: ".
+  // Where `faultline targets` prints it: after the device class, after "SVM: ", or nowhere.
   enum class Line { own, svm, none };
 
   constexpr Capability(std::string_view name, Line line, std::string_view text, bool Capabilities::*member)
@@ -61,7 +61,7 @@ struct Capability {
   bool Sight::*seen = nullptr;
 };
 
-// In the order of the text.
+// In the order in which `faultline targets` prints them.
 inline constexpr std::array capability_table = {
     Capability("faults", Capability::Line::own, ", device faults", &Sight::faults),
     Capability("identity", Capability::Line::own, ", page identity", &Sight::identity),
@@ -77,7 +77,7 @@ inline constexpr std::array capability_table = {
     Capability("svm_fine", Capability::Line::svm, ", fine-grained buffers", &Capabilities::svm_fine),
     Capability("system", Capability::Line::svm, ", any memory", &Capabilities::system),
     Capability("atomics", Capability::Line::svm, ", atomics", &Capabilities::atomics),
-    Capability("device_address", Capability::Line::none, "", &Capabilities::device_address),  // told beside USM
+    Capability("device_address", Capability::Line::none, "", &Capabilities::device_address),  // printed with USM
     Capability("inherited", Capability::Line::none, "", &Capabilities::inherited),
     Capability("forked", Capability::Line::none, "", &Capabilities::forked),
     Capability("swap", Capability::Line::none, "", &Capabilities::swap),
@@ -97,7 +97,7 @@ inline constexpr std::array usm_table = {
 };
 
 struct UsmKind {
-  std::string_view name;  // "usm_" before it in the protocol and in Python
+  std::string_view name;  // the protocol and Python put "usm_" before it
   UsmAccess Capabilities::*member;
 };
 inline constexpr std::array usm_kinds = {

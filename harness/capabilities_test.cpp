@@ -1,4 +1,4 @@
-// The tables of capabilities.h are complete: a member without a row would be lost on its way from the agent.
+// The tables of capabilities.h are complete. The agent's protocol would lose a member that has no row.
 #include "harness/capabilities.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 namespace faultline {
 namespace {
 
-// What the tables tell of a value.
+// All values of `can` that the tables give.
 std::vector<bool> told(const Capabilities& can) {
   std::vector<bool> all;
   for (const Capability& row : capability_table) all.push_back(row.of(can));
@@ -33,7 +33,7 @@ TEST(Capabilities, EveryMemberHasARow) {
   for (std::size_t byte = sizeof(DeviceClass); byte < sizeof(Capabilities); ++byte) {
     Capabilities other = none;
     reinterpret_cast<unsigned char*>(&other)[byte] ^= 1;
-    if (other == none) continue;  // between members
+    if (other == none) continue;  // a padding byte
     ++members;
     EXPECT_NE(told(other), told(none)) << "the member at byte " << byte << " is in no table";
   }

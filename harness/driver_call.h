@@ -1,5 +1,5 @@
-// The function of a device's driver library that a thread is in: a crash in there is the driver's, and no fault of the
-// bench. Every call into such a library is inside one of these.
+// Records which function of a device's driver library a thread is in. A crash inside such a function is a bug of the driver,
+// not of the bench. The bench wraps every call into a driver library in a DriverCall.
 #pragma once
 
 #include <signal.h>
@@ -9,12 +9,12 @@
 
 namespace faultline {
 
-// That a program gets for what it does itself.
+// Signals that a program gets for its own faults.
 inline constexpr std::array crash_signals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
 
 class DriverCall {
  public:
-  // `function`: a literal.
+  // `function` must be a string literal.
   explicit DriverCall(const char* function) : place_(*place_of_thread), outer_(place_.load(std::memory_order_relaxed)) {
     place_.store(function, std::memory_order_relaxed);
   }
@@ -22,11 +22,12 @@ class DriverCall {
   DriverCall(const DriverCall&) = delete;
   DriverCall& operator=(const DriverCall&) = delete;
 
-  // Null: in none. Async-signal-safe.
+  // Null when the thread is in no driver function. Async-signal-safe.
   static const char* of_this_thread() { return place_of_thread->load(std::memory_order_relaxed); }
-  // For who has jumped out of one.
+  // For a thread that left a driver function by siglongjmp.
   static void forget() { place_of_thread->store(nullptr, std::memory_order_relaxed); }
-  // Where the calling thread's is kept from now on: in memory that outlives the process, for who finds it dead.
+  // From now on the calling thread records its function in `place`. That memory outlives the process, so that the runner can
+  // still read it when the process has died.
   static void keep_in(std::atomic<const char*>& place) { place_of_thread = &place; }
 
  private:
@@ -37,7 +38,7 @@ class DriverCall {
   const char* const outer_;
 };
 
-// What `call` gives.
+// Calls `call` inside a DriverCall and returns its result.
 template <typename Call>
 decltype(auto) in_driver(const char* function, const Call& call) {
   const DriverCall in(function);

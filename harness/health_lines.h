@@ -1,5 +1,5 @@
-// What a kernel's log says when something in the kernel is wrong: one list, for the log of a machine that runs and for
-// the console of one that is lost.
+// Words in the kernel log that mean that something in the kernel is wrong. The bench looks for them in the log of a running
+// machine, and in the console output of a machine that was lost.
 #pragma once
 
 #include <algorithm>
@@ -39,11 +39,11 @@ inline constexpr std::array health_words = {
     "list_del corruption",
     "soft lockup",
     "hard LOCKUP",
-    "detected stall",         // self-detected ones too
+    "detected stall",         // matches "self-detected stall" too
     "blocked for more than",  // "INFO: task kworker/0:1:9 blocked for more than 120 seconds."
 };
 
-// Whether a line is the kernel's word that something is wrong. A line of context, such as "Call Trace:", is not.
+// Whether the line reports a kernel problem. A line of context, such as "Call Trace:", does not.
 inline bool is_health_line(std::string_view line) {
   return std::ranges::any_of(health_words, [&](std::string_view word) { return line.find(word) != line.npos; });
 }

@@ -45,7 +45,7 @@ TEST(HealthLines, ChatterIsNot) {
     EXPECT_FALSE(is_health_line(line)) << line;
 }
 
-// One that another word of the list is a part of would be told anyway.
+// A word that contains another word of the list would be superfluous: the shorter one finds the same lines.
 TEST(HealthLines, NoWordIsThereTwice) {
   for (const std::string_view word : health_words) {
     int told = 0;

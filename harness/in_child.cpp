@@ -30,13 +30,13 @@ bool write_all(int fd, const std::string& text) {
   setrlimit(RLIMIT_CORE, &none);
   dup2(STDERR_FILENO, STDOUT_FILENO);
   try {
-    _exit(write_all(answers, ask()) ? 0 : 1);  // no destructor of a driver runs
+    _exit(write_all(answers, ask()) ? 0 : 1);  // skips the destructors of driver libraries
   } catch (...) {
     _exit(1);
   }
 }
 
-// False: the time is over before the other end is closed.
+// False when the time ran out before the other end was closed.
 bool read_all(int fd, Clock::time_point end, std::string& text) {
   for (char bytes[4096];;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
@@ -64,7 +64,7 @@ ChildAnswer in_child(const std::function<std::string()>& ask, std::chrono::milli
   if (child > 0) {
     answer.late = !read_all(ends[0], Clock::now() + patience, answer.text);
     if (answer.late) kill(child, SIGKILL);
-    // One that hangs in the kernel is left to init.
+    // A child that hangs in the kernel is not waited for; init will reap it.
     while (waitpid(child, &answer.status, answer.late ? WNOHANG : 0) < 0 && errno == EINTR) {}
   }
   close(ends[0]);

@@ -1,4 +1,4 @@
-// Questions to drivers and their libraries, which may crash or hang: asked by a child, in the process's stead.
+// Asks drivers and their libraries questions from a child process, because they may crash or hang.
 #pragma once
 
 #include <chrono>
@@ -10,19 +10,19 @@
 namespace faultline {
 
 struct ChildAnswer {
-  int error = 0;      // errno: there was no child to ask
-  bool late = false;  // it had not ended in time
-  int status = 0;     // else, of waitpid()
-  std::string text;   // whole where the child ended with 0
+  int error = 0;      // errno: the child could not be made
+  bool late = false;  // the child did not end in time
+  int status = 0;     // otherwise: its status from waitpid()
+  std::string text;   // complete only when the child exited with 0
 
   bool whole() const { return error == 0 && !late && status == 0; }
 };
 
-// What `ask` gives, in a child that has its memory but none of its other threads. What it prints goes to stderr: stdout may
-// be an agent's.
+// Runs `ask` in a forked child and returns its text. The child has a copy of the caller's memory, but none of its other
+// threads. Output of `ask` to stdout goes to stderr, because an agent uses stdout for its protocol.
 ChildAnswer in_child(const std::function<std::string()>& ask, std::chrono::milliseconds patience);
 
-// The same for plain bytes; none where there is no whole answer within seconds.
+// The same for a trivially copyable answer. Empty when there is no complete answer within 10 s.
 template <class Answer>
 std::optional<Answer> in_child(const std::function<Answer()>& ask) {
   static_assert(std::is_trivially_copyable_v<Answer>);

@@ -1,4 +1,4 @@
-// That a question is answered, or that it is told why not, whatever becomes of the child.
+// in_child() gives the answer, or says why there is none, whatever happens to the child.
 #include "harness/in_child.h"
 
 #include <gtest/gtest.h>

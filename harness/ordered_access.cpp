@@ -7,7 +7,7 @@ namespace faultline {
 void do_on_cpu(OrderedAccess& access) {
   using Kind = OrderedAccess::Kind;
   const std::atomic_ref<std::uint64_t> cell(*reinterpret_cast<std::uint64_t*>(access.address));
-  // The order is a constant in each, so that the compiler makes the fences of that order and no other.
+  // The order is a compile-time constant, so that the compiler emits the fences of that order and no others.
   const auto in = [&]<std::memory_order order, std::memory_order reading, std::memory_order writing>() {
     switch (access.kind) {
       case Kind::load: access.value = cell.load(reading); return;
@@ -16,7 +16,7 @@ void do_on_cpu(OrderedAccess& access) {
       case Kind::add: access.value = cell.fetch_add(access.value, order); return;
       case Kind::compare_exchange:
         cell.compare_exchange_strong(access.expected, access.value, order, reading);
-        access.value = access.expected;  // what was read, either way
+        access.value = access.expected;  // the value that was read, whether it matched or not
     }
   };
   constexpr auto relaxed = std::memory_order_relaxed, acquire = std::memory_order_acquire, release = std::memory_order_release,

@@ -1,4 +1,4 @@
-// Accesses with an order, as OpenCL's atomics: of a device's kernels, and by the CPU.
+// Atomic accesses with a memory order, by the kernels of an OpenCL device and by the CPU.
 #pragma once
 
 #include <cstdint>
@@ -7,17 +7,17 @@
 
 namespace faultline {
 
-// An access with an order. A device does neighbouring ones of a thread in one kernel.
+// A device does adjacent ones of a thread in one kernel.
 struct OrderedAccess {
   enum class Kind { load, store, exchange, add, compare_exchange };
   std::uintptr_t address = 0;
   Kind kind = Kind::load;
   Order order = Order::relaxed;
-  std::uint64_t value = 0;     // that is written or added; afterwards what was read, but for a store
-  std::uint64_t expected = 0;  // by compare_exchange
+  std::uint64_t value = 0;     // in: the value to write or to add; out: the value that was read (unchanged by a store)
+  std::uint64_t expected = 0;  // for compare_exchange
 };
 
-// By the calling thread, with the fences of its order and no other.
+// Does the access in the calling thread, with the fences that its order needs and no others.
 void do_on_cpu(OrderedAccess& access);
 
 }  // namespace faultline

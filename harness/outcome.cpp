@@ -19,7 +19,7 @@ std::string place_text(const Program& program, int process, Cell cell) {
   return program.processes.at(process).name + ":" + cell_text(program, cell);
 }
 
-// What the observe is of; nothing where a target with this sight cannot tell.
+// The kind of observable that the observe makes. Nothing if a target with this sight cannot see it.
 std::optional<Observable::Kind> kind_of(const Observe& observe, const Sight& sight) {
   switch (observe.kind) {
     case Observe::Kind::value: return Observable::Kind::value;
@@ -51,10 +51,12 @@ const std::string& text_of(const std::string& key, std::span<const Observable> s
   throw std::invalid_argument("condition about '" + key + "', which the schema does not have");
 }
 
-// Whether `seen` is `allowed` with letters of the weather in between: U where the device may have had the page, which
-// was there once, and where the device faults an F behind such a U; or E and R in turns, with the queues in the same state
-// at the end; or S behind S, where a migration took more than one go, and F behind F, where a device faults until it is
-// answered.
+// Whether `seen` is `allowed` plus letters that weather may add:
+//   - unmaps: a U, once the device has had the page;
+//   - faults: such a U, and an F directly after it;
+//   - stops: E and R in turns, if the queues are in the same state at the end;
+//   - any but none: S after S (the migration took more than one attempt), F after F (the device faulted again before
+//     the driver had answered).
 bool adds_weather(Observable::Weather weather, std::string_view seen, std::string_view allowed) {
   bool mapped = false, stopped = false;
   const std::size_t last = allowed.find_last_of("ER");
@@ -80,7 +82,7 @@ bool adds_weather(Observable::Weather weather, std::string_view seen, std::strin
   return allowed.empty() && stopped == stays_stopped;
 }
 
-// The same of what a prediction says. "*" at its end stands for whatever follows.
+// The same for the text of a prediction, where a "*" at the end stands for anything.
 bool events_allowed(Observable::Weather weather, std::string_view seen, std::string_view allowed) {
   if (allowed == text_none) allowed = "";
   if (!allowed.ends_with('*')) return adds_weather(weather, seen, allowed);
@@ -100,7 +102,7 @@ bool is_device_access(const Operation& operation) {
 std::vector<Observable> schema(const Program& program, const Sight& sight) {
   std::vector<Observable> result;
   Sight own = sight;
-  if (is_about_memory_model(program)) own.faults = false;  // which speaks of no page-table entries
+  if (is_about_memory_model(program)) own.faults = false;  // the memory model knows no PTEs
   for (int i = 0; i < static_cast<int>(program.threads.size()); i++) add_thread(result, program, i, own);
   for (int i = 0; i < static_cast<int>(program.observes.size()); i++) {
     const Observe& observe = program.observes[i];

@@ -1,18 +1,21 @@
 // Outcomes: what the operations of a Program returned and what its end state shows, as text.
 //
-// An outcome is one text per observable of the schema, so that the allowed set of the reference and what
-// an executor saw can be compared, counted, journalled and printed without another encoding. Both sides
-// make the texts with the functions below, and only with them.
+// An outcome has one text per observable of the schema. So the predictions of the reference and the results of
+// an executor can be compared, counted, journalled and printed without another encoding. Both sides make the
+// texts with the functions below, and only with them.
 //
-// Texts: a load gives the value that was stored ("7"), with its home where the page came from another
-// cell ("7@b[1]"), "zero" for a page that nothing was ever stored to, "alien" for anything else (a page
-// of another iteration, or torn: never allowed). Operations without a value give "ok". Errors are errno
-// names ("EPERM"), faults are signal names ("SIGSEGV"). "unknown": the process was killed before the
-// operation could tell; "-": not reached. A wait gives "exited" or "killed". A snapshot gives one letter
-// a page (see snapshot_text). "hit" / "fault": whether a device access found its page-table entry. "none",
-// "system", "device": where a page is. Events are the letters of PageHistory, "none" where there are none (of a prediction,
-// with a "*" where any may follow); "gap (why)":
-// the target cannot tell them this time.
+// Texts:
+//   a load           the value that was stored ("7"); its home too, if it was stored through another cell ("7@b[1]");
+//                    "zero" if nothing was ever stored to the page; "alien" for anything else (a page of another
+//                    iteration, or a torn value), which is never allowed
+//   other results    "ok" if the operation has no value, an errno name ("EPERM"), or a signal name ("SIGSEGV")
+//   no result        "unknown" if the process was killed before it could report; "-" if the operation was not reached
+//   a wait           "exited" or "killed"
+//   a snapshot       one letter per page (see snapshot_letter)
+//   device accesses  "hit" or "fault": whether the access found its PTE
+//   locations        "none", "system" or "device": where the page is
+//   events           the letters of PageHistory, or "none"; a prediction may end in "*": anything may follow;
+//                    "gap (why)" if the target could not record them this time
 #pragma once
 
 #include <span>
@@ -26,11 +29,11 @@ namespace faultline {
 struct Observable {
   enum class Kind {
     result,    // of one statement
-    faults,    // of one device load or store: "hit" (no call of the fault path) or "fault"
+    faults,    // of one device load or store: "hit" (the fault path did not run) or "fault"
     value,     // observe: a cell at the end
     identity,  // observe: "same" or "different" page frames
     location,  // observe: where a page is
-    events,    // observe: what the driver has told of a page
+    events,    // observe: which events the driver reported for a page
   };
   Kind kind = Kind::result;
   std::string key;     // "P.cpu:r0", "P.cpu:#2" (second statement, unnamed), "P.gpu:r0.faults", "P:a[0]",
@@ -38,8 +41,8 @@ struct Observable {
   int thread = -1;     // for result and faults
   int statement = -1;  // index into Thread::statements
   int observe = -1;    // index into Program::observes
-  bool stays = false;  // of a location, and of frames: a page that migrates may stay in system memory, and nothing says so
-  // Of events: what a kernel may add that moves a page, or looks for pages to move, on its own. A prediction says it.
+  bool stays = false;  // for location and identity: a page may stay in system memory although its migration gave no error
+  // For events: what a kernel may add that moves pages, or scans for pages to move, on its own. The prediction sets it.
   enum class Weather { none, unmaps, faults, stops } weather = Weather::none;
 };
 
@@ -49,26 +52,26 @@ struct Sight {
   bool identity = true;
   bool location = true;
   bool events = true;
-  bool migration_errors = true;  // false: a migration is `ok` whatever it did, and where memory is short it does less
+  bool migration_errors = true;  // false: a migration gives `ok` whatever it did; with little memory it moves fewer pages
   friend bool operator==(const Sight&, const Sight&) = default;
 };
 
-// Every observable of the program in a fixed order: statements by thread, then observes. Barriers and
-// delays have none.
+// Every observable of the program, in a fixed order: statements by thread, then observes. Barriers and
+// delays have no observable.
 std::vector<Observable> schema(const Program& program, const Sight& sight = {});
 
-// An access that goes through a device.
+// Whether the operation is an access through a device.
 bool is_device_access(const Operation& operation);
 
 // One text for each observable of a schema, in its order.
 using Outcome = std::vector<std::string>;
 
-// "P.cpu:r0=1 C:r0=zero"; only what a person named (registers and observes) unless `all`.
+// "P.cpu:r0=1 C:r0=zero". Without `all`, only what the scenario names: registers and observes.
 std::string describe(std::span<const Observable> schema, const Program& program, const Outcome& outcome, bool all);
 
-// Texts of results. `home` is the cell that the value was stored through, `cell` the one it was read from.
+// Texts of results. The value was stored through `home` and read through `cell`.
 std::string value_text(const Program& program, Cell cell, Cell home, int value);
-std::string errno_text(int error);                                         // 0 gives "ok"; "E123" for one without a name here
+std::string errno_text(int error);                                         // 0 gives "ok"; "E123" if the table has no name for it
 std::string signal_text(int signal);                                       // "SIGSEGV"
 std::string cell_text(const Program& program, Cell cell);                  // "a[0]"
 std::string observe_text(const Program& program, const Observe& observe);  // its key
@@ -94,17 +97,18 @@ inline constexpr const char* text_system = "system";
 inline constexpr const char* text_device = "device";
 inline constexpr const char* text_gap = "gap";
 
-// Whether `seen` is allowed where `allowed` is: equal, or at or below it in the order that weather (what
-// a kernel may do on its own) defines for that kind of observable: a device access may always fault
-// where it might have hit, a page may be in system memory where it `stays` (and its frame be seen), and events may have more than there was reason
-// for in the Program. Events with a gap claim nothing, and are allowed whatever is.
+// Whether `seen` is allowed if `allowed` is. Weather is what a kernel may do on its own. It orders the texts of
+// an observable, and `seen` must be equal to `allowed` or below it in that order:
+//   - a device access may fault where a hit is allowed;
+//   - a page that `stays` may be in system memory, where its page frame can be compared although `allowed` has "-";
+//   - events may contain more than the Program caused. Events with a gap claim nothing, so they are always allowed.
 bool at_or_below(const Observable& observable, const std::string& seen, const std::string& allowed);
 bool at_or_below(std::span<const Observable> schema, const Outcome& seen, const Outcome& allowed);
 
-// A text that claims nothing.
+// Whether the text is a gap, which claims nothing.
 bool is_gap(const Observable& observable, const std::string& text);
 
-// Whether every observable that the condition names is in the schema: a target's sight may leave some out.
+// Whether the schema has every observable that the condition names. It lacks those that the target cannot see.
 bool decidable(const Condition& condition, std::span<const Observable> schema);
 
 // The condition must be decidable; throws std::invalid_argument when it is not.

@@ -92,20 +92,20 @@ TEST(Events, WeatherAddsAndNeverTakes) {
   EXPECT_TRUE(allows(Weather::none, "none", "none"));
   EXPECT_FALSE(allows(Weather::none, "DUUS", "DUS"));
   EXPECT_TRUE(allows(Weather::unmaps, "DUUSU", "DUS"));
-  EXPECT_FALSE(allows(Weather::unmaps, "UD", "D"));  // the device had nothing to lose
+  EXPECT_FALSE(allows(Weather::unmaps, "UD", "D"));  // the device had no mapping that could be unmapped
   EXPECT_FALSE(allows(Weather::unmaps, "U", "none"));
   EXPECT_FALSE(allows(Weather::unmaps, "none", "D"));
-  EXPECT_FALSE(allows(Weather::unmaps, "DU", "DUS"));    // an event is missed,
-  EXPECT_FALSE(allows(Weather::unmaps, "DUSD", "DUS"));  // one too many,
-  EXPECT_FALSE(allows(Weather::unmaps, "DUD", "DUS"));   // to the wrong place,
+  EXPECT_FALSE(allows(Weather::unmaps, "DU", "DUS"));    // an event is missing,
+  EXPECT_FALSE(allows(Weather::unmaps, "DUSD", "DUS"));  // there is one too many,
+  EXPECT_FALSE(allows(Weather::unmaps, "DUD", "DUS"));   // the migration goes to the wrong place,
   EXPECT_FALSE(allows(Weather::unmaps, "DUFS", "DUS"));
-  EXPECT_FALSE(allows(Weather::unmaps, "DER", "D"));     // or of the other kind
-  EXPECT_TRUE(allows(Weather::unmaps, "DUSSU", "DUS"));  // in two goes
+  EXPECT_FALSE(allows(Weather::unmaps, "DER", "D"));     // or the event belongs to another weather
+  EXPECT_TRUE(allows(Weather::unmaps, "DUSSU", "DUS"));  // the migration took two attempts
   EXPECT_FALSE(allows(Weather::unmaps, "DUSUS", "DUS"));
   EXPECT_FALSE(allows(Weather::none, "DUSS", "DUS"));
-  EXPECT_TRUE(allows(Weather::faults, "DFUFU", "DF"));  // the device faults again on what it has lost,
-  EXPECT_TRUE(allows(Weather::faults, "DFF", "DF"));    // until it is answered,
-  EXPECT_FALSE(allows(Weather::faults, "DF", "D"));     // on nothing else
+  EXPECT_TRUE(allows(Weather::faults, "DFUFU", "DF"));  // the device faults again on a page that was unmapped,
+  EXPECT_TRUE(allows(Weather::faults, "DFF", "DF"));    // or until the driver answers,
+  EXPECT_FALSE(allows(Weather::faults, "DF", "D"));     // but not otherwise
   EXPECT_FALSE(allows(Weather::faults, "D", "DF"));
   EXPECT_FALSE(allows(Weather::faults, "DUF", "DFU"));
   EXPECT_FALSE(allows(Weather::faults, "UF", "F"));
@@ -114,7 +114,7 @@ TEST(Events, WeatherAddsAndNeverTakes) {
   EXPECT_TRUE(allows(Weather::stops, "ERDER", "DER"));
   EXPECT_TRUE(allows(Weather::stops, "ERDUER", "DU"));
   EXPECT_TRUE(allows(Weather::stops, "DERE", "DE"));
-  EXPECT_FALSE(allows(Weather::stops, "DER", "DE"));  // there is nothing that could let them run again
+  EXPECT_FALSE(allows(Weather::stops, "DER", "DE"));  // the prediction ends with stopped queues, so nothing restarts them
   EXPECT_FALSE(allows(Weather::stops, "DERE", "DER"));
   EXPECT_FALSE(allows(Weather::stops, "DEE", "DE"));
   EXPECT_FALSE(allows(Weather::stops, "DR", "D"));

@@ -1,8 +1,7 @@
-// A scenario as a value: what the parser makes, what the reference explores, what the executor runs.
+// A scenario as a value. The parser makes it, the reference explores it, and the executor runs it.
 //
-// Everything is an index into the vectors of Program, so that a Program can be copied, compared and
-// printed without looking anything up. A closed set of operations (std::variant): adding one makes the
-// compiler list every place that must know it.
+// All references are indices into the vectors of Program, so that a Program can be copied and compared as it is.
+// The operations are a closed set (std::variant). If you add one, the compiler lists every place that must know it.
 #pragma once
 
 #include <compare>
@@ -14,15 +13,15 @@
 
 namespace faultline {
 
-// Bounds of a Program. Scenarios are untrusted text: the parser refuses what exceeds these, and the
-// reference and the executor size their tables by them.
+// Bounds of a Program. Scenarios are untrusted text. The parser refuses a scenario that exceeds a bound, and the
+// reference and the executor size their tables by the bounds.
 namespace limits {
 inline constexpr int text_bytes = 64 * 1024;
 inline constexpr int regions = 8;
 inline constexpr int pages_per_region = 1 << 28;  // 1 TiB
 inline constexpr int populated_pages = 1 << 16;   // of a region with a value, and of a file: 256 MiB
-inline constexpr int pages_per_request = 16;      // of one request to a device
-inline constexpr int spans = 32;                  // pages that something tells apart (spans.h), of all regions
+inline constexpr int pages_per_request = 16;      // pages in one request to a device
+inline constexpr int spans = 32;                  // spans (spans.h) of all regions together
 inline constexpr int spans_per_region = 16;
 inline constexpr int processes = 6;
 inline constexpr int threads = 8;  // of all processes together, main threads included
@@ -35,20 +34,20 @@ inline constexpr int observes = 32;
 inline constexpr int claim_depth = 16;  // nesting of one claim's condition
 inline constexpr int name_bytes = 32;
 inline constexpr int value = 200;  // the largest value that a store writes
-inline constexpr int added = 50;   // all that the `add`s of a Program add together
+inline constexpr int added = 50;   // the sum of all `add`s in a Program
 inline constexpr int delay_us = 1'000'000;
 }  // namespace limits
 
-// A place in the scenario text, 1-based; line 0 where a Program did not come from text. Compares equal
-// to every other place, so that two Programs are equal when they mean the same.
+// A place in the scenario text, 1-based. Line 0 if the Program did not come from text. Every place compares equal
+// to every other, so that two Programs are equal when they mean the same.
 struct Place {
   int line = 0;
   int column = 0;
   friend bool operator==(const Place&, const Place&) { return true; }
 };
 
-// What a mapping is backed by; a stack is anonymous and private, and grows down (VM_GROWSDOWN). Those from
-// svm_coarse on are no mappings but buffers, which the device's driver allocates.
+// What backs a mapping. A stack is anonymous and private, and grows down (VM_GROWSDOWN). The kinds from svm_coarse on
+// are not mappings but buffers that the device's driver allocates.
 enum class Backing : std::uint8_t {
   none,
   anon_private,
@@ -61,27 +60,27 @@ enum class Backing : std::uint8_t {
   usm_host,  // clHostMemAllocINTEL and its siblings
   usm_shared,
   usm_device,
-  device_address,  // a cl_mem over memory of the host, whose address a kernel is given (cl_ext_buffer_device_address)
+  device_address,  // a cl_mem over host memory; kernels get its address (cl_ext_buffer_device_address)
 };
 
 inline bool is_usm(Backing backing) {
   return backing == Backing::usm_host || backing == Backing::usm_shared || backing == Backing::usm_device;
 }
 
-// The host reaches it between a map and an unmap only.
+// Whether the host may access the buffer only between a map and an unmap.
 inline bool is_handed_over(Backing backing) { return backing == Backing::svm_coarse || backing == Backing::device_address; }
 
 inline bool is_buffer(Backing backing) { return is_handed_over(backing) || backing == Backing::svm_fine || is_usm(backing); }
 
-// How an access takes part in the memory model of C++ and OpenCL. A plain one of the CPU is fenced on both
-// sides, except that in an SVM buffer it is not atomic.
+// The memory order of an access, as in C++ and OpenCL. A plain access by the CPU has a full fence on both sides; in an
+// SVM buffer, however, it is a non-atomic access.
 enum class Order { plain, relaxed, acquire, release, acq_rel, seq_cst };
 
-// A file of one fork tree: its root makes it, open and in the page cache, before the threads start. Page p
-// of a region maps page p of the file.
+// A file of one fork tree. The root process creates it before the threads start, opens it, and brings it into the page
+// cache. Page p of a region maps page p of the file.
 struct File {
   enum class Kind {
-    disk,    // on a real file system where the machine has one, else as memory
+    disk,    // on a real file system if the machine has one, otherwise like memory
     memory,  // memfd_create
   };
   std::string name;
@@ -98,7 +97,7 @@ struct Protection {
   friend bool operator==(const Protection&, const Protection&) = default;
 };
 
-// Pages of a huge page that an entry of the page middle directory maps (HPAGE_PMD_NR), 2 MiB.
+// Pages in a huge page that a PMD entry maps (HPAGE_PMD_NR), 2 MiB.
 inline constexpr int huge_pages = 512;
 
 // Pages [first, first + count) of one region, in pages of 4 KiB.
@@ -116,31 +115,31 @@ struct Cell {
   friend bool operator==(const Cell&, const Cell&) = default;
 };
 
-// A range of virtual addresses that every process of one fork tree sees at the same place. `backing`
-// none means that nothing is mapped there when the threads start. With `initial` every page is
-// populated with that value before the threads start; without it no page is present.
+// A range of virtual addresses, at the same place in every process of one fork tree. With `backing` none, nothing is
+// mapped there when the threads start. With `initial`, every page is populated with that value before the threads
+// start; without it, no page is present.
 struct Region {
   std::string name;
   int owner = 0;  // index of the root process that declares it
   int pages = 0;
   Backing backing = Backing::none;
-  int file = -1;  // of a file_private or file_shared one
+  int file = -1;  // for file_private and file_shared
   Protection protection;
   std::optional<int> initial;
   Place place;
   friend bool operator==(const Region&, const Region&) = default;
 };
 
-// How the device can react to an invalidation. The class that a scenario names is the one its claims
-// are about; a target of another class gets the allowed set of its own class.
+// How the device reacts to an invalidation. The claims of a scenario are about the class that the scenario names. A
+// target of another class gets the allowed set of its own class.
 enum class DeviceClass {
   recoverable,
   shares_cpu_tables,
   pinned,
-  fatal_faults,         // shares the CPU's tables, and a fault that the kernel cannot resolve ends the process
-  unmap_and_retry,      // amdgpu with XNACK: its driver drops entries and tells of it, and faults are tried again
-  preempt_and_restore,  // amdgpu without: its driver stops the queues, and a worker maps what has changed
-  fault_and_migrate,    // amdgpu with XNACK, whose accesses go through its driver's ranges: a fault moves one to its memory
+  fatal_faults,         // shares the CPU's tables; a fault that the kernel cannot resolve ends the process
+  unmap_and_retry,      // amdgpu with XNACK: the driver drops GPU PTEs and reports that; the device retries its faults
+  preempt_and_restore,  // amdgpu without XNACK: the driver stops the queues, and a worker maps what has changed
+  fault_and_migrate,    // amdgpu with XNACK, with accesses through KFD's SVM ranges: a fault moves a range to VRAM
 };
 
 struct Device {
@@ -150,7 +149,7 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-// A process is a root (there when the threads start) or comes to life by a `fork` operation.
+// A process is either a root, which exists when the threads start, or the child of a `fork` operation.
 struct Process {
   std::string name;
   int parent = -1;  // index of the process whose thread forks it; -1 for a root
@@ -158,33 +157,33 @@ struct Process {
   friend bool operator==(const Process&, const Process&) = default;
 };
 
-// Who does an access: the CPU, or a device through the descriptor that process `opener` opened. The
-// addresses are the opener's; a descriptor is inherited by fork, so that a child may use its parent's.
+// What does an access: the CPU, or a device through the descriptor that process `opener` opened. The addresses are
+// those of the opener. A child inherits its parent's descriptors by fork and may use them.
 struct Via {
   int device = -1;  // -1: the CPU
-  int opener = -1;  // process whose mm the device mirrors
+  int opener = -1;  // the device mirrors the mm of this process
   bool cpu() const { return device < 0; }
   friend bool operator==(const Via&, const Via&) = default;
 };
 
 namespace op {
-// Each names the system call or device request that it stands for. Results: see outcome.h.
+// Each is named after its system call or device request. For results see outcome.h.
 // clang-format off
 struct Load { Cell cell; Via via; Order order = Order::plain; friend bool operator==(const Load&, const Load&) = default; };
 struct Store { Cell cell; int value = 0; Via via; Order order = Order::plain; friend bool operator==(const Store&, const Store&) = default; };
-// An atomic read-modify-write. Gives what it read; compare_exchange writes only where that is `expected`, stored
-// through this cell.
+// An atomic read-modify-write. Its result is the value that it read. compare_exchange writes only if it read the value
+// `expected`, stored through this very cell.
 struct Update {
   enum class Kind { exchange, add, compare_exchange };
   Cell cell;
   Kind kind = Kind::exchange;
-  int value = 0;     // that is written, or added
-  int expected = 0;  // of compare_exchange
+  int value = 0;     // to write or to add
+  int expected = 0;  // for compare_exchange
   Via via;
   Order order = Order::relaxed;
   friend bool operator==(const Update&, const Update&) = default;
 };
-// mmap(MAP_FIXED): replaces what is mapped there. backing is never none.
+// mmap(MAP_FIXED): replaces existing mappings. `backing` is never none.
 struct Mmap { PageRange range; Backing backing = Backing::anon_private; Protection protection; int file = -1; friend bool operator==(const Mmap&, const Mmap&) = default; };
 struct Munmap { PageRange range; friend bool operator==(const Munmap&, const Munmap&) = default; };
 struct Mprotect { PageRange range; Protection protection; friend bool operator==(const Mprotect&, const Mprotect&) = default; };
@@ -202,7 +201,7 @@ struct Fork { int process = 0; friend bool operator==(const Fork&, const Fork&) 
 struct Exit { friend bool operator==(const Exit&, const Exit&) = default; };  // _exit(0) of the whole process
 struct Kill { int process = 0; friend bool operator==(const Kill&, const Kill&) = default; };  // SIGKILL
 struct Wait { int process = 0; friend bool operator==(const Wait&, const Wait&) = default; };  // waitpid of a child
-// All threads that name the barrier wait for each other; a thread that died counts as arrived.
+// All threads that name the barrier wait for each other. A dead thread counts as arrived.
 struct Barrier { int barrier = 0; friend bool operator==(const Barrier&, const Barrier&) = default; };
 struct Delay { int us = 0; friend bool operator==(const Delay&, const Delay&) = default; };
 struct Open { int device = 0; friend bool operator==(const Open&, const Open&) = default; };
@@ -219,8 +218,8 @@ struct Snapshot {
   Via via;
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
-// A long-term pin of each page for writing, or a reference for reading only, and its end: what a pinned
-// device goes through.
+// Pin takes a long-term pin on each page for writing, or a reference for reading only. Unpin releases it. A device of class
+// pinned accesses memory through these.
 struct Pin {
   PageRange range;
   bool read = false;
@@ -232,7 +231,7 @@ struct Unpin {
   Via via;
   friend bool operator==(const Unpin&, const Unpin&) = default;
 };
-// read(2) into the page, and write(2) from it, of a file that was opened with O_DIRECT.
+// read(2) into the page, and write(2) from the page, on a file that is open with O_DIRECT.
 struct DirectRead {
   Cell cell;
   int value = 0;
@@ -242,15 +241,15 @@ struct DirectWrite {
   Cell cell;
   friend bool operator==(const DirectWrite&, const DirectWrite&) = default;
 };
-// The pages are for the device alone from now on; or, `check`, is any of them?
+// Makes the pages exclusive to the device. With `check`: asks whether any of them is exclusive.
 struct Exclusive {
   PageRange range;
   bool check = false;
   Via via;
   friend bool operator==(const Exclusive&, const Exclusive&) = default;
 };
-// clEnqueueSVMMap for reading, writing or both, clEnqueueSVMUnmap, clEnqueueSVMMemcpy of one cell and
-// clEnqueueSVMMemFill of one, and what does the same to other buffers; each is waited for.
+// clEnqueueSVMMap (for reading, writing or both), clEnqueueSVMUnmap, clEnqueueSVMMemcpy of one cell and
+// clEnqueueSVMMemFill of one cell, or the equivalent calls for other kinds of buffers. Each waits until it is done.
 struct SvmMap {
   PageRange range;
   Protection access;
@@ -288,24 +287,24 @@ struct Statement {
   friend bool operator==(const Statement&, const Statement&) = default;
 };
 
-// A thread of control. Threads of a root process start together; those of a forked process when the
-// fork has happened (its main thread is what returns from fork in the child).
+// Threads of a root process start together. Threads of a forked process start after the fork; its main thread is the one
+// that returns from fork() in the child.
 struct Thread {
   std::string name;  // "P.cpu", or the process's name for its main thread
   int process = 0;
-  Via via;  // what its bare loads and stores go through ("on d")
+  Via via;  // for loads and stores without a `via` of their own ("on d")
   std::vector<Statement> statements;
   Place place;
   friend bool operator==(const Thread&, const Thread&) = default;
 };
 
-// What the end state shows, read when every thread is done and no process is in motion.
+// A question about the end state, answered when every thread is done and no process is starting or ending.
 struct Observe {
   enum class Kind {
-    value,   // what a CPU load of the cell gives in that process
+    value,   // the result of a CPU load of the cell in that process
     same,    // whether two mappings show the same page frame
-    where,   // in whose memory its page is, before the values are read
-    events,  // what the driver has told of its page, before that
+    where,   // whether the page is in system or device memory; asked before the values are read
+    events,  // which events the driver reported for the page; asked before any `where`
   };
   Kind kind = Kind::value;
   int process = 0;
@@ -316,8 +315,8 @@ struct Observe {
   friend bool operator==(const Observe&, const Observe&) = default;
 };
 
-// A condition over an outcome. `key` names an observable of schema() (outcome.h), `value` is its text
-// there ("1", "zero", "EPERM", "SIGSEGV", "ok", ...).
+// A condition on an outcome. `key` names an observable of schema() (outcome.h). `value` is the text to compare with
+// ("1", "zero", "EPERM", "SIGSEGV", "ok", ...).
 struct Condition {
   enum class Kind { equal, not_equal, all, any, negation };
   Kind kind = Kind::equal;
@@ -336,7 +335,7 @@ struct Claim {
   friend bool operator==(const Claim&, const Claim&) = default;
 };
 
-// A thread that waits, and the index of the statement in which it does.
+// A thread that waits, and the index of the statement that it waits in.
 struct Waiting {
   int thread = 0;
   int statement = 0;

@@ -1,4 +1,4 @@
-// What is asked of any operation, and of a Program as a whole.
+// Questions about any operation, and about a Program as a whole.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace faultline {
 
-// Of an access; plain for every other operation.
+// The memory order of an access; plain for every other operation.
 inline Order order_of(const Operation& operation) {
   return std::visit(
       [](const auto& o) {
@@ -20,7 +20,7 @@ inline Order order_of(const Operation& operation) {
       operation);
 }
 
-// Which device an operation goes through, and whose descriptor; the CPU for one that goes through none.
+// The device that an operation goes through, and the process that opened its descriptor. The CPU for an operation without one.
 inline Via via_of(const Operation& operation) {
   return std::visit(
       [](const auto& o) -> Via {
@@ -30,7 +30,7 @@ inline Via via_of(const Operation& operation) {
       operation);
 }
 
-// Who does an access; nothing for every other operation.
+// The device or CPU that does an access. Nothing for other operations.
 inline std::optional<Via> via_of_access(const Operation& operation) {
   return std::visit(
       [](const auto& o) -> std::optional<Via> {
@@ -40,7 +40,7 @@ inline std::optional<Via> via_of_access(const Operation& operation) {
       operation);
 }
 
-// The cell whose content the operation gives; null where it gives none.
+// The cell that the operation reads its result from. Null if its result is not the content of a cell.
 inline const Cell* cell_of_result(const Operation& operation) {
   if (const auto* load = std::get_if<op::Load>(&operation)) return &load->cell;
   if (const auto* update = std::get_if<op::Update>(&operation)) return &update->cell;
@@ -48,7 +48,7 @@ inline const Cell* cell_of_result(const Operation& operation) {
   return nullptr;
 }
 
-// Whether it is a command of OpenCL's, about buffers and other memory.
+// Whether the operation is an OpenCL command on buffers or other memory.
 inline bool is_svm_command(const Operation& operation) {
   return std::holds_alternative<op::SvmMap>(operation) || std::holds_alternative<op::SvmUnmap>(operation) ||
          std::holds_alternative<op::SvmCopy>(operation) || std::holds_alternative<op::SvmFill>(operation);
@@ -69,8 +69,9 @@ bool any_operation(const Program& program, Predicate holds) {
   });
 }
 
-// For each process, the devices that it opens before its threads start: those that something goes through by its
-// descriptor (buffers are the first device's), but for those that a statement of its own opens.
+// For each process, the devices that the executor opens for it before its threads start. These are the devices that some
+// operation uses through its descriptor, and device 0 if it owns a buffer. A device that the process opens in a statement
+// is left out.
 inline std::vector<std::vector<int>> opened_first(const Program& program) {
   std::vector<std::vector<int>> opens(program.processes.size());
   const auto use = [&opens](int process, int device) {
@@ -86,16 +87,16 @@ inline std::vector<std::vector<int>> opened_first(const Program& program) {
   return opens;
 }
 
-// Whether the Program is about the memory model of OpenCL: it has a driver's buffers, commands about them, or accesses
-// with an order. Nothing in it changes mappings then (check.cpp).
+// Whether the Program is about the memory model of OpenCL: it has buffers, commands on buffers, or accesses with a memory
+// order. check.cpp sees to it that such a Program changes no mappings.
 inline bool is_about_memory_model(const Program& program) {
   for (const Region& region : program.regions)
     if (is_buffer(region.backing)) return true;
   return any_operation(program, [](const Operation& o) { return is_svm_command(o) || order_of(o) != Order::plain; });
 }
 
-// Whether some statement asks for huge pages: then the kernel may make them wherever they fit. In other Programs the
-// executor turns them off.
+// Whether some statement asks for huge pages. Then the kernel may make them wherever they fit. For other Programs the
+// executor turns huge pages off.
 inline bool may_have_huge_pages(const Program& program) {
   return any_operation(program, [](const Operation& o) {
     const auto* advise = std::get_if<op::Madvise>(&o);
@@ -103,8 +104,8 @@ inline bool may_have_huge_pages(const Program& program) {
   });
 }
 
-// Whether a region is larger than what is ever populated. Then every mapping of the Program is
-// MAP_NORESERVE: the kernel would refuse one that is larger than its memory.
+// Whether some region has more pages than limits::populated_pages. Then every mapping of the Program is MAP_NORESERVE,
+// because the kernel would refuse a mapping that is larger than its memory.
 inline bool maps_without_reserve(const Program& program) {
   for (const Region& region : program.regions)
     if (region.pages > limits::populated_pages) return true;

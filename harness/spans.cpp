@@ -27,7 +27,7 @@ class Cuts {
   }
 
   const std::set<int>& of(int region) const { return at_[region]; }
-  // A file is cut as if it were one more region, into which every page that maps it moves.
+  // A file is cut like one more region. A mapping of the file counts as a move from the mapping region into it.
   int of_file(int file) const { return static_cast<int>(program_.regions.size()) + file; }
 
  private:
@@ -72,8 +72,8 @@ class Cuts {
     return (file || page < program_.regions[region].pages) && at_[region].insert(page).second;
   }
 
-  // Once through all moves; whether that made a new cut. Overlapping moves could cut every page: it ends
-  // where the limit is passed.
+  // Copies the cuts across every move once; true if that made a new cut and no limit was passed. The limit matters
+  // because overlapping moves could cut at every page.
   bool carry_through_moves() {
     bool more = false;
     for (const op::Mremap& move : moves_) {
@@ -83,7 +83,7 @@ class Cuts {
     const auto too_many = [](const std::set<int>& cuts) { return cuts.size() > limits::spans; };
     return more && std::ranges::none_of(at_, too_many);
   }
-  // A huge page is made and mapped whole: a span lies in one, or is some of them.
+  // The kernel makes and maps a huge page as a whole. So a span lies within one huge page, or consists of whole ones.
   bool cut_huge_pages() {
     bool more = false;
     for (int each = 0; each < static_cast<int>(at_.size()) && may_have_huge_pages(program_); ++each) {
@@ -103,7 +103,7 @@ class Cuts {
   }
 
   const Program& program_;
-  std::vector<std::set<int>> at_;  // by region: pages with which a span begins
+  std::vector<std::set<int>> at_;  // by region: pages at which a span begins
   std::vector<op::Mremap> moves_;
 };
 

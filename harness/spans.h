@@ -1,10 +1,11 @@
-// Spans: the pages of a Program that nothing in it tells apart.
+// Spans: runs of pages that the Program never tells apart.
 //
-// A page that a load, a store, an observe or a snapshot names is a span of its own; what lies between, and
-// is only ever part of ranges, is one span however long it is. So what a Program costs to predict follows
-// from its operations, and a region can be as large as an address space. Where mremap moves a range, source
-// and target are cut at the same pages; so are all regions that map one file, and the file. Where there may be huge
-// pages, a span is a part of one, or some whole ones.
+// A page that a load, a store, an observe or a snapshot names is a span of its own. The pages between two such
+// pages, which only appear as parts of ranges, make one span, however many they are. So the cost of a prediction
+// depends on the operations of a Program, and a region can be as large as an address space.
+//
+// If mremap moves a range, its source and its target are cut at the same pages. So are a file and all regions that
+// map it. If the Program may have huge pages, a span is either a part of one huge page or some whole huge pages.
 #pragma once
 
 #include <vector>
@@ -15,8 +16,8 @@ namespace faultline {
 
 class Spans {
  public:
-  // Numbered by region, then by page. A Program that needs more than the limits allow gives some more than
-  // these, not all that it would need.
+  // Spans are numbered by region, then by page. A Program that exceeds limits::spans gives more spans than that limit,
+  // but not necessarily all that it would need.
   explicit Spans(const Program& program);
 
   int count() const { return static_cast<int>(first_.size()); }
@@ -27,12 +28,12 @@ class Spans {
   Cell first(int span) const { return first_[span]; }  // its first page
 
   int of_file(int file, int page) const { return in_file(file, page + 1) - 1; }  // the span of the file
-  int in_file(int file, int pages) const;                                        // how many spans its first so many pages are
+  int in_file(int file, int pages) const;                                        // how many spans its first `pages` pages have
 
  private:
   std::vector<int> begin_;  // by region: its first span
   std::vector<Cell> first_;
-  std::vector<std::vector<int>> file_;  // by file: pages with which a span begins
+  std::vector<std::vector<int>> file_;  // by file: pages at which a span begins
 };
 
 }  // namespace faultline

@@ -1,4 +1,4 @@
-// Which pages are told apart, and that predictions do not depend on how many are not.
+// Which pages get a span of their own, and that predictions do not depend on the length of the other spans.
 #include "harness/spans.h"
 
 #include <gtest/gtest.h>

@@ -8,16 +8,16 @@
 namespace faultline {
 namespace {
 
-// What an operation asks of the device, if anything.
+// What an operation needs from the device.
 struct Request {
   bool migrate = false;
   bool snapshot = false;
   bool pin = false;
   bool exclusive = false;
   bool direct = false;
-  bool command = false;  // one of OpenCL's for SVM, which other memory may take too
+  bool command = false;  // an OpenCL SVM command, which may be for other memory too
   Order order = Order::plain;
-  int region = -1;  // that the device reaches
+  int region = -1;  // the region that the device accesses
   int other = -1;   // the other end of a copy
   Via via;
 };
@@ -41,7 +41,8 @@ struct RequestOf {
     return {.command = true, .region = copy.from.region, .other = copy.to.region, .via = copy.via};
   }
   Request operator()(const op::SvmFill& fill) const { return {.command = true, .region = fill.cell.region, .via = fill.via}; }
-  // What goes through no device asks nothing of it. An operation that does has its line above, or this does not compile.
+  // Operations that use no device need nothing from it. An operation with a `via` needs an overload above; without one,
+  // this does not compile.
   template <typename Op>
   requires(!requires(Op o) { o.via; }) Request operator()(const Op&) const { return {}; }
 
@@ -80,7 +81,8 @@ bool shares_memory(const Program& program) {
                              [&](const Thread& thread) { return std::ranges::any_of(thread.statements, maps_shared); });
 }
 
-// The executor turns huge pages off, but for Programs about them.
+// Why huge pages of this machine are in the way. Only Programs that ask for huge pages can have this problem; for others
+// the executor turns huge pages off.
 std::string other_huge_pages(const Program& program, const Capabilities& can) {
   if (!may_have_huge_pages(program)) return {};
   constexpr const char* folder = "/sys/kernel/mm/transparent_hugepage/";
@@ -108,7 +110,7 @@ std::string missing(const Request& request, const Program& program, const Capabi
                            : "no atomics that CPU and device share";
   if (request.command && !can.svm_coarse && !is_buffer(backing) && !is_buffer(backing_of(request.other)))
     return "no SVM, and so no command that copies or fills other memory";
-  if (request.other >= 0) return {};  // memory of the host, at either end, is the driver's to reach
+  if (request.other >= 0) return {};  // copies may have an end in host memory, because the driver does them
   if (!is_buffer(backing) && !can.system && !request.migrate) return "the device reaches SVM buffers only, no other memory";
   return {};
 }

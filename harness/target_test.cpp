@@ -74,7 +74,7 @@ TEST(Target, SaysWhichBuffersItLacks) {
   EXPECT_EQ(cannot_run(with("usm-device", "store a[0] 1 release"), can), "");
 }
 
-// A copy takes memory of the host at either end; a buffer that the device lacks is said whichever end it is.
+// A copy may have host memory at either end. If the device lacks the kind of buffer, cannot_run() says so for either end.
 TEST(Target, CopiesFromAndToOtherMemory) {
   const auto with = [](const std::string& backing, const std::string& statement) {
     const std::string head =

@@ -1,5 +1,5 @@
-// How long the commands of a device waited and ran, as its driver says: a few words for any number of them, which
-// processes can share: any thread of any of them may note() at once.
+// How long the commands of a device waited and ran, according to its driver. The statistics have a fixed size and can lie in
+// memory that processes share: any threads of any processes may call note() at the same time.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace faultline {
 
-// Durations in classes of a quarter of a power of two, so that a quantile is known to 19 %.
+// A histogram of durations with four classes for each power of two, so that quantiles are accurate to 19 %.
 struct Durations {
   static constexpr int classes = 160;
   std::array<std::uint32_t, classes> counts{};
@@ -27,7 +27,7 @@ struct Durations {
     longest_ns = std::max(longest_ns, other.longest_ns);
   }
 
-  // What this part of them (0 to 1) was not longer than; 0 where there are none.
+  // The duration that a fraction `part` (0 to 1) of them did not exceed. 0 if there are none.
   std::uint64_t quantile(double part) const {
     std::uint64_t all = 0, seen = 0;
     for (const std::uint32_t count : counts) all += count;
@@ -56,7 +56,7 @@ struct CommandTimes {
   Durations waited;  // from submission to start
   Durations ran;     // from start to end
   std::uint64_t commands = 0;
-  std::uint64_t disordered = 0;  // not queued, submitted, started and ended in this order
+  std::uint64_t disordered = 0;  // commands with timestamps not in the order queued, submitted, started, ended
 
   void note(std::uint64_t queued, std::uint64_t submitted, std::uint64_t started, std::uint64_t ended) {
     std::atomic_ref(commands).fetch_add(1, std::memory_order_relaxed);

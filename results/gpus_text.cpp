@@ -30,7 +30,7 @@ std::string joined(const Settings& settings) {
 
 std::string svm_text(const Gpu& gpu) {
   const GpuSvm& svm = gpu.svm;
-  const bool xnack = svm.recoverable && svm.preempt_and_restore;  // a process chooses
+  const bool xnack = svm.recoverable && svm.preempt_and_restore;  // each process chooses one
   std::string text;
   if (svm.recoverable) text = std::string("faults are resolved while queues run") + (xnack ? " (XNACK on); " : "; ");
   if (svm.preempt_and_restore) text += std::string("queues are stopped and restored") + (xnack ? " (XNACK off); " : "; ");

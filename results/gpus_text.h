@@ -1,4 +1,4 @@
-// The GPUs of a machine, for a person: a block for each, or why there is none. The place is empty for this machine.
+// Prints the GPUs of a machine: a block for each, or why there is none. The place is empty for this machine.
 #pragma once
 
 #include <string>

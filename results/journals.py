@@ -1,16 +1,16 @@
-"""What runs of faultline saw, from their journals."""
+"""Reads from journals which outcomes runs of faultline saw."""
 
 import json
 import typing
 
-# Of targets whose family has only one.
+# The device classes of target families that have only one class.
 CLASSES = {"dmirror": "recoverable", "host": "shares-cpu-tables", "nouveau": "recoverable", "opencl": "fatal-faults",
            "pinned": "pinned"}
 PLACES = ("lab", "debian13")
 
 
 class Kind(typing.NamedTuple):
-    """Targets that show the same: their name without place and device, and the class of their devices."""
+    """A kind of target, for targets with the same allowed outcomes: the family's name, and its device class."""
     name: str
     device_class: str
 
@@ -19,23 +19,23 @@ class Kind(typing.NamedTuple):
 
 
 def parts(word):
-    """('debian13', 'opencl:pocl/0') of 'debian13:opencl:pocl/0'."""
+    """Splits 'debian13:opencl:pocl/0' into ('debian13', 'opencl:pocl/0')."""
     place, colon, name = word.partition(":")
     return (place, name) if colon and place in PLACES else ("", word)
 
 
 def named(word, name):
-    """Whether the word of a target is its name, or begins it."""
+    """Whether `word` is the target's name or the first part of it."""
     return name.startswith(word) and name[len(word):len(word) + 1] in ("", ":", "/")
 
 
 def kind(word, machines):
-    """The Kind of a target, by what the machines {place: hello} of the journal say of it."""
+    """The Kind of a target, from the hellos {place: hello} of the journal's machines."""
     place, name = parts(word)
     family = name.partition(":")[0]
     here = (place,) if place else ("", "opencl")
     told = [target for each in here for target in machines.get(each, {}).get("targets", []) if named(name, target["name"])]
-    # As the run chooses: the one of that name, else the first that is there.
+    # Choose as the run does: the target of that name, otherwise the first available one.
     told.sort(key=lambda target: (target["name"] != name, not target["available"]))
     if told:
         return Kind(family, told[0]["capabilities"]["class"].replace("_", "-"))
@@ -45,7 +45,7 @@ def kind(word, machines):
 
 
 def seen_in(journals):
-    """{(scenario text, Kind of target): [outcome as {key: text}]}, each outcome once."""
+    """Returns {(scenario text, Kind of target): [outcome as {key: text}]}, without duplicates."""
     seen = {}
     for path in journals:
         texts, machines = {}, {}

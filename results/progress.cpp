@@ -37,7 +37,7 @@ std::string progress_line(const RunProgress& progress, std::size_t width) {
 void ProgressBar::update(const RunProgress& progress) {
   using namespace std::chrono_literals;
   const auto now = std::chrono::steady_clock::now();
-  // Elsewhere than on a terminal, what ends within seconds needs no lines.
+  // Without a terminal, a run that ends within seconds needs no progress lines.
   if (next_ == std::chrono::steady_clock::time_point{} && !terminal_) next_ = now + 5000ms;
   if (now < next_) return;
   next_ = now + (terminal_ ? std::chrono::milliseconds(100) : 5000ms);

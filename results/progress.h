@@ -1,4 +1,4 @@
-// How far a run is: one line that is rewritten on a terminal, a plain line every few seconds elsewhere.
+// The progress of a run: one line that is rewritten on a terminal; a new line every few seconds elsewhere.
 #pragma once
 
 #include <chrono>
@@ -9,10 +9,10 @@
 
 namespace faultline {
 
-// "[3/24] fork-order on host 1200/5000 2310 it/s 12 s left", cut to `width` columns.
+// "[3/24] fork-order on host 1200/5000 2310 it/s 12 s left", truncated to `width` columns.
 std::string progress_line(const RunProgress& progress, std::size_t width);
 
-// Writes to `out` (stderr). Text that is to stay goes through print(), so that the line is out of its way.
+// Writes to `out` (stderr). Call clear() before you print other text, so that the progress line does not get in its way.
 class ProgressBar {
  public:
   ProgressBar(std::FILE* out, bool terminal) : out_(out), terminal_(terminal) {}

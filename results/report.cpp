@@ -38,7 +38,7 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// What has a name, or everything where nothing has one.
+// The observables with a name, or all of them if none has a name.
 std::string shown(const Trial& trial, const Outcome& outcome, bool all) {
   std::string text = describe(trial.allowed.schema, trial.program, outcome, all);
   if (text.empty() && !all) text = describe(trial.allowed.schema, trial.program, outcome, true);

@@ -1,4 +1,4 @@
-// What a person reads: text made from values. Pure functions, so that the exact words are tested.
+// Reports for a person, made from values. Pure functions, so that tests can check the exact words.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace faultline {
 
-// A cell of a table, blanks behind it or before it.
+// A cell of a table, padded with blanks: on its right by padded(), on its left by right().
 std::string padded(const std::string& text, std::size_t width);
 std::string right(const std::string& text, std::size_t width);
 
@@ -19,21 +19,21 @@ std::string right(const std::string& text, std::size_t width);
 std::string plural(std::size_t count, const std::string& noun);
 
 struct ReportStyle {
-  bool verbose = false;              // documentation and every observable
-  bool unseen = false;               // the allowed outcomes that were not seen
-  std::string journal;               // its path, where there is one to replay from
-  std::vector<std::string> options;  // of the command line, that change what a run does ("--lab-kernel", "x")
+  bool verbose = false;              // print documentation and every observable
+  bool unseen = false;               // print the allowed outcomes that were not seen
+  std::string journal;               // the path of a journal to replay from; empty: none
+  std::vector<std::string> options;  // command-line options that change what a run does ("--lab-kernel", "x")
   std::size_t histogram_lines = 40;
-  std::uint64_t iterations = 1000;  // of the command that shows it again, at least
+  std::uint64_t iterations = 1000;  // the least number of iterations in the command that repeats the run
 };
 
 // The block of one trial, as litmus7 prints it.
 std::string trial_text(const Trial& trial, const ReportStyle& style);
 
-// The command that shows an outcome again.
+// The command that repeats the run with an outcome.
 std::string again_command(const Trial& trial, const Tally& tally, const ReportStyle& style);
 
-// Counts by verdict and target, what did not agree, and why the exit code is what it is.
+// Counts by verdict and target, the trials that did not agree, and the reason for the exit code.
 std::string summary_text(const RunResult& result, const std::string& journal, int exit_code);
 
 struct ClaimRow {
@@ -43,19 +43,19 @@ struct ClaimRow {
 std::string prediction_text(const Program& program, DeviceClass device_class, const Allowed& allowed,
                             const std::vector<ClaimRow>& claims, bool all);
 
-// A claim that the reference refutes, as a diagnostic of the scenario's text.
+// The error message, in the scenario's text, for a claim that the reference refutes.
 Diagnostic refutation(const Scenario& scenario, const Claim& claim, const Allowed& allowed, const ClaimCheck& check);
 
-// Threads that wait for ever in some execution, likewise.
+// The error message for threads that wait for ever in some execution.
 Diagnostic endless_wait(const Scenario& scenario, const Allowed& allowed);
 
 // The release of "6.12.95 #1 SMP ...".
 std::string kernel_release(const std::string& kernel);
 
-// A word for a shell.
+// Quotes a word for the shell.
 std::string shell_word(const std::string& word);
 
-// Without control characters: text that a machine or a scenario made, on its way to a terminal.
+// Replaces control characters in text of a machine or a scenario, before it is printed to a terminal.
 std::string printable(const std::string& text);
 
 }  // namespace faultline

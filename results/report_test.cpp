@@ -1,4 +1,4 @@
-// The exact words that a person reads.
+// The exact words of reports.
 #include "results/report.h"
 
 #include <gtest/gtest.h>
@@ -98,7 +98,7 @@ TEST(TrialText, TimesOfADevicesCommands) {
 TEST(TrialText, CallsOfADriver) {
   Trial t = agreeing();
   EXPECT_EQ(trial_text(t, {}).find("Driver"), std::string::npos);
-  t.calls.why_none = "there is no tracefs";  // is told once in a run, not in each trial
+  t.calls.why_none = "there is no tracefs";  // printed once in a run, not in each trial
   EXPECT_EQ(trial_text(t, {}).find("Driver"), std::string::npos);
   t.calls = {
       {{"nouveau_svm_fault", "fault buffers read", 3, 0}, {"nouveau_dmem_migrate_vma", "migrations to VRAM", 0, 2}}, {}, {}};

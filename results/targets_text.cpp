@@ -10,7 +10,7 @@ namespace faultline {
 
 namespace {
 
-// Words in lines of at most 110 columns.
+// Wraps words into lines of at most 110 columns.
 std::string wrapped(const std::vector<std::string>& words, const std::string& indent) {
   std::string text, line = indent;
   for (const std::string& word : words) {
@@ -63,7 +63,7 @@ std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenari
     if (!row.files.empty()) text += indent + "files on " + row.files + "\n";
     if (scenarios == 0) continue;
     text += indent + "runs " + std::to_string(row.runs) + " of " + plural(scenarios, "scenario") + "\n";
-    std::map<std::string, std::vector<std::string>> skipped;  // by why
+    std::map<std::string, std::vector<std::string>> skipped;  // by reason
     for (const auto& [name, why] : row.does_not_run) skipped[why].push_back(name);
     for (const auto& [why, all] : skipped) {
       text += indent + "  not " + std::to_string(all.size()) + ": " + why + "\n";

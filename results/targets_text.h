@@ -1,4 +1,4 @@
-// What `faultline targets` says of targets.
+// The output of `faultline targets` about targets.
 #pragma once
 
 #include <cstddef>
@@ -13,14 +13,14 @@ namespace faultline {
 struct TargetRow {
   std::string word;
   bool available = false;
-  std::string why;    // not; or what kind of available
-  std::string files;  // what a scenario's files are on, where that is known
+  std::string why;    // why not available; or a remark on how it is available
+  std::string files;  // where a scenario's files lie, if that is known
   Capabilities capabilities;
-  std::size_t runs = 0;                                           // scenarios
+  std::size_t runs = 0;                                           // how many scenarios run on it
   std::vector<std::pair<std::string, std::string>> does_not_run;  // scenario, why
-  bool known = true;                                              // its capabilities are, whether it is here or not
+  bool known = true;                                              // its capabilities are known, whether available or not
 };
-// `names`: of the scenarios that do not run, beside how many.
+// `names`: print the names of the scenarios that do not run, besides their number.
 std::string targets_text(const std::vector<TargetRow>& rows, std::size_t scenarios, bool names);
 
 }  // namespace faultline

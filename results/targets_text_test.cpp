@@ -1,4 +1,4 @@
-// What a person reads of targets.
+// The exact words of `faultline targets`.
 #include "results/targets_text.h"
 
 #include <gtest/gtest.h>

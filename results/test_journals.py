@@ -1,4 +1,4 @@
-"""Journals of every target can be read."""
+"""Journals of all targets can be read."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def hello(*targets):
 
 
 def words():
-    """Those that the command line knows."""
+    """All targets that the command line knows."""
     said = subprocess.run([unseen.ROOT / "build/faultline", "run", "-t", "?", "x.scn"], capture_output=True, text=True,
                           check=False).stderr
     return re.search(r"there are (.*)", said).group(1).split(", ")
@@ -38,7 +38,7 @@ def test_every_word_of_a_target_has_a_kind():
     ("nouveau:0000:01:00.0/opencl", "nouveau"),
     (GPU + "/xnack-on", "amdgpu (unmap-and-retry)"), (GPU + "/xnack-off", "amdgpu (preempt-and-restore)"),
     (GPU + "/xnack-on/svm", "amdgpu (fault-and-migrate)"),
-    (GPU, "amdgpu (preempt-and-restore)"),  # the first that is there
+    (GPU, "amdgpu (preempt-and-restore)"),  # the first available one
     ("amdgpu", "amdgpu (preempt-and-restore)"),
 ])
 def test_the_machine_says_the_class(word, kind):

@@ -1,4 +1,4 @@
-"""What was not seen is told, with its reason where there is one."""
+"""unseen.py lists outcomes that were not seen, with the reason if one is known."""
 import json
 import subprocess
 

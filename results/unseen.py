@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Which outcomes are allowed and were never seen, and why.
+"""Lists the outcomes that are allowed but were never seen, and why.
 
-Reads journals of runs (results/runs/*/journal.jsonl), and for every scenario and kind of target in them
-predicts what is allowed, without whether device accesses hit or faulted, which a kernel decides freely. For
-each outcome that no run showed, the reason is looked up in the table below; one that has none is either
-rare or not possible, and then the reference should not allow it: 'faultline explain SCENARIO CONDITION'
-shows how it would come about.
+Reads journals of runs (results/runs/*/journal.jsonl). For every scenario and kind of target in them, it predicts the
+allowed outcomes. Hits and faults of device accesses are ignored, because a kernel decides them freely. For each
+outcome that no run showed, it looks up the reason in unseen_reasons.py. An outcome without a reason is either rare or
+impossible. If it is impossible, the reference should not allow it: 'faultline explain SCENARIO CONDITION' shows how it
+would come about.
 
-Exit code: 0 when every outcome was seen or has its reason, 1 otherwise.
+Exit code: 0 when every outcome was seen or has a reason, 1 otherwise.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def without_weather(outcome):
 
 
 def reason(name, target, outcome):
-    """Why such a target does not show the outcome, or None."""
+    """The known reason why this kind of target does not show the outcome, or None."""
     for scenario, targets, texts, why in REASONS:
         if scenario == name and target in targets and all(outcome.get(key) in values.split("|")
                                                           for key, values in texts.items()):
@@ -36,7 +36,7 @@ def reason(name, target, outcome):
 
 
 def unseen(text, kind, rows):
-    """(scenario's name, how many outcomes are allowed, [outcome as {key: text} that no row shows])."""
+    """Returns (the scenario's name, number of allowed outcomes, [allowed outcomes that are not in rows, as {key: text}])."""
     program = faultline.parse(text, "journal")
     allowed = faultline.predict(program, device_class=kind.device_class)
     if not allowed.complete:
@@ -50,7 +50,7 @@ def unseen(text, kind, rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("journal", nargs="+", help="what runs wrote; a later one counts like an earlier one")
+    parser.add_argument("journal", nargs="+", help="journals of runs, in any order")
     seen = seen_in(parser.parse_args().journal)
     totals, unexplained = {}, 0
     for (text, target), rows in sorted(seen.items(), key=lambda item: (item[0][1], item[0][0])):

@@ -1,7 +1,7 @@
-"""Why targets do not show some outcomes: what unseen.py looks up.
+"""Known reasons why targets do not show some outcomes. unseen.py looks them up.
 
-Rows: scenario, targets, {observable: text, or texts with '|' between}, reason. A row is for every outcome of
-the scenario on one of the targets in which all of these observables have these texts.
+Rows: scenario, targets, {observable: text, or several texts separated by '|'}, reason. A row matches an outcome of the
+scenario on one of the targets if all of these observables have these texts.
 """
 
 OWN_TLB = ("needs a device with a TLB of its own: the CPU that plays it has the new translation after its own "

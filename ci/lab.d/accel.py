@@ -1,8 +1,8 @@
 """Finds out whether KVM really runs code here.
 
-/dev/kvm that opens, and even gives a VM, proves nothing: nested and emulated hosts
-have one that never executes an instruction. So a boot sector that writes one byte to
-QEMU's debug-exit port is run, and its exit status is the answer.
+That /dev/kvm opens and even creates a VM proves nothing: on some nested and emulated hosts
+the VM never executes an instruction. So this runs a boot sector that writes one byte to
+QEMU's debug-exit port, and looks at QEMU's exit status.
 """
 
 import os
@@ -30,14 +30,14 @@ def qemu():
 
 
 def flags(wanted):
-    """QEMU's words for `wanted`: "kvm", "tcg", or "auto" for KVM where it works."""
+    """QEMU's options for `wanted`: "kvm", "tcg", or "auto", which means KVM if it works."""
     if wanted == "tcg" or (wanted == "auto" and not kvm_works()):
         return TCG
     return KVM
 
 
 def kvm_works():
-    """Whether KVM runs code, asked once per boot of this machine."""
+    """Whether KVM runs code. Tried once per boot of this machine."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     with open("/proc/sys/kernel/random/boot_id") as f:

@@ -1,10 +1,10 @@
 """Runs one command in the Debian 13 root, on this machine's kernel.
 
-The command has mounts and process numbers of its own. Both belong to the first process in
-there, which dies with this one, and takes every process below it and every mount along:
-the kernel sees to that, whatever is killed.
+The command runs in a mount namespace and a PID namespace of its own. The first process in
+the PID namespace (its init) dies with this process. Then the kernel kills all processes in
+the namespace and removes all its mounts, so nothing is left whatever is killed.
 
-Its standard streams are this process's, untouched in between.
+The command inherits the standard streams of this process.
 """
 
 import ctypes
@@ -25,10 +25,10 @@ MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 SI_KERNEL = 0x80
 
 AGENT = "/agent"
-STOP_LIMIT_S = 5  # from the first signal that ends the command to SIGKILL
+STOP_LIMIT_S = 5  # time from the first signal that should end the command to SIGKILL
 ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 FORWARDED = ENDING | {signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
-NOT_FOUND, NOT_STARTED = 127, 126  # as shells have it
+NOT_FOUND, NOT_STARTED = 127, 126  # as in shells
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,7 +48,7 @@ def check_root():
 
 
 def environment():
-    """The machine's, less what names folders and libraries of the machine."""
+    """The machine's environment, without variables that name its folders and libraries."""
     own = {name: value for name, value in os.environ.items()
            if not name.startswith(("XDG_", "LD_")) and name != "TMPDIR"}
     return {"RUSTICL_ENABLE": "llvmpipe,nouveau,radeonsi", "NOUVEAU_SVM": "1", **own, "HOME": "/root",
@@ -67,8 +67,8 @@ def mount(source, target, kind, flags, options=None):
 
 
 def make_mounts(root, agent):
-    """In a mount namespace of its own. The root stays as it was made: what is written goes
-    to file systems in memory, and to /var/tmp, as files in memory know no O_DIRECT."""
+    """Must run in a mount namespace of its own. The root is mounted read-only. What a command
+    writes goes to tmpfs, or to the machine's /var/tmp, because tmpfs has no O_DIRECT."""
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     mount(root, root, None, MS_BIND)
     mount("proc", root + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -82,7 +82,7 @@ def make_mounts(root, agent):
 
 
 def become(root, words, mask):
-    """The command itself."""
+    """Turns this process into the command."""
     status = NOT_STARTED
     try:
         os.chroot(root)
@@ -100,13 +100,14 @@ def become(root, words, mask):
 
 
 def be_first(root, words, agent, told, mask):
-    """The first process: tells how the command ended, and ends, which ends all others."""
+    """The first process of the PID namespace. It writes the command's status to `told` and
+    exits, which ends all other processes of the namespace."""
     status = BROKEN << 8
     try:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         watch = select.poll()
         watch.register(told, 0)
-        if watch.poll(0):  # the reader died before it could take us along
+        if watch.poll(0):  # the parent died before PR_SET_PDEATHSIG was set
             os._exit(1)
         make_mounts(root, agent)
         command = os.fork()
@@ -121,8 +122,8 @@ def be_first(root, words, agent, told, mask):
 
 
 def attend(command, limit_s=None):
-    """Passes signals on to a child until it ends; returns its status. With a limit, a child
-    that was told to end gets SIGKILL so long after that."""
+    """Forwards signals to a child until it ends, and returns its status. With a limit, a child
+    that got a signal to end gets SIGKILL after that many seconds."""
     deadline = None
     while True:
         left = max(deadline - time.monotonic(), 0) if deadline else 3600
@@ -134,14 +135,14 @@ def attend(command, limit_s=None):
             status = reap(command)
             if status is not None:
                 return status
-        elif info and info.si_code != SI_KERNEL:  # the terminal's reach the command by themselves
+        elif info and info.si_code != SI_KERNEL:  # the terminal sends its signals to the command itself
             os.kill(command, info.si_signo)
             if limit_s and info.si_signo in ENDING:
                 deadline = deadline or time.monotonic() + limit_s
 
 
 def reap(command):
-    """Of all that have ended; the status of `command` when it has."""
+    """Reaps all children that have ended. Returns the status of `command` if it has ended."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -154,9 +155,9 @@ def reap(command):
 
 
 def run(root, words, agent=None):
-    """Returns the status of the command, or ends by the signal that ended it. `agent` is a
-    file that is AGENT inside."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller may have it ignored
+    """Returns the status of the command. If a signal ended it, this process ends by the same
+    signal. The file `agent` appears as AGENT in the root."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the caller may have set SIG_IGN
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED | {signal.SIGCHLD})
     reader, writer = os.pipe()
     called("unshare", CLONE_NEWNS | CLONE_NEWPID)

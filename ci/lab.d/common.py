@@ -1,4 +1,4 @@
-"""What the lab's parts share: one kind of error, and where the cache is."""
+"""Shared by the parts of the lab: the error class, and the place of the cache."""
 
 import ctypes
 import os
@@ -6,7 +6,7 @@ import signal
 import sys
 
 BAD_INPUT = 2  # usage or input
-UNDECIDED = 3  # what was asked for is not there
+UNDECIDED = 3  # something that was asked for does not exist
 BROKEN = 4  # the lab itself failed
 
 PR_SET_PDEATHSIG = 1
@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class LabError(Exception):
-    """Ends the command with one message, which says what to do about it."""
+    """Ends the command with a message that says what to do."""
 
     def __init__(self, message, status=BROKEN):
         super().__init__(message)
@@ -27,7 +27,7 @@ def note(message):
 
 
 def die_with_parent():
-    """For Popen's preexec_fn: the child is killed when this process ends, however."""
+    """For Popen's preexec_fn: the child is killed when this process ends for any reason."""
     parent = os.getpid()
 
     def prepare():

@@ -1,16 +1,16 @@
 """One kernel with many bugs in it, each behind `faultline_mutant=N`; 0 is healthy.
 
-The number is a word of the kernel's command line, and can be changed while it runs, in
-/sys/module/kernel/parameters/faultline_mutant, when nothing else does.
+faultline_mutant=N is a kernel command-line parameter. It can be changed at run time in
+/sys/module/kernel/parameters/faultline_mutant, while nothing else runs.
 
-The table below is the documentation. Each bug is one that a developer could make. It
-is silent by itself: no crash, no lock report, until somebody looks at a value, an
-errno, a permission, or what a device still maps. Those marked "race" need two threads
-at the right moment, and most runs do not show them.
+The table below is the documentation. A developer could make each of these bugs. They are
+silent: there is no crash and no lock report. Only a wrong value, errno, permission, or
+device mapping shows them. Bugs marked "race" need two threads at the right moment, and
+most runs do not show them.
 
-An edit names a file, a function and an anchor: a short piece of one line that must be
-there exactly once within that function. In the replacement, $0 is the anchor. When the
-source has moved on, `apply` says which anchors no longer fit, and changes nothing.
+An edit names a file, a function and an anchor: a short piece of text that must occur
+exactly once in that function. In the replacement, $0 is the anchor. If the source has
+changed, `apply` lists the anchors that no longer fit, and changes nothing.
 """
 
 import os
@@ -28,8 +28,8 @@ START = "mmu_notifier_invalidate_range_start(&range);"
 END = "mmu_notifier_invalidate_range_end(&range);"
 SAVED = ".healthy"
 
-# The switch itself: not part of any mutant. Every changed file gets DECLARATION as its
-# first line rather than through a header, which would compile half the kernel again.
+# The switch itself, which is not part of any mutant. Every changed file gets DECLARATION as
+# its first line. A declaration in a header would recompile half of the kernel.
 DECLARATION = "extern int faultline_mutant;\n"
 SWITCH = [
     Edit("mm/mmu_notifier.c", None, "DEFINE_STATIC_SRCU(srcu);",
@@ -40,7 +40,7 @@ SWITCH = [
 
 
 def silent(number, path, function, end=END):
-    """The edits that make a function call no notifier at all."""
+    """The edits that make a function skip its MMU notifier calls."""
     guard = f"if (faultline_mutant != {number})\n\t$0"
     return [Edit(path, function, START, guard), Edit(path, function, end, guard)]
 
@@ -226,9 +226,8 @@ MUTANTS = [
 
 
 def bodies_of(text, function):
-    """[(start, end)] of a function's definitions, of which #ifdef may give several.
-    Kernel style makes this simple: a definition starts in column 0, and so does its
-    last brace."""
+    """The [(start, end)] of a function's definitions; with #ifdef there may be several. Kernel
+    style makes this simple: a definition and its last brace start in column 0."""
     heads = re.finditer(rf"^(?=\w).*?\b{re.escape(function)}\([^;{{]*?\)"
                         r"(?:\s*__\w+\([^)]*\))*\n\{", text, re.M)
     return [(m.start(), text.index("\n}\n", m.end()) + 2)
@@ -236,7 +235,7 @@ def bodies_of(text, function):
 
 
 def edited(text, edit):
-    """The text with one edit made, or a LabError that says why not."""
+    """The text with one edit applied. Raises LabError if the edit does not fit."""
     spans = bodies_of(text, edit.function) if edit.function else [(0, len(text))]
     where = f"{edit.path}, {edit.function or 'whole file'}"
     if not spans:
@@ -251,7 +250,7 @@ def edited(text, edit):
 
 
 def plan(src):
-    """{path: new text} for all edits; raises one LabError that lists all misfits."""
+    """Returns {path: new text} for all edits. Raises one LabError that lists all misfits."""
     texts, misfits = {}, []
     labelled = [("switch", e) for e in SWITCH]
     labelled += [(f"mutant {m.number} {m.name}", e) for m in MUTANTS for e in m.edits]
@@ -270,12 +269,12 @@ def plan(src):
 
 
 def recipe():
-    """What is compiled in, as text: stories and names are not part of it."""
+    """Everything that changes the compiled kernel, as text. Stories and names do not."""
     return DECLARATION + repr(SWITCH) + repr([m.edits for m in MUTANTS])
 
 
 def apply(src):
-    """Puts all mutants into the source tree; `revert` takes them out again."""
+    """Adds all mutants to the source tree. revert() removes them."""
     for path, text in plan(src).items():
         full = os.path.join(src, path)
         shutil.copy2(full, full + SAVED)
@@ -284,7 +283,7 @@ def apply(src):
 
 
 def revert(src):
-    """Restores every changed file, with the time it had. Harmless when there is none."""
+    """Restores every changed file with its old time. Does nothing if no file was changed."""
     for path in {e.path for e in SWITCH} | {e.path for m in MUTANTS for e in m.edits}:
         full = os.path.join(src, path)
         if os.path.exists(full + SAVED):

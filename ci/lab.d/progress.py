@@ -1,4 +1,4 @@
-"""Runs a long command with its output in a log and its progress on one line."""
+"""Runs a long command, writes its output to a log, and shows its progress on one line."""
 
 import os
 import re
@@ -18,9 +18,9 @@ SHOWN_ERRORS = 6
 
 
 class Meter:
-    """Steps done and time elapsed, on stderr: one line rewritten on a terminal, a plain
-    line now and then elsewhere. A line of output that fits `step` is one, and the last
-    group that fitted is its name."""
+    """Shows the number of steps and the elapsed time on stderr: one line that is rewritten on
+    a terminal; a new line now and then elsewhere. A line of output that matches `step` is a
+    step; the last group that matched is its name."""
 
     def __init__(self, step, words):
         self.step = step
@@ -31,7 +31,7 @@ class Meter:
         self.dirty = False
 
     def look(self, line):
-        """False when the line is no step."""
+        """Counts the line if it is a step. False if it is not."""
         found = self.step.match(line)
         if found:
             self.tick(found.group(found.lastindex).decode(errors="replace"))
@@ -59,8 +59,9 @@ def run_make(command, env, log_path):
 
 
 def run_logged(command, env, log_path, meter, explained):
-    """Appends all output to the log; raises LabError with what `explained` makes of the
-    command, its status and the first errors. A stopped command takes its children along."""
+    """Runs a command and appends all its output to the log. If it fails, raises LabError with
+    the text that `explained` gives for the command, its status and the first errors. If this
+    process is interrupted, the command and its children are terminated."""
     errors = []
     with open(log_path, "ab") as log:
         log.write(b"$ " + " ".join(command).encode() + b"\n")

@@ -17,8 +17,8 @@ NEEDED_BYTES = 4 << 30
 
 
 class Source:
-    """A tarball or a directory. `identity` changes when its content does; `place` is
-    the same for all contents that one object tree can be built from, one by one."""
+    """A tarball or a directory. `identity` changes with the content. `place` names the object
+    tree; sources with different contents and the same `place` share one, one after the other."""
 
     def __init__(self, path):
         self.path = path
@@ -71,7 +71,8 @@ def newest():
 
 
 def file_identity(path):
-    """Size, first and last mebibyte: a compressed archive cannot change elsewhere only."""
+    """A digest of the size, and of the first and last mebibyte. A compressed archive cannot
+    change without changing one of these."""
     digest = hashlib.sha256(str(os.path.getsize(path)).encode())
     with open(path, "rb") as f:
         digest.update(f.read(SAMPLE))
@@ -81,7 +82,8 @@ def file_identity(path):
 
 
 def tree_identity(path):
-    """Of a git tree: its commit and what differs; else every file's size and time."""
+    """For a git tree, a digest of its commit and its changes. Otherwise of the size and time
+    of every file."""
     def git(*words):
         return subprocess.run(["git", "-C", path, *words], stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL)
@@ -100,7 +102,7 @@ def tree_identity(path):
 
 
 def unpack(source, into):
-    """Leaves the tree at `into`. An interrupted unpacking is started over. Files keep
+    """Unpacks or copies the tree to `into`. An interrupted unpacking starts over. Files keep
     their times, so that objects of an earlier build stay valid."""
     if source.is_dir:
         shutil.rmtree(into, ignore_errors=True)  # an old copy

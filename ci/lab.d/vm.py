@@ -1,7 +1,7 @@
-"""Runs one QEMU whose agent port is this process's stdin and stdout.
+"""Runs one QEMU, with its agent port connected to this process's stdin and stdout.
 
 The bytes pass through unchanged. Nothing outlives this process: QEMU gets SIGKILL
-when its parent dies, and the initramfs lives in a memory file.
+when its parent dies, and the initramfs is in a memfd.
 """
 
 import os
@@ -20,15 +20,14 @@ from common import BAD_INPUT, LabError, die_with_parent, note
 
 CHUNK = 1 << 16
 BOOT_LIMIT_S = 120  # to reach /init; TCG on a busy machine takes 10
-QUIET_S = 1.0  # after the end of input, this long without output ends the session
-STOP_LIMIT_S = 5  # then, for the agent to notice and the machine to power off
+QUIET_S = 1.0  # after the end of input, the session ends when there is no output for this long
+STOP_LIMIT_S = 5  # after the session, for the agent to end and the machine to power off
 TICK_S = 0.1
 LAST_WORDS = 40
 
-# acpi=noirq: under TCG, ACPI takes a second to route the interrupt of each virtio device, which
-# uses message-signalled ones. no_timer_check: timer_irq_works() wants four ticks within 40 million cycles of the TSC,
-# and panics ("IO-APIC + timer doesn't work") where a busy machine keeps QEMU's timers waiting longer; under KVM the
-# kernel does not look either.
+# acpi=noirq: under TCG, ACPI takes a second to route the interrupt of each virtio device, although they use MSI.
+# no_timer_check: timer_irq_works() wants four ticks within 40 million TSC cycles. If a busy machine delays QEMU's
+# timers for longer, the kernel panics ("IO-APIC + timer doesn't work"). Under KVM the kernel skips this check anyway.
 APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=off acpi=noirq no_timer_check "
           "rcupdate.rcu_cpu_stall_timeout=60 tsc=reliable rdinit=/init")
 
@@ -38,16 +37,16 @@ REFUSED = re.compile(rb"lab: (no virtio port|neither).*")
 
 
 class Result:
-    """How a machine ended. `status` is the guest command's, None if it never told."""
+    """How a machine ended. `status`: the exit status of the guest's command; None if unknown."""
 
     def __init__(self, status, reason, console):
         self.status = status
-        self.reason = reason  # "" for an orderly end
+        self.reason = reason  # what went wrong; "" for an orderly end
         self.console = console
 
 
 def check_kernel(path):
-    """Refuses what QEMU would hang on: anything but a bzImage."""
+    """Refuses anything but a bzImage, because QEMU would hang on it."""
     try:
         with open(path, "rb") as f:
             head = f.read(0x206)
@@ -82,13 +81,13 @@ def command_line(options, initrd_fd, agent_fd, console):
         "-device", "virtio-serial-pci,max_ports=2",  # each port costs boot time
         "-chardev", f"socket,id=agent,fd={agent_fd}",
         "-device", "virtserialport,chardev=agent,name=faultline.agent",
-        "-device", "virtio-gpu-pci",  # /dev/dri has a device of PCI beside vgem
+        "-device", "virtio-gpu-pci",  # so that /dev/dri has a PCI device besides vgem
         *shlex.split(options.qemu or ""),
     ]
 
 
 class Console:
-    """The serial console's file, read as it grows."""
+    """The file of the serial console, read while it grows."""
 
     def __init__(self, path):
         self.path = path
@@ -114,7 +113,7 @@ class Console:
 
 
 class Machine:
-    """One QEMU process; use it in a `with` so that it cannot be left behind."""
+    """One QEMU process. Use it in a `with`, so that it cannot be left behind."""
 
     def __init__(self, options, base, overlay, console_path):
         self.console = Console(console_path)
@@ -143,17 +142,17 @@ class Machine:
         self.port.close()
 
     def hang_up(self):
-        """The guest sees the end of its input."""
+        """Ends the guest's input."""
         try:
             self.port.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass  # it has ended
+            pass  # the machine has ended already
 
     def age(self):
         return time.monotonic() - self.started
 
     def wait(self, limit_s):
-        """True when QEMU ended by itself within the limit."""
+        """True if QEMU ended by itself within the limit."""
         try:
             self.process.wait(limit_s)
             return True
@@ -162,7 +161,7 @@ class Machine:
 
 
 class Input(threading.Thread):
-    """Feeds the port from a file descriptor; `ended` is the time of its end."""
+    """Copies a file descriptor to the port. `ended` is the time when the input ended."""
 
     def __init__(self, source, port):
         super().__init__(daemon=True)
@@ -178,15 +177,15 @@ class Input(threading.Thread):
                     break
                 self._port.sendall(data)
         except OSError:
-            pass  # the machine has gone: the reading side will say so
+            pass  # the machine is gone; relay() will notice
         self.ended = time.monotonic()
 
 
 def relay(machine, source, sink, timeout_s):
-    """Moves bytes until the machine ends or the input does. Returns why the machine has
-    to be stopped, or "" when the session is over in good order.
+    """Moves bytes until the machine ends, or the input has ended. Returns why the machine must
+    be stopped, or "" if the session ended in good order.
 
-    `source` may be None: then the session lasts until the machine ends."""
+    If `source` is None, the session lasts until the machine ends."""
     port = machine.port
     feed = Input(source, port)
     if source is not None:
@@ -214,7 +213,7 @@ def relay(machine, source, sink, timeout_s):
 
 
 def receive(port):
-    """Bytes from the guest, none at its end."""
+    """Bytes from the guest; empty at the end."""
     try:
         return port.recv(CHUNK)
     except ConnectionError:
@@ -222,7 +221,7 @@ def receive(port):
 
 
 def write_all(fd, data):
-    """False when the reader has gone."""
+    """False if the reader is gone."""
     try:
         while data:
             data = data[os.write(fd, data):]
@@ -232,8 +231,8 @@ def write_all(fd, data):
 
 
 def run(options, base, overlay, source, sink):
-    """Boots, relays, stops; returns a Result. Options: kernel, append, memory, cpus,
-    accel, console, qemu, timeout, verbose."""
+    """Boots a machine, relays its port, stops it, and returns a Result. Options: kernel,
+    append, memory, cpus, accel, console, qemu, timeout, verbose."""
     console = options.console
     if not console:
         fd, console = tempfile.mkstemp(prefix="faultline-console-", suffix=".log")
@@ -250,7 +249,7 @@ def run(options, base, overlay, source, sink):
 
 
 def judge(console, reason, stopped, code):
-    """What the console and QEMU's status say about a machine that is no more."""
+    """The Result of a machine that has ended, from its console and QEMU's status."""
     text = console.text()
     ended = ENDED.search(text)
     refused = REFUSED.search(text)

@@ -1,6 +1,6 @@
-// Shows that the mutants kernel's bugs are there: for each that needs no race, the
-// shortest program that sees it. Each is run on the healthy kernel and on its mutant,
-// switched in place: `N healthy clean, mutant seen` is as it should be.
+// Shows that the bugs are in the mutants kernel. For each bug that needs no race, there is the
+// shortest program that shows it. It runs on the healthy kernel and on its mutant, by changing
+// faultline_mutant at run time. `N healthy clean, mutant seen` is the expected output.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 enum { PAGE = 4096, OLD = 11, NEW = 22 };
 enum { DEADLINE_S = 20 };
-enum { CANNOT = 77 };  // the witness could not do its part
+enum { CANNOT = 77 };  // the witness could not run
 
 struct command {
   uint64_t addr, ptr, npages, cpages, faults;
@@ -66,8 +66,8 @@ static char* map(int pages, int value) {
 static sigjmp_buf escape;
 static void on_fault(int number) { siglongjmp(escape, number); }
 
-// A child that inherits the mapping, and says when asked what it reads there; -1 for a
-// fault.
+// A child that inherits the mapping. When asked, it reports the value that it reads there; -1
+// for a fault.
 static int ask_child[2], child_says[2];
 static void start_child(int* where) {
   need(!pipe(ask_child) && !pipe(child_says));
@@ -93,7 +93,7 @@ static int read_after_protect(void) {
   return device_load(p, &v) == 0;
 }
 
-// Drops pages, lets others take their frames, stores anew: does the device still see the old?
+// Drops pages, lets others reuse their frames, and stores again. Does the device still use the old pages?
 static int stale_after_drop(void) {
   int v;
   char* p = map(4, OLD);
@@ -253,7 +253,7 @@ static int stale_after_collapse(void) {
   return device_load(p, &v) || v != NEW;
 }
 
-// By its entry, which is a swap entry then.
+// Whether the page is on the device: its pagemap entry is then a swap entry.
 static int on_device(void* addr) {
   uint64_t entry;
   int pagemap = open("/proc/self/pagemap", O_RDONLY);

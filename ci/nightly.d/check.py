@@ -1,4 +1,4 @@
-"""Whether this machine is what a file of ci/machines says: each thing that is not, and what would help."""
+"""Compares this machine with a file of ci/machines: lists what it lacks, and what would help."""
 
 import grp
 import gzip
@@ -9,7 +9,7 @@ import subprocess
 
 
 class Unusable(Exception):
-    """What is to be asked does not answer."""
+    """A command that must be asked gives no answer."""
 
 
 def first_line(path):
@@ -21,7 +21,7 @@ def first_line(path):
 
 
 def kernel_config():
-    """The lines of the running kernel's configuration; nothing where it does not tell."""
+    """The lines of the running kernel's configuration, or None if they cannot be found."""
     try:
         with gzip.open("/proc/config.gz", "rt") as file:
             return file.read().splitlines()
@@ -104,7 +104,7 @@ def why_not(gpu):
 
 
 def check_gpus(wanted, gpus, matching):
-    """`matching` gets those that the file means."""
+    """Yields problems. Appends the GPUs that match the file to `matching`."""
     others = [gpu for gpu in gpus if gpu["driver"] != wanted["driver"]]
     driven = [gpu for gpu in gpus if gpu["driver"] == wanted["driver"]]
     kind = wanted["driver"] + (" with " + " or ".join(wanted["chip"]) if wanted["chip"] else "")
@@ -125,7 +125,7 @@ def check_gpus(wanted, gpus, matching):
 
 
 def with_buses(target, gpus):
-    """The targets that "amdgpu:{bus}/xnack-on" stands for."""
+    """Expands a target such as "amdgpu:{bus}/xnack-on" into one target for each GPU."""
     return [target.replace("{bus}", gpu["bus"]) for gpu in gpus] if "{bus}" in target else [target]
 
 
@@ -139,7 +139,7 @@ def check_targets(targets, rows):
 
 
 def check(machine, packages):
-    """What is missing, in pairs with what would help, and the GPUs that the file means. `packages`: those as well."""
+    """Returns pairs of what is missing and what would help, and the GPUs that match the file. `packages`: check them too."""
     problems = [*check_kernel(machine.kernel), *check_groups(machine.groups)]
     if packages:
         problems += check_packages(machine.packages)

@@ -1,11 +1,11 @@
-"""Reads a file of ci/machines: what a kind of machine needs, and what is run on it."""
+"""Reads a file of ci/machines, which says what a kind of machine needs and what to run on it."""
 
 import difflib
 import os
 import re
 import tomllib
 
-# What a key holds: a type, a list of one, {} with the type of its values, or the keys of a table.
+# The type of each key's value: a type; a list [type]; {"": type} for a table with any keys; or the keys of a table.
 RUN = {"targets": [str], "scenarios": [str], "minutes": int, "quick": int}
 KEYS = {
     "about": str,
@@ -22,11 +22,11 @@ SVM = ["recoverable", "preempt-and-restore"]
 
 
 class BadMachine(Exception):
-    """Its text is for a person."""
+    """The file is wrong. The message is printed as it is."""
 
 
 class Machine:
-    """A checked file; what it leaves out is empty."""
+    """A checked file. What it leaves out is empty."""
 
     def __init__(self, name, table):
         self.name = name
@@ -63,7 +63,7 @@ class Reader:
                          + (f"  {help}\n" if help else ""))
 
     def find(self, table, key, index=0):
-        """Where a key stands, or else the heading of its table, or else the file's first line."""
+        """The place of a key; otherwise of its table's heading; otherwise of the file's first line."""
         now, seen, heading = "", -1, (1, 1, 1)
         for number, line in enumerate(self.lines, 1):
             if found := re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?", line):

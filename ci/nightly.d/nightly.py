@@ -1,4 +1,4 @@
-"""ci/nightly: sets up, builds, and runs the bench on a kind of machine that ci/machines describes."""
+"""ci/nightly: sets up, builds, and runs the bench on a machine of a kind that ci/machines describes."""
 
 import argparse
 import os
@@ -14,23 +14,23 @@ import machine as machines  # noqa: E402
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 HELP = """\
-Installs what is missing (ci/setup), builds, looks whether this machine is what the file says, makes the lab
-kernel (about 6 minutes on two cores) and, as root, the Debian 13 root if they are needed and not cached, and
-runs the file's scenarios on its targets. Without --machine: ci/machines/no-gpu.toml.
+Installs missing packages (ci/setup), builds, and checks this machine against the file. Makes the lab kernel (about
+6 minutes on two cores) and, as root, the Debian 13 root, if they are needed and not cached. Then runs the file's
+scenarios on its targets. Without --machine: ci/machines/no-gpu.toml.
 
   ci/nightly --machine ci/machines/amdgpu-gfx90a.toml --check
-                           only says what this machine lacks for that, and what would help; installs nothing
+                           only says what this machine lacks, and what would help; installs nothing
   ci/nightly --quick       some iterations of each scenario instead of the file's minutes, and no OpenCL suite
 
 Other options go to the first `build/faultline run`, for instance --seed N or --lab-kernel FILE.
 
-Exit code: as that of `faultline run`, of all together: 0 all agree, 1 something was found, 2 bad input,
-3 nothing could be decided or this machine is not what the file says, 4 the bench failed. The journals are
-under results/runs/.
+Exit code, as of `faultline run` but for all runs together: 0 all agree, 1 something was found, 2 bad input,
+3 something could not be decided or this machine is not what the file says, 4 the bench failed. The journals are
+in results/runs/.
 """
 
 UNDECIDED, BENCH = 3, 4
-ORDER = (1, 4, 2, 3, 130)  # of several exit codes, the first of these
+ORDER = (1, 4, 2, 3, 130)  # of several exit codes, the first of these counts
 
 
 def say(text):
@@ -38,7 +38,7 @@ def say(text):
 
 
 def must(*command):
-    """A part of the bench, which is useless without it."""
+    """Runs a command. If it fails, the bench cannot go on, so this ends with BENCH."""
     code = subprocess.call(command, stdout=None if command[0] != "ci/lab" else subprocess.DEVNULL)
     if code:
         say(f"{' '.join(command)} failed with status {code}")
@@ -46,7 +46,7 @@ def must(*command):
 
 
 def fits(machine, packages):
-    """The GPUs that the file means; ends here where something is missing."""
+    """Returns the GPUs that match the file. Ends the program if something is missing."""
     try:
         problems, gpus = check.check(machine, packages)
     except check.Unusable as error:
@@ -61,7 +61,7 @@ def fits(machine, packages):
 
 
 def has_root(targets):
-    """Whether the targets of the Debian 13 root can be run; without root's rights they are left out."""
+    """Whether targets in the Debian 13 root can run, and exit codes of the attempt. They are left out unless run as root."""
     if not any(target.startswith("debian13:") for target in targets) or os.geteuid():
         return False, []
     if subprocess.call(["ci/lab", "root"], stdout=subprocess.DEVNULL) == 0:
@@ -76,7 +76,7 @@ def run(machine, gpus, quick, passed):
         must("ci/lab", "build")
     rooted, codes = has_root(machine.targets())
     stopped = []
-    for number in (signal.SIGINT, signal.SIGTERM):  # the bench ends in good order; nothing else begins
+    for number in (signal.SIGINT, signal.SIGTERM):  # let the current command end in good order, then stop
         signal.signal(number, lambda *_: stopped.append(True))
     environment = os.environ | machine.environment
     print(f"{machine.about}: " + ("a quick run" if quick else f"{sum(each['minutes'] for each in machine.runs)} minutes"),
@@ -90,7 +90,7 @@ def run(machine, gpus, quick, passed):
         command = ["build/faultline", "run", *(word for target in targets for word in ("-t", target)), *amount,
                    *(passed if number == 0 else []), *each["scenarios"]]
         code = subprocess.call([str(word) for word in command], env=environment)
-        codes.append(code if code in (0, *ORDER) else BENCH)  # a signal ended it
+        codes.append(code if code in (0, *ORDER) else BENCH)  # any other code: a signal ended it
         if number == 0 and (stopped or code == 2):
             return code
         if stopped:
@@ -104,8 +104,8 @@ def main():
     parser = argparse.ArgumentParser(prog="ci/nightly", description=HELP, allow_abbrev=False, add_help=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter,
                                      usage="ci/nightly [--machine FILE] [--check] [--quick] [OPTION of faultline run]...")
-    parser.add_argument("--machine", metavar="FILE", help="what it is [ci/machines/no-gpu.toml]")
-    parser.add_argument("--check", action="store_true", help="only look whether this machine is that")
+    parser.add_argument("--machine", metavar="FILE", help="the kind of machine [ci/machines/no-gpu.toml]")
+    parser.add_argument("--check", action="store_true", help="only check this machine against the file")
     parser.add_argument("--quick", action="store_true", help="some iterations instead of the file's minutes")
     parser.add_argument("--help", "-h", action="help", help="this")
     options, passed = parser.parse_known_args()

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-// json's own errors name types, not keys; a person who debugs a stream wants the key.
+// Errors of nlohmann::json name types, not keys. To debug a stream, a person needs the key.
 template <typename T>
 T get(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -51,7 +51,7 @@ Parameters parse_parameters(const json& object) {
           get<std::vector<std::vector<std::int64_t>>>(object, "offsets")};
 }
 
-// "shares_cpu_tables": as in the language, but for the dashes.
+// "shares_cpu_tables": the word of the language, with underscores for dashes.
 std::string class_name(DeviceClass device_class) {
   std::string name = words::text(words::device_classes, device_class);
   std::ranges::replace(name, '-', '_');
@@ -107,7 +107,7 @@ CommandTimes parse_times(const json& object) {
           get<std::uint64_t>(object, "disordered")};
 }
 
-// The kernel log and device answers may hold any bytes; a line of JSON may not.
+// Replaces bytes that are not UTF-8: the kernel log and device answers may contain any bytes, but JSON may not.
 std::string dump(const json& object) { return object.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 json parse_object(std::string_view line) {

@@ -1,51 +1,53 @@
-// What an agent and its client say to each other: JSON, one message a line, over any byte stream.
+// The protocol between an agent and its client: JSON, one message per line, over any byte stream.
 //
 // Client to agent ("op"):
 //   {"op":"hello"}
 //   {"op":"run","id":7,"target":"dmirror","text":"scenario ...","file":"a.scenario","seed":1,
 //    "iterations":1000,"batch":0,"deadline_ms":5000,"parameters":{...}}
-//       batch 0: as many iterations as fit a part of a second. deadline_ms is for the statements of one iteration;
-//       0: what the agent finds right for its machine. With "parameters" (as a batch reported them) every batch
-//       uses those and nothing is drawn.
-//   {"op":"stop"}   ends the run in progress after its iteration; its "done" follows.
+//       batch 0: as many iterations as take a fraction of a second. deadline_ms is for the statements of one iteration;
+//       0: the agent chooses for its machine. With "parameters" (as a batch reported them) every batch uses these, and
+//       none are drawn.
+//   {"op":"stop"}   ends the run in progress after its current iteration; its "done" follows.
 //   {"op":"gpus"}   asks for the GPUs of the machine.
 //   {"op":"quit"}   ends the agent; so does the end of the stream.
-//   {"op":"crash"}  panics the kernel; refused unless the agent was started for it.
+//   {"op":"crash"}  panics the kernel; refused unless the agent was started with --allow-crash or the kernel command line
+//                   has faultline.crash=1.
 //
 // Agent to client ("ev"):
 //   {"ev":"hello","agent":"0.1.0","kernel":"6.12.95 #1 SMP ...","arch":"x86_64","cpus":2,"root":true,
-//    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","crashed","about","capabilities":{"class":"recoverable",
-//    "faults":true,...,"usm_host":{"access":false,...},"usm_shared":{...},"usm_device":{...}}}]}
-//       class: "recoverable", "shares_cpu_tables", ...; the others by the names in capabilities.h.
-//   {"ev":"gpus","gpus":[...],"why_none":""}   the GPUs, as gpus_json() has them (gpu.h)
+//    "log":true,"log_why":"","files":"memory","targets":[{"name","available","why","crashed","about",
+//    "capabilities":{"class":"recoverable","faults":true,...,"usm_host":{"access":false,...},"usm_shared":{...},"usm_device":{...}}}]}
+//       class: "recoverable", "shares_cpu_tables", ...; the names of the other capabilities are in capabilities.h.
+//   {"ev":"gpus","gpus":[...],"why_none":""}   the GPUs, as gpus_json() makes them (gpu.h)
 //   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
 //    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003,
 //    "times":{"commands":500,"disordered":0,"waited":{"longest_ns":900,"counts":[[31,499],[35,1]]},"ran":{...}}}
-//       texts: by schema(program, capabilities.sight); first: the iteration that showed it first. Iterations
-//       that gave no outcome (hang, error) are in no batch. times: of a device's commands, by class (times.h);
-//       left out where there are none.
-//   {"ev":"health","id":7,"lines":[...]}   the kernel log spoke up; id 0: between runs
-//   {"ev":"driver","id":7,"iteration":3,"words":"..."}   what the device's driver said as it failed or hung; without
-//       "iteration", what its part in the kernel told the log of a refused access
+//       texts: in the order of schema(program, capabilities.sight). first: the first iteration that showed the outcome.
+//       Iterations without an outcome (hang, error) are in no batch. times: of device commands, by class (times.h); left
+//       out if there are none.
+//   {"ev":"health","id":7,"lines":[...]}   the kernel log or a GPU reported a problem; id 0: between runs
+//   {"ev":"driver","id":7,"iteration":3,"words":"..."}   what the device's driver said when it failed or hung; without
+//       "iteration": what the kernel driver logged about a refused access
 //   {"ev":"calls","id":7,"functions":[{"name":"dmirror_fault","what":"device faults","calls":12,"missed":0}],
-//    "not_counted":["nouveau_range_fault: ..."],"why_none":""}   how often functions of the device's driver ran, before
-//       "done"; left out where its driver is none that is known
+//    "not_counted":["nouveau_range_fault: ..."],"why_none":""}   how often functions of the device's driver ran; comes before
+//       "done"; left out for drivers that the bench does not know
 //   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"once":false,"set_up":"","why":["..."],
 //    "threads":[{"thread":"P.gpu","tid":91,"statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...",
 //    "stack":["..."],"process":"P","pid":90,"command":"faultline-agent","cpu_ms":12}]}
-//       an iteration that did not end, with all tasks of its processes (thread: empty for a driver's) and what is known
-//       of it. stuck: something survives SIGKILL; restart the machine. slow: it got on, or the machine was too slow for a
-//       verdict. once: it did not come back when the iteration was repeated. set_up: what the processes did when they
-//       were to be ready long since; no hang either.
+//       an iteration that did not end, with all tasks of its processes (thread: empty for a thread of the driver) and what
+//       is known about it. stuck: something survives SIGKILL, so restart the machine. slow: no hang, because it made
+//       progress or the machine was too slow for a verdict. once: it did not hang again when the iteration was repeated.
+//       set_up: no hang, but the set-up took too long; what the processes were doing.
 //   {"ev":"crash","id":7,"iteration":31,"what":"took SIGSEGV at address 0x8","in_call":true,
 //    "places":[{"function":"clEnqueueSVMMemcpy","thread":"P.gpu","where":"at r0 (line 8)"}]}
-//       the device's driver ended a process under test. in_call: by the thread that was there, else while it was there
-//   {"ev":"alive","id":7}   several times a minute while an iteration takes long, or is looked into
-//   {"ev":"error","id":7,"message":"..."}  the bench itself; the run goes on unless "done" follows
+//       the device's driver ended a process under test. in_call: the thread in `places` crashed; otherwise it was there
+//       when something else crashed
+//   {"ev":"alive","id":7}   several times a minute while an iteration takes long or is being investigated
+//   {"ev":"error","id":7,"message":"..."}  the bench itself failed; the run goes on unless "done" follows
 //   {"ev":"skipped","id":7,"why":"..."}    the target cannot run this; no "done" follows
 //   {"ev":"done","id":7,"iterations":1000}
 //
-// Unknown keys are ignored, so that either side may be newer; a missing or wrong-typed one is an error.
+// Unknown keys are ignored, so that either side may be newer. A missing key, or one with a wrong type, is an error.
 #pragma once
 
 #include <cstdint>
@@ -83,9 +85,9 @@ struct TargetInfo {
   std::string name;
   bool available = false;
   std::string why;  // when not available: why not, and what would help
-  std::string about;  // the device and its driver, where the name does not tell
+  std::string about;  // the device and its driver, if the name does not tell
   Capabilities capabilities;
-  bool crashed = false;  // not available because its driver crashed when it was asked for its devices
+  bool crashed = false;  // not available because its driver crashed while listing its devices
   friend bool operator==(const TargetInfo&, const TargetInfo&) = default;
 };
 
@@ -98,7 +100,7 @@ struct HelloEvent {
   bool log = false;     // the kernel log is readable
   std::string log_why;  // when it is not
   std::vector<TargetInfo> targets;
-  std::string files;  // what a scenario's files are on ("ext4 (/var/tmp)")
+  std::string files;  // where a scenario's files lie ("ext4 (/var/tmp)")
   friend bool operator==(const HelloEvent&, const HelloEvent&) = default;
 };
 struct GpusEvent { GpuList list; friend bool operator==(const GpusEvent&, const GpusEvent&) = default; };
@@ -116,7 +118,7 @@ struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bo
 using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, CrashEvent, AliveEvent, DriverEvent,
                            CallsEvent, ErrorEvent, SkippedEvent, DoneEvent>;
 
-// A line that is no message; what() says which key is wrong.
+// The line is not a message; what() says which key is wrong.
 struct ProtocolError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -127,7 +129,7 @@ std::string to_line(const Event& event);
 Request parse_request(std::string_view line);
 Event parse_event(std::string_view line);
 
-// Cuts a byte stream into lines. feed() what was read, then take lines until there is none.
+// Cuts a byte stream into lines. Pass what you read to feed(), then call next() until it gives nothing.
 class LineReader {
  public:
   void feed(std::string_view bytes) { buffer_ += bytes; }

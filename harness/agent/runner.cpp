@@ -19,7 +19,7 @@ namespace {
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
-// Writes events as lines. When the agent is gone there is nobody to run for.
+// Writes events as lines. Exits when the agent is gone, because nobody would read the results.
 class PipeListener : public RunListener {
  public:
   PipeListener(std::uint64_t id, int fd, const std::atomic<bool>& stop) : id_(id), fd_(fd), stop_(stop) {}
@@ -48,7 +48,8 @@ class PipeListener : public RunListener {
   const std::atomic<bool>& stop_;
 };
 
-// The processes under test inherit these: none of them may hold the client's stream open, or read from it.
+// Replaces stdin and stdout by /dev/null. The processes under test inherit these, and must not read from the client's stream
+// or keep it open.
 void let_go_of_the_stream() {
   const int null = open("/dev/null", O_RDWR);
   if (null < 0) return;
@@ -87,7 +88,7 @@ Runner::Runner(std::uint64_t id, const Program& program, Target& target, Frames*
     close(ends[0]);
     be_the_runner(id, program, target, frames, plan, ends[1], *stop_);
   }
-  setpgid(pid_, pid_);  // as the runner does: whoever is first
+  setpgid(pid_, pid_);  // the runner does the same, so that it is done whichever runs first
   close(ends[1]);
   events_ = ends[0];
   fcntl(events_, F_SETFL, O_NONBLOCK);
@@ -99,7 +100,7 @@ Runner::~Runner() {
   kill(-pid_, SIGKILL);
   kill(pid_, SIGKILL);
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
-  // What was below it comes to us, if the agent is a subreaper. A stuck process stays.
+  // If the agent is a subreaper, it inherits the processes below the runner, so reap them. A stuck process is left behind.
   constexpr int tries = 200;
   for (int i = 0; i < tries; ++i) {
     const pid_t orphan = waitpid(-1, nullptr, __WALL | WNOHANG);

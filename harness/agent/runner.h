@@ -1,4 +1,4 @@
-// The process that runs one request, as the agent sees it.
+// The process that runs one request, seen from the agent.
 #pragma once
 
 #include <sys/types.h>
@@ -15,8 +15,8 @@
 
 namespace faultline::agent {
 
-// Forked from the agent, in a process group of its own with everything below it, so that a broken run can
-// be killed whole. It sends its events as lines through a pipe.
+// The agent forks it. It and everything below it form a process group, so that a broken run can be killed completely. It sends
+// its events as lines through a pipe.
 class Runner {
  public:
   // Starts it. Throws std::system_error.
@@ -30,9 +30,9 @@ class Runner {
   int life_fd() const { return life_; }      // readable when the runner is dead
   void ask_to_stop();
 
-  // A line that has arrived.
+  // The next line that has arrived, if any.
   std::optional<std::string> next_line();
-  // How it ended; nothing while it lives. Call next_line() until it gives nothing first.
+  // How the runner ended; nothing while it lives. The pipe may still hold lines for next_line().
   std::optional<std::string> ended();
 
  private:

@@ -74,14 +74,14 @@ void Agent::obey(const HelloRequest&) {
   send(hello);
 }
 
-// An error that ends the run before it begins.
+// Answers with an error, and ends the run before it begins.
 void Agent::refuse(const RunRequest& request, const std::string& why) {
   send(ErrorEvent{request.id, why});
   send(DoneEvent{request.id, 0});
 }
 
 void Agent::obey(const RunRequest& request) {
-  // Emulated machines are some twenty times slower; page faults tell.
+  // Emulated machines are some twenty times slower. The time of page faults tells them apart.
   constexpr std::int64_t slow_machine_ns = 100'000;
   constexpr int native_deadline_ms = 5'000;
   constexpr int slow_deadline_ms = 20'000;
@@ -132,7 +132,7 @@ void Agent::obey(const std::string& line) {
 }
 
 void Agent::report_health() {
-  // One splat in every iteration fills megabytes and says what the first said.
+  // A splat in every iteration would fill megabytes, and say nothing that the first did not.
   constexpr std::size_t most_reports = 3;
   auto reports = watch_->log_reports();
   if (reports.size() > most_reports) {
@@ -144,7 +144,7 @@ void Agent::report_health() {
   for (const std::string& words : watch_->words()) send(DriverEvent{id(), std::nullopt, words});
 }
 
-// What a GPU has kept is seen when all that used it has ended.
+// Ends all processes of the run first. Only then can watch_->end() see what a GPU has kept, such as memory that was not freed.
 void Agent::finish_run() {
   const std::uint64_t run = id();
   runner_.reset();
@@ -152,10 +152,10 @@ void Agent::finish_run() {
   for (auto& lines : watch_->end()) send(HealthEvent{run, std::move(lines)});
 }
 
-// The kernel's log is read before a message goes on: what a batch did to the kernel is told before the next,
-// and all of it before "done".
+// Reads the kernel log before it forwards a message. So the effects of a batch on the kernel are reported before the next
+// batch, and all of them before "done".
 void Agent::forward_events() {
-  // Asked before the pipe is emptied: nothing comes after its end.
+  // Ask this before emptying the pipe: if the runner has ended by now, the pipe holds all of its lines.
   const auto ended = runner_->ended();
   while (const auto line = runner_->next_line()) {
     report_health();

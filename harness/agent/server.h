@@ -1,5 +1,5 @@
-// The agent: runs scenarios on the machine it is on, for a client at the other end of a byte stream. The
-// protocol is in harness/agent/protocol.h.
+// The agent runs scenarios on its machine, for a client at the other end of a byte stream. The protocol is in
+// harness/agent/protocol.h.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,7 @@ namespace faultline::agent {
 // Serves one client until its stream ends. Not thread-safe; owns neither descriptor.
 class Agent {
  public:
-  // `allow_crash`: obey a request to panic the kernel. The word faultline.crash=1 on the kernel's command
-  // line does the same.
+  // `allow_crash`: obey a request to panic the kernel. faultline.crash=1 on the kernel's command line does the same.
   Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets, std::unique_ptr<Watch> watch);
   int serve();  // the exit status
 

@@ -1,4 +1,4 @@
-// The agent over pipes, as a client sees it.
+// Tests of the agent over pipes, seen from a client.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +26,7 @@ thread P.t
   r = load a[0]
 )";
 
-// An agent in a process of its own.
+// Runs an agent in a process of its own.
 class AgentTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -51,7 +51,7 @@ class AgentTest : public testing::Test {
     from_ = from[0];
   }
 
-  // Returns when the agent is gone with all that it started: _exit() runs no destructors.
+  // A function of its own, so that the Agent's destructor kills everything that it started; _exit() runs no destructors.
   static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false, kernel_targets(), watch_here()).serve(); }
 
   void TearDown() override {
@@ -90,7 +90,7 @@ class AgentTest : public testing::Test {
       lines_.feed({buffer, static_cast<std::size_t>(got)});
     }
   }
-  // Everything up to the run's "done".
+  // Everything that was received up to the "done" of a run.
   struct Heard {
     std::uint64_t iterations = 0;  // by "done"
     std::uint64_t counted = 0;     // by batches
@@ -110,7 +110,7 @@ class AgentTest : public testing::Test {
     }
   }
 
-  // The agent's child, once it is there.
+  // Waits for the agent's child to exist and gives its pid.
   pid_t runner() {
     for (int i = 0; i < 5000; ++i) {
       const auto children = children_of(pid_);
@@ -179,7 +179,7 @@ TEST_F(AgentTest, StopsWhenAsked) {
   EXPECT_TRUE(std::holds_alternative<BatchEvent>(hear()));
   run(2, small_scenario, 1);
   say(Request{StopRequest{}});
-  const Heard heard = hear_run();  // the refusal's "done" comes first
+  const Heard heard = hear_run();  // the "done" of the refused run comes first
   EXPECT_EQ(heard.errors, std::vector<std::string>{"a run is in progress"});
   const Heard stopped = hear_run();
   EXPECT_LT(stopped.iterations, 1'000'000'000u);

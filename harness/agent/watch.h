@@ -1,5 +1,6 @@
-// What an agent asks of its machine beside the targets: the kernel log, GPUs, page frames, calls of drivers. The agent
-// knows none of them; the program that it is a part of says how (harness/app/agent_watch.cpp).
+// What an agent watches on its machine besides the targets: the kernel log, GPUs, page frames, calls of driver functions.
+// This is an interface, because the agent itself knows none of them; the agent program implements it
+// (harness/app/agent_watch.cpp).
 #pragma once
 
 #include <set>
@@ -19,19 +20,20 @@ class Watch {
   virtual ~Watch() = default;
   virtual Frames* frames() = 0;
   virtual GpuList gpus() = 0;
-  // Why nothing can be read of the kernel log, and what would help; empty where it can.
+  // Why the kernel log cannot be read, and what would help. Empty if it can be read.
   virtual std::string log_unavailable() const = 0;
-  // Why nothing more can be run on a target with these GPUs; empty: nothing is known against it.
+  // Why a target with these GPUs can run nothing more. Empty if no reason is known.
   virtual std::string gone(const std::vector<std::string>& buses) const = 0;
 
-  // Around a run on a target with these GPUs and this driver of its own ("" for none).
+  // Called before a run on a target with these GPUs and this driver of its own ("" for none). end() is called after it.
   virtual void begin(const std::vector<std::string>& buses, const std::string& driver) = 0;
-  // What went wrong since the last call, of the kernel, then of the GPUs; before begin() and after end(), too.
+  // Problems of the kernel, and of the GPUs, since the last call. May also be called outside a run.
   virtual std::vector<Report> log_reports() = 0;
   virtual std::vector<Report> gpu_reports() = 0;
-  // Likewise, what the driver said of that the outcomes show as well.
+  // What the kernel driver logged since the last call about things that the outcomes show too. Not a problem.
   virtual std::vector<std::string> words() = 0;
-  // When its processes have ended: the calls since begin(), and what GPUs have kept.
+  // Both are called when the processes of the run have ended. calls(): function calls since begin(). end(): problems of the
+  // GPUs that only show now, such as memory that was not freed.
   virtual DriverCalls calls() = 0;
   virtual std::vector<Report> end() = 0;
 };

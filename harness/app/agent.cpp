@@ -55,7 +55,7 @@ int main(int count, char** words) {
   }
   signal(SIGPIPE, SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  // A driver that talks must not talk to the client.
+  // Send the output of drivers to stderr, so that it does not reach the client.
   const int out = dup(STDOUT_FILENO);
   dup2(STDERR_FILENO, STDOUT_FILENO);
   return faultline::agent::Agent(STDIN_FILENO, out, allow_crash, faultline::agent::targets_here(), faultline::agent::watch_here())

@@ -1,4 +1,4 @@
-// The targets that an agent has: those that the kernel gives, and where OpenCL is linked in, its devices.
+// The targets of an agent: those of kernel interfaces, and OpenCL devices if the agent is linked with OpenCL.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@ namespace faultline::agent {
 
 std::vector<std::unique_ptr<Target>> kernel_targets();
 
-// kernel_targets() and more; each agent program has its own.
+// kernel_targets(), and what else the agent program has. Each agent program defines its own.
 std::vector<std::unique_ptr<Target>> targets_here();
 
 }  // namespace faultline::agent

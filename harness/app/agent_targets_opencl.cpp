@@ -1,4 +1,4 @@
-// faultline-agent-opencl: linked to libdrm and to the ICD loader, which loads drivers.
+// faultline-agent-opencl: linked with libdrm and with the ICD loader, which loads OpenCL drivers.
 #include <cstdlib>
 #include <iterator>
 
@@ -13,7 +13,8 @@ namespace {
 
 using Targets = std::vector<std::unique_ptr<Target>>;
 
-// Mesa's drivers of GPUs do OpenCL, and nouveau's SVM, only for who asks. Who has set a variable is obeyed.
+// Mesa's GPU drivers offer OpenCL, and nouveau its SVM, only if environment variables ask for it. Variables that the user has
+// set are kept.
 void enable_drivers(const std::vector<Gpu>& gpus) {
   std::string rusticl;
   for (const Gpu& gpu : gpus) {
@@ -25,12 +26,12 @@ void enable_drivers(const std::vector<Gpu>& gpus) {
   if (!rusticl.empty()) setenv("RUSTICL_ENABLE", rusticl.c_str(), 0);
 }
 
-// Those of a kernel driver's targets for which there is an OpenCL device.
+// Adds those targets of a kernel driver that have an OpenCL device.
 void add_with_opencl(Targets& targets, Targets (*make)(const std::vector<Gpu>&), const std::vector<Gpu>& gpus,
                      const opencl::DeviceList& list) {
   for (std::unique_ptr<Target>& calls : make(gpus)) {
     const std::string name = calls->name();
-    if (name.ends_with("/svm")) continue;  // which needs the VM that the OpenCL driver has
+    if (name.ends_with("/svm")) continue;  // needs the GPU VM that the OpenCL driver has acquired
     for (const opencl::Device& device : list.devices) {
       if (device.bus.empty() || name.find(":" + device.bus) == std::string::npos) continue;
       targets.push_back(std::make_unique<opencl::GpuTarget>(
@@ -52,7 +53,7 @@ Targets targets_here() {
   enable_drivers(gpus);
   const opencl::DeviceList list = opencl::list_devices();
   Targets targets = kernel_targets();
-  // What has more comes first: a word that names several means that.
+  // Targets with more capabilities come first, because a word that names several targets means the first one.
   for (const auto make : {nouveau::nouveau_targets, amdgpu::amdgpu_targets}) {
     add_with_opencl(targets, make, gpus, list);
     add(targets, make(gpus));

@@ -1,4 +1,4 @@
-// What an agent watches on the machine that it runs on.
+// The agent's Watch on its machine.
 #pragma once
 
 #include <memory>

@@ -25,7 +25,7 @@ namespace {
 std::atomic<int> signals{0};
 
 void on_signal(int) {
-  // The third time nothing is waited for any more.
+  // The third signal ends the process without waiting for anything.
   if (signals.fetch_add(1) >= 2) ::_exit(130);
 }
 
@@ -139,7 +139,7 @@ std::function<Machine::Spec(const std::string&, int)> machines(const std::string
     else spec.command = {"/bin/sh", "-c", "exec " + own + " \"$@\"", "lab"};
     const std::string agent = root + (place == "lab" ? "/build/faultline-agent" : "/build/faultline-agent-opencl");
     spec.command.insert(spec.command.end(), {place == "lab" ? "boot" : "chroot", "--agent", agent});
-    if (place != "lab") return spec;  // its kernel is this machine's: no console, no choice
+    if (place != "lab") return spec;  // it runs on this machine's kernel: no console, and no choice of a kernel
     spec.console = files + ".console";
     if (!lab.kernel.empty()) spec.command.insert(spec.command.end(), {"--kernel", lab.kernel});
     if (!lab.append.empty()) spec.command.push_back("--append=" + lab.append);
@@ -158,14 +158,14 @@ Predictor reference() {
     facets.device_class = device_class;
     Allowed allowed =
         predict(program, facets, {}, [&](std::uint64_t states) { return whole = whole && (!keep_going || keep_going(states)); });
-    if (whole) known->emplace(key, allowed);  // not what an interruption cut short
+    if (whole) known->emplace(key, allowed);  // do not cache an interrupted prediction
     return allowed;
   };
 }
 
 void watch_signals() {
   struct sigaction action {};
-  action.sa_handler = on_signal;  // without SA_RESTART: whoever waits has a look
+  action.sa_handler = on_signal;  // without SA_RESTART, so that blocked calls return and their callers check for a stop
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
 }

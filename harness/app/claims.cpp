@@ -29,14 +29,14 @@ namespace protocol = ref::protocol;
 constexpr const char* examples =
     "Examples:\n"
     "  faultline claims                 every claim, expected and found, and what makes it flip\n"
-    "  faultline claims 1.6 3.3         some of them, with the schedules that show it\n"
-    "  faultline claims 4               those of one mail thread\n"
+    "  faultline claims 1.6 3.3         two of them, with the schedules that prove the verdict\n"
+    "  faultline claims 4               the claims of one mail thread\n"
     "  faultline claims --with no-read-retry 4.5\n"
-    "                                   on a kernel that differs by a variant\n"
+    "                                   on a kernel with this variant\n"
     "  faultline claims --variants      the variants, and what each changes\n"
     "\n"
-    "Where a scenario or an experiment asks a real kernel the same, the newest answers in results/runs are shown.\n"
-    "Exit codes: 0 every verdict is as expected and flips where it should, 1 one is not, 3 undecided.";
+    "If a scenario or an experiment tests the same on a real kernel, the newest results in results/runs are shown.\n"
+    "Exit codes: 0 every verdict is as expected and flips as it should, 1 one is not or does not, 3 undecided.";
 
 struct Arguments {
   std::vector<std::string> ids;
@@ -56,12 +56,12 @@ std::string indented(const std::string& text, const std::string& by) {
   return out;
 }
 
-// What the newest runs saw of a scenario, by target; empty: nothing yet.
+// What the newest run on each target saw of a scenario. Empty if there was no run.
 class Observed {
  public:
   explicit Observed(const fs::path& runs) {
     std::error_code error;
-    std::set<fs::path> folders;  // named by their time
+    std::set<fs::path> folders;  // their names begin with the time, so they sort by time
     for (const fs::directory_entry& entry : fs::directory_iterator(runs, error))
       if (fs::exists(entry.path() / "journal.jsonl", error)) folders.insert(entry.path());
     for (const fs::path& folder : folders) read(folder);
@@ -86,7 +86,7 @@ class Observed {
       if (verdict == "skipped" || verdict == "inconclusive") continue;
       std::string kernel = record.value("kernel", "");
       kernel = kernel.substr(0, kernel.find(' '));
-      const std::string saw = record.value("saw", "");  // of experiments
+      const std::string saw = record.value("saw", "");  // only experiments have it
       seen_[record.value("scenario", "")][target] = verdict + " on " + target + ", Linux " + kernel + ", " +
                                                     std::to_string(record.value("iterations", 0)) + " iterations" +
                                                     (saw.empty() ? "" : ": " + saw);
@@ -96,7 +96,7 @@ class Observed {
   std::map<std::string, std::map<std::string, std::string>> seen_;
 };
 
-// What the scenario that goes with a claim claims itself, in the reference, without a rule or whole.
+// Checks in the reference the claims that the scenario of a mail claim makes itself. `without`: a rule to drop, or null.
 ClaimAnswer decide_scenario(const Program& program, const char* without) {
   Facets facets;
   facets.device_class = class_of_claims(program);
@@ -137,7 +137,7 @@ class Table {
     std::cout << std::flush;
   }
 
-  // Of `wanted` claims: those that an interrupt kept from being decided are undecided.
+  // The summary of `wanted` claims. Claims that were not reached because of an interrupt count as undecided.
   int summary(std::size_t wanted) const {
     const std::size_t undecided = undecided_ + wanted - all_;
     std::cout << "\n"
@@ -152,14 +152,15 @@ class Table {
     return std::string(verdict_text(answer.verdict)) + (answer.detail.empty() ? "" : (table ? ":\n" : ": ") + answer.detail);
   }
 
-  // A long line goes on below its beginning; a detail of several (a table of costs) keeps them.
+  // Prints a head and a text. Long lines are wrapped and indented; line breaks in the text (a table of costs) are kept.
   static void line(const std::string& head, const std::string& text) {
     constexpr std::size_t indent = 16, width = 110;
     const std::string begin = "     " + head + std::string(head.size() < 11 ? 11 - head.size() : 1, ' ');
     std::string out = begin;
     std::size_t column = begin.size();
     for (std::size_t at = 0; at < text.size();) {
-      const std::size_t end = std::min(text.find_first_of(" \n", at + 1), text.size());  // of a word, blank in front
+      const std::size_t end =
+          std::min(text.find_first_of(" \n", at + 1), text.size());  // the end of a word with the blank before it
       if (text[at] == '\n' || (column + end - at > width && text[at] == ' ')) {
         out += "\n" + std::string(indent, ' ');
         column = indent;
@@ -207,7 +208,7 @@ BadInput unknown(const std::string& what, const std::string& name, const std::ve
                   (suggestion.empty() ? "'" + lists_them + "' lists them" : suggestion) + "\n");
 }
 
-// "1.6", or "1" for all of a thread.
+// Finds claims by "1.6", or by "1" for all claims of a thread.
 std::vector<MailClaim> chosen(const std::vector<std::string>& ids) {
   std::vector<MailClaim> all = ref::mail_claims(), some;
   std::vector<std::string> known;
@@ -262,7 +263,7 @@ void add_claims(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("claims", "What kernel mail threads claim, decided by exploring every schedule");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("ID", arguments->ids, "Claims (1.6) or threads (1); without any, all");
-  command->add_option("--with", arguments->with, "A variant in force besides the claim's own (may be repeated)")
+  command->add_option("--with", arguments->with, "Apply this variant besides the claim's own (may be repeated)")
       ->allow_extra_args(false);
   command->add_flag("--variants", arguments->variants, "List the variants");
   command->footer(examples);

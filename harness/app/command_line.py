@@ -1,4 +1,4 @@
-"""What the tests of the command line share: scenarios, a client of the fake agent, its journal."""
+"""Shared by the tests of the command line: scenarios, calls of faultline with the fake agent, its journal."""
 
 import json
 import os

@@ -25,14 +25,14 @@ constexpr const char* examples =
     "Examples:\n"
     "  faultline explain fork.scn                 how each claim comes about, or what forbids it\n"
     "  faultline explain fork.scn 'C:r0 = 1 and C:r1 = 0'\n"
-    "                                             one condition, in the words of a claim\n"
+    "                                             one condition, written as in a claim\n"
     "  faultline explain --without fork-notifies fork.scn 'C:r0 = 1'\n"
     "                                             on a kernel that lacks a rule\n"
     "\n"
-    "An allowed outcome is shown as a shortest schedule: a column for each thread, a line for each\n"
-    "step, named after the kernel function. A forbidden one is shown as the rules of the kernel\n"
-    "that forbid it (each alone, when it is left out, lets it happen), and one such schedule. A scenario\n"
-    "about the memory model has executions instead: which store each load reads from.";
+    "For an allowed outcome, prints a shortest schedule: a column for each thread, a line for each\n"
+    "step, named after the kernel function. For a forbidden one, prints the rules of the kernel that\n"
+    "forbid it (without any one of them it can happen), and a schedule without one of them. For a\n"
+    "scenario about the memory model, prints executions: which store each load reads from.";
 
 constexpr std::uint64_t most_states = 2'000'000;
 
@@ -49,7 +49,7 @@ std::string text_of(const Condition& condition) {
   return text;
 }
 
-// The schedule with the statements above their first steps.
+// The schedule as text. Each statement is printed above its first step.
 std::string trace_text(const Program& program, const Explanation& explanation) {
   ref::Schedule schedule = explanation.schedule;
   std::vector<int> last(program.threads.size(), -1);
@@ -63,19 +63,19 @@ std::string trace_text(const Program& program, const Explanation& explanation) {
   }
   std::vector<std::string> names;
   for (const Thread& thread : program.threads) names.push_back(thread.name);
-  names.push_back("kernel");  // its own threads
+  names.push_back("kernel");  // the column for the kernel's own threads
   std::string text = ref::schedule_text(schedule, names);
   return text + "Outcome: " + describe(schema(program), program, explanation.outcome, true) + "\n";
 }
 
-// One way to an outcome, as text; of two, the one with fewer steps is the better one.
+// One way to an outcome, as text. Fewer steps are better.
 struct Way {
   std::string text;
   std::size_t steps = 0;
 };
 struct Search {
   std::optional<Way> way;
-  bool complete = true;  // false: the budget ended first
+  bool complete = true;  // false: the budget ran out first
 };
 
 Search search(const Program& program, const Facets& facets, const std::function<bool(const Outcome&)>& wanted) {
@@ -93,7 +93,7 @@ Search search(const Program& program, const Facets& facets, const std::function<
   return {Way{text, execution->size()}};
 }
 
-// False: the budget ended before there was an answer.
+// False if the budget ran out before there was an answer.
 bool explain_condition(const Program& program, const Facets& facets, const Condition& condition) {
   const std::vector<Observable> keys = schema(program);
   const auto wanted = [&](const Outcome& outcome) { return holds(condition, keys, outcome); };
@@ -148,7 +148,7 @@ int explain_command(const Arguments& arguments) {
     throw BadInput("faultline: nothing is predicted: " + why + "\n");
   std::vector<Condition> conditions;
   if (!arguments.condition.empty()) {
-    // A claim of its own, behind the scenario's: so it is read, and refused, like one.
+    // Append the condition as a claim, so that it is parsed and checked like one.
     try {
       program = parse(print(program) + "sometimes " + arguments.condition + "\n", "CONDITION");
     } catch (const ParseError& error) {
@@ -158,7 +158,7 @@ int explain_command(const Arguments& arguments) {
   } else {
     for (const Claim& claim : program.claims) {
       conditions.push_back(claim.condition);
-      // What an `always` forbids is its opposite.
+      // An `always` forbids the opposite of its condition.
       if (claim.kind == Claim::Kind::always)
         conditions.back() = {Condition::Kind::negation, "", "", {claim.condition}, claim.place};
     }

@@ -29,7 +29,7 @@ constexpr const char* examples =
     "                                            all of them, in the virtual lab\n"
     "  faultline explain fork.scn                how an outcome comes about, or what forbids it\n"
     "  faultline claims                          what kernel mail threads claim, decided\n"
-    "  faultline record gpu.trace                what GPUs are asked and answer, for a bug report\n"
+    "  faultline record gpu.trace                records requests to GPUs and their answers, for a bug report\n"
     "  faultline score --reference               historic bugs, and what catches each\n"
     "\n"
     "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
@@ -114,7 +114,7 @@ int faultline_command(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const int status = faultline_command(argc, argv);
-  // Also where the words were too wrong to be read as a command line: git would take that for a bad commit.
+  // Look at the words themselves: even if the command line could not be parsed, git must not take the error for a bad commit.
   const bool bisects = std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--bisect"; });
   return bisects ? faultline::bisect_code(status) : status;
 }

@@ -28,8 +28,8 @@ constexpr const char* examples =
     "  faultline predict --class shares-cpu-tables fork.scn\n"
     "                                            for a device that has no table of its own\n"
     "\n"
-    "Ctrl-C gives what was found so far, marked incomplete. A claim that the reference refutes\n"
-    "is bad input: exit code 2, with the outcome that refutes it.";
+    "Ctrl-C prints what was found so far, marked incomplete. If the reference refutes a claim, that is\n"
+    "bad input: the exit code is 2, and the outcome that refutes the claim is shown.";
 
 struct Arguments {
   std::string file;
@@ -80,7 +80,7 @@ int predict_command(const Arguments& arguments) {
     const Allowed allowed = predictor(scenario.program, device_class, [](std::uint64_t) { return stop_asked() == Stop::none; });
     if (!allowed.waiting.empty()) refuted += render(endless_wait(scenario, allowed));
     std::vector<ClaimRow> rows;
-    // Claims are about the scenario's own class; for another one they are told, and refute nothing.
+    // Claims are about the scenario's own device class. For another class they are printed, but refuting one is no error.
     for (const Claim& claim : scenario.program.claims) {
       rows.push_back({claim, check_claim(claim, allowed)});
       if (rows.back().check.state == ClaimState::refuted && device_class == own)

@@ -1,5 +1,5 @@
-// The Python module: parse, predict, run, judge. Values go out as plain dicts and lists; runs happen in the
-// agent's process, with the GIL released.
+// The Python module: parse, predict, run, judge. Results are plain dicts and lists. Runs happen in the agent's process, while
+// the GIL is released.
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,7 +59,7 @@ std::string text_of(const Source& source) {
   return print(*std::get<std::shared_ptr<Program>>(source));
 }
 
-// An answer of the reference together with its program, so that it can be read and projected.
+// A prediction together with its program, which is needed to read and to project it.
 struct Prediction {
   std::shared_ptr<Program> program;
   DeviceClass device_class = DeviceClass::recoverable;
@@ -88,7 +88,7 @@ std::shared_ptr<Prediction> predict_source(const Source& source, const std::opti
   }
   interrupts.raise();
   if (!result->allowed.waiting.empty()) {
-    // Of the text that the program is now: that of a Program is not kept.
+    // Print the program for the error message, because a Program does not keep its text.
     const Scenario scenario{"<text>", text_of(source), parse(text_of(source), "<text>")};
     throw ParseError(endless_wait(scenario, result->allowed));
   }
@@ -115,7 +115,7 @@ py::list claims_of(const Prediction& prediction) {
   return list;
 }
 
-// The sight whose schema has just these keys.
+// The sight that gives a schema with exactly these keys.
 std::optional<Sight> sight_of(const Program& program, const std::map<std::string, std::string>& outcome) {
   for (unsigned bits = 0; bits < 16; ++bits) {
     const Sight sight{(bits & 1) == 0, (bits & 2) == 0, (bits & 4) == 0, (bits & 8) == 0};

@@ -59,7 +59,7 @@ Session& PythonMachine::session() {
   if (!session_) {
     if (closed_) throw std::runtime_error("this machine is closed");
     Machine::Spec spec = make_(place_, ++started_);
-    spec.dies_with_us = false;  // it would end with the thread that made it; the stream's end ends it too
+    spec.dies_with_us = false;  // or it would die with the thread that started it; it ends with the stream anyway
     Interrupts interrupts;
     try {
       const py::gil_scoped_release release;

@@ -1,4 +1,4 @@
-// What the Python module holds while it works: Ctrl-C, and an agent that stays.
+// Ctrl-C handling and the persistent agent of the Python module.
 #pragma once
 
 #include <chrono>
@@ -14,11 +14,11 @@
 
 namespace faultline::app {
 
-// Asks Python now and then whether someone pressed Ctrl-C; the exception is kept for when it can be raised.
+// Asks Python now and then whether Ctrl-C was pressed. Keeps the exception until it can be raised.
 class Interrupts {
  public:
   Stop asked();
-  // With the GIL held.
+  // Call it with the GIL held.
   void raise();
 
  private:
@@ -27,14 +27,14 @@ class Interrupts {
   int count_ = 0;
 };
 
-// An agent that stays: thousands of programs can be run on it. A dead one is replaced at the next run.
+// A persistent agent, which can run thousands of programs. If it dies, the next run starts a new one.
 class PythonMachine {
  public:
-  // place: "" for this machine, "opencl" for it with OpenCL drivers, or one of places().
+  // place: "" for this machine, "opencl" for this machine with OpenCL drivers, or one of places().
   PythonMachine(const std::string& place, const std::string& kernel, const std::string& append);
   ~PythonMachine() { close(); }
 
-  // With the GIL held.
+  // Call it with the GIL held.
   Session& session();
   void close();
   bool crash();

@@ -30,26 +30,28 @@ using nlohmann::json;
 
 constexpr const char* examples =
     "Examples:\n"
-    "  faultline record gpu.trace                records 'faultline targets': what GPUs here say of themselves\n"
+    "  faultline record gpu.trace                records 'faultline targets': what the GPUs here report\n"
     "  faultline record gpu.trace -- run -t amdgpu --iterations 1 fork.scn\n"
-    "                                            records a run, its agents and the processes under test\n"
-    "  faultline record --replay gpu.trace       the same command, here, as on that machine\n"
+    "                                            records a run with its agents and the processes under test\n"
+    "  faultline record --replay gpu.trace       runs the recorded command here, on a mock of that machine\n"
     "  faultline record --replay gpu.trace -- targets --json\n"
     "\n"
-    "A trace is text: a JSON object on each line. It holds the words of the command (with paths, as they were\n"
-    "typed), the kernel's release and version, names and IDs of GPUs, their firmware, KFD's topology without the\n"
-    "chips' unique_id, the mode and group of each node, module parameters of amdgpu and nouveau, a few CONFIG_\n"
-    "options; and each open and ioctl of /dev/dri/* and /dev/kfd with process, thread, program, time, arguments\n"
-    "before and after (addresses among them), the memory that those of known requests point to, errors, and KFD's\n"
-    "events. No names of users or hosts, no environment, no other memory of processes. Lines are written as things\n"
-    "happen: what was killed, or never answered, leaves those until then.\n"
+    "A trace is text: a JSON object on each line. It holds\n"
+    "  - the words of the command, with paths as they were typed\n"
+    "  - the kernel's release and version, and a few CONFIG_ options\n"
+    "  - names and IDs of GPUs, their firmware, KFD's topology without the chips' unique_id, the mode and group of\n"
+    "    each node, module parameters of amdgpu and nouveau\n"
+    "  - each open and ioctl of /dev/dri/* and /dev/kfd: process, thread, program, time, arguments before and after\n"
+    "    (with addresses), the memory that arguments of known requests point to, errors, and KFD's events\n"
+    "It has no names of users or hosts, no environment and no other memory of processes. Lines are written as things\n"
+    "happen, so if a process is killed or a request is never answered, the lines up to that point are there.\n"
     "Not recorded: mmap(), what CPU and GPU write to memory, what runs elsewhere (lab:, debian13:).\n"
     "\n"
-    "A replay mocks the machine (umockdev) and answers each client as recorded, in order. Memory that the GPU wrote\n"
-    "stays as it is, and no event comes, so that outcomes of a replayed run mean nothing, but its requests do.\n"
-    "Where a client asks otherwise than recorded, the replay says where and how, and answers EPROTO; threads that\n"
-    "share a client, and what depends on memory that the GPU wrote, may do so by themselves.\n"
-    "Exit codes: the command's own. Replay: 1 where anything was asked otherwise, 2 for a trace that is none.";
+    "A replay mocks the machine (umockdev) and answers each client as recorded, in order. It does not replay memory\n"
+    "that the GPU wrote, nor events. So the outcomes of a replayed run mean nothing, but its requests do. If a client\n"
+    "makes another request than recorded, the replay says where and how they differ, and answers EPROTO. That can\n"
+    "also happen without a bug if threads share a client, or if a request depends on memory that the GPU wrote.\n"
+    "Exit codes: the command's own. Replay: 1 if any request differed, 2 if the file is not a trace.";
 
 struct Arguments {
   std::string trace;
@@ -120,11 +122,12 @@ int replay(const Arguments& arguments) {
 }  // namespace
 
 void add_record(CLI::App& app, int& status) {
-  CLI::App* command = app.add_subcommand("record", "Record what a command asks of GPUs, as a bug report, or replay it");
+  CLI::App* command = app.add_subcommand("record", "Record a command's requests to GPUs, for a bug report, or replay them");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("TRACE", arguments->trace, "A file that is not there yet; with --replay, one that is")->required();
-  command->add_option("WORDS", arguments->words, "Behind '--': a command of faultline and its words [targets]");
-  command->add_flag("--replay", arguments->replay, "Run the words on a mocked machine made of the trace [its own words]");
+  command->add_option("TRACE", arguments->trace, "The trace file, which must not exist yet; with --replay, which must exist")
+      ->required();
+  command->add_option("WORDS", arguments->words, "After '--': a command of faultline with its arguments [targets]");
+  command->add_flag("--replay", arguments->replay, "Run WORDS on a mock of the traced machine [the recorded command]");
   command->footer(examples);
   command->callback([arguments, &status] {
     if (!arguments->words.empty() && arguments->words[0] == "record") throw bad("record does not record itself");

@@ -44,17 +44,17 @@ constexpr const char* examples =
     "                                            on your own kernel\n"
     "  git bisect run faultline run --bisect -t lab:dmirror --lab-kernel bzImage fork.scn\n"
     "\n"
-    "An iteration that does not end in time is looked into before it is called a hang: its tasks must\n"
-    "ask for no CPU, or have got plenty of it, on a machine that is not starved, and it must hang again\n"
-    "with four times the deadline. That takes up to a minute, and some minutes on a busy machine; each\n"
-    "watch ends after two minutes or six deadlines. Its set-up (devices that are opened, kernels that\n"
-    "are built) may take two minutes and is never a hang.\n"
+    "An iteration that does not end in time is called a hang only with evidence: its tasks ask for no CPU,\n"
+    "or got plenty of it, on a machine that is not starved, and it hangs again with four times the\n"
+    "deadline. To find that out takes up to a minute, and some minutes on a busy machine; each watch ends\n"
+    "after two minutes or six deadlines. The set-up of an iteration (opening devices, building kernels)\n"
+    "may take two minutes and is never a hang.\n"
     "\n"
     "Every run keeps a journal (results/runs/, or --json FILE), readable whatever happens to the run.\n"
     "Ctrl-C ends it in good order; a second one at once.\n"
     "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
-    "decided, 4 the bench itself failed. With --bisect 125 instead of 3 and 4, which skips the commit,\n"
-    "and 128 instead of 2 and after Ctrl-C, which ends the bisection.";
+    "decided, 4 the bench itself failed. With --bisect: 125 instead of 3 and 4, which skips the commit;\n"
+    "128 instead of 2 and after Ctrl-C, which ends the bisection.";
 
 struct Arguments {
   std::vector<std::string> targets;
@@ -75,7 +75,7 @@ struct Arguments {
   std::vector<std::string> command_line;
 };
 
-// CLI11's own check tells the range of a double in full.
+// The message of CLI11's own check would print the full range of a double.
 CLI::Validator above_zero(double largest) {
   return CLI::Validator(
       [largest](std::string& text) {
@@ -131,7 +131,7 @@ std::vector<TargetWord> targets_of(const Arguments& arguments) {
   return targets;
 }
 
-// A wrong claim cannot survive, nor a wait without an end: nothing runs before all have been checked.
+// Checks all scenarios for wrong claims and endless waits, before anything runs.
 bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predictor, ProgressBar& bar) {
   std::string refuted;
   RunProgress progress;
@@ -152,7 +152,7 @@ bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predi
   return true;
 }
 
-// Where the journal is and where machines leave their words.
+// The path of the journal, and of the files for machines' output.
 struct Files {
   std::string journal;
   std::string prefix;
@@ -167,7 +167,7 @@ Files files_of(const Arguments& arguments, const std::string& root) {
   std::error_code error;
   if (!fs::exists(arguments.journal, error) || fs::is_regular_file(arguments.journal, error))
     return {arguments.journal, arguments.journal + "."};
-  // A pipe or a device: the machines' words go elsewhere.
+  // The journal goes to a pipe or a device, so put the machines' output into a temporary folder.
   std::string folder = (fs::temp_directory_path() / "faultline-XXXXXX").string();
   if (!::mkdtemp(folder.data())) throw std::system_error(errno, std::generic_category(), folder);
   return {arguments.journal, folder + "/", false};
@@ -197,7 +197,7 @@ int run_command(const Arguments& arguments) {
   const std::vector<Scenario> scenarios = load_scenarios(arguments.paths);
   options.iterations = arguments.iterations;
   if (arguments.seconds > 0) options.seconds = arguments.seconds;
-  // Short enough to be typed again.
+  // 32 bits only, so that a user can type the seed.
   options.seed = arguments.has_seed ? arguments.seed : std::random_device{}();
   options.deadline_ms = static_cast<int>(arguments.deadline * 1000);
   options.crash = arguments.crash;
@@ -268,23 +268,22 @@ void add_run(CLI::App& app, int& status) {
       ->check(above_zero(1e9))
       ->type_name("SECONDS")
       ->excludes(iterations);
-  CLI::Option* seed =
-      command->add_option("--seed", arguments->seed, "What everything random is drawn from [random]")->type_name("N");
+  CLI::Option* seed = command->add_option("--seed", arguments->seed, "Seed of the random numbers [random]")->type_name("N");
   command->add_option("--json", arguments->journal, "Write the journal (JSON lines) here")->type_name("FILE");
   command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")->type_name("FILE");
   command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")->type_name("WORDS");
-  command->add_option("--deadline", arguments->deadline, "Of one iteration's statements [5, or 20 on a slow machine]")
+  command->add_option("--deadline", arguments->deadline, "For the statements of one iteration [5, or 20 on a slow machine]")
       ->check(above_zero(3600))
       ->type_name("SECONDS");
-  command->add_option("--replay", arguments->replay, "Take the parameters of the batch on this line of a journal")
+  command->add_option("--replay", arguments->replay, "Use the parameters of the batch on this line of a journal")
       ->type_name("JOURNAL:LINE");
   command->add_flag("--bisect", arguments->bisect, "Exit codes for 'git bisect run'");
-  command->add_flag("--unseen", arguments->unseen, "List what is allowed and was never seen");
-  command->add_flag("-v,--verbose", arguments->verbose, "Documentation, and results without a name");
+  command->add_flag("--unseen", arguments->unseen, "List the allowed outcomes that were never seen");
+  command->add_flag("-v,--verbose", arguments->verbose, "Print the scenarios' documentation, and results without a name");
   command->add_option("--crash", arguments->crash, "Panic the lab's kernel once while this scenario runs")
       ->type_name("SCENARIO")
       ->group("For tests of the bench");
-  command->add_option("--grace", arguments->grace, "Silence taken after four deadlines [30]")
+  command->add_option("--grace", arguments->grace, "How long a machine may be silent after four deadlines [30]")
       ->check(CLI::NonNegativeNumber)
       ->type_name("SECONDS")
       ->group("For tests of the bench");

@@ -20,8 +20,8 @@ constexpr const char* examples =
     "  faultline score --reference      historic bugs as variants of the reference's protocols: which\n"
     "                                   check finds each, and after how many executions\n"
     "\n"
-    "Executions: those that came to their end until one showed it; a livelock has no end and is found as\n"
-    "a circle of states. Each protocol must be clean without its bug, or the row says FALSE ALARM.\n"
+    "Executions: how many were completed until one showed the bug. A livelock never completes; it is found\n"
+    "as a cycle of states. Without its bug each protocol must be clean, or the row says FALSE ALARM.\n"
     "Planted bugs of a real kernel are scored by stress/broken_kernels.py.\n"
     "Exit codes: 0 all caught, 1 one is not, 3 interrupted.";
 

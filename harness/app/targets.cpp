@@ -32,13 +32,13 @@ using nlohmann::json;
 
 constexpr const char* examples =
     "Examples:\n"
-    "  faultline targets                         and how many of the project's scenarios run there\n"
-    "  faultline targets -t host                 which of them do not, by name\n"
+    "  faultline targets                         all targets, and how many of the project's scenarios run on each\n"
+    "  faultline targets -t host                 which scenarios do not run on host, by name\n"
     "  faultline targets my.scn                  where my.scn runs, and why not elsewhere\n"
-    "  faultline targets -t lab                  the virtual lab, started and asked: its targets and GPUs\n"
+    "  faultline targets -t lab                  starts the virtual lab and asks it for its targets and GPUs\n"
     "  faultline targets --json                  an array of targets; the GPUs of a machine are in its first one\n"
     "\n"
-    "Without -t nothing is booted, and the GPUs are this machine's.\n"
+    "Without -t the lab is not booted, and the GPUs are those of this machine.\n"
     "Exit codes: 0, or 3 when a target of -t is not available; 2 bad usage or input.";
 
 struct Arguments {
@@ -52,7 +52,7 @@ struct Answer {
   std::string words;
 };
 
-// What a command of ci/lab says. It does not boot anything.
+// Runs a command of ci/lab that does not boot anything, and returns its status and output.
 Answer ask_lab(const std::string& root, const std::string& command) {
   const char* own = std::getenv("FAULTLINE_LAB");
   const std::string line = (own ? std::string(own) : shell_word(root + "/ci/lab")) + " " + command + " 2>&1";
@@ -73,14 +73,14 @@ std::string last_line(const std::string& text) {
   return end == std::string::npos ? text : text.substr(end + 1);
 }
 
-// What the agent of a machine says of itself, and of its GPUs where those were asked for.
+// What the agent of a machine reports about itself, and about the GPUs if asked.
 struct Greeting {
   std::optional<agent::HelloEvent> hello;
   std::string failure;
   std::optional<GpuList> gpus;
 };
 
-// A folder for the words of a machine, gone with it.
+// A temporary folder for a machine's output, deleted with this object.
 struct Scratch {
   std::string path = (std::filesystem::temp_directory_path() / "faultline-XXXXXX").string();
   Scratch() {
@@ -103,7 +103,7 @@ Greeting greet(const std::string& root, const std::string& machine, bool with_gp
   }
 }
 
-// The rows of a machine's targets that `target` names.
+// Adds rows for the machine's targets that `target` names.
 void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Greeting& greeting) {
   TargetRow row;
   row.word = target.word();
@@ -130,7 +130,7 @@ void add_rows(std::vector<TargetRow>& rows, const TargetWord& target, const Gree
   if (!found) rows.push_back(row);
 }
 
-// The targets of a word of -t: a place is all that is there.
+// The targets that the words of -t name. A place stands for all of its targets.
 std::vector<TargetWord> targets_of(const std::vector<std::string>& words) {
   std::vector<TargetWord> targets;
   const auto add = [&targets](const TargetWord& target) {
@@ -152,7 +152,7 @@ struct Rows {
   std::map<std::string, GpuList> gpus;  // by place
 };
 
-// `asked`: by the person, word by word; else nothing is booted.
+// `asked`: the user named the targets, so machines may be booted. Otherwise nothing is booted.
 Rows rows_of(const std::string& root, const std::vector<TargetWord>& targets, bool asked) {
   Rows rows;
   std::map<std::string, Greeting> greetings;
@@ -185,7 +185,7 @@ Rows rows_of(const std::string& root, const std::vector<TargetWord>& targets, bo
                     info ? info->capabilities : Capabilities{},
                     0,
                     {}};
-      row.capabilities.sight.identity = true;  // the agent is root there
+      row.capabilities.sight.identity = true;  // the agent is root in the lab
       row.capabilities.sight.location = target.name == "dmirror";
       row.capabilities.direct = true;  // an ext4 on a RAM disk
       rows.targets.push_back(row);
@@ -210,7 +210,7 @@ void add_scenarios(TargetRow& row, const std::vector<Scenario>& scenarios) {
   }
 }
 
-// What of a kind of USM there is, in words.
+// The accesses that a kind of USM supports, in words.
 json usm_words(const UsmAccess& usm) {
   json words = json::array();
   for (const UsmCapability& row : usm_table)
@@ -232,7 +232,7 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
                  {"does_not_run", skips}};
   for (const Capability& each : capability_table) {
     const std::string name(each.name);
-    // Any memory is SVM where there are buffers of it.
+    // "system" counts as SVM only if the device has SVM buffers too.
     if (each.line == Capability::Line::svm)
       object["svm"][name.starts_with("svm_") ? name.substr(4) : name] =
           each.of(can) && (can.svm_coarse || each.member != &Capabilities::system);
@@ -255,7 +255,7 @@ int targets_command(const Arguments& arguments) {
   for (TargetRow& row : rows.targets) {
     add_scenarios(row, scenarios);
     all.push_back(to_json(row, scenarios.size()));
-    // They are the machine's, and this row is its first.
+    // GPUs belong to a machine, so its first row has them.
     if (const auto node = gpus.extract(parse_target(row.word).place)) all.back()["gpus"] = gpus_json(node.mapped());
   }
   if (arguments.as_json) {
@@ -272,10 +272,11 @@ int targets_command(const Arguments& arguments) {
 }  // namespace
 
 void add_targets(CLI::App& app, int& status) {
-  CLI::App* command =
-      app.add_subcommand("targets", "What can be tested here, on which GPUs, and what would help where it cannot");
+  CLI::App* command = app.add_subcommand("targets", "What can be tested here, on which GPUs, and how to get what is missing");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("-t,--target", arguments->targets, "Only this target, or all of a place (lab, debian13), started and asked")
+  command
+      ->add_option("-t,--target", arguments->targets,
+                   "Only this target, or all targets of a place (lab, debian13), which is started")
       ->allow_extra_args(false)
       ->type_name("TARGET");
   command->add_option("PATH", arguments->paths, "Scenarios and folders of them [stress/scenarios]");

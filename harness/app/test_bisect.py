@@ -1,4 +1,4 @@
-"""What `git bisect run` makes of `faultline run --bisect`."""
+"""How `git bisect run` takes the exit codes of `faultline run --bisect`."""
 
 import signal
 import subprocess
@@ -42,7 +42,7 @@ def test_an_interrupt_ends_the_bisection(folder):
 
 
 def bisect(folder, faults, *words):
-    """What git says at the end of a bisection over commits whose agents have these faults."""
+    """Bisects commits that have these faults in their agents. Returns the exit code and what git says at the end."""
     def git(*arguments):
         return subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@x", *arguments], cwd=folder,
                               env=environment(FAKE + " $(cat fault)"), capture_output=True, text=True,
@@ -64,7 +64,7 @@ def test_git_bisect_finds(folder):
 
 
 def test_git_bisect_skips_what_cannot_be_tested(folder):
-    """Commit 2 is as good a candidate as the bad one behind it."""
+    """Commit 2 cannot be tested, so it is as much a candidate as the bad commit after it."""
     code, said = bisect(folder, ["", "", "--fault one=error", "--fault one=forbidden"], "one.scn")
     candidates = said.split("The first bad commit could be any of:\n")[1].split("We cannot")[0].split()
     assert code != 0 and len(candidates) == 2, said

@@ -1,4 +1,4 @@
-"""The command line: what it says about bad input, and what becomes of a run when machines fail."""
+"""The command line: its messages about bad input, and the results of runs with failing machines."""
 
 import json
 import os
@@ -52,11 +52,11 @@ BAD_INPUT = [
      "bad.scn:3:3: unknown word 'laod'\n    laod a[0]\n    ^~~~\n  did you mean 'load'?\n"),
     *((words, "endless.scn:6:8: waits for ever: nothing ends 'C', which stays when its statements have run\n"
        "    wait C\n         ^\n"
-       "  let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait\n")
+       "  end 'C' by an 'exit', or by a 'kill C' that does not come after this wait\n")
       for words in (["predict", "endless.scn"], ["explain", "endless.scn", "P.t:#1 = ok"], ["run", "endless.scn"])),
     *((words, "crossed.scn:6:8: may wait for ever: 'C' is at 'barrier x' (line 9)\n"
        "    wait C\n         ^\n"
-       "  let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait\n")
+       "  end 'C' by an 'exit', or by a 'kill C' that does not come after this wait\n")
       for words in (["predict", "crossed.scn"], ["explain", "crossed.scn", "P.t:#1 = ok"],
                     ["run", "one.scn", "crossed.scn"])),
     (["run", "one.scn", "refuted.scn"],
@@ -81,7 +81,7 @@ def test_bad_input(folder, words, message):
     assert result.stderr == message
     assert result.returncode == 2
     if words[0] == "run":
-        assert result.stdout == ""  # nothing half-run
+        assert result.stdout == ""  # nothing has run
 
 
 def test_every_bad_file_is_told(folder):
@@ -242,7 +242,7 @@ def test_targets(folder):
 
 
 def test_targets_by_name(folder):
-    """Scenarios that do not run are counted; those of a target that was asked for are named."""
+    """Without -t, scenarios that do not run are counted. With -t, they are named."""
     all_of_them = faultline(folder, "targets", agent=FAKE + " --targets host").stdout
     asked = faultline(folder, "targets", "-t", "host", agent=FAKE + " --targets host").stdout
     assert "no long-term pins" in all_of_them and "pin-munmap-orphan" not in all_of_them
@@ -251,7 +251,7 @@ def test_targets_by_name(folder):
 
 
 def test_a_root_that_is_not_made(folder):
-    """The lab may be there all the same."""
+    """The lab may still be available."""
     lab = folder / "lab"
     lab.write_text("#!/bin/sh\n[ $1 = path ] && exit 0\necho first\necho 'lab: build it: ci/lab root'\nexit 3\n")
     lab.chmod(0o755)
@@ -262,7 +262,7 @@ def test_a_root_that_is_not_made(folder):
 
 
 def test_a_run_under_another_root(folder):
-    """ci/lab chroot starts it, without what is about a kernel."""
+    """ci/lab chroot starts it, without options for a kernel."""
     result = faultline(folder, "run", "-t", "debian13:host", "-t", "lab:host", "--lab-append", "quiet", "--json",
                        "j.jsonl", "one.scn")
     assert result.returncode == 0

@@ -66,7 +66,7 @@ def test_a_claim_on_another_kernel_is_not_as_expected():
 
 
 def test_claims_say_what_kernels_showed(tmp_path):
-    """The newest answer for each target; answers that are none do not count."""
+    """The newest verdict for each target. Runs without a verdict do not count."""
     for name in ("build", "stress"):
         (tmp_path / name).symlink_to(ROOT / name)
     run = tmp_path / "results/runs/20260101-000000"

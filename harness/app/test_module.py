@@ -1,4 +1,4 @@
-"""The Python module: values, errors, and runs on a machine that stays or dies."""
+"""The Python module: values, errors, and runs on a persistent or a dying machine."""
 
 import os
 import pathlib
@@ -66,7 +66,7 @@ def test_predict_and_judge():
 
 
 def test_a_wait_without_an_end_is_refused():
-    """By the parser where the text tells, else by the prediction."""
+    """The parser reports it if the text is enough; otherwise the prediction does."""
     endless = "scenario e\nprocess P\n  a: 1 page anon rw = 7\nthread P.t\n  fork C\n  wait C\n"
     with pytest.raises(faultline.ParseError, match="waits for ever: nothing ends 'C'") as caught:
         faultline.parse(endless + "process C\n  load a[0]\n")

@@ -17,10 +17,10 @@ struct ThreadGuard {
   volatile sig_atomic_t on = 0;
   int process = -1;
   int thread = -1;
-  alignas(16) char stack[64 * 1024];  // the frame alone takes 11 KiB where the CPU has AMX
+  alignas(16) char stack[64 * 1024];  // the signal frame alone takes 11 KiB on a CPU with AMX
 };
 
-// A signal handler has no other way to its thread and to the results area.
+// Globals, because a signal handler has no other way to find its thread and the shared area.
 thread_local ThreadGuard guard;
 std::atomic<Area*> report_area{nullptr};
 
@@ -29,10 +29,10 @@ std::atomic<int> own_process{-1};
 struct {
   std::uintptr_t begin = 0;
   std::size_t bytes = 0;
-  bool end_process = false;  // faults there
+  bool end_process = false;  // faults in the regions do so
 } regions;                   // set before there is a second thread
 
-// The first one of an iteration is kept: what it leads to in other threads says less.
+// Keeps the first signal of an iteration only. Signals that follow in other threads are often consequences.
 void report(Area& area, int signal, const siginfo_t& info) {
   FatalSignal& told = area.fatal_signal;
   std::uint32_t none = 0;
@@ -42,7 +42,7 @@ void report(Area& area, int signal, const siginfo_t& info) {
   told.thread = guard.thread;
   told.foreign = guard.process < 0;
   told.sender = info.si_code <= 0 && info.si_pid != getpid() ? info.si_pid : -1;
-  // A fault of the machine code alone, as of an address that is none, has SI_KERNEL.
+  // The CPU gives no address for some faults, such as one on a non-canonical address. They have SI_KERNEL.
   told.addressed = (signal == SIGSEGV || signal == SIGBUS) && info.si_code > 0 && info.si_code != SI_KERNEL;
   told.address = reinterpret_cast<std::uintptr_t>(info.si_addr);
   told.state.store(2, std::memory_order_release);
@@ -52,7 +52,7 @@ void report(Area& area, int signal, const siginfo_t& info) {
 void on_fault(int signal, siginfo_t* info, void*) {
   const bool access = (signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0;
   const bool in_region = access && reinterpret_cast<std::uintptr_t>(info->si_addr) - regions.begin < regions.bytes;
-  // A driver's function is never jumped out of, but at an access to what the scenario has there.
+  // Never jump out of a driver's function, except for a fault in a region of the scenario.
   const bool expected = access && (in_region || !DriverCall::of_this_thread());
   if (guard.on != 0 && expected) {
     DriverCall::forget();
@@ -61,7 +61,7 @@ void on_fault(int signal, siginfo_t* info, void*) {
   Area* const area = report_area.load();
   if (area && in_region && regions.end_process) {
     suspect(*area, own_process.load(), Suspect::doomed);
-    kill(getpid(), SIGKILL);  // by itself: the access may go well by now
+    kill(getpid(), SIGKILL);  // do not return and let the access fault again: it might succeed by now
     for (;;) pause();
   }
   if (area) report(*area, signal, *info);
@@ -78,7 +78,7 @@ void install_access_guard(Area& area, std::uintptr_t begin, std::size_t bytes, b
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   for (const int signal : crash_signals) sigaction(signal, &action, nullptr);
-  // Of a thread that blocks the signal.
+  // No core dump if a thread takes a signal that it blocks.
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
 }
@@ -111,7 +111,7 @@ void set_guard(bool on) {
 }  // namespace detail
 
 #if defined(__x86_64__)
-// In assembly: exactly one instruction touches the cell, and no sanitizer looks at it.
+// In assembly, so that exactly one instruction touches the cell and no sanitizer instruments it.
 std::uint64_t cpu_load(std::uintptr_t address) {
   std::uint64_t value;
   asm volatile("mfence\n\tmov (%1), %0\n\tmfence" : "=r"(value) : "r"(address) : "memory");

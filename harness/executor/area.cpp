@@ -84,7 +84,7 @@ std::int64_t now_ns() {
 
 bool gave_up(const Area& area) {
   if (area.abort.load(std::memory_order_acquire) != 0) return true;
-  // A forked child outlives its root when the whole run is killed: nobody else ends it then.
+  // If the whole run is killed, a forked child outlives its root. It must notice by itself that the runner is gone.
   return kill(area.runner_pid.load(std::memory_order_relaxed), 0) != 0 && errno == ESRCH;
 }
 

@@ -1,8 +1,8 @@
 // The memory that the runner and every process under test share.
 //
-// It is mapped MAP_SHARED before the first fork, so that a process that is killed leaves what it knew,
-// and it holds nothing but fixed-size records: nothing in it is ever allocated. All of it is zero at the
-// start. Who writes what is said at each field; everything that two processes touch is atomic.
+// It is mapped MAP_SHARED before the first fork, so that what a process wrote survives when the process is killed. It holds
+// only fixed-size records; nothing in it is ever allocated. All of it is zero at the start. Everything that two
+// processes access at the same time is atomic.
 #pragma once
 
 #include <sys/types.h>
@@ -18,7 +18,7 @@
 
 namespace faultline {
 
-// Result of one statement, before it is text.
+// Result of one statement, before its conversion to text.
 struct SeenResult {
   enum class Kind : std::uint8_t {
     errno_value,  // `code` is an errno, 0 for "ok"
@@ -36,8 +36,8 @@ struct SeenResult {
   std::array<unsigned char, limits::pages_per_request> bytes{};
 };
 
-// A word that threads of several processes sleep on. A process that is killed in its sleep leaves
-// `sleepers` too high, which costs a needless wake-up and nothing else.
+// A futex word that threads of several processes sleep on. A process that is killed while it sleeps leaves `sleepers` too
+// high. That costs needless wake-ups and nothing else.
 struct Word {
   std::atomic<std::uint32_t> value;
   std::atomic<std::uint32_t> sleepers;
@@ -45,12 +45,12 @@ struct Word {
   std::uint32_t get() const { return value.load(std::memory_order_acquire); }
   void set(std::uint32_t next);  // stores and wakes all
   void bump();                   // adds one and wakes all
-  // Returns when the value is not `old`, or soon after (1 s at the latest): look again.
+  // Sleeps while the value is `old`, for `longest_ns` at most and never longer than 1 s. May return early, so check again.
   void sleep_while(std::uint32_t old, std::int64_t longest_ns);
 };
 
 struct Slot {
-  std::atomic<std::uint32_t> done;  // 1 when `result` is there (release)
+  std::atomic<std::uint32_t> done;  // 1 when `result` is valid (release)
   SeenResult result;
 };
 
@@ -61,26 +61,26 @@ enum class Life : std::uint32_t {
   failed,  // fork() failed
 };
 
-// Whether somebody in the scenario ends a process. Said before it is done, because whoever does it may be
-// killed in between.
+// Whether a thread of the scenario ends the process. It is recorded before the kill or exit, because the thread that does
+// it may itself be killed in between.
 enum class Suspect : std::uint32_t {
   no,
-  tried,   // somebody is about to kill it
-  doomed,  // it is exiting, or a kill has reached it: it will be dead
+  tried,   // a thread is about to kill the process
+  doomed,  // the process is exiting, or was sent SIGKILL: it is sure to die
 };
 
-// What a process's leader does besides statements.
+// What a process's leader is doing when it runs no statement.
 enum class Step : std::uint32_t {
   none,
-  reaping,  // of the last iteration: waits until the children are dead that the runner has killed
-  freeing,  // ... and its buffers, devices and mappings go
-  closing,
-  unmapping,
+  reaping,    // waits for children of the last iteration, which the runner has killed
+  freeing,    // frees the buffers of the last iteration,
+  closing,    // closes its devices
+  unmapping,  // and removes its mappings
   files,
   mapping,
   opening,     // devices: a driver may compile its kernels here
-  allocating,  // their buffers
-  ready,       // waits for the other roots, or has no thread
+  allocating,  // buffers of the devices
+  ready,       // waits for the other roots, or has no thread to run
   looking,     // answers the runner at the end
   observing,
 };
@@ -90,30 +90,30 @@ struct ProcessRecord {
   std::atomic<int> pid;                 // the child itself and its parent both write it
   std::atomic<std::uint32_t> life;      // Life
   std::atomic<std::uint32_t> suspect;   // Suspect
-  std::atomic<std::uint32_t> ended;     // the runner saw that it is dead, its mm torn down
-  std::atomic<std::uint32_t> reaped;    // a wait took it: the pid means nothing any more
+  std::atomic<std::uint32_t> ended;     // the runner saw that it is dead and its mm torn down
+  std::atomic<std::uint32_t> reaped;    // a `wait` reaped it; its pid is meaningless now
   Word command;                         // what its leader sleeps on; the runner bumps it
   std::atomic<std::uint32_t> answered;  // equals `command` when the leader has obeyed
   std::atomic<std::uint32_t> step;      // Step
   std::atomic<std::int64_t> origin_ns;  // for a forked process: what its threads' offsets count from
-  std::atomic<const char*> call;        // as of a thread, of a leader that has no statements
+  std::atomic<const char*> call;        // like ThreadRecord::call, for a leader without statements
 };
 
 struct ThreadRecord {
-  std::atomic<int> tid;              // of a root's from its start on, of a child's once it has begun
-  std::atomic<std::uint32_t> begun;  // it runs its statements, or has
+  std::atomic<int> tid;              // set when the thread starts in a root, when it begins its statements in a child
+  std::atomic<std::uint32_t> begun;  // it has begun to run its statements
   std::atomic<std::uint32_t> done;   // all its statements have run
-  std::atomic<const char*> call;     // the driver's function that it is in (driver_call.h); null: none
+  std::atomic<const char*> call;     // the driver function that it is in (driver_call.h); null: none
   std::array<std::atomic<std::uint32_t>, limits::barriers> arrivals;
 };
 
-// One load at the end, for an observe of a value.
+// The load that answers an observe of a value, at the end.
 struct Reading {
   std::atomic<std::uint32_t> done;
   SeenResult result;
 };
 
-// What the driver knows of a page at the end, for the other observes that a process answers itself.
+// What the driver knows about a page at the end. It answers the other observes (where, events) that a process makes itself.
 struct Look {
   std::atomic<std::uint32_t> done;
   Location location = Location::none;
@@ -123,19 +123,19 @@ struct Look {
 
 // What a driver said (driver_words.h).
 struct Utterance {
-  std::atomic<std::uint32_t> state;  // 0, 1 being written, 2 there
+  std::atomic<std::uint32_t> state;  // 0: empty, 1: being written, 2: complete
   std::array<char, 4096> text;
 };
 
-// The signal that ended a process, told by the thread that took it.
+// The signal that ended a process, recorded by the thread that took it.
 struct FatalSignal {
-  std::atomic<std::uint32_t> state;  // 0, 1 being written, 2 there
+  std::atomic<std::uint32_t> state;  // 0: empty, 1: being written, 2: complete
   int signal = 0;
   int process = -1;
-  int thread = -1;       // -1: a leader that has no statements, where it is no thread of the driver's
-  bool foreign = false;  // a thread that the bench does not know: one of the driver's own
-  int sender = -1;       // the process that has sent it; -1: none has
-  bool addressed = false;
+  int thread = -1;         // -1: a leader without statements, or (`foreign`) a thread of the driver
+  bool foreign = false;    // a thread that the bench did not make: one of the driver's own
+  int sender = -1;         // the process that sent the signal; -1: no process did
+  bool addressed = false;  // `address` is valid
   std::uintptr_t address = 0;
 };
 
@@ -143,7 +143,7 @@ enum class Command : std::uint32_t { none, iterate, look, observe, leave };
 
 struct Area {
   // Written by the runner before `round` is bumped, read by all.
-  std::atomic<std::uint64_t> iteration;  // nonce of values: counts all iterations of this agent's life
+  std::atomic<std::uint64_t> iteration;  // part of every stored value; counts up, from a start taken from the clock
   std::atomic<std::uint32_t> command;    // Command
   std::atomic<std::uint32_t> placement;  // bumped when `cpus` changed
   std::array<std::atomic<int>, limits::threads> cpus;
@@ -154,11 +154,11 @@ struct Area {
   std::atomic<std::uint32_t> ready;  // root processes that are set up
   Word started;                      // equals `round` when start_ns is right
   std::atomic<std::int64_t> start_ns;
-  Word finished;                        // something happened that the runner should look at
-  std::atomic<std::int32_t> live;       // threads that have yet to be done; those that died stay counted
-  std::atomic<std::uint32_t> suspects;  // processes that are being ended: `live` says nothing then
-  Word meeting;                         // bumped by every arrival at a barrier and every end of a thread
-  std::atomic<std::uint32_t> abort;     // give up: whoever waits, returns
+  Word finished;                        // bumped when something happened that the runner should look at
+  std::atomic<std::int32_t> live;       // threads that are not done yet; threads that died stay counted
+  std::atomic<std::uint32_t> suspects;  // processes that are being ended; `live` is unreliable if there are any
+  Word meeting;                         // bumped at every arrival at a barrier and every end of a thread
+  std::atomic<std::uint32_t> abort;     // set to give up: everyone who waits returns
 
   std::array<ProcessRecord, limits::processes> processes;
   std::array<ThreadRecord, limits::threads> threads;
@@ -166,7 +166,7 @@ struct Area {
   std::array<Reading, limits::observes> readings;
   std::array<Look, limits::observes> looks;
 
-  std::atomic<std::uint32_t> bench_error;  // 0, 1 being written, 2 there
+  std::atomic<std::uint32_t> bench_error;  // 0: none, 1: being written, 2: complete
   std::array<char, 256> bench_error_text;
 
   FatalSignal fatal_signal;  // the first one of an iteration
@@ -175,7 +175,7 @@ struct Area {
   CommandTimes times;
 };
 
-// Unmapped with its owner. Throws std::system_error.
+// Owns the mapping of the Area. The constructor throws std::system_error.
 class SharedArea {
  public:
   SharedArea();
@@ -191,8 +191,8 @@ class SharedArea {
 
 std::int64_t now_ns();
 
-// Spins, then yields, then sleeps on `word` until `ready()`; false when the area was aborted first.
-// Spinning first matters: a futex wake-up of an idle CPU costs more than most iterations.
+// Waits for `ready()`: spins first, then yields, then sleeps on `word`. False if the area was aborted first.
+// Spinning matters, because a futex wake-up of an idle CPU takes longer than most iterations.
 template <typename Ready>
 bool await(Area& area, Word& word, Ready ready, bool oversubscribed);
 
@@ -203,11 +203,11 @@ bool gave_up(const Area& area);
 
 template <typename Ready>
 bool await(Area& area, Word& word, Ready ready, bool oversubscribed) {
-  // In time, not in turns: a pause or a yield takes a hundred times longer under emulation.
+  // The limits are times and not counts, because a pause or a yield takes a hundred times longer under emulation.
   constexpr std::int64_t spin_ns = 60'000;
   constexpr std::int64_t yield_ns = 120'000;
   constexpr std::int64_t nap_ns = 100'000'000;
-  constexpr int turns = 32;  // between two looks at the clock
+  constexpr int turns = 32;  // between two reads of the clock
   const std::int64_t start = now_ns();
   for (std::int64_t now = start; !oversubscribed && now - start < spin_ns; now = now_ns())
     for (int i = 0; i < turns; ++i) {

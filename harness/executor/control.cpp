@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::int64_t ms = 1'000'000;
 
-// What the control process says as it gets on.
+// What the control process writes to its pipe after each part.
 enum Word : unsigned char { plain_done = 'p', devices_done = 'd', cannot_open = 'e' };
 
 void say(int to, unsigned char word) { (void)!write(to, &word, 1); }
@@ -65,7 +65,7 @@ class ControlProcess {
     }
     close(ends[1]);
   }
-  // One that does not die stays the runner's child, which then finds it.
+  // If it does not die, it stays a child of the runner, and Iterations::clear() finds it.
   ~ControlProcess() {
     if (from_ >= 0) close(from_);
     if (pid_ <= 0) return;
@@ -77,8 +77,8 @@ class ControlProcess {
 
   pid_t pid() const { return pid_; }
 
-  // How long it took from the last word to this one; nothing when it did not come in time, or another one did, or
-  // `go_on` is false of how long that is.
+  // Waits for `wanted` and gives the time since the last word. Nothing if `wanted` did not come in time, if another word
+  // came, or if `go_on`, which gets the time waited so far, returned false.
   std::optional<std::int64_t> hear(Word wanted, std::int64_t longest_ns, const std::function<bool(std::int64_t)>& go_on) {
     constexpr int look_ms = 50;
     while (from_ >= 0 && now_ns() - started_ns_ <= longest_ns) {
@@ -124,7 +124,7 @@ std::int64_t time_of_plain_control(std::int64_t longest_ns) {
 Control control_iteration(Target& target, const std::vector<int>& devices, const Usual& usual,
                           const std::function<void()>& breathe) {
   constexpr std::int64_t between_samples_ns = 500 * ms;
-  constexpr std::int64_t longest_doubt_ns = 10'000 * ms;  // whether it is stuck or slow
+  constexpr std::int64_t longest_doubt_ns = 10'000 * ms;  // extra time to find out whether it is stuck or slow
   constexpr Needs needs{.still = 1000 * ms, .polls = INT64_MAX, .cpu = INT64_MAX};
   ControlProcess control(&target, devices);
   const auto plain = control.hear(plain_done, patience_ns(usual.plain_ns), [&](std::int64_t) {

@@ -1,4 +1,5 @@
-// An iteration that does nothing special, beside one that does not end: whether this machine is fit for a verdict.
+// The control iteration: a trivial iteration, run while another one does not end. It shows whether this machine is fast
+// enough for a verdict.
 #pragma once
 
 #include <cstdint>
@@ -10,16 +11,17 @@
 
 namespace faultline {
 
-// What a healthy one takes.
+// How long a control iteration takes when all is well.
 struct Usual {
-  std::int64_t plain_ns = 0;   // to map a page, store to it, fork, and load it in the child
-  std::int64_t device_ns = 0;  // to set a fresh process up, with its devices; 0: none was
+  std::int64_t plain_ns = 0;   // to map a page, store to it, fork, and load the page in the child
+  std::int64_t device_ns = 0;  // to set up a fresh process with its devices; 0: not measured
 };
 
-// Takes the time of the plain part; `longest_ns` where it did not end.
+// Measures the plain part. Gives `longest_ns` if it did not end in time.
 std::int64_t time_of_plain_control(std::int64_t longest_ns);
 
-// In a fresh process that then opens the devices, as the scenario's do. `breathe` is called all the while.
+// A fresh process does the plain part, then opens the devices as the processes of the scenario do. `breathe` is called
+// regularly.
 Control control_iteration(Target& target, const std::vector<int>& devices, const Usual& usual,
                           const std::function<void()>& breathe);
 

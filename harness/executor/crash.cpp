@@ -18,15 +18,15 @@ std::string name_of(int signal) {
   return name ? std::string("SIG") + name : "signal " + std::to_string(signal);
 }
 
-// The leader answers for what a process does before its threads start and after they have ended.
+// Where the thread is in the iteration. Before the threads start and after they end, only the leader does anything.
 std::string where(const Program& program, const Layout& layout, const Area& area, int thread) {
   if (area.started.get() != area.round.get()) return "in the set-up of the iteration";
   if (thread < 0 || area.threads[thread].done.load() != 0) return "in the observation of the end";
   const auto at = statement_of(program, layout, area, thread);
-  return at ? "at " + at->text : "behind its statements";
+  return at ? "at " + at->text : "after its statements";
 }
 
-// Where the process's threads are in the driver.
+// The driver functions that threads of the process are in.
 std::vector<DriverPlace> places(const Program& program, const Layout& layout, const Area& area, int process) {
   std::vector<DriverPlace> found;
   for (int thread : layout.threads_of[process])
@@ -66,7 +66,7 @@ Death death_by_signal(const Program& program, const Layout& layout, const Area& 
     crash.what += " in a thread of its own";
     return {std::move(crash), {}};
   }
-  // Another thread's are no places of this crash.
+  // Only the thread that took the signal crashed. Where other threads are is irrelevant.
   const std::string& thread = told.thread >= 0 ? program.threads[told.thread].name : program.processes[told.process].name;
   std::erase_if(crash.places, [&](const DriverPlace& place) { return place.thread != thread; });
   if (!crash.places.empty()) return {std::move(crash), {}};

@@ -1,4 +1,5 @@
-// Why a process under test is dead that nobody in the scenario has ended, and whose doing it was.
+// A process under test is dead, and no statement of the scenario ended it. Finds out why: because of the driver, of the
+// bench, or of something outside.
 #pragma once
 
 #include <optional>
@@ -12,18 +13,18 @@
 namespace faultline {
 
 struct Death {
-  std::optional<Crash> crash;  // the driver's doing
-  std::string error;           // else: the bench's own, or somebody's outside, in words
+  std::optional<Crash> crash;  // the driver did it
+  std::string error;           // otherwise: what the bench, or something outside, did
 };
 
-// As the thread tells that took the signal (Area::fatal_signal).
+// For a process with a thread that recorded its signal in Area::fatal_signal.
 Death death_by_signal(const Program& program, const Layout& layout, const Area& area);
 
-// Of a process that did not tell. `killed_for_memory`: the kernel has killed some process since the run began.
+// For a process that recorded nothing. `killed_for_memory`: the OOM killer has killed some process since the run began.
 Death death_unannounced(const Program& program, const Layout& layout, const Area& area, int process, const Ending& ending,
                         bool killed_for_memory);
 
-// How many processes the kernel has killed for want of memory; 0 where it does not tell.
+// How many processes the OOM killer has killed (oom_kill in /proc/vmstat). 0 if the kernel does not tell.
 std::uint64_t processes_killed_for_memory();
 
 }  // namespace faultline

@@ -1,4 +1,4 @@
-// Whose doing it is that a process under test is dead: the driver's, the bench's, somebody's outside.
+// Who ended a process under test: the driver, the bench, or something outside.
 #include "harness/executor/crash.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +32,7 @@ void blocked(const std::function<void()>& work) {
   });
 }
 
-// A device whose loads are a function's of its driver.
+// A device that does its loads inside a function of its driver.
 class LibraryTarget : public Target {
  public:
   explicit LibraryTarget(std::function<void()> in_load) : in_load(std::move(in_load)) {}
@@ -49,11 +49,11 @@ class LibraryTarget : public Target {
     return std::make_unique<Handle>(*this);
   }
 
-  std::function<void()> in_load;  // in the driver
-  std::function<void()> outside;  // and between its functions
+  std::function<void()> in_load;  // called inside a driver function
+  std::function<void()> outside;  // called between driver functions
   DeviceClass device_class = DeviceClass::fatal_faults;
   bool open_crashes = false;
-  bool in_own_thread = false;  // the access itself
+  bool in_own_thread = false;  // the driver does the access in a thread of its own
 
  private:
   class Handle : public DeviceHandle {
@@ -92,7 +92,7 @@ Seen run(LibraryTarget target, int iterations = 10, const char* text = plain) {
   return seen;
 }
 
-// Three in a row are enough, and no error of the bench is among them.
+// The run gives up after three crashes in a row, and reports no error of the bench.
 void expect_crashes(const Seen& seen, const Crash& wanted) {
   EXPECT_EQ(seen.errors, std::vector<std::string>{});
   EXPECT_EQ(seen.iterations, 0u);
@@ -101,7 +101,7 @@ void expect_crashes(const Seen& seen, const Crash& wanted) {
   EXPECT_EQ(seen.crashes[2].iteration, 2u);
 }
 
-// The message, behind what all have.
+// `begin` is what follows the part that all messages share.
 void expect_error(const Seen& seen, const std::string& begin, const std::string& end = "") {
   EXPECT_TRUE(seen.crashes.empty());
   ASSERT_FALSE(seen.errors.empty());
@@ -147,7 +147,7 @@ TEST(Crashes, BeforeAnyStatement) {
                  {0, "took SIGSEGV at address 0x10", true, {{"driver_open", "P.gpu", "in the set-up of the iteration"}}});
 }
 
-// Where a fault is a result, only one at an address of the scenario's is.
+// If faults are results of accesses, then only faults in a region of the scenario are.
 TEST(Crashes, AreNoResultsOfAnAccess) {
   LibraryTarget target(crash);
   target.device_class = DeviceClass::recoverable;
@@ -180,7 +180,7 @@ TEST(Crashes, NowAndThenLeaveTheOtherOutcomes) {
   EXPECT_EQ(seen.crashes[3].iteration, 19u);
 }
 
-// The parent only sees a strange end.
+// Its parent only sees that it ended in an unexpected way.
 TEST(Crashes, OfAChildThatIsWaitedFor) {
   LibraryTarget target(crash);
   target.device_class = DeviceClass::recoverable;

@@ -23,7 +23,7 @@ off_t place_of(int slot) { return slot * static_cast<off_t>(page_bytes); }
 
 int transfer_result(ssize_t bytes) { return bytes == page_bytes ? 0 : bytes < 0 ? errno : EIO; }
 
-// Whether pages go straight to the device: file systems say 0 for a file that they read through the page cache.
+// Whether transfers bypass the page cache. For a file that goes through the page cache, file systems report an alignment of 0.
 bool is_direct(int file) {
   struct statfs about {};
   if (fstatfs(file, &about) != 0 || (about.f_type != EXT4_SUPER_MAGIC && about.f_type != xfs_magic)) return false;
@@ -63,7 +63,7 @@ const char* DirectFile::prepare(const Program& program, const Layout& layout, in
       const auto* read = std::get_if<op::DirectRead>(&thread.statements[i].operation);
       if (!read && !std::holds_alternative<op::DirectWrite>(thread.statements[i].operation)) continue;
       if (direct_ < 0 && !open()) return "cannot make a file for direct I/O";
-      constexpr std::uint64_t nobodys = 1;  // an alien, should a direct-write not arrive
+      constexpr std::uint64_t nobodys = 1;  // decodes as alien, in case a direct-write does not arrive
       const std::uint64_t word = read ? encode_word(iteration, layout.spans.of(read->cell), read->value) : nobodys;
       std::memcpy(page, &word, sizeof word);
       const int slot = layout.first_slot[t] + static_cast<int>(i);

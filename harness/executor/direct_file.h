@@ -1,8 +1,8 @@
-// The file that direct-read and direct-write transfer pages from and to: open with O_DIRECT, without a name, and a
-// page of its own for each statement. Every process of one fork tree has it.
+// The file for direct-read and direct-write. It is an unnamed file that is open with O_DIRECT, and each statement has a
+// page of its own in it. All processes of one fork tree share it.
 //
-// It lies in the first folder of /var/tmp and /tmp on an ext4 or xfs that says that it does direct I/O. Elsewhere
-// O_DIRECT may be refused (tmpfs before 6.6) or go through the page cache, which takes no reference on the page.
+// It lies in /var/tmp or /tmp: the first one on an ext4 or xfs that reports direct I/O. On other file systems O_DIRECT may
+// be refused (tmpfs before 6.6) or go through the page cache, which takes no reference on the user's page.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,15 @@ namespace faultline {
 
 class DirectFile {
  public:
-  // For the root `process`, before its threads start: what each direct-read of its tree will find
-  // in the file. Null, or what
-  // failed, with errno set. Does nothing where no statement needs the file.
+  // For the root `process`, before its threads start: writes to the file what each direct-read of its fork tree will
+  // find there. Gives null, or what failed, with errno set. Does nothing if no statement needs the file.
   const char* prepare(const Program& program, const Layout& layout, int process, std::uint64_t iteration);
 
-  // read(2) into the page at `address` and write(2) from it, for the statement with that result slot. An errno.
+  // read(2) into the page at `address`, or write(2) from it, for the statement with that result slot. Gives an errno.
   int read(std::uintptr_t address, int slot) const;
   int write(std::uintptr_t address, int slot) const;
-  // The first word of what write() put there, through the page cache: a buffer of this process could be shared by
-  // a fork() meanwhile.
+  // The first word of the page that write() put into the file. It is read through the page cache, not with O_DIRECT: a
+  // concurrent fork() could make a buffer of this process a COW page.
   int written(int slot, std::uint64_t* word) const;
 
  private:
@@ -32,7 +31,7 @@ class DirectFile {
   int direct_ = -1, cached_ = -1;
 };
 
-// What the target can do on this machine, whose file systems and settings the target does not know.
+// The target's capabilities, corrected for file systems and settings of this machine, which the target does not know.
 Capabilities capabilities_here(const Target& target);
 
 }  // namespace faultline

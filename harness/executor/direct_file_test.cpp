@@ -1,4 +1,4 @@
-// direct-read and direct-write, with the result that every Linux gives; and where there is no file for them.
+// direct-read and direct-write have the result that every Linux gives. Also: machines without a file for them.
 #include "harness/executor/direct_file.h"
 
 #include <errno.h>
@@ -50,7 +50,7 @@ process C
   for (const auto& [key, text] : expected) EXPECT_EQ(seen.only(key), text) << key;
 }
 
-// What is in the file is of this iteration, and each statement has its own page of it.
+// The file's content is that of this iteration, and each statement has its own page.
 TEST(DirectFile, EveryStatementHasItsPage) {
   if (!capabilities_here(CpuTarget()).direct) GTEST_SKIP() << "no file system with O_DIRECT";
   const Program program = parse(

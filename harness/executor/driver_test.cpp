@@ -1,5 +1,5 @@
-// Devices whose accesses are done by threads of a driver, as those of OpenCL are: faults that end the process,
-// SVM buffers, accesses with an order.
+// Devices with a driver that does accesses in its own threads, as OpenCL drivers do: faults that end the process,
+// SVM buffers, accesses with a memory order.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -13,13 +13,13 @@
 namespace faultline {
 namespace {
 
-// Every request is done by a thread of its own. Buffers that are handed over, and USM of the device, are two
-// memories, of the host and of the device, which map and unmap bring together.
+// Does every request in a new thread. A handed-over buffer, or USM of the device, has two memories: one of the host and
+// one of the device. Map and unmap copy a handed-over buffer from one to the other.
 class DriverHandle : public DeviceHandle, public Svm {
  public:
   explicit DriverHandle(bool blocks_signals, bool is_gone) : blocks_signals_(blocks_signals), is_gone_(is_gone) {}
   ~DriverHandle() override {
-    if (!buffers_.empty()) abort();  // the executor frees what it has allocated
+    if (!buffers_.empty()) abort();  // the executor must free all buffers first
   }
 
   DeviceAccess load(std::uintptr_t address) override {
@@ -163,7 +163,7 @@ TEST(DriverWords, AreToldWithTheIteration) {
   const Seen seen = run("  a: 1 page anon rw\nthread P.gpu on d\n  load a[0]\n", 20, target);
   EXPECT_EQ(seen.iterations, 0u);
   EXPECT_EQ(seen.errors.size(), 5u);
-  EXPECT_EQ(seen.driver_words, std::vector<std::string>{"no such driver"});  // the others say the same
+  EXPECT_EQ(seen.driver_words, std::vector<std::string>{"no such driver"});  // repetitions of the same message are dropped
 }
 
 TEST(Driver, ThatLosesItsDeviceGivesNoOutcomes) {
@@ -213,7 +213,7 @@ observe P:a[0]
   EXPECT_EQ(seen.only("P:a[0]"), "5");
 }
 
-// What the host finds at its address is never what the device has.
+// In this driver, the host's memory at the address of a usm-device buffer never has the device's content.
 TEST(UsmBuffers, OfTheDeviceGetAndShowTheirValuesByCopies) {
   const Seen seen = run(R"(  a: 2 pages usm-device = 3
   b: 1 page usm-shared = 4
@@ -232,7 +232,7 @@ observe P:a[0] P:a[1]
   EXPECT_EQ(seen.only("P:a[1]"), "4@b[0]");
 }
 
-// The host's memory is another one until it is mapped.
+// Until a map, the host's memory of the buffer is separate from the device's.
 TEST(SvmBuffers, WithoutAMapTheHostSeesWhatItHad) {
   const Seen seen = run("  a: 1 page svm-coarse = 3\nthread P.gpu on d\n  store a[0] 5\n  r = load a[0] via cpu\n", 5);
   expect_clean(seen, 5);

@@ -1,4 +1,5 @@
-// What a device's driver says in a process under test, kept in the area for the runner: it outlives the process.
+// Keeps what a device's driver says in a process under test. The text is in the shared area, where the runner finds it even
+// if the process dies.
 #pragma once
 
 #include <optional>
@@ -9,7 +10,7 @@
 
 namespace faultline {
 
-// The first words of each kind in an iteration are kept, and all times of a batch. Any thread may speak.
+// Keeps the first message of each kind in an iteration, and all command times of a batch. Any thread may call it.
 class AreaWords : public DriverWords {
  public:
   explicit AreaWords(Area& area) : area_(area) {}
@@ -23,7 +24,7 @@ class AreaWords : public DriverWords {
   Area& area_;
 };
 
-// What was said, in full.
+// The message, if it is complete.
 std::optional<std::string> words_of(const Utterance& said);
 
 }  // namespace faultline

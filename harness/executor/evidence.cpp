@@ -12,13 +12,13 @@ namespace {
 
 constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t second = 1000 * ms;
-constexpr double idle_share = 0.01;           // of CPU time: what a look now and then costs
-constexpr double hungry_share = 0.1;          // of waiting for a CPU
-constexpr double stolen_share = 0.2;          // of what the host took
-constexpr double pressed_share = 0.5;         // of the time in which some task waits: half of it counts then
-constexpr std::int64_t late_ns = 2 * second;  // the bench itself overslept
+constexpr double idle_share = 0.01;           // of a window used as CPU time; less is idle, or polling now and then
+constexpr double hungry_share = 0.1;          // of a window spent waiting for a CPU
+constexpr double stolen_share = 0.2;          // of CPU time that the host took
+constexpr double pressed_share = 0.5;         // of a window in which some task waits; above it the window counts half
+constexpr std::int64_t late_ns = 2 * second;  // a longer window means that the bench itself got no CPU
 constexpr int many_times = 20;
-constexpr int few_times = 8;  // clearly less: a machine that is that much slower leaves nothing undecided
+constexpr int few_times = 8;  // clearly less than many_times, so that on a machine 8 times slower a hang is still decided
 
 std::string seconds_text(std::int64_t ns) {
   if (ns < second) return std::to_string((ns + ms / 2) / ms) + " ms";
@@ -38,7 +38,7 @@ std::string who(const TaskSample& task) {
   return (task.process.empty() ? "process " + std::to_string(task.pid) : task.process) + "'s thread " + task.command;
 }
 
-// Disks are at work, and tasks wait for them.
+// Whether disks did I/O and tasks waited for it most of the time.
 bool waits_for_disks(const MachineSample& before, const MachineSample& after) {
   if (!before.io_pressure_us || !after.io_pressure_us || after.ios == before.ios) return false;
   return share((*after.io_pressure_us - *before.io_pressure_us) * 1000, after.at_ns - before.at_ns) > pressed_share;
@@ -80,7 +80,7 @@ Window between(const Sample& before, const Sample& after) {
     if (!there) continue;
     if (task.state == 'D' && then->state == 'D' && task.switches != then->switches)
       window.moved = who(task) + " works in the kernel (" + std::to_string(task.switches - then->switches) + " context switches)";
-    // Without CONFIG_SCHED_INFO the kernel does not say for how long; with it a task that is on its first wait is not told.
+    // Without CONFIG_SCHED_INFO the kernel does not say how long a task waited. With it, a wait counts only once it has ended.
     if (task.state == 'R' && then->state == 'R' && share(ran, window.length_ns) < idle_share)
       window.hungry = who(task) + " is runnable and gets no CPU";
   }
@@ -91,7 +91,7 @@ Window between(const Sample& before, const Sample& after) {
 Needs needs_of(int deadline_ms, std::int64_t usual_ns, std::int64_t set_up_ns) {
   const std::int64_t deadline_ns = deadline_ms * ms;
   const std::int64_t many = usual_ns > 0 ? many_times * usual_ns : 2 * deadline_ns;
-  // A `delay` is a second at most, and asks for no CPU either.
+  // At least 2 s, because a `delay` takes up to a second and uses no CPU time either.
   return {std::max(2 * second, deadline_ns / 2), std::max(2 * second, 4 * deadline_ns),
           std::max({second, many, few_times * set_up_ns})};
 }
@@ -114,7 +114,7 @@ void Evidence::add(const Window& window) {
     last_ = window.hungry;
     return;
   }
-  // Who serves them may wait for a CPU where somebody does: a worker of the kernel.
+  // Under CPU pressure, the task that is waiting for a CPU may be a kernel worker that these tasks wait for.
   const std::int64_t counted = window.pressure > pressed_share ? window.length_ns / 2 : window.length_ns;
   fed_ns_ += counted;
   if (share(window.run_ns, window.length_ns) < idle_share) still_ns_ += counted;
@@ -144,7 +144,7 @@ std::string Evidence::text(const Needs& needs) const {
     case Kind::none: break;
   }
   if (!last_.empty()) return last_;
-  return "its tasks still compute: " + seconds_text(most_cpu()) + " of CPU time, of " + seconds_text(needs.cpu) +
+  return "its tasks still compute: " + seconds_text(most_cpu()) + " of CPU time so far, not yet the " + seconds_text(needs.cpu) +
          " that are enough";
 }
 
@@ -162,7 +162,7 @@ Control judge_control(std::optional<std::int64_t> plain_ns, std::int64_t usual_p
   if (slow(plain_ns, usual_plain_ns)) return {End::slow, plain};
   if (error != 0) return {End::failed, plain + "; it cannot open the device: " + strerror(error)};
   if (usual_device_ns == 0) return {End::passed, plain};
-  const std::string device = plain + "; that it opens the device " + text(device_ns, usual_device_ns);
+  const std::string device = plain + "; opening the device " + text(device_ns, usual_device_ns);
   if (!slow(device_ns, usual_device_ns)) return {End::passed, device};
   if (!device_ns && waited == Evidence::Kind::still) return {End::stuck, device + ", and it waits without asking for a CPU"};
   return {End::slow, device};

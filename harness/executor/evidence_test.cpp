@@ -1,5 +1,5 @@
-// Decisions over recorded samples (testdata/*.samples), a second apart: what /proc said of an iteration that was late, on
-// two CPUs, with 16 busy loops beside it where the name says so.
+// Decisions on recorded samples (testdata/*.samples) of iterations that were late. The samples were taken from /proc a second
+// apart, on two CPUs. "busy" in a name means that 16 busy loops ran beside it.
 #include "harness/executor/evidence.h"
 
 #include <fstream>
@@ -20,8 +20,9 @@ std::vector<std::string> fields_of(const std::string& line) {
   return fields;
 }
 
-// Lines "machine", time, first lines of /proc/stat and of the pressures of CPU and disks, how many I/Os; and "task", pid,
-// tid, process, thread, statement, whether it waits for others, its stat, schedstat and context switches.
+// The file has lines of two kinds:
+//   "machine", time, the first lines of /proc/stat and of the CPU and I/O pressures, number of I/Os
+//   "task", pid, tid, process, thread, statement, whether it waits for others, its stat, schedstat and context switches
 std::vector<Sample> recorded(const std::string& name) {
   std::ifstream file("harness/executor/testdata/" + name + ".samples");
   EXPECT_TRUE(file.is_open()) << name;
@@ -85,8 +86,8 @@ TEST(Evidence, ThatItHangs) {
   EXPECT_EQ(evidence_of(recorded("polls")).kind(needs), Kind::polls);
 }
 
-// A machine that is busy with other things makes no difference to a task that asks for nothing, and one that computes
-// gets there later. Who serves a task that waits may be late too: a second under pressure counts half.
+// A busy machine makes no difference to a task that asks for no CPU time. A task that computes only takes longer. But a task
+// may wait for a kernel worker that is itself late on a busy machine, so a second under pressure counts half.
 TEST(Evidence, ThatItHangsOnABusyMachine) {
   EXPECT_EQ(evidence_of(recorded("futex-busy")).kind({.still = 1500 * ms, .polls = INT64_MAX, .cpu = second}), Kind::still);
   EXPECT_EQ(evidence_of(recorded("futex-busy")).kind({.still = 3000 * ms, .polls = INT64_MAX, .cpu = second}), Kind::none);
@@ -103,7 +104,7 @@ TEST(Evidence, NoneWhereStatementsEnd) {
   EXPECT_EQ(slow.text(needs).substr(0, 19), "P.gpu has come to s") << slow.text(needs);
 }
 
-// The same work beside 16 busy loops: it asks for a CPU, and has none most of the time.
+// The same work beside 16 busy loops: the task asks for a CPU, and most of the time does not get one.
 TEST(Evidence, NoneWhereTasksWaitForACpu) {
   const std::vector<Window> all = windows(recorded("slow-busy"));
   for (const Window& window : all) EXPECT_TRUE(!window.moved.empty() || !window.hungry.empty());
@@ -116,7 +117,7 @@ TEST(Evidence, NoneWhereATaskWorksInTheKernel) {
   EXPECT_NE(works.text(needs), "");
 }
 
-// ---- Each of these takes the evidence away that the recorded samples have.
+// ---- Each of these tests changes recorded samples so that their evidence is gone.
 
 TEST(Evidence, NoneWhereTheHostTookTheCpu) {
   const Change stolen = [](Sample& sample, int number) { sample.machine.stolen += static_cast<std::uint64_t>(number) * 60; };
@@ -161,14 +162,14 @@ TEST(Evidence, NoneWhereProcessesCome) {
   EXPECT_EQ(evidence_of(changed("futex", comes)).text(needs), "processes have come or gone");
 }
 
-// What it has shown before it got on counts no more.
+// Progress cancels all evidence from before.
 TEST(Evidence, BeginsAnewWhenItGetsOn) {
   std::vector<Sample> samples = recorded("futex");
   samples.back().tasks[0].doing = "s1 (line 7)";
   EXPECT_EQ(evidence_of(samples).kind({.still = ms, .polls = ms, .cpu = ms}), Kind::none);
 }
 
-// Its CPU time is no sign of life, and its waiting for a CPU no excuse.
+// For a task that waits for other threads, CPU time is no progress, and a wait for a CPU is no excuse.
 TEST(Evidence, WhoWaitsForOthersDoesNotCount) {
   const Change busy = [](Sample& sample, int number) {
     TaskSample& task = sample.tasks[1];
@@ -207,7 +208,7 @@ TEST(Control, PassesInAFewTimesWhatIsUsual) {
   EXPECT_EQ(judged(3 * ms, std::nullopt, Kind::none, 19), End::failed);
   EXPECT_EQ(judge_control(3 * ms, 2 * ms, std::nullopt, 0, 0, Kind::none).end, End::passed) << "no device is opened";
   EXPECT_EQ(judge_control(3 * ms, 2 * ms, std::nullopt, 300 * ms, 0, Kind::still).text,
-            "a fresh process that maps a page, stores, forks and loads took 3 ms (usually 2 ms); that it opens the device "
+            "a fresh process that maps a page, stores, forks and loads took 3 ms (usually 2 ms); opening the device "
             "did not end in 2.40 s (usually 300 ms), and it waits without asking for a CPU");
 }
 

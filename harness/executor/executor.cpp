@@ -14,8 +14,8 @@ namespace faultline {
 namespace {
 
 constexpr std::int64_t ms = 1'000'000;
-constexpr std::int64_t batch_aim_ns = 250 * ms;       // of a batch whose size is ours to choose
-constexpr std::int64_t batch_longest_ns = 1000 * ms;  // of any batch: the client wants to see life
+constexpr std::int64_t batch_aim_ns = 250 * ms;       // the duration to aim at when the plan gives no batch size
+constexpr std::int64_t batch_longest_ns = 1000 * ms;  // for any batch, so that the client sees progress
 constexpr std::uint64_t most_rows = 64;
 constexpr std::int64_t longest_control_ns = 10'000 * ms;
 
@@ -30,7 +30,7 @@ std::vector<int> usable_cpus() {
   return cpus;
 }
 
-// Delays of the scenario come on top of the deadline.
+// The `delay`s of the scenario, which are added to the deadline.
 int delays_ms(const Program& program) {
   std::int64_t us = 0;
   for (const Thread& thread : program.threads)
@@ -73,8 +73,8 @@ class Run {
   Iterations iterations_;
   Inquiry inquiry_;
   const OutcomeReader reader_;
-  std::unordered_map<std::string, std::size_t> seen_;  // by key, in the batch's outcomes
-  std::uint64_t next_ = 0;                             // iteration
+  std::unordered_map<std::string, std::size_t> seen_;  // from an outcome's key to its index in the batch's outcomes
+  std::uint64_t next_ = 0;                             // the next iteration
   std::uint64_t batches_ = 0;
   std::uint64_t done_ = 0;
   int errors_in_a_row_ = 0;
@@ -92,7 +92,7 @@ void Run::count(Batch& batch, std::uint64_t iteration) {
   ++batch.count;
 }
 
-// Whoever waits for the next batch is told that there is somebody to wait for.
+// Tells the listener, which waits for the next batch, that the run is alive.
 void Run::breathe() {
   constexpr std::int64_t often_ns = 2000 * ms;
   if (now_ns() - breathed_ns_ < often_ns) return;
@@ -100,7 +100,7 @@ void Run::breathe() {
   listener_.alive();
 }
 
-// A driver that fails in every iteration has little to add to what it said first.
+// Passes on a driver's message, but only a few in a run: if a driver fails in every iteration, later messages add little.
 void Run::tell_driver(Iterations::End end, std::uint64_t iteration) {
   constexpr int often_enough = 3;
   const Area& area = iterations_.area();
@@ -126,9 +126,9 @@ Run::Next Run::failed(Iterations::End end, std::uint64_t iteration) {
     listener_.error(why);
     return Next::end;
   }
-  // A driver that crashes every time tells nothing new.
+  // If the driver crashes every time, the next crash tells nothing new.
   if (end == Iterations::End::crash) return ++crashes_in_a_row_ < most_crashes_in_a_row ? Next::go_on : Next::end;
-  // A bench that cannot do one iteration cannot do the next million either.
+  // If the bench fails in every iteration, it will fail in the next million too.
   return ++errors_in_a_row_ < most_errors_in_a_row ? Next::go_on : Next::end;
 }
 
@@ -152,9 +152,10 @@ Run::Next Run::one_batch(std::uint64_t size) {
     if (end == Iterations::End::late || end == Iterations::End::unprepared) {
       const Inquiry::Found found = inquiry_.look_into(end, iteration, offsets);
       if (found.hang) listener_.hang(*found.hang);
-      // Each takes its time, and one that comes back, or a machine that is too slow, will tell nothing new.
+      // Each inquiry takes long. If the iteration hangs again and again, or the machine stays too slow, the next inquiry will
+      // tell nothing new.
       if (found.over || (found.hang && ++hangs_in_a_row_ == most_hangs_in_a_row)) next = Next::end;
-      if (!found.end) break;  // with a batch message first: what was seen so far is worth having
+      if (!found.end) break;  // ends the batch, so that the outcomes so far are reported first
       end = *found.end;
     } else {
       hangs_in_a_row_ = 0;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* folders[] = {"/var/tmp", "/tmp"};
 
-// A file without a name that can do what a scenario asks of it, or -1.
+// Opens an unnamed file that supports all operations of scenarios. -1 if the folder has no such files.
 int open_in(const char* folder) {
   const int file = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (file < 0) return -1;

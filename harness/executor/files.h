@@ -1,7 +1,7 @@
-// The files that a scenario declares, as descriptors that every process of one fork tree has.
+// The files that a scenario declares, as descriptors that all processes of one fork tree share.
 //
-// A File::Kind::disk lies in the first folder of /var/tmp and /tmp whose file system has files without a name
-// (O_TMPFILE) and can punch holes; where neither has, it is a memfd too.
+// A File::Kind::disk lies in /var/tmp or /tmp: the first one with a file system that supports O_TMPFILE and can punch holes.
+// If neither has such a file system, the file is a memfd.
 #pragma once
 
 #include <array>
@@ -13,8 +13,8 @@ namespace faultline {
 
 class Files {
  public:
-  // Makes the files that belong to the root `process`, or empties those it has made before; then gives each
-  // its pages, all zero and in the page cache. Nothing may map them. Null, or what failed, with errno set.
+  // Makes the files of the root `process`, or empties those that it made before. Then gives each file its pages, all zero
+  // and in the page cache. The files must not be mapped. Gives null, or what failed, with errno set.
   const char* prepare(const Program& program, int process);
   int descriptor(int file) const { return descriptors_[file]; }
 
@@ -23,7 +23,7 @@ class Files {
   static_assert(limits::files == 2);
 };
 
-// What a scenario's `file` is on, here: "ext4 (/var/tmp)", "memory".
+// Where a scenario's `file` lies on this machine: "ext4 (/var/tmp)", "memory".
 std::string disk_text();
 
 }  // namespace faultline

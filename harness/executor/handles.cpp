@@ -18,7 +18,7 @@ Handles::Use::~Use() {
   if (handle_ != nullptr) release(handles_.slot(opener_, device_));
 }
 
-// Whoever takes the last use away from a closed slot deletes the handle, which closes the descriptor.
+// Ends a use. If it was the last use of a closed slot, deletes the handle, which closes the descriptor.
 void Handles::release(Slot& slot) {
   DeviceHandle* handle = slot.handle.load();
   if (slot.state.fetch_sub(1) == 1) {
@@ -49,7 +49,7 @@ bool Handles::close(int opener, int device) {
   std::uint32_t state = target.state.load();
   do {
     if ((state & open_bit) == 0) return false;
-    // One use for ourselves, so that release() decides in one place who deletes.
+    // Add a use of our own, so that only release() decides who deletes the handle.
   } while (!target.state.compare_exchange_weak(state, (state & ~open_bit) + 1));
   release(target);
   return true;

@@ -1,7 +1,7 @@
 // The device descriptors that one process holds: its own, and those that it inherited.
 //
-// A close by one thread while another is inside a request behaves as in the kernel: the request goes on,
-// and the file goes away with it.
+// If one thread closes a descriptor while another is inside a request, the result is as in the kernel: the request
+// continues, and the file is released when the request ends.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ namespace faultline {
 
 class Handles {
  public:
-  // Keeps a handle alive while it is used. Tests false when the descriptor was not open.
+  // Keeps a handle alive while it is in use. Converts to false if the descriptor was not open.
   class Use {
    public:
     Use(Handles& handles, int opener, int device);
@@ -31,19 +31,19 @@ class Handles {
     DeviceHandle* handle_ = nullptr;
   };
 
-  // Takes the place of a descriptor that is about to be opened; false when it is open or being opened: a
-  // process has one descriptor of a device. Waits while the last use of a closed one lasts.
+  // Reserves the slot of a descriptor that is about to be opened. False if it is open or being opened, because a process
+  // has at most one descriptor of a device. Waits until the last use of a closed descriptor has ended.
   bool reserve(int opener, int device);
-  // Fills a reserved place; with null gives it back.
+  // Puts a handle into a reserved slot. Null gives the slot back.
   void fill(int opener, int device, std::unique_ptr<DeviceHandle> handle);
   bool close(int opener, int device);  // false when it was not open
   void close_all();
-  // In a forked child, before anything else: the threads that were using a handle are not here.
+  // A forked child calls this before anything else, because threads that were using a handle do not exist in the child.
   void after_fork();
 
  private:
   struct Slot {
-    std::atomic<std::uint32_t> state{0};  // open_bit, and how many use it
+    std::atomic<std::uint32_t> state{0};  // open_bit, reserved_bit, and the number of uses
     std::atomic<DeviceHandle*> handle{nullptr};
   };
   static constexpr std::uint32_t open_bit = 1u << 31;

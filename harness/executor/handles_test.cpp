@@ -71,7 +71,7 @@ TEST(Handles, AChildForgetsUsesOfThreadsThatItLacks) {
     EXPECT_TRUE(handles.reserve(opener, 0));
     handles.fill(opener, 0, std::make_unique<CountedHandle>(closed));
   }
-  // Never ended, as if the thread had stayed in the parent.
+  // Never released, as if the threads that used them existed only in the parent.
   auto* lost = new Handles::Use(handles, 0, 0);
   auto* lost_too = new Handles::Use(handles, 1, 0);
   EXPECT_TRUE(handles.close(1, 0));

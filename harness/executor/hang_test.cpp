@@ -1,4 +1,4 @@
-// Iterations that do not end, and some that only take long: planted ones, on a real kernel.
+// Iterations that are made to hang, and some that only take long, on a real kernel.
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <linux/futex.h>
@@ -30,7 +30,7 @@ namespace {
 
 void nap(int milliseconds) { usleep(static_cast<useconds_t>(milliseconds) * 1000); }
 
-// ---- Ways not to return.
+// ---- Ways to hang.
 void spin() {
   for (;;) asm volatile("pause" ::: "memory");
 }
@@ -40,15 +40,15 @@ void sleep_on_a_futex() {
   for (;;) syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
 }
 
-// In state D, though it can be killed: as vfork() waits for its child. Not by the C library, at whose locks a sanitizer
-// would keep other threads that fork.
+// Waits in state D, but killable, as vfork() waits for its child. It makes the system call itself: a sanitizer would hold
+// locks of the C library meanwhile, and block other threads that fork.
 void wait_in_the_kernel() {
   if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (;;) pause();
 }
 
-// A device that is the CPU until something is called. The counts are those of all processes.
+// A device that is the CPU, with functions to call at a load and at an open.
 class HangTarget : public CpuTarget {
  public:
   HangTarget() {
@@ -62,7 +62,7 @@ class HangTarget : public CpuTarget {
     return std::make_unique<Handle>(*this, CpuTarget::open(device));
   }
 
-  // With how often it was called before.
+  // The argument is the number of earlier calls, in all processes together.
   std::function<void(int)> at_load, at_open;
 
  private:
@@ -131,7 +131,7 @@ std::string why(const Hang& hang) {
   return text;
 }
 
-// Told as a hang for certain, with all that there is; the run ends, since it comes back.
+// Expects a certain hang with a full report. The run ends, because the hang came back.
 void expect_hang(const Alive& seen, const std::string& state, const std::string& evidence) {
   EXPECT_EQ(seen.errors, std::vector<std::string>{});
   EXPECT_EQ(seen.iterations, 0u);
@@ -172,37 +172,37 @@ TEST(Hangs, AThreadThatIsStuckInTheKernel) {
   expect_hang(run(target, 3), "D", "none of its tasks got CPU time, or waited for a CPU");
 }
 
-// Its processes have opened it; nobody else can from then on.
+// The processes of the scenario have opened the device. After that no other process can.
 TEST(Hangs, ADeviceThatIsStuckForOthersToo) {
   HangTarget target;
   target.at_load = [](int) { sleep_on_a_futex(); };
   target.at_open = [](int before) {
-    if (before == 1) sleep_on_a_futex();  // the control iteration's
+    if (before == 1) sleep_on_a_futex();  // the open by the control iteration
   };
   const Alive seen = run(target, 3);
-  expect_hang(seen, "S", "that it opens the device did not end in 1.00 s");
+  expect_hang(seen, "S", "opening the device did not end in 1.00 s");
   EXPECT_NE(why(seen.hangs.at(0)).find("and it waits without asking for a CPU"), std::string::npos) << why(seen.hangs.at(0));
   EXPECT_GT(seen.breaths, 0) << "that takes more than five seconds";
 }
 
-// A file whose reads are never answered: of those that are under way FUSE lets nobody go, not even a killed process.
+// A FUSE file that never answers reads. A process with a read in flight cannot leave it, not even when it is killed.
 class UnansweredFile {
  public:
-  // Empty where it cannot be made.
+  // `path` is empty if the file could not be made.
   explicit UnansweredFile(const std::string& folder) : path(folder + "/f"), folder_(folder) {
     device_ = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     const std::string options = "fd=" + std::to_string(device_) + ",rootmode=40000,user_id=0,group_id=0";
     if (device_ < 0 || mount("test", folder.c_str(), "fuse", MS_NOSUID | MS_NODEV, options.c_str()) != 0) path.clear();
   }
   ~UnansweredFile() {
-    umount2(folder_.c_str(), MNT_FORCE);  // ends what is under way
+    umount2(folder_.c_str(), MNT_FORCE);  // aborts reads in flight
     umount2(folder_.c_str(), MNT_DETACH);
     close(device_);
   }
   UnansweredFile(const UnansweredFile&) = delete;
   UnansweredFile& operator=(const UnansweredFile&) = delete;
 
-  // Until `other` can be read.
+  // Serves requests until `other` is readable.
   void serve_until_readable(int other) {
     for (;;) {
       std::array<pollfd, 2> watched{{{device_, POLLIN, 0}, {other, POLLIN, 0}}};
@@ -227,7 +227,7 @@ class UnansweredFile {
       case FUSE_LOOKUP: return reply(header, fuse_entry_out{.nodeid = 2, .attr = file});
       case FUSE_GETATTR: return reply(header, fuse_attr_out{.attr = header.nodeid == 1 ? root : file});
       case FUSE_OPEN: return reply(header, fuse_open_out{.open_flags = FOPEN_DIRECT_IO});
-      default: return;  // a read, and that it is interrupted
+      default: return;  // FUSE_READ and FUSE_INTERRUPT get no answer
     }
   }
   template <typename Out>
@@ -243,15 +243,15 @@ class UnansweredFile {
   int device_ = -1;
 };
 
-// It needs no repetition.
+// Surviving SIGKILL is certain without a repetition.
 TEST(Hangs, AProcessThatSurvivesBeingKilled) {
   std::string folder = testing::TempDir() + "fuse-XXXXXX";
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // what the runner leaves behind comes here
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // processes that the runner leaves behind become children of the test
   auto file = std::make_unique<UnansweredFile>(folder);
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
-  const pid_t runner = file->path.empty() ? -1 : fork();  // the file's server lives on
+  const pid_t runner = file->path.empty() ? -1 : fork();  // this process goes on as the server of the file
   if (runner == 0) {
     HangTarget target;
     target.at_load = [&](int) {
@@ -298,7 +298,7 @@ TEST(Hangs, OneThatDoesNotComeBackIsTold) {
   EXPECT_NE(why(seen.hangs[0]).find("repeated with 1.2 s it did not come back"), std::string::npos) << why(seen.hangs[0]);
 }
 
-// ---- What takes long, and is no hang.
+// ---- Iterations that take long but do not hang.
 
 TEST(Slow, AnIterationThatEndsAfterItsDeadlineCounts) {
   HangTarget target;
@@ -330,7 +330,7 @@ TEST(Slow, ASetUpThatDoesNotEndIsToldAndIsNoHang) {
   EXPECT_EQ(place(seen.hangs[0], "P.gpu")->statement, "opens its devices");
 }
 
-// A program that the parser refuses, and that a prediction may not see to the end.
+// The parser refuses such a program, and a prediction may not explore all of it.
 TEST(Slow, ThreadsThatWaitForEachOtherAreNoHangOfAKernel) {
   Program program = parse(
       "scenario s\nprocess P\n  a: 1 page anon rw\nthread P.t\n  barrier x\n  barrier y\n"
@@ -349,7 +349,7 @@ TEST(Slow, ThreadsThatWaitForEachOtherAreNoHangOfAKernel) {
             "each of its threads waits for another one, at a barrier or in a wait: no kernel is to blame");
 }
 
-// A machine on which nothing special takes long too is too slow for a verdict.
+// If a control iteration takes long too, the machine is too slow for a verdict.
 TEST(Slow, AControlIterationThatTakesLongAsksForNoVerdict) {
   HangTarget target;
   target.at_load = [](int) { sleep_on_a_futex(); };

@@ -36,7 +36,7 @@ bool makes_any(const std::string& folder, const char* name, std::initializer_lis
   return false;
 }
 
-// Asks the kernel, and leaves the process as it was.
+// Tries the flag out, and restores the state of the process.
 bool has_except_advised() {
   const int before = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
   if (disable(true, except_advised) != 0) return false;

@@ -28,7 +28,7 @@ class HugePages : public ::testing::Test {
   const fs::path folder_ = fs::temp_directory_path() / ("faultline-huge-" + std::to_string(::getpid()));
 };
 
-// Whether the kernel can be told to make none but advised ones (6.18).
+// Whether the kernel can restrict huge pages to advised ones (PR_THP_DISABLE_EXCEPT_ADVISED, 6.18).
 bool can_be_told() {
   const bool told = prctl(PR_SET_THP_DISABLE, 1, 1UL << 1, 0, 0) == 0;
   prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);

@@ -16,7 +16,7 @@ constexpr std::int64_t ms = 1'000'000;
 constexpr int window_ms = 1000;
 constexpr int longest_watch_ms = 120'000;
 constexpr int longest_death_ms = 60'000;
-constexpr int patient_times = 4;  // the deadline, when it is done again
+constexpr int patient_times = 4;  // deadlines for the repetition
 
 std::string seconds_text(int milliseconds) {
   char text[32];
@@ -30,7 +30,8 @@ std::vector<ThreadPlace> places_of(const Sample& sample) {
   return places;
 }
 
-// Nobody is in a statement that ends by itself. The reference finds that, where it explores all of a scenario.
+// Whether every thread waits for another one. The scenario causes such a deadlock; the reference finds it if it can explore
+// the whole scenario.
 bool all_wait(const Sample& sample) {
   return std::ranges::none_of(
       sample.tasks, [](const TaskSample& task) { return !task.waits && (!task.thread.empty() || task.tid == task.pid); });
@@ -72,7 +73,7 @@ Inquiry::Watched Inquiry::watch() {
 }
 
 Inquiry::Cleared Inquiry::clear(std::string& why) {
-  // A disk that has to be woken up first keeps whoever reads it for some seconds.
+  // 15 s, because a read from a disk that must spin up first takes some seconds.
   constexpr Needs needs{.still = 15'000 * ms, .polls = INT64_MAX, .cpu = 10'000 * ms};
   const auto dying = [this] {
     Sample now = sample();
@@ -123,7 +124,7 @@ Inquiry::Found Inquiry::not_set_up(std::uint64_t iteration) {
   return {std::move(hang), std::nullopt, true};
 }
 
-// With more patience. The same offsets and places; new processes.
+// Repeats the iteration in new processes, with the same offsets and placement but a longer deadline.
 void Inquiry::repeat(const std::vector<std::int64_t>& offsets, Found& found) {
   Hang& hang = *found.hang;
   const int patience_ms = patient_times * limits_.deadline_ms;
@@ -184,7 +185,7 @@ Inquiry::Found Inquiry::look_into(End end, std::uint64_t iteration, const std::v
   const Cleared cleared = clear(why);
   if (!why.empty()) hang.why.push_back(why);
   hang.stuck = cleared == Cleared::stuck;
-  if (hang.stuck) hang.slow = false;  // whatever the machine, that is no matter of time
+  if (hang.stuck) hang.slow = false;  // surviving SIGKILL is a hang, however slow the machine
   found.over = cleared != Cleared::yes;
   if (!hang.slow && !found.over) repeat(offsets, found);
   return found;

@@ -1,9 +1,10 @@
-// What is made of an iteration that does not end in time: it is watched on, until it ends after all or there is
-// evidence that it never will; a control iteration tells whether the machine is fit for a verdict; it is killed, and
-// repeated with four times its deadline. Only what then hangs again is a hang for certain.
+// Investigates an iteration that did not end in time:
+//   1. Watch it until it ends after all, or until there is evidence that it never will (evidence.h).
+//   2. Run a control iteration, which shows whether the machine is fit for a verdict (control.h).
+//   3. Kill the iteration and repeat it with four times its deadline. Only if it hangs again is the hang certain.
 //
-// All of it is bounded: each watch by two minutes or six deadlines, the killing by one minute, a control iteration by
-// eight times what it usually takes.
+// All steps are bounded: each watch by two minutes or six deadlines, whichever is longer; killing by one minute; a control
+// iteration by eight times what it usually takes.
 #pragma once
 
 #include <functional>
@@ -19,22 +20,22 @@ namespace faultline {
 
 class Inquiry {
  public:
-  // `breathe` is called all the while; `late` when there is evidence, before anything is killed.
+  // `breathe` is called regularly. `late` is called when there is evidence, before anything is killed.
   Inquiry(const Program& program, Target& target, Iterations& iterations, const Iterations::Limits& limits,
           std::int64_t usual_plain_ns, std::function<void()> breathe, std::function<void()> late);
 
   struct Found {
     std::optional<Hang> hang;
     std::optional<Iterations::End> end;  // how it ended after all, or how its repetition did
-    bool over = false;                   // nothing more should be run
+    bool over = false;                   // the run must end
   };
-  // After Iterations::run() gave `end`, which is late or unprepared.
+  // Call it after Iterations::run() returned `end`, which must be late or unprepared.
   Found look_into(Iterations::End end, std::uint64_t iteration, const std::vector<std::int64_t>& offsets);
 
-  // Ends what the iteration left, once its outcome is read. Nothing, or what does not die.
+  // Ends the processes that the iteration left, once its outcome has been read. Nothing, or a report on those that do not die.
   std::optional<Hang> finish(std::uint64_t iteration);
 
-  // Kills what there is. Where something survives: whether it never will die, and why that is believed.
+  // Kills all processes. If some survive: whether they will never die (stuck) or may still die (slow), and why.
   enum class Cleared { yes, stuck, slow };
   Cleared clear(std::string& why);
 

@@ -47,7 +47,8 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
       if (std::ranges::find(devices_, device) == devices_.end()) devices_.push_back(device);
   target.speak_to(&driver_words_);
   area_->runner_pid.store(getpid());
-  // Pages of an earlier run must not decode: start at a number that no other run is likely to be near.
+  // Words in pages of an earlier run must not decode as values of this one. So start at a number that is unlikely to be near
+  // that of another run.
   area_->iteration.store(static_cast<std::uint64_t>(now_ns()) / 1000);
 }
 
@@ -135,15 +136,15 @@ void Iterations::launch(const std::vector<std::int64_t>& offsets) {
     if (root(process)) area.processes[process].command.bump();
 }
 
-// A forker was killed inside fork(): either there is a child that has yet to say so, or there never will be.
-// The dead forker's children are the runner's now.
+// A thread was killed inside fork(). Either the child exists but has not set its pid yet, or it will never exist. Children
+// of the dead process have become children of the runner, the subreaper.
 void Iterations::resolve_cut_fork(int process) {
   for (pid_t child : children_of(getpid())) {
     const bool known =
         std::ranges::any_of(area_->processes, [&](const ProcessRecord& record) { return record.pid.load() == child; });
     if (!known) return;
   }
-  // The child may have spoken up between the question and the list.
+  // The child may have set its pid after children_of() listed it.
   auto forking = static_cast<std::uint32_t>(Life::forking);
   if (area_->processes[process].pid.load() == 0)
     area_->processes[process].life.compare_exchange_strong(forking, static_cast<std::uint32_t>(Life::failed));
@@ -181,13 +182,13 @@ bool Iterations::quiet() {
   return true;
 }
 
-// Somebody from outside, the driver, or the bench's own fault; -1 for nobody.
+// A process that no operation ended: something outside, the driver, or a bug of the bench did. -1 if there is none.
 int Iterations::unexpected_death() {
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
     const ProcessRecord& record = area_->processes[process];
-    // In this order: a process that somebody ends is a suspect before it is dead.
+    // Test for death before suspicion: an operation makes the process a suspect before it ends the process.
     if (!alive(process) || record.reaped.load() != 0 || !is_dead(record.pid.load()) || suspect(process) != Suspect::no) continue;
-    // A driver's thread that blocks the signal of a fault is not asked.
+    // A thread of the driver that blocks the signal dies of its fault without running our handler.
     const Ending ending = ending_of(record.pid.load());
     const bool fault = ending.kind == Ending::Kind::signal && (ending.code == SIGSEGV || ending.code == SIGBUS);
     if (!fault || !prototype_.faults_end_process || is_about_memory_model(program_)) return process;
@@ -196,7 +197,8 @@ int Iterations::unexpected_death() {
   return -1;
 }
 
-// A process that nobody in the scenario has ended. A signal that it took says more than an error of who waited for it.
+// Handles the death of a process that no operation ended. A recorded signal says more than the error of a thread that waited
+// for the process, so it comes first.
 Iterations::End Iterations::ended(int process) {
   if (!told() && area_->bench_error.load() != 0) return End::error;
   const Death death = told()
@@ -209,8 +211,8 @@ Iterations::End Iterations::ended(int process) {
   return End::crash;
 }
 
-// Whether what is waited for now should have come. Children of the last iteration that have yet to die are no part of
-// the set-up: those should be dead by the deadline.
+// Whether the limit for the current phase has passed. While a process waits for children of the last iteration to die, the
+// deadline applies, not the limit of the set-up.
 std::optional<Iterations::End> Iterations::passed() const {
   const std::int64_t now = now_ns(), deadline_ns = limits_.deadline_ms * ms + longer_ns_;
   if (quiet_ns_ != 0) return now - quiet_ns_ > deadline_ns ? std::optional(End::late) : std::nullopt;
@@ -257,7 +259,7 @@ Iterations::End Iterations::wait_for_quiet() {
   }
 }
 
-// Read A, B, A: a frame that the kernel moves in between compares as nothing.
+// Reads A, B, A. If A changed, the kernel moved the page in between and the comparison means nothing, so try again.
 Sameness Iterations::compare(const Observe& observe) const {
   constexpr int attempts = 8;
   if (frames_ == nullptr || !alive(observe.process) || !alive(observe.process2)) return Sameness::unknown;
@@ -273,8 +275,8 @@ Sameness Iterations::compare(const Observe& observe) const {
   return Sameness::unknown;
 }
 
-// Places and frames before values: a load brings pages in. Nothing when a process died of a kill that nobody was
-// left to tell of: then all is to be read again.
+// Asks for locations and frames before values, because a load faults pages in. Nothing if a process died late of a kill by a
+// thread that was itself killed before it could say that the kill had succeeded. Then everything must be read again.
 std::optional<Iterations::End> Iterations::observe() {
   if (const auto end = ask(Command::look); end != End::outcome) return end;
   for (std::size_t i = 0; i < program_.observes.size(); ++i) {
@@ -284,7 +286,7 @@ std::optional<Iterations::End> Iterations::observe() {
   return ask(Command::observe);
 }
 
-// Every process that has something to say to it.
+// Sends the command to every process that has an observe to answer for it.
 std::optional<Iterations::End> Iterations::ask(Command command) {
   std::vector<int> readers;
   for (const Observe& observe : program_.observes)
@@ -312,8 +314,8 @@ std::optional<Iterations::End> Iterations::ask(Command command) {
   return End::outcome;
 }
 
-// Direct children of a root are reaped by it before it sets up the next iteration; the runner gets those
-// that are further down.
+// Kills the forked processes. A root reaps its own children before it sets up the next iteration. The runner reaps the
+// processes further down.
 void Iterations::end_children() {
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
     if (!root(process) && alive(process) && area_->processes[process].reaped.load() == 0)
@@ -336,7 +338,7 @@ bool Iterations::clear(int longest_ms) {
       const ProcessRecord& record = area_->processes[process];
       if (record.pid.load() > 0 && record.reaped.load() == 0 && record.ended.load() == 0) kill(record.pid.load(), SIGKILL);
     }
-    // Also a child whose fork was cut short, and anything else that came down to the runner.
+    // Also kill children without a record: a child of an interrupted fork, and anything else that the runner inherited.
     if (now_ns() > deadline - longest_ms * ms / 2)
       for (pid_t child : children_of(getpid())) kill(child, SIGKILL);
   };
@@ -388,7 +390,7 @@ Iterations::End Iterations::run(const std::vector<std::int64_t>& offsets, const 
 }
 
 Iterations::End Iterations::go_on(int longer_ms) {
-  // From now on, whatever it was late with.
+  // Make the deadline of the current phase `longer_ms` from now.
   const std::int64_t since = quiet_ns_ != 0                               ? quiet_ns_
                              : area_->started.get() == area_->round.get() ? area_->start_ns.load()
                                                                           : launched_ns_;

@@ -1,4 +1,4 @@
-// The runner's side of one iteration: start it, wait for it, read its end, clear up after it.
+// The runner's side of one iteration: start it, wait for it, read its end state, clean up after it.
 #pragma once
 
 #include <cstdint>
@@ -18,46 +18,47 @@
 
 namespace faultline {
 
-// Keeps the root processes alive from one iteration to the next where no operation ends one.
+// Keeps the root processes alive from one iteration to the next, unless an operation ended one.
 class Iterations {
  public:
   enum class End {
     outcome,     // every thread is done or dead
-    crash,       // of the device's driver: crash() says where
-    error,       // of the bench: error() says what
+    crash,       // the device's driver crashed; crash() says where
+    error,       // the bench failed; error() says how
     late,        // the deadline passed
-    unprepared,  // the limit of the set-up did
+    unprepared,  // the limit of the set-up passed
   };
-  // Of the set-up, and of the statements from their start on; as long again for what is observed.
+  // `deadline_ms` is for the statements, from their start, and again for the observes.
   struct Limits {
     int set_up_ms = 0;
     int deadline_ms = 0;
   };
 
-  // `breathe` is called all the while that something is waited for.
+  // `breathe` is called regularly during waits.
   Iterations(const Program& program, Target& target, Frames* frames, std::vector<int> cpus, std::function<void()> breathe);
   ~Iterations();
   Iterations(const Iterations&) = delete;
   Iterations& operator=(const Iterations&) = delete;
 
-  // From the next iteration on.
+  // Sets the CPU of each thread, from the next iteration on.
   void place(const std::vector<int>& cpus);
   // After End::outcome the area holds the outcome until the next call.
   End run(const std::vector<std::int64_t>& offsets, const Limits& limits);
-  // The same iteration, which was late, for so much longer.
+  // Waits `longer_ms` more for the same iteration, which was late.
   End go_on(int longer_ms);
-  // Ends what the iteration left, once its outcome is read. False: something survives being killed.
+  // Ends the processes that the iteration left, once its outcome has been read. False if something survives SIGKILL.
   bool finish();
   const std::vector<Sameness>& identities() const { return identities_; }
   std::string error() const;
   const Crash& crash() const { return crash_; }
 
-  // Kills every process below the runner and reaps it. False: something survives so far, and it may be called again.
+  // Kills and reaps every process below the runner. False if something survives so far; then it may be called again.
   bool clear(int longest_ms);
 
-  // "P opens its devices; Q maps its regions", of those that are not set up.
+  // What the processes that are not set up are doing: "P opens its devices; Q maps its regions".
   std::string unprepared() const;
-  // What the set-up of fresh processes took at first, and the statements of an iteration on average; 0: none has ended.
+  // How long the first set-up took, which starts the processes, and the statements of an iteration on average. 0 if none
+  // has ended.
   std::int64_t first_set_up_ns() const { return first_set_up_ns_; }
   std::int64_t usual_ns() const { return ended_ > 0 ? statements_ns_ / ended_ : 0; }
   const std::vector<int>& devices() const { return devices_; }  // that are open when the threads start
@@ -102,15 +103,15 @@ class Iterations {
   bool roots_alive_ = false;
   Limits limits_;
   std::int64_t launched_ns_ = 0;
-  std::int64_t quiet_ns_ = 0;  // 0: threads run
+  std::int64_t quiet_ns_ = 0;  // when all threads were done; 0: not yet
   std::int64_t longer_ns_ = 0;
   std::int64_t first_set_up_ns_ = 0;
-  std::int64_t statements_ns_ = 0;  // of those that have ended in time
-  std::int64_t ended_ = 0;
+  std::int64_t statements_ns_ = 0;  // sum over the iterations that ended in time
+  std::int64_t ended_ = 0;          // number of iterations that ended in time
   std::vector<Sameness> identities_;
   std::string error_;
   Crash crash_;
-  const std::uint64_t killed_before_;  // for want of memory
+  const std::uint64_t killed_before_;  // processes_killed_for_memory() at the start
 };
 
 }  // namespace faultline

@@ -42,7 +42,7 @@ Layout::Layout(const Program& program)
         has_barriers = true;
       }
     std::vector<int>& mates = threads_of[program.threads[thread].process];
-    // The main thread, where the process has one, is the leader's.
+    // The leader runs the process's main thread, if it has one.
     const bool main = program.threads[thread].name == program.processes[program.threads[thread].process].name;
     mates.insert(main ? mates.begin() : mates.end(), thread);
   }

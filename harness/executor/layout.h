@@ -1,5 +1,5 @@
-// Where everything of a Program is: addresses of regions, places in the results area, who leads whom.
-// Worked out once, read by every process of the run.
+// Where everything in a Program lies: addresses of regions, indices into the shared area, relations between processes.
+// Computed once; every process of the run reads it.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace faultline {
 
 inline constexpr std::size_t page_bytes = 4096;
 
-// Regions lie at the same fixed addresses in every process, each at a 2 MiB boundary, with nothing mapped
-// between one and the next, and further apart than a stack may grow.
+// Regions lie at the same fixed addresses in every process, each at a 2 MiB boundary. Nothing is mapped between two regions,
+// and the gap is larger than a stack may grow.
 #if defined(__SANITIZE_ADDRESS__)
 // The address below is inside AddressSanitizer's shadow gap.
 inline constexpr std::uintptr_t regions_base = 0x2000'0000'0000;
@@ -21,7 +21,7 @@ inline constexpr std::uintptr_t regions_base = 0x2000'0000'0000;
 inline constexpr std::uintptr_t regions_base = 0x10'0000'0000;
 #endif
 
-inline constexpr std::size_t stack_limit = std::size_t{8} << 20;  // RLIMIT_STACK, as it mostly is
+inline constexpr std::size_t stack_limit = std::size_t{8} << 20;  // the usual RLIMIT_STACK
 
 inline std::size_t bytes_of(const PageRange& range) { return static_cast<std::size_t>(range.count) * page_bytes; }
 
@@ -34,20 +34,21 @@ struct Layout {
   std::uintptr_t address_of(const PageRange& range) const { return address_of(Cell{range.region, range.first}); }
   std::size_t regions_bytes() const { return region_address.back() - regions_base; }  // with the gaps
 
-  // The flags of mmap() that such memory is mapped with.
+  // The mmap() flags for memory with this backing.
   int map_flags(Backing backing) const;
 
   Spans spans;
   bool reserves = true;  // mappings are not MAP_NORESERVE
-  // And, last, where the next would lie. SVM buffers are where the driver puts them: each process fills in its own.
+  // One more entry than there are regions: the last is the end of all. The driver chooses the addresses of buffers, and each
+  // process fills in its own.
   std::vector<std::uintptr_t> region_address;
   std::vector<int> first_slot;               // by thread: its first statement's place in Area::slots
   std::vector<int> first_offset;             // by thread: its first offset in a row of Parameters
-  std::vector<std::vector<int>> threads_of;  // by process; the first is the one that the leader runs
+  std::vector<std::vector<int>> threads_of;  // by process; the leader runs the first one
   std::vector<int> forker;                   // by process: the thread that forks it, -1 for a root
   struct Party {
     int thread = 0;
-    std::uint32_t uses = 0;  // statements of it that name the barrier
+    std::uint32_t uses = 0;  // how many of its statements name the barrier
   };
   std::vector<std::vector<Party>> meeting;  // by barrier: the threads that name it
   std::vector<std::vector<int>> opens;      // by process: devices that are open when its threads start

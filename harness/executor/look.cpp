@@ -5,7 +5,7 @@
 namespace faultline {
 namespace {
 
-// Asks through the first descriptor of that process that this one holds. False: it holds none.
+// Asks through the first descriptor that `opener` opened and this process holds. False if it holds none.
 template <typename Ask>
 bool ask_through(ProcessContext& context, int opener, Ask ask) {
   for (int device = 0; device < static_cast<int>(context.program.devices.size()); ++device) {
@@ -16,7 +16,7 @@ bool ask_through(ProcessContext& context, int opener, Ask ask) {
   return false;
 }
 
-// A target that does not claim to see such things says ENOTSUP.
+// Reports an error of the bench, except for ENOTSUP: then the target never claimed to know such things.
 void fail(ProcessContext& context, const char* what, int error) {
   if (error != ENOTSUP) report_bench_error(context.area, what, context.process, -1, error);
 }
@@ -28,7 +28,7 @@ void look_where(ProcessContext& context, const Observe& observe, Look& look) {
   };
   bool asked = ask_through(context, context.process, ask);
   for (int opener = 0; opener < static_cast<int>(context.program.processes.size()) && !asked; ++opener)
-    asked = ask_through(context, opener, ask);  // what it has inherited
+    asked = ask_through(context, opener, ask);  // inherited descriptors
   if (error == 0) look.done.store(1, std::memory_order_release);
   else fail(context, "cannot tell where a page is", error);
 }
@@ -38,7 +38,7 @@ void copy(const std::string& text, std::array<char, size>& to) {
   to[text.copy(to.data(), size - 1)] = '\0';
 }
 
-// Of the process's own descriptor: the driver tells the opener.
+// Asks through the process's own descriptor, because the driver reports events to the process that opened it.
 void look_at_events(ProcessContext& context, const Observe& observe, Look& look) {
   PageHistory history;
   int error = ENOTSUP;
@@ -70,7 +70,7 @@ void answer_looks(ProcessContext& context) {
       if (observe.process == context.process && observe.kind == kind) at(context, observe, context.area.looks[i]);
     }
   };
-  look(Observe::Kind::events, look_at_events);  // first: workers may be on their way to the pages
+  look(Observe::Kind::events, look_at_events);  // first, because driver workers may still be moving the pages
   look(Observe::Kind::where, look_where);
 }
 

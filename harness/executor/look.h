@@ -1,14 +1,14 @@
-// What a process tells of its pages at the end, before anything touches them: through a descriptor of a device.
+// Asks the device driver about pages at the end, before anything touches them. The process asks through its descriptors.
 #pragma once
 
 #include "harness/executor/operation.h"
 
 namespace faultline {
 
-// The command that a process answers the observe to; Command::none where the runner sees it by itself.
+// The command to which a process answers the observe. Command::none if the runner answers it without the process.
 Command answered_by(Observe::Kind kind);
 
-// In the process, when the runner has told it to look.
+// Called in the process when the runner sent Command::look.
 void answer_looks(ProcessContext& context);
 
 }  // namespace faultline

@@ -1,4 +1,4 @@
-// What a process tells of its pages at the end, through a device that knows where they are.
+// What a process reports about its pages at the end, through a device that knows where they are.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -9,8 +9,8 @@
 namespace faultline {
 namespace {
 
-// Has memory of its own: a page is there after a migration, until the migration back. Where it is is kept in the page
-// itself, behind the cell, so that a forked child and its parent agree as long as they share the page.
+// A device with memory of its own. A page is in that memory from a migration to the device until the migration back. The
+// location is stored in the page itself, after the cell, so that parent and child agree on it while they share the page.
 class MemoryHandle : public DeviceHandle {
  public:
   explicit MemoryHandle(int error) : error_(error) {}
@@ -100,7 +100,7 @@ TEST(Look, EachProcessTellsOfItsOwnPages) {
   EXPECT_EQ(seen.only("P:a[0]"), "5");
   EXPECT_EQ(seen.only("where(P:a[0])"), "device");
   EXPECT_EQ(seen.only("where(P:a[1])"), "device");
-  EXPECT_EQ(seen.only("where(C:a[0])"), "device");  // through the descriptor that it inherited
+  EXPECT_EQ(seen.only("where(C:a[0])"), "device");  // C asks through its inherited descriptor
   EXPECT_EQ(seen.only("where(C:a[1])"), "system");
 }
 

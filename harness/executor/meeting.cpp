@@ -7,7 +7,7 @@ namespace faultline {
 void suspect(Area& area, int process, Suspect certainty) {
   std::atomic<std::uint32_t>& suspicion = area.processes[process].suspect;
   std::uint32_t before = suspicion.load();
-  // Never less sure than before: two threads may kill one process.
+  // Certainty must never decrease, because two threads may kill the same process.
   while (before < static_cast<std::uint32_t>(certainty) &&
          !suspicion.compare_exchange_weak(before, static_cast<std::uint32_t>(certainty))) {}
   if (before == static_cast<std::uint32_t>(Suspect::no)) area.suspects.fetch_add(1);
@@ -18,7 +18,7 @@ void finish_thread(ProcessContext& context, int thread) {
   Area& area = context.area;
   area.threads[thread].done.store(1, std::memory_order_release);
   if (context.layout.has_barriers) area.meeting.bump();
-  // Threads of a process that was killed stay in `live`, so that where one is ended the runner looks at
+  // Threads of a killed process stay counted in `live`, so it does not reach 0. If there is a suspect, wake the runner for
   // every thread that finishes.
   if (area.live.fetch_sub(1) == 1 || area.suspects.load() != 0) area.finished.bump();
 }
@@ -27,8 +27,8 @@ bool never_born(const Program& program, const Layout& layout, const Area& area, 
   const auto life = [&] { return static_cast<Life>(area.processes[process].life.load()); };
   if (life() == Life::born) return false;
   if (life() == Life::failed) return true;
-  // In this order: a forker that is gone has said what became of its child. `forking` by a dead forker is
-  // for the runner to clear up.
+  // Test gone() before life(): once the forker is gone, `life` no longer changes. If a forker died while `life` was
+  // `forking`, the runner resolves it.
   const int forker = layout.forker[process];
   return forker < 0 || (gone(program, layout, area, forker) && life() == Life::unborn);
 }
@@ -45,7 +45,7 @@ void meet(ProcessContext& context, int barrier, int thread) {
   const std::uint32_t mine = area.threads[thread].arrivals[barrier].fetch_add(1) + 1;
   area.meeting.bump();
   const auto all_there = [&] {
-    // A thread that names it less often than we do is not waited for again.
+    // Some thread may name the barrier less often than this one. Do not wait for it after its last use.
     for (const Layout::Party& other : context.layout.meeting[barrier])
       if (area.threads[other.thread].arrivals[barrier].load() < std::min(mine, other.uses) &&
           !gone(context.program, context.layout, area, other.thread))

@@ -1,24 +1,24 @@
-// How threads learn that others are done, dead, or never come.
+// How threads learn that other threads are done, are dead, or will never start.
 #pragma once
 
 #include "harness/executor/operation.h"
 
 namespace faultline {
 
-// Says how sure it is that `process` will be dead. The runner then looks whether it is.
+// Records how certain the end of `process` is. The runner then checks whether it is dead.
 void suspect(Area& area, int process, Suspect certainty);
 
 // The thread has no more statements.
 void finish_thread(ProcessContext& context, int thread);
 
-// Arrives at a barrier and returns when every thread that names it has arrived there as often as this one (or
-// as often as it ever will). At once when the area was aborted.
+// Arrives at a barrier. Returns when every thread that names the barrier has arrived as often as this one, or as often as it
+// ever will. Returns at once if the area was aborted.
 void meet(ProcessContext& context, int barrier, int thread);
 
-// Whether the thread will arrive nowhere any more: it is done, its process has died, or cannot come to life.
+// Whether the thread will arrive at no more barriers: it is done, its process died, or its process will never exist.
 bool gone(const Program& program, const Layout& layout, const Area& area, int thread);
 
-// Whether a process that is not there will never be.
+// Whether a process that does not exist will never exist.
 bool never_born(const Program& program, const Layout& layout, const Area& area, int process);
 
 }  // namespace faultline

@@ -79,7 +79,8 @@ SeenResult device_result(const ThreadRun& run, int signal, const DeviceAccess& a
   return result;
 }
 
-// An access through a device. Where its faults end the process, nothing may jump out of the driver.
+// An access through a device. If device faults end the process, the access is not guarded, because a siglongjmp must not
+// leave the driver.
 template <typename Access>
 int device_access(const ProcessContext& context, Access access) {
   if (!context.faults_end_process) return guarded(access);
@@ -202,7 +203,7 @@ struct Perform {
   SeenResult operator()(const op::Fork& fork_op) const {
     ProcessRecord& child = area().processes[fork_op.process];
     const int threads = static_cast<int>(context().layout.threads_of[fork_op.process].size());
-    // Said before the call: a forker that is killed inside it leaves a trace to follow.
+    // Recorded before the call, so that the runner can tell if this thread is killed inside fork().
     area().live.fetch_add(threads);
     child.life.store(static_cast<std::uint32_t>(Life::forking));
     const pid_t pid = fork();
@@ -223,7 +224,7 @@ struct Perform {
   SeenResult operator()(const op::Kill& kill_op) const {
     ProcessRecord& victim = area().processes[kill_op.process];
     const int pid = victim.pid.load();
-    // Not there yet, or a wait has taken it: the number is nobody's.
+    // Not forked yet, or reaped by a `wait`. Then the pid is not, or no longer, that of the process.
     if (pid == 0 || victim.reaped.load() != 0) return errno_result(ESRCH);
     suspect(area(), kill_op.process, Suspect::tried);
     if (kill(pid, SIGKILL) != 0) return errno_result(errno);
@@ -231,7 +232,7 @@ struct Perform {
     return errno_result(0);
   }
 
-  // Polls, so that a deadline can end it.
+  // Polls instead of blocking in waitpid(), so that an abort can end it.
   SeenResult operator()(const op::Wait& wait) const {
     ProcessRecord& child = area().processes[wait.process];
     if (static_cast<Life>(child.life.load()) != Life::born) return errno_result(ECHILD);
@@ -272,7 +273,7 @@ struct Perform {
     return errno_result(0);
   }
 
-  // One descriptor a process: a second open is refused here, and never reaches the kernel.
+  // A process has one descriptor per device. A second open is refused here and never reaches the kernel.
   SeenResult operator()(const op::Open& open) const {
     Handles& handles = context().handles;
     if (!handles.reserve(context().process, open.device)) return errno_result(EBUSY);

@@ -1,4 +1,4 @@
-// One statement, done for real by the thread that runs it.
+// Executes statements with real system calls and device requests.
 #pragma once
 
 #include <cstdint>
@@ -13,23 +13,23 @@
 
 namespace faultline {
 
-// What every thread of one process shares. A forked child works on its own copy of it.
+// State that the threads of one process share. A forked child has its own copy.
 struct ProcessContext {
   const Program& program;
   const Layout& layout;
   Target& target;
   Area& area;
-  const std::vector<int>& cpus;     // that the run may use
-  bool oversubscribed = false;      // more threads than CPUs: nobody may spin without yielding
-  bool crowded = false;             // no CPU is left for the runner: whoever waits for it must make room
-  bool faults_end_process = false;  // those of a device
+  const std::vector<int>& cpus;     // the CPUs that the run may use
+  bool oversubscribed = false;      // more threads than CPUs: a thread must not spin without yielding
+  bool crowded = false;             // no CPU is left for the runner: a thread that waits for the runner must not spin
+  bool faults_end_process = false;  // device faults end the process
   int process = -1;
   Handles handles;
   Files files;
   DirectFile direct_file;
 };
 
-// mmap(MAP_FIXED) of what a region or an mmap statement maps. False with errno set.
+// mmap(MAP_FIXED), for a region or an mmap statement. False with errno set on failure.
 bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file);
 
 // One thread in one iteration.
@@ -38,22 +38,22 @@ struct ThreadRun {
   int thread;
   std::uint64_t iteration;
   int next_offset;  // in Area::offsets
-  int slot = 0;     // in Area::slots, of the statement that it is at
+  int slot = 0;     // in Area::slots, of the current statement
 };
 
-SeenResult errno_result(int error);  // 0: it worked
-// Of a request to a device. That it is gone, ENODEV, is no outcome but ends the run.
+SeenResult errno_result(int error);  // 0: success
+// The result of a request to a device. ENODEV is not a result: it means that the device is gone, and ends the run.
 SeenResult device_errno(const ThreadRun& run, int error);
 void record(Slot& slot, const SeenResult& result);
 
-// Runs all statements of the thread, from its offset after `origin_ns` on, and marks it done. Returns
-// early when the area was aborted; does not return from an `exit`.
+// Waits until the thread's offset after `origin_ns`, runs all its statements, and marks it done. Returns early if the area
+// was aborted. Does not return after an `exit`.
 void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns);
 
 // Puts the calling thread on the CPU that the parameters name for `thread`.
 void place_thread(const ProcessContext& context, int thread);
 
-// One guarded CPU load, as an operation and as an observe.
+// One guarded CPU load, for an operation or an observe.
 SeenResult load_result(std::uintptr_t address);
 
 }  // namespace faultline

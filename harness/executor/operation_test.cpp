@@ -1,4 +1,4 @@
-// Each operation with the result that every Linux gives.
+// Each operation has the result that every Linux gives.
 #include <errno.h>
 
 #include <gtest/gtest.h>
@@ -266,7 +266,7 @@ process C
   EXPECT_EQ(seen.only("P.t:k1"), "ok");
   EXPECT_EQ(seen.only("P.t:w"), "killed");
   EXPECT_EQ(seen.only("C:r0"), "1");
-  EXPECT_EQ(seen.only("C:r1"), "-");  // the delay was under way
+  EXPECT_EQ(seen.only("C:r1"), "-");  // killed during the delay
   EXPECT_EQ(seen.only("C:r2"), "-");
 }
 
@@ -339,7 +339,7 @@ thread P.gpu on d
 )",
                              target, plan);
   EXPECT_EQ(seen.iterations, 0u);
-  ASSERT_EQ(seen.errors.size(), 5u);  // then it gives up
+  ASSERT_EQ(seen.errors.size(), 5u);  // the run gives up after five errors in a row
   EXPECT_EQ(seen.errors[0], "iteration 0: cannot open the device (process 0, thread -1, code 24)");
 }
 

@@ -11,7 +11,7 @@
 namespace faultline {
 namespace {
 
-// What an access with an order writes or adds is said as words.
+// Turns a statement into an OrderedAccess, with its values encoded as words (value.h).
 struct InWords {
   const ThreadRun& run;
 

@@ -1,4 +1,4 @@
-// Accesses with an order: of the CPU, and of devices, which do neighbouring ones in one kernel.
+// Accesses with a memory order, by the CPU and by devices. A device does adjacent ones in one kernel.
 #pragma once
 
 #include <span>
@@ -7,9 +7,9 @@
 
 namespace faultline {
 
-// Does the ones that `statements` begin with, as far as the same CPU or device does them, one right behind the
-// other: what the order leaves open shows only there. Their results are told when all are done. Gives how many
-// there are.
+// Does the accesses that `statements` begin with, up to the first that has no order or is done by another device or by the
+// CPU. They follow each other immediately, because only then can reordering show. Their results are recorded when all are
+// done. Gives the number of accesses.
 int run_ordered(const ThreadRun& run, std::span<const Statement> statements);
 
 }  // namespace faultline

@@ -26,8 +26,8 @@ std::string events_text(const Look& look) {
 OutcomeReader::OutcomeReader(const Program& program, const Layout& layout, const Area& area, const Sight& sight)
     : program_(program), layout_(layout), area_(area), schema_(schema(program, sight)) {}
 
-// Of a thread that did not get through, the first statement without a result was going on or about to
-// start: nobody can say. What follows it was not reached.
+// If a thread did not finish, its first statement without a result had either begun or not; its result is unknown. The
+// statements after it were not reached.
 OutcomeReader::Known OutcomeReader::known(int thread, int statement) const {
   const int first = layout_.first_slot[thread];
   if (area_.slots[first + statement].done.load(std::memory_order_acquire) != 0) return Known::result;
@@ -101,7 +101,7 @@ std::string OutcomeReader::text(const SeenResult& result, Cell cell) const {
       const CellContent content = decode_word(area_.iteration.load(), result.word);
       if (content.kind == CellContent::Kind::zero) return text_zero;
       if (content.kind == CellContent::Kind::alien) return text_alien;
-      // A word that checks out but names a span this program lacks was made by nobody.
+      // The check is right by accident if the word names a span that this program lacks.
       if (content.home >= layout_.spans.count()) return text_alien;
       return value_text(program_, cell, layout_.spans.first(content.home), content.value);
     }
@@ -148,7 +148,7 @@ Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
     }
     const SeenResult& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
     if (observable.kind == Observable::Kind::faults) {
-      // A request that failed does not say how it went.
+      // A failed request does not say whether the fault path ran.
       outcome.emplace_back(result.faults_known == 0 ? text_not_reached : result.faulted != 0 ? text_fault : text_hit);
       continue;
     }

@@ -1,4 +1,4 @@
-// From result slots to outcomes: decoding, and telling equal iterations apart cheaply.
+// Decodes result slots into outcomes. Makes keys that compare the outcomes of iterations cheaply.
 #pragma once
 
 #include <string>
@@ -13,12 +13,12 @@ namespace faultline {
 // How two mappings compared at the end.
 enum class Sameness : unsigned char { unknown, same, different };
 
-// Reads the area at the end of an iteration, when nobody writes to it any more.
+// Reads the area at the end of an iteration, when no process writes to it any more.
 class OutcomeReader {
  public:
   OutcomeReader(const Program& program, const Layout& layout, const Area& area, const Sight& sight);
 
-  // Equal for two iterations exactly when their outcomes are. `identities` is by observe.
+  // The keys of two iterations are equal if and only if their outcomes are. `identities` is indexed by observe.
   std::string key(const std::vector<Sameness>& identities) const;
   Outcome texts(const std::vector<Sameness>& identities) const;
 

@@ -15,7 +15,7 @@ int barriers_of(const Thread& thread) {
       thread.statements, [](const Statement& statement) { return std::holds_alternative<op::Barrier>(statement.operation); }));
 }
 
-// The standard distributions differ between libraries; these do not.
+// Unlike the standard distributions, these give the same numbers with every C++ library.
 int below(std::mt19937_64& random, int bound) { return static_cast<int>(random() % static_cast<std::uint64_t>(bound)); }
 double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
 
@@ -49,8 +49,8 @@ Parameters draw_parameters(const Program& program, std::uint64_t seed, int rows,
   Parameters drawn;
   drawn.seed = seed;
   const int threads = static_cast<int>(program.threads.size());
-  // Half of the batches leave placement to the scheduler, a quarter spreads the threads over the CPUs
-  // (what overlaps best), a quarter puts each where chance has it (neighbours on one CPU included).
+  // Half of the batches leave placement to the scheduler. A quarter spreads the threads over the CPUs, so that they overlap
+  // best. A quarter places each thread at random, several on one CPU included.
   const int style = below(random, 4);
   const int turn = below(random, cpus);
   for (int thread = 0; thread < threads; ++thread) {

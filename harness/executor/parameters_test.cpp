@@ -51,7 +51,7 @@ TEST(Parameters, OffsetsAreSpreadOverTheScales) {
       ASSERT_LE(offset, 200'000);
       ++all;
       zero += offset == 0;
-      small += offset > 0 && offset < 450;  // the middle of [10, 20000] in logarithms
+      small += offset > 0 && offset < 450;  // the geometric middle of [10, 20000]
       large += offset >= 450;
     }
   EXPECT_NEAR(zero, all / 8, all / 40);

@@ -29,14 +29,14 @@ constexpr int failed_to_set_up = 98;
   _exit(failed_to_set_up);
 }
 
-// ---- What a thread of the process needs when it starts; one per thread, never freed: the process is killed.
+// Arguments of a new thread. They lie on the leader's stack frame, which never returns.
 struct ThreadStart {
   ProcessContext* context = nullptr;
   int thread = -1;
   int creator = -1;  // the thread whose placement it inherits
 };
 
-// For a thread that was just made: a system call only where it belongs elsewhere than its creator.
+// Places a new thread. It inherited the placement of its creator, so a system call is needed only if that is wrong.
 void replace_thread(const ProcessContext& context, int thread, int creator) {
   if (context.area.cpus[thread].load() != context.area.cpus[creator].load()) place_thread(context, thread);
 }
@@ -106,8 +106,8 @@ void open_devices(ProcessContext& context) {
   }
 }
 
-// Forked children of the last iteration: the runner has killed them, and their teardown must have ended. One
-// that does not die is found by the runner's deadline.
+// Waits for the forked children of the last iteration, which the runner has killed, so that their teardown has ended. If one
+// does not die, the runner's deadline passes.
 void reap_children() {
   while (waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {}
 }
@@ -128,8 +128,8 @@ void map_region(ProcessContext& context, int index) {
     give_up(context, "cannot protect a region", errno);
 }
 
-// Where the driver put it, and with its value: a buffer lives for one iteration. USM of the device gets its value by
-// copies.
+// Allocates a buffer for one iteration, notes the address that the driver chose, and writes the initial value. USM of the
+// device gets its value by copies.
 void allocate_buffer(ProcessContext& context, Layout& layout, int index) {
   const Region& region = context.program.regions[index];
   const Handles::Use device(context.handles, context.process, 0);
@@ -165,7 +165,8 @@ void free_buffers(ProcessContext& context) {
   });
 }
 
-// Devices first: unmapping under an open one would send it notifiers that no statement asked for.
+// Closes devices before it unmaps regions: munmap() under an open device would call interval notifiers that no statement
+// asked for.
 void set_up(ProcessContext& context, Layout& layout) {
   at(context, Step::reaping);
   reap_children();
@@ -194,7 +195,7 @@ void set_up(ProcessContext& context, Layout& layout) {
   at(context, Step::ready);
 }
 
-// The last root to be ready says when all threads start.
+// The last root to become ready sets the time at which all threads start.
 void say_ready(ProcessContext& context, std::uint32_t round) {
   constexpr std::int64_t margin_ns = 3'000;
   Area& area = context.area;
@@ -225,8 +226,8 @@ SeenResult observed(ProcessContext& context, Cell cell) {
   return result;
 }
 
-// The last pages first: a load may map all of a huge page, beyond the end of its file too, where another load would then
-// find zeroes.
+// Loads the last pages first. A load may map a whole huge page, beyond the end of the file too. A later load from there would
+// then find zeroes.
 void answer_observes(ProcessContext& context) {
   Area& area = context.area;
   const std::vector<Observe>& observes = context.program.observes;
@@ -240,7 +241,7 @@ void answer_observes(ProcessContext& context) {
   }
 }
 
-// Waits for the next command; returns it. `seen` is the command count that was obeyed last.
+// Waits for the next command and returns it. `seen` is the count of the last command that was obeyed.
 Command next_command(ProcessContext& context, std::uint32_t& seen) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[context.process];
@@ -261,7 +262,7 @@ void answer(ProcessContext& context, std::uint32_t seen) {
   context.area.finished.bump();
 }
 
-// How large what grows down may become.
+// Sets RLIMIT_STACK to stack_limit, for the stacks of the scenario.
 void limit_stack(ProcessContext& context) {
   rlimit limit{};
   if (getrlimit(RLIMIT_STACK, &limit) != 0) give_up(context, "no RLIMIT_STACK", errno);
@@ -270,7 +271,7 @@ void limit_stack(ProcessContext& context) {
   if (setrlimit(RLIMIT_STACK, &limit) != 0) give_up(context, "cannot set RLIMIT_STACK", errno);
 }
 
-// The addresses of the regions must be free: a mapping of our own there would be torn down.
+// The addresses of the regions must be free, because set_up() unmaps everything there.
 void check_addresses(ProcessContext& context) {
   void* const where = reinterpret_cast<void*>(regions_base);
   const std::size_t bytes = context.layout.regions_bytes();
@@ -326,12 +327,12 @@ void check_addresses(ProcessContext& context) {
   }
 }
 
-// After fork() in a process with threads: the C library has made its own locks usable again; ours are
-// atomics, and only Handles keeps counts of threads that are not here.
+// Runs after fork() in a multi-threaded process. The C library has repaired its own locks. The executor uses atomics, and
+// only Handles has counts of threads that do not exist in the child.
 [[noreturn]] void live_as_child(ProcessContext& context, int process) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[process];
-  // Before we are born: from then on the runner may find that there is nothing to wait for, and command.
+  // Read this before `life` becomes `born`. From then on the runner may find that all threads are done, and send a command.
   std::uint32_t seen = record.command.get();
   record.pid.store(getpid());
   record.life.store(static_cast<std::uint32_t>(Life::born));

@@ -1,4 +1,4 @@
-// Processes, threads and time: what goes on around the operations.
+// Processes, threads and timing around the operations.
 #include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,11 +15,11 @@ namespace faultline {
 namespace {
 
 std::uint64_t rounds(std::uint64_t wanted) {
-  // 100,000 where somebody asks for it; a test run of all the day's changes has no time for that.
+  // FAULTLINE_TEST_ROUNDS multiplies the rounds, for example to 100,000. An everyday test run has no time for that many.
   const char* factor = getenv("FAULTLINE_TEST_ROUNDS");
   if (factor != nullptr) return wanted * strtoull(factor, nullptr, 10);
 #if defined(__SANITIZE_THREAD__)
-  return wanted / 10;  // a fork takes 30 ms there
+  return wanted / 10;  // a fork takes 30 ms here
 #else
   return wanted;
 #endif
@@ -38,7 +38,7 @@ thread P.y
 )",
                              2000);
   expect_clean(seen, 2000);
-  // With fences the one that is forbidden is forbidden for the machine too.
+  // Accesses have full fences, so the CPU cannot show the forbidden outcome either.
   EXPECT_EQ(seen.outcomes.count({"ok", "0", "ok", "0"}), 0u);
   EXPECT_GE(seen.outcomes.size(), 2u) << "starts are not aligned: one thread always wins";
   EXPECT_GT(seen.batches.size(), 1u);
@@ -223,7 +223,7 @@ thread F.x
   EXPECT_EQ(seen.only("E:r"), "0");
 }
 
-// Kills a root from outside when the first batch is there.
+// Kills a root process from outside after the first batch.
 struct Saboteur : Seen {
   void batch(const Batch& batch) override {
     if (batches.empty())

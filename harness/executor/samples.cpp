@@ -44,7 +44,7 @@ std::vector<std::string> words_of(std::string_view text) {
 
 std::int64_t number(const std::string& word) { return strtoll(word.c_str(), nullptr, 10); }
 
-// Any thread can be looked up by its id directly below /proc, though it is not listed there.
+// /proc/TID works for any thread, although readdir() of /proc lists only processes.
 std::string folder_of(pid_t tid) { return "/proc/" + std::to_string(tid) + "/"; }
 
 std::vector<pid_t> tasks_of(pid_t pid) {
@@ -87,14 +87,14 @@ bool is_wait(const Operation& operation) {
   return std::holds_alternative<op::Barrier>(operation) || std::holds_alternative<op::Wait>(operation);
 }
 
-// Of a leader that runs no statement: what it does, and whether others must do something first.
+// For a leader that runs no statement: what it does, and whether it waits for others.
 void name_step(const ProcessRecord& record, TaskSample& task) {
   const auto step = static_cast<Step>(record.step.load());
   task.doing = step_text(step);
   task.waits = step == Step::none || step == Step::ready || step == Step::reaping;
 }
 
-// Who the task is in the Program.
+// Names the process, the thread and the statement of the Program that the task stands for.
 void name_task(const Program& program, const Layout& layout, const Area& area, TaskSample& task) {
   int process = -1;
   for (int i = 0; i < static_cast<int>(program.processes.size()); ++i)
@@ -102,7 +102,7 @@ void name_task(const Program& program, const Layout& layout, const Area& area, T
   if (process < 0) return;
   const ProcessRecord& owner = area.processes[process];
   task.process = program.processes[process].name;
-  if (owner.suspect.load() != 0) return;  // it dies, or will: that is work too
+  if (owner.suspect.load() != 0) return;  // it is dying, which is work, whatever its threads were doing
   for (const int thread : layout.threads_of[process]) {
     const ThreadRecord& record = area.threads[thread];
     if (record.tid.load() != task.tid) continue;
@@ -132,9 +132,9 @@ std::optional<StatementAt> statement_of(const Program& program, const Layout& la
   return std::nullopt;
 }
 
-// "pid (command) state ppid ...": the command may hold anything.
+// "pid (command) state ppid ...". The command may contain any characters.
 bool read_stat(std::string_view text, TaskSample& task) {
-  constexpr std::size_t utime = 11, stime = 12;  // behind the command, from 0
+  constexpr std::size_t utime = 11, stime = 12;  // fields after the command, counted from 0
   const std::size_t open = text.find('('), close = text.rfind(')');
   if (open == text.npos || close == text.npos || close < open) return false;
   const std::vector<std::string> words = words_of(text.substr(close + 1));

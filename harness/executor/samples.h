@@ -1,4 +1,4 @@
-// What the kernel tells at one moment of the tasks of an iteration, and of the machine that they run on.
+// What the kernel reports at one moment about the tasks of an iteration and about the machine.
 #pragma once
 
 #include <sys/types.h>
@@ -15,7 +15,7 @@
 
 namespace faultline {
 
-// The first statement of a thread without a result, and its text as a person finds it: "r0 (line 8)".
+// The first statement of a thread that has no result yet, and its text for a person: "r0 (line 8)".
 struct StatementAt {
   const Statement& statement;
   std::string text;
@@ -25,24 +25,24 @@ std::optional<StatementAt> statement_of(const Program& program, const Layout& la
 struct TaskSample {
   pid_t pid = 0;
   pid_t tid = 0;
-  std::string process;  // its name in the Program; empty for a process that a driver has started
-  std::string thread;   // likewise; empty for a thread of a driver, and of the bench
-  std::string command;  // as the kernel calls it
-  std::string doing;    // the statement that it is in ("r0 (line 7)"), or the step of its process; empty: not known
-  bool waits = false;   // for others, by what it does: at a barrier, in a wait, before its start, behind its end
+  std::string process;  // name in the Program; empty for a process that a driver started
+  std::string thread;   // name in the Program; empty for a thread of a driver or of the bench
+  std::string command;  // the kernel's name for the task (comm)
+  std::string doing;    // the statement that it is in ("r0 (line 7)"), or the step of its process; empty: unknown
+  bool waits = false;   // for other threads: at a barrier, in a wait, before it starts, or after its end
   char state = '?';
   std::int64_t run_ns = 0;               // its CPU time
-  std::optional<std::int64_t> delay_ns;  // that it was runnable and had no CPU
+  std::optional<std::int64_t> delay_ns;  // the time for which it was runnable but had no CPU
   std::uint64_t switches = 0;
 };
 
 struct MachineSample {
   std::int64_t at_ns = 0;
   std::uint64_t ticks = 0;                      // of all CPUs
-  std::uint64_t stolen = 0;                     // of these, those that the host took for itself
-  std::optional<std::int64_t> cpu_pressure_us;  // in which some task waited for a CPU
-  std::optional<std::int64_t> io_pressure_us;   // in which some task waited for a disk
-  std::uint64_t ios = 0;                        // that disks have done
+  std::uint64_t stolen = 0;                     // ticks of these that the host took (steal)
+  std::optional<std::int64_t> cpu_pressure_us;  // time in which some task waited for a CPU
+  std::optional<std::int64_t> io_pressure_us;   // time in which some task waited for a disk
+  std::uint64_t ios = 0;                        // I/Os that disks completed
 };
 
 struct Sample {
@@ -50,16 +50,16 @@ struct Sample {
   std::vector<TaskSample> tasks;
 };
 
-// Every task below the runner, those of drivers too.
+// Every task below the runner, including those of drivers.
 Sample take_sample(const Program& program, const Layout& layout, const Area& area);
 
 // Every task of one process and of those below it.
 Sample take_sample(pid_t process);
 
-// With where it is in the kernel.
+// Adds where the task is in the kernel.
 ThreadPlace place_of(const TaskSample& task);
 
-// Texts of /proc. Nothing, and false, where they are not as they should be.
+// Parsers for files of /proc. For malformed text they give nothing, or false.
 bool read_stat(std::string_view text, TaskSample& task);         // /proc/TID/stat
 void read_schedstat(std::string_view text, TaskSample& task);    // /proc/TID/schedstat; all zero without CONFIG_SCHED_INFO
 std::uint64_t switches_in(std::string_view status);              // /proc/TID/status

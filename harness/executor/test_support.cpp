@@ -9,14 +9,14 @@
 #include "harness/executor/process_watch.h"
 #include "harness/language/parser.h"
 
-// ThreadSanitizer gives up on threads that are made after a fork unless it is told not to, and lets an
-// _exit() sleep for a second so that other threads may race with it.
+// By default ThreadSanitizer dies when a thread is created after a fork, and makes _exit() sleep for a second so that other
+// threads may race with it.
 extern "C" const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0:atexit_sleep_ms=0"; }
 
 #if defined(__SANITIZE_ADDRESS__)
-// A child that is forked while another thread frees something would find the allocator locked, for ever, when it
-// fills its first quarantine: libasan 12 does not look after its locks at fork().
+// No quarantine, because libasan 12 does not handle its locks at fork(). If a child is forked while another thread frees
+// memory, the child would deadlock on the allocator's lock when its first quarantine is full.
 extern "C" const char* __asan_default_options() { return "quarantine_size_mb=0:thread_local_quarantine_size_kb=0"; }
 #endif
 

@@ -1,4 +1,4 @@
-// For the tests of the executor: targets without a kernel driver, and a run as a value.
+// For the tests of the executor: a target without a kernel driver, and the results of a run as a value.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ class CpuTarget : public Target {
   int open_error = 0;
 };
 
-// What a run gave: outcomes with their counts, and everything else that was said.
+// The results of a run: outcomes with their counts, and everything else that the listener was told.
 struct Seen : RunListener {
   void batch(const Batch& batch) override;
   void hang(const Hang& hang) override { hangs.push_back(hang); }
@@ -40,9 +40,9 @@ struct Seen : RunListener {
   std::uint64_t iterations = 0;
   std::uint64_t stop_after = 0;
 
-  // Every text that was seen for an observable, with its count.
+  // Every text of an observable, with its count.
   std::map<std::string, std::uint64_t> texts(const std::string& key) const;
-  // The one text that was seen for it; "(several)" or "(none)" otherwise.
+  // The only text of the observable; "(several)" or "(none)" if there is not exactly one.
   std::string only(const std::string& key) const;
 };
 
@@ -50,7 +50,7 @@ Seen run_text(const std::string& text, Target& target, const RunPlan& plan, Fram
 // On a CpuTarget.
 Seen run_text(const std::string& text, std::uint64_t iterations);
 
-// So many iterations, nothing said but their outcomes, and no process left behind.
+// Expects `iterations` outcomes, no reports besides, and no process left behind.
 void expect_clean(const Seen& seen, std::uint64_t iterations);
 
 }  // namespace faultline

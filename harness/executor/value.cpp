@@ -3,7 +3,7 @@
 namespace faultline {
 namespace {
 
-// From the top: mark (1, so that no word is 0), iteration (24), home (7), value (8), check (24).
+// Bits from the top: mark (1, so that no word is 0), iteration (24), home (7), value (8), check (24).
 constexpr int check_bits = 24;
 constexpr int value_bits = 8;
 constexpr int home_bits = 7;
@@ -15,8 +15,9 @@ static_assert(limits::spans <= (1 << home_bits));
 
 constexpr std::uint64_t mask(int bits) { return (std::uint64_t{1} << bits) - 1; }
 
-// The check is linear in the value, so that an atomic addition keeps it right: a sum of two parts that never
-// carries out of its bits. The rest goes through splitmix64's finisher: every bit of it reaches every check bit.
+// The check is the sum of two parts, and the sum never overflows its bits. One part is linear in the value, so that an atomic
+// addition keeps the check right. The other part is a hash of the other fields by splitmix64's finisher, so that every bit
+// of them affects every check bit.
 constexpr std::uint64_t check_of_one = 32771;
 static_assert(check_of_one * mask(value_bits) < (std::uint64_t{1} << (check_bits - 1)));
 

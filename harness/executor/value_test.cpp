@@ -47,7 +47,7 @@ TEST(CellWord, AnAdditionKeepsItRight) {
   EXPECT_EQ(decode_word(77, encode_word(77, 5, 1) + 1).kind, CellContent::Kind::alien);
 }
 
-// Half of one word and half of another, of whatever they differ in.
+// A word made of one half of each of two words. The words differ in value, in home or in iteration.
 TEST(CellWord, ATornOneIsAlien) {
   const std::uint64_t words[] = {encode_word(41, 12, 3), encode_word(41, 12, 4), encode_word(41, 13, 3), encode_word(42, 12, 3)};
   for (const std::uint64_t low : words)

@@ -10,7 +10,7 @@
 namespace faultline {
 namespace {
 
-// What a statement refers to, whichever operation it is.
+// What a statement of any kind refers to.
 struct Uses {
   std::vector<int> regions;
   Via via;
@@ -131,13 +131,14 @@ class Checker {
                         file.name + "' has " + std::to_string(file.pages));
   }
 
-  // What the memory model speaks of: memory that stays, and accesses to it.
+  // A scenario about the memory model may contain only permanent memory and accesses to it.
   void check_memory_model() const {
     for (const Region& region : program_.regions)
       if (!region.initial || !region.protection.read || !region.protection.write || region.file >= 0)
         source_.fail_at(
             region.place, region.name,
-            "beside buffers, their commands and accesses with an order, a region is memory that is there: 'anon rw = 0'");
+            "in a scenario with buffers, their commands or atomic accesses, regions are readable, writable and populated: "
+            "'anon rw = 0'");
     for (const Region& region : program_.regions)
       if (is_buffer(region.backing) && program_.devices.empty())
         source_.fail_at(region.place, region.name, "a buffer is a device's: 'device d: fatal-faults' above the processes");
@@ -188,7 +189,7 @@ class Checker {
   template <typename Other>
   void check_in_memory_model(const Statement& statement, const Other&) const {
     source_.fail(statement.place, 1,
-                 "beside buffers, their commands and accesses with an order, nothing changes mappings or processes");
+                 "in a scenario with buffers, their commands or atomic accesses, nothing may change mappings or processes");
   }
 
   template <typename Access>
@@ -217,7 +218,7 @@ class Checker {
               (region.backing == Backing::usm_device ? "it is for the device alone" : "the host reaches it as it is"));
   }
 
-  // clEnqueueSVMMemcpy and clEnqueueMemcpyINTEL take memory of the host too; clEnqueueCopyBuffer does not.
+  // clEnqueueSVMMemcpy and clEnqueueMemcpyINTEL accept host memory too; clEnqueueCopyBuffer does not.
   static bool one_command_reaches(Backing from, Backing to) {
     const auto addressed = [](Backing b) { return b == Backing::device_address; };
     if (addressed(from) || addressed(to)) return addressed(from) && addressed(to);

@@ -1,4 +1,4 @@
-// Rules about the Program as a whole: the fork tree, and what each process may name.
+// Checks the Program as a whole: the fork tree, and what each process may name.
 #pragma once
 
 #include "harness/language/diagnostic.h"
@@ -8,7 +8,7 @@ namespace faultline {
 
 void check(const Program& program, const Source& source);
 
-// The root of the process's fork tree, or -1 when it is in a cycle.
+// The root of the process's fork tree, or -1 if the tree is a cycle.
 int root_of(const Program& program, int process);
 
 }  // namespace faultline

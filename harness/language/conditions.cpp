@@ -35,7 +35,7 @@ class Reader : Names {
   }
 
  private:
-  // Of "P:a[0]", "same(P:a[0], C:a[0])", "where(P:a[0])" or "events(P:a[0])".
+  // Reads "P:a[0]", "same(P:a[0], C:a[0])", "where(P:a[0])" or "events(P:a[0])".
   Observe observed(const Node& node) const {
     Observe result;
     result.place = place_of(node);
@@ -45,9 +45,9 @@ class Reader : Names {
       result.kind = node.is_type<grammar::same>()    ? Observe::Kind::same
                     : node.is_type<grammar::where>() ? Observe::Kind::where
                                                      : Observe::Kind::events;
-      const std::string what = result.kind == Observe::Kind::same ? "page frames" : "places of pages";
+      const std::string what = result.kind == Observe::Kind::same ? "page frames" : "locations and events";
       if (is_about_memory_model(program_))
-        fail_start(source_, node, "beside buffers, their commands and accesses with an order, " + what + " mean nothing");
+        fail_start(source_, node, "in a scenario with buffers, their commands or atomic accesses, " + what + " mean nothing");
       read_seen(*node.children.front(), result.process, result.cell);
       if (result.kind == Observe::Kind::same) read_seen(*node.children.back(), result.process2, result.cell2);
     }
@@ -105,7 +105,7 @@ class Reader : Names {
     fail_start(source_, node, text + " is not observed", "add 'observe " + text + "'");
   }
 
-  // `owner` is a thread, or a process of which one thread has that register.
+  // `owner` is a thread, or a process in which exactly one thread has that register.
   const Observable& result(const Node& owner_node, const Node& name_node) const {
     const std::string owner(text_of(owner_node));
     const std::string name(text_of(name_node));

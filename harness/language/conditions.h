@@ -1,4 +1,4 @@
-// The last pass over the tree: what a scenario observes and claims.
+// The last pass over the tree: the observes and the claims of a scenario.
 #pragma once
 
 #include "harness/language/declarations.h"
@@ -6,7 +6,7 @@
 
 namespace faultline {
 
-// Needs every statement: the fork tree says which regions a process has.
+// Call it after all statements have been read, because the fork tree decides which regions a process has.
 void read_conditions(Program& program, const Source& source, const Declarations& declarations);
 
 }  // namespace faultline

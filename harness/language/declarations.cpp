@@ -85,7 +85,7 @@ class Reader : Names {
     program_.threads.push_back({name, -1, {}, {}, place_of(node)});
   }
 
-  // The rest of a thread's header, when every process and device is known.
+  // Reads the rest of a thread's header, once every process and device is known.
   void resolve(const ThreadLine& header) {
     Thread& thread = program_.threads[header.thread];
     const std::string owner = thread.name.substr(0, thread.name.find('.'));
@@ -161,8 +161,8 @@ class Reader : Names {
 
   Declarations& result_;
   std::vector<ThreadLine> headers_;
-  int process_ = -1;  // whose block this is, when regions may stand in it
-  int thread_ = -1;   // whose statements these are
+  int process_ = -1;  // the process of the current block, if the block may contain regions
+  int thread_ = -1;   // the thread of the current statements
   bool statements_begun_ = false;
 };
 

@@ -1,5 +1,5 @@
-// The first pass over the tree: what a scenario declares, and which lines belong to what. Declarations come
-// first, since a thread may fork a process that the text describes further down.
+// The first pass over the tree: the declarations, and which line belongs to which thread. Declarations are read first,
+// because a thread may fork a process that comes later in the text.
 #pragma once
 
 #include <vector>

@@ -11,7 +11,7 @@ bool word_byte(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c
 
 bool continuation_byte(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// C0 and DEL; and C1, which UTF-8 spells C2 80 to C2 9F and which some terminals obey too.
+// Replaces control characters: C0, DEL, and C1 (C2 80 to C2 9F in UTF-8), which some terminals obey too.
 std::string printable(std::string_view text) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); i++) {
@@ -28,8 +28,7 @@ std::string printable(std::string_view text) {
   return result;
 }
 
-// Insertions, deletions, replacements and swaps of neighbours; a difference in case counts nothing, so that
-// 'eperm' finds 'EPERM'.
+// The number of insertions, deletions, replacements and swaps of neighbours. Case is ignored, so that 'eperm' finds 'EPERM'.
 int distance(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
   std::vector<std::vector<int>> d(a.size() + 1, std::vector<int>(b.size() + 1));
@@ -61,7 +60,7 @@ std::string render(const Diagnostic& diagnostic) {
     const std::size_t end = std::min(line.size(), caret + diagnostic.length);
     result += "    " + printable(line.substr(start)) + "\n    ";
     for (const char c : printable(line.substr(start, caret - start))) {
-      // The same tabs, so that the caret stands right wherever the terminal's stops are.
+      // Keep tabs, so that the caret is in the right column whatever the terminal's tab stops are.
       if (!continuation_byte(c)) result += c == '\t' ? '\t' : ' ';
     }
     result += '^';

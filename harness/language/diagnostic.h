@@ -1,4 +1,4 @@
-// What is wrong with a scenario text, and where; and the text itself, to make such messages from.
+// Error messages about a scenario text, and the text that they quote.
 #pragma once
 
 #include <span>
@@ -20,8 +20,8 @@ struct Diagnostic {
   std::string suggestion;  // one sentence ("did you mean 'store'?"), or empty
 };
 
-// "file:12:9: message", the line with a caret, the suggestion; ends with a newline. Control characters of
-// the line are replaced, since scenario text is untrusted and this goes to a terminal.
+// "file:12:9: message", the line with a caret, the suggestion; ends with a newline. Control characters of the line
+// are replaced, because scenario text is untrusted and the message goes to a terminal.
 std::string render(const Diagnostic& diagnostic);
 
 class ParseError : public std::runtime_error {
@@ -33,12 +33,12 @@ class ParseError : public std::runtime_error {
   Diagnostic diagnostic_;
 };
 
-// The candidate that `word` is most likely a slip for, or empty when none is near.
+// The candidate that was most likely meant by `word`. Empty if none is near.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 // "did you mean 'x'?" for the nearest candidate, or empty.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
-// The same, or else "known here: a, b", since a wrong name of one letter is near to nothing.
+// The same. If there is no near candidate, "known here: a, b", because no candidate is near to a name of one letter.
 std::string did_you_mean_or_known(std::string_view word, std::span<const std::string> candidates);
 
 class Source {
@@ -46,10 +46,10 @@ class Source {
   Source(std::string_view text, std::string file);
 
   int lines() const { return static_cast<int>(lines_.size()); }
-  std::string_view line(int number) const;  // 1-based, without its end
+  std::string_view line(int number) const;  // 1-based, without the newline
 
   Diagnostic at(Place place, int length, std::string message, std::string suggestion = {}) const;
-  // Points at the first `word` at or after `place` on its line; at `place` when it is not there.
+  // Points at the first `word` at or after `place` on its line; at `place` if there is none.
   Diagnostic about(Place place, std::string_view word, std::string message, std::string suggestion = {}) const;
 
   [[noreturn]] void fail(Place place, int length, std::string message, std::string suggestion = {}) const;

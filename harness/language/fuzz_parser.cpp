@@ -1,4 +1,4 @@
-// libFuzzer target: any bytes give a ParseError or a Program that prints as text of an equal Program.
+// libFuzzer target. Any bytes must give a ParseError, or a Program that print() turns into the text of an equal Program.
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   (void)schema(program);
   const std::string printed = print(program);
-  // Normalised keys are longer than what a person writes, so that a text near the limit may outgrow it.
+  // print() writes keys in full, which is longer than what a person writes. A text near the limit may then exceed it.
   if (printed.size() > limits::text_bytes) return 0;
   try {
     if (parse(printed, "printed") == program) return 0;

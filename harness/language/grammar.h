@@ -1,8 +1,8 @@
-// The scenario language as a PEGTL grammar: one rule for each construct. language.md describes the language;
-// syntax.h makes a tree of a text by these rules, and the passes over that tree know what it means.
+// The scenario language as a PEGTL grammar: one rule for each construct. language.md describes the language.
+// syntax.h turns a text into a tree by these rules, and the passes over that tree know what it means.
 //
-// Words stay open here where their meaning is looked up later (a region); a closed set of words is part of
-// the grammar, so that a slip in it is not read as something else. `expected` is what a message calls a rule.
+// The grammar accepts any word for names that are looked up later (a region). A closed set of words is part of the
+// grammar, so that a misspelt word is not taken for something else. `expected` is what error messages call a rule.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace faultline::grammar {
 
 using namespace tao::pegtl;
 
-// Tokens. What a line is made of is a token, or is expected to be one; blanks behind it belong to it.
+// Tokens. Each includes the blanks after it. token<> may be absent; if expect<> is absent, that is an error.
 struct blanks : star<blank> {};
 struct comment : opt<one<'#'>, until<at<eolf>>> {};
 
@@ -25,7 +25,7 @@ struct token : seq<Rule, blanks> {};
 template <typename Rule>
 struct expect : seq<must<Rule>, blanks> {};
 
-// A name, dotted ("P.gpu", "r0.faults") or not.
+// A name, possibly with dots ("P.gpu", "r0.faults").
 struct word_more : sor<identifier_other, seq<one<'-'>, at<identifier_other>>, seq<one<'.'>, at<identifier_first>>> {};
 struct word : seq<identifier_first, star<word_more>> {};
 struct ordinal : seq<one<'#'>, at<digit>, plus<word_more>> {};  // "#2", "#2.faults": the second statement
@@ -71,7 +71,7 @@ struct new_barrier : word { static constexpr auto expected = "the barrier's name
 struct new_region : word {};
 struct new_result : word {};
 
-// What there is already
+// The names of existing things
 struct process_name : word { static constexpr auto expected = "a process"; };
 struct file_name : word { static constexpr auto expected = "a file"; };
 struct region_name : word { static constexpr auto expected = "a region"; };
@@ -87,7 +87,7 @@ struct cell : seq<expect<region_name>, expect<symbol<"[">>, page, expect<symbol<
 struct range : seq<expect<region_name>, opt<token<symbol<"[">>, page, opt<token<symbol<"..">>, page>,
                                             expect<symbol<"]">>>> {};
 
-// Closed sets. `unknown` is what a message calls a word that is not in the table.
+// Closed sets of words. `unknown` is what error messages call a word that is not in the table.
 struct device_class : word {
   static constexpr auto& table = words::device_classes;
   static constexpr auto expected = "a device class";
@@ -119,7 +119,7 @@ struct protection : sor<word, one<'-'>> {
   static constexpr auto& table = words::protections;
   static constexpr auto expected = "a protection (rw, r, w or -)";
 };
-// A word with a protection behind it is the name of a file.
+// A word followed by a protection is the name of a file.
 struct file_of : opt<at<word, blanks, sor<word, one<'-'>>>, expect<file_name>> {};
 struct claim_kind : word {
   static constexpr auto& table = words::claims;
@@ -196,7 +196,7 @@ struct source : cell {};
 struct svm_copy : seq<verb<"svm-copy">, source, expect<symbol<"->">>, cell, request_via> {};
 struct svm_fill : seq<verb<"svm-fill">, cell, expect<value>, request_via> {};
 
-// One that is added here is read in statements.cpp; the compiler asks for that.
+// If you add one, the compiler asks for code in statements.cpp that reads it.
 struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, msync, truncate, fork, exit, kill, wait,
                        barrier, delay, open, close, migrate, snapshot, pin, unpin, exclusive, check_exclusive, direct_read,
                        direct_write, svm_map, svm_unmap, svm_copy, svm_fill, exchange, add, compare_exchange> {};
@@ -231,21 +231,22 @@ struct any;
 struct unary;
 struct group : seq<token<symbol<"(">>, any, expect<symbol<")">>> {};
 struct negation : seq<token<keyword<"not">>, unary> {};
-struct level : sor<group, negation> {};  // of which limits::claim_depth may be inside each other
+struct level : sor<group, negation> {};  // may be nested limits::claim_depth deep
 struct unary : sor<seq<at<sor<one<'('>, keyword<"not">>>, level>, must<comparison>> {};
 struct all : list<unary, token<keyword<"and">>> {};
 struct any : list<all, token<keyword<"or">>> {};
 struct end_of_claim : line_end { static constexpr auto expected = "'and', 'or' or the end of the line"; };
 struct claim : seq<token<claim_kind>, any, must<end_of_claim>> {};
 
-// The text. A region and a statement begin with a name, which is a word of the language by mistake only.
+// The text. Regions and statements come first, because they may begin with a name. If that name is a word of the language, it
+// is a mistake.
 using lines = type_list<scenario, sentence, region, statement, device, file, process, thread, observe, claim>;
 struct line : sor<seq<sor<region, statement, device, file, process, thread, observe, scenario>, must<line_end>>, claim> {};
 struct doc_line : seq<blanks, sentence, blanks, must<line_end>> {};
 struct scenario_text : seq<star<blank_line>, blanks, must<scenario>, must<line_end>, star<sor<blank_line, doc_line>>,
                            until<text_end, sor<blank_line, seq<blanks, must<line>>>>> {};
 
-// What a text may consist of, whatever it says: UTF-8 without control characters.
+// The characters that a text may have at all: UTF-8 without control characters.
 struct legible : sor<eol, utf8::ranges<' ', '~', 0x80, 0x10FFFF, '\t'>> {};
 // clang-format on
 struct legible_text : until<eof, must<legible>> {};

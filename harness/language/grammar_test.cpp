@@ -1,4 +1,4 @@
-// The grammar itself: what it makes of texts is in parser_test.cpp and parser_errors_test.cpp.
+// Tests of the grammar itself. Tests of parsed texts are in parser_test.cpp and parser_errors_test.cpp.
 #include "harness/language/grammar.h"
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ TEST(Grammar, HasEveryOperationThatSuggestionsName) {
     try {
       begun = parse<operation>(input);
     } catch (const parse_error&) {
-      begun = true;  // something is missing behind the word
+      begun = true;  // the word was accepted, and what must follow it is missing
     }
     EXPECT_TRUE(begun) << word;
   }

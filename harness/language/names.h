@@ -1,5 +1,5 @@
-// How a scenario names things: looked up in the Program that is being built, with a suggestion when there is
-// no such thing. The passes of the parser derive from it.
+// Looks up names in the Program that is being built. Suggests a name if there is no such thing. The passes of the parser
+// derive from Names.
 #pragma once
 
 #include <string>
@@ -33,25 +33,25 @@ class Names {
   Names(Program& program, const Source& source) : program_(program), source_(source) {}
 
  protected:
-  // The name of something new; fails when it is no name, a word of the language, or too long.
+  // The name of something new. Fails if it is not a name, is a word of the language, or is too long.
   std::string new_name(const Node& name) const;
-  // Whether a word, or a part of it, has the form of a name.
+  // Fails unless `name`, which is `word` or a part of it, has the form of a name.
   void check_form(const Node& word, std::string_view name) const;
 
   int process(const Node& name) const;
   int file(const Node& name) const;
   Cell cell(const Node& cell) const;
   PageRange range(const Node& range) const;
-  // What a region or an mmap maps: `word`, with the file that is named or -1.
+  // What a region or an mmap maps: the backing, and the index of its file or -1.
   std::pair<Backing, int> backed(const Node& construct, Backing word) const;
-  // "d", opened by `process` itself, or "P.d", opened by P.
+  // "d": the descriptor that `process` itself opened. "P.d": the one that P opened.
   Via via(const Node& descriptor, int process) const;
 
-  // `what` it is, for the message: "value".
+  // `what` names the number in the error message: "value".
   int number(const Node& number, const std::string& what, int limit) const;
   int value(const Node& value) const { return number(value, "value", limits::value); }
 
-  // What the child that is a `Rule`, a closed set of words, stands for.
+  // The value of the construct's child `Rule`, which is a closed set of words.
   template <typename Rule>
   auto closed(const Node& construct) const {
     return *words::find(Rule::table, text_of(get<Rule>(construct)));

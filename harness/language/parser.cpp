@@ -16,7 +16,7 @@
 namespace faultline {
 namespace {
 
-// A root needs no main thread: what it has are its named threads.
+// Removes main threads without statements from root processes. A root needs only its named threads.
 void drop_idle_main_threads(Program& program) {
   std::erase_if(program.threads, [&](const Thread& thread) {
     const Process& process = program.processes[thread.process];
@@ -48,7 +48,7 @@ Program parse(std::string_view text, const std::string& file) {
 }
 
 Program parse_file(const std::string& path) {
-  // Asked before it is opened, since opening a FIFO would wait for its writer.
+  // Check before opening, because opening a FIFO would wait for a writer.
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
   if (error) fail_file(path, "cannot be read: " + error.message());

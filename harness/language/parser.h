@@ -9,12 +9,12 @@
 
 namespace faultline {
 
-// `file` is what diagnostics call the text. Throws ParseError: for the first place that the grammar does not
-// allow (grammar.h), else for the first declaration that is wrong, else for the first statement, else for the
-// first observe or claim. The text is untrusted: any bytes give a Program within limits or a ParseError.
+// `file` is the name of the text in error messages. Throws ParseError for the first error: first in the grammar
+// (grammar.h), then in declarations, then in statements, then in observes and claims. The text is untrusted: any bytes
+// give a Program within limits or a ParseError.
 Program parse(std::string_view text, const std::string& file);
 
-// Throws ParseError also when the file cannot be read, is not a regular file or is too large.
+// Also throws ParseError if the file cannot be read, is not a regular file or is too large.
 Program parse_file(const std::string& path);
 
 }  // namespace faultline

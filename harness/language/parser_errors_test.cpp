@@ -1,4 +1,4 @@
-// What the parser says about texts that are wrong: place, length, message and suggestion, exactly.
+// The exact errors that the parser reports for wrong texts: place, length, message and suggestion.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -10,7 +10,7 @@ namespace faultline {
 namespace {
 
 struct Row {
-  std::string text;   // what stands below the prelude
+  std::string text;   // what follows the prelude
   std::string error;  // "line:column+length message (suggestion)"
 };
 
@@ -338,13 +338,14 @@ TEST(ParserErrors, Limits) {
             "0:0+1 too large for a scenario: the limit is 65536 bytes");
 }
 
-// What no execution ends; who may die or be killed on the way is left to the reference.
+// Waits that no execution ends. If a process may die or be killed first, the reference has to decide.
 TEST(ParserErrors, WaitsWithoutAnEnd) {
-  const std::string order = " (let all threads name their barriers in one order, and none before a fork of one that names it)";
+  const std::string order =
+      " (use barriers in the same order in all threads, and fork a process before the first barrier that it uses)";
   expect_all(in_thread, {
       {"fork C\nwait C\nprocess C\n",
        "7:6+1 waits for ever: nothing ends 'C', which stays when its statements have run "
-       "(let 'C' end before, by an 'exit' or a 'kill C' that needs nothing behind this wait)"},
+       "(end 'C' by an 'exit', or by a 'kill C' that does not come after this wait)"},
       {"barrier x\nbarrier y\nthread P.u\nbarrier y\nbarrier x\n",
        "6:9+1 waits for ever: 'P.u' is at 'barrier y' (line 9)" + order},
       {"barrier x\nbarrier y\nthread P.u\nbarrier y\nbarrier z\nbarrier x\nthread P.v\nbarrier z\nbarrier x\nbarrier y\n",
@@ -360,7 +361,7 @@ TEST(ParserErrors, WaitsWithoutAnEnd) {
       {"fork C\nwait C\nbarrier x\nprocess C\nbarrier x\nexit\n", "no error"},
       {"barrier x\nbarrier y\nthread P.u\nbarrier y\nbarrier x\nprocess Q\nkill P\n", "no error"},
   });
-  // Where nothing but the text can tell: the memory model is not explored step by step.
+  // For the memory model only the text can tell, because the reference does not explore it step by step.
   const std::string buffer = "scenario x\ndevice d: fatal-faults\nprocess P\n a: 1 page svm-fine = 0\n";
   expect_all(buffer, {
       {"thread P.t\nbarrier x\nbarrier y\nthread P.u\nbarrier y\nbarrier x\n",
@@ -374,7 +375,7 @@ TEST(ParserErrors, TheMemoryModel) {
       {" a: 1 page svm-fine\n", "4:20+1 expected '=', found the end of the line"},
       {" a: 1 page svm-fine rw = 0\n", "4:21+2 expected '=', found 'rw'"},
       {" a: 1 page anon rw\nthread P.t\n load a[0] relaxed\n",
-       "4:2+1 beside buffers, their commands and accesses with an order, a region is memory that is there: 'anon rw = 0'"},
+       "4:2+1 in a scenario with buffers, their commands or atomic accesses, regions are readable, writable and populated: 'anon rw = 0'"},
   });
   expect_all(head + " a: 1 page svm-coarse = 0\n b: 1 page anon rw = 0\nthread P.t\n", {
       {" load a[0] release\n", "7:12+7 a load releases nothing: relaxed, acquire or seq-cst"},
@@ -388,24 +389,24 @@ TEST(ParserErrors, TheMemoryModel) {
       {" add b[0] 51 relaxed\n", "7:11+2 amount '51' is over the limit of 50"},
       {" add b[0] 40 relaxed\n add b[0] 11 relaxed\n", "8:2+1 too much is added: at most 50 by all threads together"},
       {" r = add b[0] 1 relaxed\nnever P.t:r = 2\n", "8:15+1 P.t:r is never '2' (it is one of: zero, alien, 0@a[0], 1@a[0], 0, 1, unknown, -, the name of a signal)"},
-      {" munmap b\n", "7:2+1 beside buffers, their commands and accesses with an order, nothing changes mappings or processes"},
+      {" munmap b\n", "7:2+1 in a scenario with buffers, their commands or atomic accesses, nothing may change mappings or processes"},
       {" svm-map a - via d\n", "7:12+1 a map is for reading, writing or both: r, w or rw"},
       {" svm-map b r via d\n", "7:10+1 'b' is no buffer"},
       {" svm-map a r\n", "7:13+1 svm-map needs a device: a thread of the CPU says which with 'via'"},
-      {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 beside buffers, their commands and accesses with an order, page frames mean nothing"},
-      {" load b[0]\nobserve events(P:a[0])\n", "8:9+6 beside buffers, their commands and accesses with an order, places of pages mean nothing"},
-      {" load b[0]\nobserve where(P:a[0])\n", "8:9+5 beside buffers, their commands and accesses with an order, places of pages mean nothing"},
+      {" load b[0]\nobserve same(P:a[0], P:b[0])\n", "8:9+4 in a scenario with buffers, their commands or atomic accesses, page frames mean nothing"},
+      {" load b[0]\nobserve events(P:a[0])\n", "8:9+6 in a scenario with buffers, their commands or atomic accesses, locations and events mean nothing"},
+      {" load b[0]\nobserve where(P:a[0])\n", "8:9+5 in a scenario with buffers, their commands or atomic accesses, locations and events mean nothing"},
   });
   expect_all(nothing, {{"scenario x\nprocess P\n a: 1 page svm-fine = 0\nthread P.t\n load a[0]\n",
                         "3:2+1 a buffer is a device's: 'device d: fatal-faults' above the processes"}});
 }
 
-// Without a buffer too: the command is the same.
+// Commands without any buffer have the same rules.
 TEST(ParserErrors, CommandsOnAnyMemory) {
   expect_all("scenario x\ndevice d: fatal-faults\nprocess P\n a: 2 pages anon rw = 0\nthread P.t on d\n", {
       {" svm-copy a[1] -> a[1]\n", overlap("6:19+4", "a[1]")},
-      {" svm-copy a[0] -> a[1]\n munmap a\n", "7:2+1 beside buffers, their commands and accesses with an order, nothing changes mappings or processes"},
-      {" svm-fill a[1] 7\n fork C\nprocess C\n", "7:2+1 beside buffers, their commands and accesses with an order, nothing changes mappings or processes"},
+      {" svm-copy a[0] -> a[1]\n munmap a\n", "7:2+1 in a scenario with buffers, their commands or atomic accesses, nothing may change mappings or processes"},
+      {" svm-fill a[1] 7\n fork C\nprocess C\n", "7:2+1 in a scenario with buffers, their commands or atomic accesses, nothing may change mappings or processes"},
       {" svm-map a r\n", "6:10+1 'a' is no buffer"},
       {" svm-unmap a\n", "6:12+1 'a' is no buffer"},
       {" svm-copy a[0] -> a[1]\n svm-fill a[0] 7\n", "no error"},
@@ -428,7 +429,7 @@ TEST(ParserErrors, BuffersOfEachKind) {
       {" r = svm-copy b[0] -> b[0]\n", overlap("9:23+4", "b[0]")},
       {" load b[0] relaxed\n",
        "9:2+1 atomic accesses need memory that both sides use at once: svm-fine, usm-host, usm-shared, or any pages"},
-      {" load u[0]\nobserve same(P:u[0], P:h[0])\n", "10:9+4 beside buffers, their commands and accesses with an order, page frames mean nothing"},
+      {" load u[0]\nobserve same(P:u[0], P:h[0])\n", "10:9+4 in a scenario with buffers, their commands or atomic accesses, page frames mean nothing"},
   });
 }
 

@@ -1,5 +1,5 @@
-// Random damage to good texts: whatever the parser is given, it answers with a Program that prints and
-// parses to itself, or with a ParseError that renders. fuzz_parser.cpp is the guided fuzzer.
+// Damages good texts at random. For every text the parser must give a Program that prints and parses to itself, or a
+// ParseError that renders. fuzz_parser.cpp is the guided fuzzer.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -85,7 +85,7 @@ TEST(ParserFuzz, DamagedTextsGiveAProgramOrAMessage) {
     const std::string printed = print(program);
     ASSERT_EQ(parse(printed, "printed"), program) << "seed " << seed << ":\n" << text << "printed:\n" << printed;
   }
-  EXPECT_GT(programs, tries / 40);  // else nothing but the first error is tested
+  EXPECT_GT(programs, tries / 40);  // with fewer good texts, little but the parser's first errors would be tested
 }
 
 }  // namespace

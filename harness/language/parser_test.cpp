@@ -1,4 +1,4 @@
-// What the parser makes of good texts. Bad ones are in parser_errors_test.cpp.
+// How the parser reads valid texts. Invalid ones are in parser_errors_test.cpp.
 #include "harness/language/parser.h"
 
 #include <gtest/gtest.h>

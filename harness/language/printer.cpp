@@ -167,8 +167,8 @@ class ProgramText {
     return false;
   }
 
-  // A main thread stands at the line of its process, so that processes are printed no later than the
-  // first thread that needs them and, where they have a main thread, at its turn.
+  // The statements of a main thread follow the line of its process. So print a process before the first thread that needs
+  // it; if it has a main thread, print it when that thread's turn comes.
   void add_thread(const Thread& thread) {
     const bool main = thread.name == program_.processes.at(thread.process).name;
     while (next_process_ <= thread.process && (main || !has_main_thread(next_process_))) add_process();

@@ -11,7 +11,7 @@
 namespace faultline {
 namespace {
 
-// Tests run in the root of the checkout.
+// Parses and prints all scenarios of a folder. Tests run in the root of the checkout.
 void round_trip(const std::string& folder, int& files) {
   if (!std::filesystem::exists(folder)) return;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {

@@ -70,7 +70,7 @@ class Generator {
     }
   }
 
-  // One of a file, where the root has made one; none too.
+  // A random backing: a file only if the root has one; `none` is possible too.
   std::pair<Backing, int> backing(int root) {
     for (int i = 0; i < static_cast<int>(program_.files.size()); i++) {
       if (program_.files[i].owner == root && chance(2)) return {chance(2) ? Backing::file_private : Backing::file_shared, i};
@@ -91,8 +91,8 @@ class Generator {
     return op::Msync{range(thread)};
   }
 
-  // A main thread for every child and some roots, another thread for some processes, in a random mixture
-  // that keeps main threads in the order of their processes.
+  // Makes a main thread for every child and some roots, and another thread for some processes. The order is random, except
+  // that main threads are in the order of their processes.
   void make_threads() {
     for (int process = 0; process < processes(); process++) {
       const std::string& name = program_.processes[process].name;
@@ -127,7 +127,7 @@ class Generator {
   }
 
   void fill(Thread& thread) {
-    // Roots have a main thread only when it has statements.
+    // A root has a main thread only if the thread has statements.
     for (int count = (thread.statements.empty() ? 1 : 0) + below(5); count > 0; count--) {
       Statement statement;
       statement.operation = operation(thread);

@@ -1,5 +1,5 @@
-// Random Programs for the tests of the parser and the printer: valid, in the form that parse() makes, and
-// with every construct of the language. They need not make sense to a kernel.
+// Random Programs for the tests of the parser and the printer. They are valid, have the form that parse() makes, and
+// use every construct of the language. They need not make sense to a kernel.
 #pragma once
 
 #include <random>

@@ -70,7 +70,7 @@ class Reader : Names {
             .order = closed<grammar::order>(operation)};
   }
 
-  // `impossible`: the one that this access cannot have.
+  // `impossible`: the order that this access cannot have.
   Order order(const Node& operation, Order impossible) const {
     const Node* node = find<grammar::order>(operation);
     if (!node) return Order::plain;
@@ -92,7 +92,7 @@ class Reader : Names {
     return op::SvmUnmap{range_of(operation), request_via(operation, -1, "svm-unmap")};
   }
 
-  // Cells of two regions, or of two pages, lie apart.
+  // Two different cells never overlap, so only a copy of a cell to itself is an error.
   Operation read(grammar::svm_copy, const Node& operation) const {
     const Node& to = get<grammar::cell>(operation);
     const op::SvmCopy copy{cell(get<grammar::source>(operation)), cell(to), request_via(operation, -1, "svm-copy")};
@@ -233,7 +233,7 @@ class Reader : Names {
     return op::Migrate{range, true, request_via(operation, device, "migrate")};
   }
 
-  // What one request to a device names.
+  // The pages of a request to a device.
   PageRange request_range(const Node& operation) const {
     const PageRange range = range_of(operation);
     if (range.count > limits::pages_per_request) {
@@ -269,7 +269,7 @@ class Reader : Names {
     return text_of(*accessor) == "cpu" ? Via{} : via(*accessor, thread_.process);
   }
 
-  // Who a device request goes to; `device` is what the statement named already, or -1.
+  // The descriptor for a request to a device. `device` is the device that the statement has already named, or -1.
   Via request_via(const Node& operation, int device, const std::string& what) const {
     const Node* descriptor = find<grammar::descriptor>(operation);
     if (!descriptor) {

@@ -6,10 +6,10 @@
 
 namespace faultline {
 
-// Appends the statement to the thread; a fork sets the parent of the process that it starts.
+// Appends the statement to the thread. A fork also sets the parent of its child.
 void read_statement(Program& program, const Source& source, const Node& line, int thread);
 
-// What a migrate without 'via' goes through: the thread's device, else `device` as its process opened it.
+// The descriptor for a migrate without 'via': that of the thread's device, otherwise the process's own one of `device`.
 Via implied_via(const Thread& thread, int device);
 
 }  // namespace faultline

@@ -28,7 +28,7 @@ using Constructs = pegtl::type_list<grammar::cell, grammar::source, grammar::ran
                                     grammar::where, grammar::events, grammar::protection, grammar::unit, grammar::result,
                                     grammar::relation, grammar::text, grammar::comparison, grammar::negation>;
 
-// Which rules are nodes: lines, operations, and tokens that have a name of their own.
+// Which rules become nodes of the tree: lines, operations, and tokens with a rule of their own.
 template <typename Rule>
 struct InTree : std::bool_constant<is_in<Rule, grammar::lines> || is_in<Rule, grammar::operation::subs_t> ||
                                    is_in<Rule, Constructs> || is_named<grammar::word, Rule> || is_named<grammar::number, Rule>> {
@@ -41,7 +41,7 @@ struct InTree<grammar::any> : pegtl::parse_tree::fold_one {};
 template <typename Rule>
 struct Action : pegtl::nothing<Rule> {};
 
-// A word of a closed set is one only when the table has it.
+// A rule with a table of words matches only words in the table.
 template <typename Rule>
 requires requires { Rule::table; }
 struct Action<Rule> {
@@ -54,7 +54,7 @@ struct Action<Rule> {
 template <>
 struct Action<grammar::level> : pegtl::limit_depth<limits::claim_depth> {};
 
-// The token that stands where another was expected.
+// The token that was found where another was expected.
 struct Found {
   Place place;
   std::string_view text;  // empty: the end of the line
@@ -84,7 +84,7 @@ std::string joined(const List& words) {
 
 Complaint expected(const std::string& what, const Found& found) { return {"expected " + what + ", found " + shown(found.text)}; }
 
-// What is wrong where `Rule` does not match.
+// The error message if `Rule` does not match.
 template <typename Rule>
 Complaint complaint(Rule, const Found& found) {
   if constexpr (requires { Rule::unknown; }) {
@@ -151,11 +151,11 @@ struct Control : pegtl::normal<Rule> {
   }
 };
 
-// What `rest`, which begins at `place`, begins with.
+// The first token of `rest`. `rest` begins at `place`.
 Found look(std::string_view rest, Place place, const Source& source) {
   Input input(rest.data(), rest.data() + rest.size(), "", 0, place.line, place.column);
   if (pegtl::parse<grammar::line_end>(input)) {
-    // What is missing belongs right behind the last token, not behind blanks.
+    // Point directly after the last token, not after the blanks that follow it.
     const std::string_view before = source.line(place.line).substr(0, place.column - 1);
     return {{place.line, static_cast<int>(before.find_last_not_of(" \t") + 2)}, {}};
   }
@@ -178,7 +178,7 @@ std::unique_ptr<Node> read_syntax(std::string_view text, const Source& source) {
   try {
     return pegtl::parse_tree::parse<grammar::scenario_text, InTree, Action, Control>(input, source);
   } catch (const pegtl::parse_error& error) {
-    // The one message that is not ours: the limit of grammar::level.
+    // PEGTL itself throws this error, when grammar::level exceeds its limit.
     const pegtl::position& at = error.positions().front();
     const Found found = look(text.substr(at.byte), place_at(at), source);
     fail(source, found, {"too deep a condition: the limit is " + std::to_string(limits::claim_depth) + " levels"});

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int errnos = 133;  // the last errno of Linux that has a name
 
-// The words of a result that are neither a value, an errno nor a signal.
+// The possible texts of a result that are neither values, errnos nor signals.
 struct WordsOf {
   std::vector<std::string> operator()(const op::Load&) const { return {text_zero, text_alien}; }
   std::vector<std::string> operator()(const op::Update&) const { return {text_zero, text_alien}; }
@@ -28,7 +28,7 @@ struct WordsOf {
   }
 };
 
-// What the `add`s of the program can have added to a value, in any choice of them.
+// Everything that the `add`s of the program can add to a value: the sums of all their subsets.
 std::set<int> sums_of_adds(const Program& program) {
   std::set<int> sums{0};
   for (const Thread& thread : program.threads) {

@@ -1,4 +1,4 @@
-// What each observable of a scenario can be: the right-hand sides that its claims may compare it with.
+// The texts that each observable of a scenario can have. Claims may compare it with these only.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace faultline {
 
-// Values are those that the scenario writes: a claim about any other holds (or fails) whatever happens, and
-// is a slip.
+// Values are possible only if the scenario writes them. A claim about another value would hold, or fail, whatever happens, so
+// it must be a mistake.
 class Texts {
  public:
   Texts(const Program& program, const Observable& observable);
@@ -30,10 +30,9 @@ class Texts {
   std::string described_;
 };
 
-// Whether a text is spelled like a snapshot, which is written in quotes.
-bool is_events_text(const std::string& text);  // letters of PageHistory
-// Whether a claim has the text in quotes: letters, that are no word.
+bool is_events_text(const std::string& text);  // only letters of PageHistory
+// Whether claims must write this text of the observable in quotes, because it consists of letters without being a word.
 bool is_quoted(const Observable& observable, const std::string& text);
-bool is_snapshot_text(const std::string& text);
+bool is_snapshot_text(const std::string& text);  // only letters of snapshots
 
 }  // namespace faultline

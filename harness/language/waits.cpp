@@ -9,7 +9,7 @@
 namespace faultline {
 namespace {
 
-// Runs every thread as far as its barriers let it. Arrivals only grow, so that the order of the steps does not count.
+// Runs every thread as far as its barriers let it. The order of the steps does not matter, because arrivals never decrease.
 class Meeting {
  public:
   explicit Meeting(const Program& program) : program_(program), at_(program.threads.size()), born_(program.processes.size()) {
@@ -44,7 +44,7 @@ class Meeting {
     return !barrier || all_there(thread, barrier->barrier);
   }
 
-  // As meet() has it (executor/meeting.cpp).
+  // The same condition as in meet() (executor/meeting.cpp).
   bool all_there(int thread, int barrier) const {
     const auto mine = uses(thread, barrier, at_[thread] + 1);
     for (int other = 0; other < threads(); ++other) {
@@ -55,7 +55,7 @@ class Meeting {
     return true;
   }
 
-  // How many of its first statements name the barrier.
+  // How many of the thread's first `first` statements name the barrier.
   std::ptrdiff_t uses(int thread, int barrier, std::size_t first) const {
     const auto begin = statements(thread).begin();
     return std::count_if(begin, begin + static_cast<std::ptrdiff_t>(std::min(first, statements(thread).size())),
@@ -65,14 +65,15 @@ class Meeting {
                          });
   }
 
-  // Dead, or never born since its forker died before.
+  // Whether the process may be dead, or may never exist because its forker died first.
   bool may_be_gone(int process) const {
     for (; process >= 0; process = program_.processes[process].parent)
       if (may_end(process)) return true;
     return false;
   }
 
-  // By itself, by a kill, or by a fault of a device that ends it. One whose statements have run stays, to be observed.
+  // Whether the process may end: by `exit`, by a `kill`, or by a fatal device fault. Having run all its statements does not end
+  // a process, because it must answer observes.
   bool may_end(int process) const {
     const bool fatal = !program_.devices.empty() && program_.devices.front().device_class == DeviceClass::fatal_faults;
     return std::ranges::any_of(program_.threads, [&](const Thread& thread) {
@@ -86,7 +87,7 @@ class Meeting {
   }
 
   const Program& program_;
-  std::vector<std::size_t> at_;  // by thread: the statement that it has come to
+  std::vector<std::size_t> at_;  // by thread: the statement that it has reached
   std::vector<bool> born_;
 };
 
@@ -107,7 +108,7 @@ std::string where(const Program& program, Waiting waiting) {
   return "'" + thread.name + "' is at '" + text + "'" + line_of(statement_of(program, waiting));
 }
 
-// Forks that a waiting thread never comes to.
+// The forks that a waiting thread never reaches.
 std::vector<std::string> not_forked(const Program& program, Waiting waiting) {
   std::vector<std::string> texts;
   const std::vector<Statement>& statements = program.threads[waiting.thread].statements;
@@ -132,8 +133,8 @@ Diagnostic endless_wait(const Program& program, const Source& source, const std:
   const auto* wait = std::get_if<op::Wait>(&statement.operation);
   const std::string word =
       wait ? program.processes[wait->process].name : program.barriers[std::get<op::Barrier>(statement.operation).barrier];
-  std::string cure = "let all threads name their barriers in one order, and none before a fork of one that names it";
-  if (wait) cure = "let '" + word + "' end before, by an 'exit' or a 'kill " + word + "' that needs nothing behind this wait";
+  std::string cure = "use barriers in the same order in all threads, and fork a process before the first barrier that it uses";
+  if (wait) cure = "end '" + word + "' by an 'exit', or by a 'kill " + word + "' that does not come after this wait";
   std::string reasons;
   if (wait && others.empty()) reasons = "nothing ends '" + word + "', which stays when its statements have run";
   for (const std::string& each : others) reasons += (reasons.empty() ? "" : "; ") + each;

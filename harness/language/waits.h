@@ -1,5 +1,5 @@
-// Threads that wait for ever by the Program's own doing: at a barrier where the others never come, or for a
-// process that nothing ends. No kernel is to blame for these: they are bad input.
+// Finds threads that wait for ever because of the Program itself: at a barrier where the other threads never arrive, or for a
+// process that nothing ends. That is bad input, not a bug of a kernel.
 #pragma once
 
 #include <vector>
@@ -9,11 +9,11 @@
 
 namespace faultline {
 
-// Those that no execution lets go on, as far as the text tells without exploring it: what a process that may die on
-// the way does or leaves undone is taken for the best. By thread.
+// The threads that can go on in no execution, sorted by thread. It does not explore the Program. Whatever a process may or
+// may not do because it dies early is assumed to let the others go on.
 std::vector<Waiting> wait_for_ever(const Program& program);
 
-// Points at the first of them. `certain`: in every execution.
+// The error message; it points at the first of `waiting`. `certain`: the thread waits in every execution.
 Diagnostic endless_wait(const Program& program, const Source& source, const std::vector<Waiting>& waiting, bool certain);
 
 }  // namespace faultline

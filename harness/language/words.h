@@ -1,5 +1,4 @@
-// The spelling of the language's closed sets, in one place: the parser, the printer and the suggestions
-// read the same tables.
+// The words of the language's closed sets. The parser, the printer and the suggestions use the same tables.
 #pragma once
 
 #include <array>
@@ -40,13 +39,13 @@ inline constexpr Table<Backing, 11> backings{{
     {"device-address", Backing::device_address},
 }};
 
-// What mmap maps.
+// What mmap can map.
 inline constexpr Table<Backing, 4> mapped_backings{{backings[0], backings[1], backings[2], backings[4]}};
 
 // What the device's driver allocates.
 inline constexpr Table<Backing, 6> buffers{{backings[5], backings[6], backings[7], backings[8], backings[9], backings[10]}};
 
-// Behind an access; nothing: plain.
+// The word after an access. No word: plain.
 inline constexpr Table<Order, 5> orders{{
     {"relaxed", Order::relaxed},
     {"acquire", Order::acquire},
@@ -80,7 +79,7 @@ inline constexpr Table<File::Kind, 2> file_kinds{{
     {"memfd", File::Kind::memory},
 }};
 
-// What stands behind 'pin'; nothing: for writing.
+// The word after 'pin'. No word: for writing.
 inline constexpr Table<bool, 1> pin_kinds{{{"read", true}}};
 
 inline constexpr Table<Claim::Kind, 3> claims{{
@@ -108,10 +107,10 @@ inline constexpr std::array<std::string_view, 32> operations{
 // Words with a meaning inside a line.
 inline constexpr std::array<std::string_view, 9> inner{"and", "or", "not", "same", "where", "events", "via", "on", "to"};
 
-// Where the name of a device may stand, these mean something else.
+// These mean something else where a device's name may stand.
 inline constexpr std::array<std::string_view, 2> no_devices{"cpu", "system"};
 
-// And where that of a region may.
+// These mean something else where a region's name may stand.
 inline constexpr std::array<std::string_view, 1> no_regions{"read"};
 
 template <typename Value, std::size_t size>

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """An agent that runs nothing: it speaks the protocol and does what its arguments say.
 
-Tests use it (FAULTLINE_AGENT, FAULTLINE_LAB) for what a healthy machine never does. One fault a
-word, given as SCENARIO=FAULT; the others run well and show their first --outcome.
+Tests use it (FAULTLINE_AGENT, FAULTLINE_LAB) for things that a healthy machine never does. Each word SCENARIO=FAULT
+gives a scenario a fault. The other scenarios run well and show the first --outcome.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TARGETS = {
 }
 LAST_WORDS = {"panic": "bye", "splat": "BUG: kernel NULL pointer dereference",
               "lockup": "watchdog: Watchdog detected hard LOCKUP on cpu 1"}
-# What differs from a plain hang.
+# How these hang events differ from a plain hang.
 HANGS = {"hang": {}, "stuck": {"stuck": True}, "slow": {"slow": True}, "once": {"once": True}, "twice": {"once": True},
          "unready": {"set_up": "P opens its devices"}}
 FAULTS = ("die", *LAST_WORDS, "silent", "garbage", "notjson", "health", *HANGS, "patient",
@@ -57,7 +57,7 @@ class Agent:
         fault = self.faults.get(scenario, "")
         if not self.options.once or not fault:
             return fault
-        # Only the first machine has it.
+        # Only the first machine has the fault.
         try:
             os.close(os.open(f"{self.options.once}.{scenario}", os.O_CREAT | os.O_EXCL))
             return fault
@@ -173,14 +173,14 @@ class Agent:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--fault", action="append", default=[], help="SCENARIO=" + "|".join(FAULTS))
-    parser.add_argument("--once", help="each fault only once; a file name that marks it")
+    parser.add_argument("--once", help="each fault only once; the name of the file that marks it")
     parser.add_argument("--outcome", type=json.loads, default=["7"])
     parser.add_argument("--forbidden", type=json.loads, default=["alien"])
     parser.add_argument("--targets", nargs="*", default=["host", "dmirror"])
-    parser.add_argument("--no-opencl", help="why there is no such device")
-    parser.add_argument("--crashed-opencl", help="why, where that is a crash of its driver")
+    parser.add_argument("--no-opencl", help="the reason why there is no OpenCL device")
+    parser.add_argument("--crashed-opencl", help="the reason, if the driver crashed")
     parser.add_argument("--late", action="store_true", help="never say hello")
-    # What ci/lab gets
+    # The arguments of ci/lab
     parser.add_argument("command", nargs="?")
     parser.add_argument("--path", action="store_true")
     parser.add_argument("--agent")

@@ -25,7 +25,7 @@ Journal::Journal(const std::string& path) : path_(path) {
     std::filesystem::create_directories(folder, error);
     if (error) throw std::system_error(error, path);
   }
-  // A run appends to what is there, and its lines are counted on.
+  // A run appends to an existing file, so count the lines that are there.
   if (std::error_code error; std::filesystem::is_regular_file(path, error)) {
     std::ifstream file(path, std::ios::binary);
     line_ = static_cast<std::uint64_t>(std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
@@ -43,7 +43,7 @@ bool Journal::write(const std::string& event, const nlohmann::json& record) {
   nlohmann::json line = {{"ev", event},
                          {"t", std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}};
   line.update(record);
-  // What a dying machine said need not be UTF-8: replaced, never thrown.
+  // The words of a dying machine may not be UTF-8. Replace invalid bytes instead of throwing.
   const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   ssize_t written = 0;
   do written = ::write(fd_, text.data(), text.size());

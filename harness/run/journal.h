@@ -1,7 +1,7 @@
-// The raw journal of a run: JSON lines, appended as things happen; every report can be made from it.
+// The raw journal of a run: JSON lines, appended as things happen. Every report can be made from it.
 //
-// Each record is one write(2) to a file opened with O_APPEND, so that after a kill -9 at any moment every
-// line is whole. A record that did not fit (disk full) is taken back, so that this holds then too.
+// Each record is one write(2) to a file opened with O_APPEND. So even after a kill -9 all lines but perhaps the last are
+// complete. If a record does not fit (disk full), the part that was written is removed again.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace faultline {
 class Journal {
  public:
   Journal() = default;  // keeps nothing
-  // Creates the file and the folders above it; throws std::system_error with the path in it.
+  // Creates the file and the folders above it. Throws std::system_error with the path in its message.
   explicit Journal(const std::string& path);
   ~Journal();
   Journal(const Journal&) = delete;
@@ -24,17 +24,17 @@ class Journal {
 
   const std::string& path() const { return path_; }
 
-  // Appends {"ev": event, "t": seconds since 1970, ...record}. False when it could not be written;
-  // nothing more is written from then on.
+  // Appends {"ev": event, "t": seconds since 1970, ...record}. False if it could not be written. After that the journal
+  // writes nothing more.
   bool write(const std::string& event, const nlohmann::json& record);
 
-  // Number of the last line written, 1-based in the file; 0 when nothing is kept.
+  // Number of the last line written, 1-based in the file. 0 if this journal keeps nothing.
   std::uint64_t line() const { return line_; }
 
-  // Asks the kernel to have it on the disk: before something that may take this machine down.
+  // Flushes the file to disk. Called before something that may crash this machine.
   void sync();
 
-  // Empty, or why writing stopped.
+  // Why writing stopped. Empty if it did not.
   const std::string& failure() const { return failure_; }
 
  private:
@@ -44,7 +44,7 @@ class Journal {
   int fd_ = -1;
 };
 
-// Of a device's commands.
+// A summary of the times of device commands.
 nlohmann::json summary(const CommandTimes& times);
 
 // "2024-03-01T12-30-05Z-4711": the name of a run's folder.

@@ -55,7 +55,7 @@ TEST_F(JournalTest, AppendsRecordsAndCountsLines) {
   EXPECT_EQ(all[2]["ev"], "end");
 }
 
-// The kernel may end a write(2) of whoever is killed between two pages: the last line can be cut.
+// The kernel may cut short the write(2) of a killed process at a page boundary. So the last line can be incomplete.
 TEST_F(JournalTest, EveryLineButTheLastIsWholeAfterKill) {
   const std::string path = folder_ / "journal.jsonl";
   const pid_t child = ::fork();

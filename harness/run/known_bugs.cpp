@@ -7,14 +7,14 @@
 namespace faultline {
 namespace {
 
-// One entry for each bug: add it here and have the reference report its name on the executions that run
-// into it. Functions are those of lib/test_hmm.c unless another file is named.
+// To add a bug, add an entry here and let the reference report its name for executions that trigger it. Functions are in
+// lib/test_hmm.c unless the text names another file.
 // clang-format off
 constexpr std::array table = {
     KnownBug{"dead-mm-spin", "dmirror",
              "a device access through an inherited descriptor never returns after the opener's mm has died",
              "dmirror_fault() returns 0 when mmget_not_zero() fails, and dmirror_read() and dmirror_write() "
-             "go round until the device page table has the page",
+             "loop until the device page table has the page",
              "up to 6.12 at least; 6.1.192 returns -EFAULT", "6.1.192",
              "lib/test_hmm.c: dmirror_fault(), dmirror_read(), dmirror_write()"},
     KnownBug{"erased-private-read", "dmirror",
@@ -33,13 +33,14 @@ constexpr std::array table = {
              "all known", "", "lib/test_hmm.c: dmirror_interval_invalidate()"},
     KnownBug{"miscounted-private-page", "dmirror",
              "a device access takes the kernel down after two faults at once on a device-private page",
-             "migrate_vma_check_page() allows a device's page one reference that it no longer has (27674ef6c73f), so that the "
-             "other fault's passes; the driver erases its entry, and then folio_migrate_mapping() refuses",
+             "migrate_vma_check_page() allows an extra reference for a device's page, although such pages no longer have it "
+             "(27674ef6c73f). So the check passes with the reference of the other fault; the driver erases its entry, and then "
+             "folio_migrate_mapping() refuses",
              "5.18 to 6.14: since 1afaeb8293c9 a fault locks the page before it takes its reference", "6.15+",
              "mm/migrate_device.c: migrate_vma_check_page(); lib/test_hmm.c: dmirror_devmem_fault_alloc_and_copy()"},
     KnownBug{"freed-private-copy", "dmirror",
              "a device access copies a device-private page that has been freed",
-             "whoever migrates the page back erases the device's entry and frees the page that backs it without the mutex "
+             "a migration back erases the device's entry and frees the page that backs it without holding the mutex "
              "under which dmirror_do_read() and dmirror_do_write() copy",
              "all known", "", "lib/test_hmm.c: dmirror_devmem_fault_alloc_and_copy(), dmirror_devmem_free()"},
     KnownBug{"stale-migrated-entry", "dmirror",
@@ -52,17 +53,17 @@ constexpr std::array table = {
              "all known", "", "lib/test_hmm.c: dmirror_exclusive(), dmirror_atomic_map()"},
     KnownBug{"lost-location", "amdgpu",
              "the CPU's faults on a page in VRAM never end after a forked process has brought others of its range back",
-             "svm_migrate_vram_to_ram() goes by the page table of who touches, and takes the whole range to be in "
-             "system memory when nothing is left there",
+             "svm_migrate_vram_to_ram() uses the page table of the process that faulted, and if that has no VRAM page left, it "
+             "takes the whole range to be in system memory",
              "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_migrate.c: svm_migrate_vram_to_ram()"},
     KnownBug{"kept-entry", "amdgpu",
-             "the GPU keeps page-table entries that nobody takes away, since a later part of their range could not be mapped",
+             "the GPU keeps PTEs that nothing ever removes, because a later part of their range could not be mapped",
              "svm_range_validate_and_map() maps VMA by VMA, and says that the range is mapped only at its end: "
              "svm_range_unmap_from_gpus() then has nothing to do",
              "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_and_map()"},
     KnownBug{"writable-shared-vram", "amdgpu",
-             "the GPU stores to a page in VRAM that a forked process shares, which sees it",
-             "hmm_range_fault() gives the device's own private page as it is, without a fault that would break COW, and "
+             "the GPU stores to a page in VRAM that a forked process shares, and that process sees the store",
+             "hmm_range_fault() returns the device's own private page as it is, without a fault that would break COW, and "
              "amdgpu_hmm_range_get_pages() does not look at HMM_PFN_WRITE",
              "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_and_map()"},
 };

@@ -1,7 +1,7 @@
-// Bugs that a kernel or a driver is known to have when nothing is wrong with the change under test.
+// Known bugs of kernels and drivers that have nothing to do with a change under test.
 //
-// They keep a scenario away from a target, with the reason; they never loosen a check. All of them are
-// in the one table of known_bugs.cpp.
+// A scenario that runs into such a bug is skipped on the target, with the reason. No check is ever loosened for a bug. All
+// bugs are in the table in known_bugs.cpp.
 #pragma once
 
 #include <span>
@@ -12,27 +12,27 @@ namespace faultline {
 
 struct KnownBug {
   const char* name;       // as the reference reports it (Allowed::known_bugs)
-  const char* target;     // "dmirror": where it is
+  const char* target;     // the target that has it: "dmirror"
   const char* what;       // what goes wrong, in one line
-  const char* reason;     // why it does
-  const char* kernels;    // which ones have it, for a person
-  const char* fixed_in;   // releases without it, "6.1.192 6.15+": those at or after an entry with the same first two
-                          // numbers, and all from one with a plus on. Empty: none known
-  const char* reference;  // the code
+  const char* reason;     // why it goes wrong
+  const char* kernels;    // the kernels that have it, for a person
+  const char* fixed_in;   // releases without it: "6.1.192 6.15+". An entry covers later releases with the same first two
+                          // numbers; with a plus, all later releases. Empty: none known
+  const char* reference;  // where the bug is in the code
 };
 
 std::span<const KnownBug> known_bugs();
 
-// Null when the name is not in the table.
+// Null if the name is not in the table.
 const KnownBug* find_known_bug(std::string_view name);
 
-// "known bug NAME: what it does"
+// "known bug NAME: what goes wrong"
 std::string known_bug_text(std::string_view name);
 
 bool has_bug(const KnownBug& bug, std::string_view target, std::string_view kernel);
 
-// Why a program whose executions run into these bugs is not run on `target` ("dmirror") under `kernel`
-// ("6.1.192"): the text of the first one that is there. Empty when it can run.
+// Why a program that triggers these bugs cannot run on `target` ("dmirror") under `kernel` ("6.1.192"): the text of the first
+// bug that this kernel has. Empty if the program can run.
 std::string known_bug_in_the_way(std::span<const std::string> names, std::string_view target, std::string_view kernel);
 
 }  // namespace faultline

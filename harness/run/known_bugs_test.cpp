@@ -23,7 +23,7 @@ TEST(KnownBugs, TheFirstOneThatIsThereIsInTheWay) {
   EXPECT_EQ(known_bug_in_the_way(names, "host", "6.12.1"), "");
 }
 
-// The reference names what the table does not have.
+// If the reference reports a name that is not in the table, the program is run nowhere.
 TEST(KnownBugs, AnUnknownNameIsInTheWayEverywhere) {
   EXPECT_NE(known_bug_in_the_way(std::vector<std::string>{"no-such-bug"}, "host", "6.12.1"), "");
 }

@@ -47,7 +47,7 @@ struct Pipe {
 
 Machine::Machine(const Spec& spec)
     : name_(spec.name), console_(spec.console.empty() ? spec.errors : spec.console), errors_(spec.errors) {
-  // A write to a machine that has died is an answer here, not the end of the bench.
+  // A write to a dead machine must fail with an error, not kill the bench.
   ::signal(SIGPIPE, SIG_IGN);
   Pipe in;
   Pipe out;
@@ -84,7 +84,7 @@ Machine::Machine(const Spec& spec)
     (void)!::write(exec_error.write, &error, sizeof error);
     ::_exit(127);
   }
-  ::setpgid(pid_, pid_);  // in both, so that neither has to wait for the other
+  ::setpgid(pid_, pid_);  // parent and child both do it, so that neither has to wait for the other
   ::close(log);
   ::close(Pipe::release(exec_error.write));
   int error = 0;
@@ -105,12 +105,12 @@ Machine::~Machine() {
     ::kill(-pid_, SIGTERM);
     if (!reap(milliseconds(2000))) kill();
   }
-  // What the child left behind in its group, if anything.
+  // Kill anything that the child left behind in its group.
   ::kill(-pid_, SIGKILL);
   if (from_ >= 0) ::close(from_);
   struct stat status {};
   if (!errors_.empty() && ::stat(errors_.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0)
-    ::unlink(errors_.c_str());  // it had nothing to say
+    ::unlink(errors_.c_str());  // remove the file if it is empty
 }
 
 bool Machine::send(const std::string& line) {
@@ -119,7 +119,7 @@ bool Machine::send(const std::string& line) {
     const ssize_t written = ::write(to_, rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EAGAIN) {
-      // A machine that has stopped reading is as good as gone.
+      // A machine that stopped reading counts as gone.
       pollfd ready{to_, POLLOUT, 0};
       if (::poll(&ready, 1, 10'000) == 0) return false;
       continue;
@@ -146,7 +146,7 @@ Machine::Received Machine::receive(milliseconds wait) {
     const auto left = std::chrono::duration_cast<milliseconds>(until - steady_clock::now()).count();
     pollfd ready{from_, POLLIN, 0};
     const int count = ::poll(&ready, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
-    if (count < 0 && errno == EINTR) return {};  // a signal: the caller has a look
+    if (count < 0 && errno == EINTR) return {};  // a signal: let the caller check for a stop
     if (count <= 0) return {};
     std::array<char, 65536> bytes;
     const ssize_t got = ::read(from_, bytes.data(), bytes.size());
@@ -168,7 +168,7 @@ bool Machine::reap(milliseconds wait) {
     int status = 0;
     const pid_t got = ::waitpid(pid_, &status, WNOHANG);
     if (got == pid_) status_ = status;
-    else if (got < 0 && errno != EINTR) status_ = 0;  // someone else has reaped it
+    else if (got < 0 && errno != EINTR) status_ = 0;  // already reaped by other code
     else if (steady_clock::now() >= until) return false;
     else std::this_thread::sleep_for(milliseconds(2));
   }
@@ -203,7 +203,7 @@ std::vector<std::string> last_lines(const std::string& name, std::uint64_t mark,
   for (std::string line; std::getline(file, line);) {
     std::erase_if(line, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
     if (!line.empty()) lines.push_back(std::move(line));
-    if (lines.size() > limit + 1000) trim();  // bounded, however much the kernel says
+    if (lines.size() > limit + 1000) trim();  // bounds the memory, however long the file is
   }
   trim();
   return lines;

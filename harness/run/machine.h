@@ -1,8 +1,8 @@
-// A machine under test: a child process whose stdin and stdout are an agent's stream.
+// A machine under test: a child process that speaks the agent's protocol on its stdin and stdout.
 //
-// The local agent and a virtual machine look the same from here; what differs is the command, and where
-// the last words are. The child has a process group of its own, so that Ctrl-C on the terminal reaches
-// only the bench, which then ends the machine in good order. Not thread-safe.
+// The local agent and a virtual machine look the same from here. They differ in the command, and in the file that has their
+// last words. The child has a process group of its own: Ctrl-C on the terminal reaches only the bench, which then ends the
+// machine in good order. Not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -20,28 +20,27 @@ class Machine {
  public:
   struct Spec {
     std::string name;                  // "local", "lab"
-    std::vector<std::string> command;  // "{console}" stands for the console file
-    std::string console;               // the file that the command writes the kernel's words to; empty: it has none
-    std::string errors;                // where its stderr goes, made new; empty: nowhere
+    std::vector<std::string> command;  // "{console}" stands for the name of the console file
+    std::string console;               // the file to which the command writes the kernel's console; empty: none
+    std::string errors;                // the file for its stderr, which is created or truncated; empty: none
     bool dies_with_us = true;          // killed when the thread that started it ends
   };
 
-  // Starts the child; throws std::system_error when that cannot be done.
+  // Starts the child. Throws std::system_error if that fails.
   explicit Machine(const Spec& spec);
-  // Ends it: end of file on its stdin, then SIGTERM, then SIGKILL to the whole group.
+  // Ends the child: end of file on its stdin, then SIGTERM, then SIGKILL to the whole group.
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
-  // False when the other side is gone.
+  // False if the other side is gone.
   bool send(const std::string& line);
 
   struct Received {
     enum class Kind { line, nothing, gone } kind = Kind::nothing;
     std::string line;
   };
-  // The next line, or nothing within the time, or gone: the stream has ended. A stream that goes on
-  // without a newline for more than 64 MiB counts as gone.
+  // line: the next line. nothing: none came in time. gone: the stream has ended, or sent more than 64 MiB without a newline.
   Received receive(std::chrono::milliseconds wait);
 
   // Kills the whole group at once.
@@ -52,12 +51,12 @@ class Machine {
 
   pid_t pid() const { return pid_; }
   const std::string& name() const { return name_; }
-  // The file with its last words: the console, or stderr where there is none.
+  // The file with its last words: the console, or stderr if it has no console.
   const std::string& console() const { return console_; }
   const std::string& errors() const { return errors_; }
-  // Bytes in the console file: a mark for console_since().
+  // Bytes in the console file; use it as a mark for console_since().
   std::uint64_t console_size() const;
-  // Its last `limit` lines from a mark on.
+  // The last `limit` lines of the console after a mark.
   std::vector<std::string> console_since(std::uint64_t mark, std::size_t limit = 40) const;
 
  private:
@@ -70,11 +69,11 @@ class Machine {
   int to_ = -1;
   int from_ = -1;
   std::string buffer_;
-  std::size_t scanned_ = 0;  // of buffer_, known to hold no newline
+  std::size_t scanned_ = 0;  // the first bytes of buffer_, which hold no newline
   std::optional<int> status_;
 };
 
-// The last `limit` lines of a file from byte `mark` on, without control characters; none if unreadable.
+// The last `limit` lines of a file after byte `mark`, without control characters. None if the file is unreadable.
 std::vector<std::string> last_lines(const std::string& file, std::uint64_t mark, std::size_t limit);
 
 }  // namespace faultline

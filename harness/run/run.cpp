@@ -18,18 +18,18 @@ using nlohmann::json;
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr int starts_tried = 2;  // of a machine that does not come up
-constexpr int losses_taken = 2;  // of machines by one trial: the first one is tried again
+constexpr int starts_tried = 2;  // attempts to start a machine
+constexpr int losses_taken = 2;  // a trial is given up after it has lost this many machines
 constexpr double shortest_slice = 0.25;
 constexpr double longest_slice = 20;
-constexpr int rounds_wanted = 4;  // of a run by time, at least
+constexpr int rounds_wanted = 4;  // a run by time makes at least this many rounds
 constexpr std::uint64_t no_end = 1'000'000'000;
 
-// Where machines of one kind come from, and the one that is up.
+// A place that machines are started in, and the machine that is up.
 struct Place {
   std::unique_ptr<Session> session;
   int started = 0;
-  std::string failure;  // it does not come up: why
+  std::string failure;  // why no machine comes up
 };
 
 class Runner {
@@ -44,7 +44,7 @@ class Runner {
   struct Pair {
     const Scenario* scenario = nullptr;
     TargetWord target;
-    std::string device;  // the target's whole name, once it is prepared
+    std::string device;  // the full name of the target, set by prepare()
     Trial trial;
     bool prepared = false;
     bool closed = false;
@@ -82,7 +82,7 @@ class Runner {
   std::vector<Pair> pairs_;
   std::map<std::string, Place> places_;
   std::map<std::pair<const Scenario*, DeviceClass>, Allowed> predictions_;
-  std::set<std::string> told_;  // what is not counted on a target: the same in all of its trials
+  std::set<std::string> told_;  // notes about what is not counted on a target; they are the same in all of its trials
   bool crashed_ = false;
   steady_clock::time_point start_ = steady_clock::now();
   RunResult result_;
@@ -155,7 +155,7 @@ Session* Runner::session(const std::string& name) {
             {{"place", name}, {"number", number}, {"event", "failed"}, {"why", failure.what()}, {"words", failure.words}});
       note(shown + " does not start: " + failure.what());
       for (const std::string& word : failure.words) note("  " + word);
-      // A second try: a virtual machine can be unlucky. A first one that fails twice is not there.
+      // Try a second time, because a virtual machine can be unlucky. After two failures the place counts as not available.
       if (stopped() || number >= starts_tried) place.failure = failure.what();
       else note(shown + " is started again");
     }
@@ -174,7 +174,7 @@ void Runner::require_local_targets() {
   for (const TargetWord& target : options_.targets) {
     if (!target.place.empty()) continue;
     Session* local = session(target.machine());
-    if (!local) continue;  // its trials say so
+    if (!local) continue;  // its trials report that
     const agent::TargetInfo* found = find_target(local->hello(), target.name);
     if (found && (found->available || found->crashed)) continue;
     std::string known;
@@ -192,7 +192,7 @@ const Allowed& Runner::predicted(const Scenario& scenario, DeviceClass device_cl
   return found->second;
 }
 
-// Everything that must be known before the first iteration. False when the pair needs no run.
+// Finds out everything that must be known before the first iteration. False if the pair needs no run.
 bool Runner::prepare(Pair& pair) {
   Trial& trial = pair.trial;
   trial.started = true;
@@ -229,7 +229,7 @@ bool Runner::prepare(Pair& pair) {
   if (!allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + allowed.undefined;
   if (!allowed.unknown.empty()) trial.skipped = "nothing is predicted: " + allowed.unknown;
   if (!allowed.waiting.empty()) {
-    // On a device of the class that its claims are about it does not, or it would have been refused.
+    // It does not wait for ever on the device class that its claims are about, or the scenario would have been refused.
     const Diagnostic wait =
         endless_wait(pair.scenario->program, Source(pair.scenario->text, pair.scenario->file), allowed.waiting, false);
     trial.skipped = "on a device of this class a statement of it (line " + std::to_string(wait.place.line) + ") " + wait.message;
@@ -312,12 +312,12 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
       return close(pair);
     }
   } else if (pair.target.own_kernel() && healthy && !trial.health.empty()) {
-    // lockdep says nothing after its first report, and a kernel that warned is no ground for more.
+    // Do not use this kernel any more: lockdep is silent after its first report, and a kernel that warned proves nothing.
     end_session(pair.target.machine(), "the kernel log has a finding");
     trial.given_up = true;
     return close(pair);
   }
-  // Nor is one that hangs run further, or is not set up: each time costs as much again, and tells nothing new.
+  // Also stop if iterations hang or are not set up: the next one would take as long, and tell nothing new.
   const bool stops = !trial.hang.empty() || (!trial.undecided.empty() && trial.hung_once == 0);
   if (!trial.skipped.empty() || !trial.error.empty() || stops) close(pair);
 }
@@ -356,7 +356,7 @@ void Runner::run_by_iterations() {
     while (!pair.closed && !stopped() && pair.trial.iterations < options_.iterations) {
       const int lost = pair.trial.machines_lost;
       slice(pair, options_.iterations - pair.trial.iterations, std::nullopt);
-      // Goes on after a loss only: iterations that gave no outcome (a hang) are not made up for.
+      // Continue only after a lost machine. Iterations without an outcome, such as hangs, are not repeated.
       if (pair.trial.machines_lost == lost) break;
     }
     if (stopped()) return;
@@ -364,7 +364,7 @@ void Runner::run_by_iterations() {
   }
 }
 
-// Round robin, so that a run that is cut short has seen everything. The first round is always whole.
+// Round robin, so that an interrupted run has run every pair. The first round is always complete.
 void Runner::run_by_time(double seconds) {
   const auto left = [&] { return seconds - duration<double>(steady_clock::now() - start_).count(); };
   for (bool first = true; first || left() > 0; first = false) {
@@ -425,7 +425,7 @@ RunResult Runner::go() {
 int RunResult::exit_code() const {
   std::map<std::string, std::vector<Verdict>> by_target;
   for (const Trial& trial : trials) {
-    // What an interrupt kept from running was not decided: a night that was cut short is not "all agree".
+    // A trial that was not run because of an interrupt is undecided: an interrupted night is not "all agree".
     by_target[trial.target].push_back(trial.started ? verdict(trial) : Verdict::inconclusive);
   }
   if (!journal_failure.empty()) by_target["journal"].push_back(Verdict::error);

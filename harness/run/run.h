@@ -1,7 +1,7 @@
-// A whole run: scenarios on targets, to verdicts and a journal.
+// A whole run: runs scenarios on targets, gives verdicts and writes a journal.
 //
-// No terminal here: what happens is told through RunEvents, and the command line and the Python module
-// say it in their own way. Machines die in the middle; the run goes on with a new one.
+// It does not use the terminal. It reports through RunEvents, which the command line and the Python module show in their
+// own ways. If a machine dies, the run goes on with a new one.
 #pragma once
 
 #include <chrono>
@@ -27,13 +27,14 @@ struct TargetWord {
   std::string place;
   std::string name;
   std::string word() const { return place.empty() ? name : place + ":" + name; }
-  // Its kernel may die, and is a new one when the machine is started again.
+  // Whether the place has a kernel of its own: it may crash, and a restart of the machine gives a fresh one.
   bool own_kernel() const { return place == "lab"; }
   // "opencl" of "opencl", "opencl:pocl" and "opencl:pocl/0".
   std::string family() const { return name.substr(0, name.find(':')); }
-  // Which devices a family has is known when the machine is up. They are reached through libraries.
+  // Whether the family has several devices, known only when the machine is up. They are used through libraries.
   bool has_devices() const { return family() == "opencl" || family() == "amdgpu" || family() == "nouveau"; }
-  // Which machine has it: that of the place; here an agent of its own for what loads OpenCL's drivers.
+  // The machine that has the target: that of its place. On this machine, such devices have an agent of their own, because that
+  // agent loads OpenCL drivers.
   std::string machine() const { return place.empty() && has_devices() ? "opencl" : place; }
   friend bool operator==(const TargetWord&, const TargetWord&) = default;
 };
@@ -45,9 +46,9 @@ struct RunOptions {
   std::uint64_t iterations = 1000;  // for each scenario
   std::optional<double> seconds;    // for the whole run, instead of iterations
   std::uint64_t seed = 0;
-  int deadline_ms = 0;                   // of one iteration; 0: what the agent finds right
-  std::optional<Parameters> parameters;  // of a journalled batch, to show it again
-  std::string crash;                     // for tests: press the crash key in the lab once, while this scenario runs
+  int deadline_ms = 0;                   // for one iteration; 0: the agent chooses
+  std::optional<Parameters> parameters;  // those of a batch in a journal, to repeat it
+  std::string crash;                     // for tests: panic the lab's kernel once, while this scenario runs
   Session::Patience patience;
   // How to start the n-th machine (from 1) of a place.
   std::function<Machine::Spec(const std::string& place, int number)> machine;
@@ -55,7 +56,7 @@ struct RunOptions {
 };
 
 struct RunProgress {
-  std::size_t index = 0;  // of pairs of scenario and target, from 1
+  std::size_t index = 0;  // of the current pair of scenario and target, from 1
   std::size_t count = 0;
   std::string scenario;
   std::string target;
@@ -63,12 +64,12 @@ struct RunProgress {
   std::uint64_t total = 0;  // 0: as many as the time allows
   double rate = 0;          // iterations a second
   std::optional<double> seconds_left;
-  std::string status;  // what a starting machine says; else empty
+  std::string status;  // what is being prepared, such as the last line of a starting machine; empty while iterations run
 };
 
 struct RunEvents {
   std::function<void(const RunProgress&)> progress;  // several times a second
-  std::function<void(const Trial&)> trial;           // when nothing more will come for it
+  std::function<void(const Trial&)> trial;           // when the trial is complete
   std::function<void(const std::string&)> note;      // one line about a machine or a finding, as it happens
   StopAsked stop;
 };
@@ -80,17 +81,17 @@ struct RunResult {
   int exit_code() const;
 };
 
-// A target of this machine that is not here: nothing has been run.
+// A local target is not available. Nothing has been run.
 struct TargetNotHere : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Starts the machines of this place first, so that a target that is not here is told before anything
-// runs: throws TargetNotHere. A lab that does not come up makes its trials inconclusive.
+// Starts the local agents first, and throws TargetNotHere before anything runs if a local target is not available. If the lab
+// does not come up, its trials are inconclusive.
 RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
               const RunEvents& events);
 
-// The device class that a scenario's claims are about.
+// The device class that the claims of a scenario are about.
 DeviceClass class_of_claims(const Program& program);
 
 }  // namespace faultline

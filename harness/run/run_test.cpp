@@ -1,4 +1,4 @@
-// Whole runs against fake_agent.py, which does what no healthy machine does.
+// Whole runs with fake_agent.py, which does things that no healthy machine does.
 #include "harness/run/run.h"
 
 #include <filesystem>
@@ -98,7 +98,7 @@ TEST_F(RunTest, Agree) {
   EXPECT_EQ(records("end").at(0)["exit_code"], 0);
 }
 
-// Each fault in the first of two scenarios, on this machine: what becomes of it, and the second runs.
+// Each fault happens in the first of two scenarios, on this machine. Checks the result of the first, and that the second runs.
 struct Row {
   const char* fault;
   Verdict verdict;
@@ -171,7 +171,7 @@ TEST_F(RunTest, APanicInTheLabIsLostWithItsLastWords) {
   const std::vector<json> lost = records("lost");
   ASSERT_EQ(lost.size(), 2u);
   EXPECT_EQ(lost[0]["words"][2], "[   12.5] last word");
-  EXPECT_EQ(records("batch").at(0)["scenario"], "one");  // nothing of before is gone
+  EXPECT_EQ(records("batch").at(0)["scenario"], "one");  // earlier records are still there
 }
 
 TEST_F(RunTest, ASplatBeforeTheEndIsHealth) {
@@ -200,7 +200,7 @@ TEST_F(RunTest, AfterAHealthFindingTheLabIsRestarted) {
   EXPECT_EQ(machines_, 2);
 }
 
-// The claims' own class has been looked at before; that of the target may let a thread wait.
+// A scenario was checked for the class that its claims are about. With the class of the target a thread may wait for ever.
 TEST_F(RunTest, WhatWaitsForEverOnThatClassOfDevicesIsSkipped) {
   predictor_ = [](const Program& program, DeviceClass device_class, const std::function<bool(std::uint64_t)>& go_on) {
     Allowed allowed = seven(program, device_class, go_on);
@@ -262,7 +262,7 @@ TEST_F(RunTest, ATargetThatIsNotHere) {
   EXPECT_TRUE(records("slice").empty());
 }
 
-// A driver that crashes is a finding about it, wherever that is; one that is not there is none.
+// In every place, a crashing driver is a finding. A driver that is not there is none.
 TEST_F(RunTest, ADriverThatCrashesWhenItIsAskedForItsDevices) {
   options_.targets = {{"", "opencl:pocl"}, {"debian13", "opencl"}, {"", "host"}};
   const RunResult result = go({"--crashed-opencl=SIGSEGV in clGetDeviceIDs"}, {"one"});

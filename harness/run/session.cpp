@@ -11,7 +11,7 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds tick{100};
 constexpr milliseconds stop_grace{10'000};
-constexpr int agents_own_deadline_ms = 20'000;  // no less than what the agent takes where it may choose
+constexpr int agents_own_deadline_ms = 20'000;  // the longest deadline that the agent chooses by itself
 
 struct IdOf {
   std::uint64_t operator()(const agent::HelloEvent&) const { return 0; }
@@ -50,7 +50,7 @@ const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::
 
 namespace {
 
-// A child that cannot even be started is a machine that did not come up.
+// Throws StartFailure if there is no command to start.
 Machine::Spec checked(const Machine::Spec& spec) {
   if (spec.command.empty()) throw StartFailure("no command to start the machine " + spec.name, {});
   return spec;
@@ -113,7 +113,7 @@ agent::HelloEvent Session::wait_for_hello(const Patience& patience, const StopAs
 }
 
 GpuList Session::gpus(const StopAsked& stop) {
-  constexpr std::chrono::seconds patience{60};  // a driver that hangs costs the agent ten
+  constexpr std::chrono::seconds patience{60};  // enough: a driver that hangs delays the agent by 10 s
   const auto nothing = [&](const std::string& why) {
     usable_ = false;
     return GpuList{{}, "its GPUs are not known: " + why};
@@ -127,7 +127,7 @@ GpuList Session::gpus(const StopAsked& stop) {
     try {
       const agent::Event event = agent::parse_event(received.line);
       if (const auto* told = std::get_if<agent::GpusEvent>(&event)) return told->list;
-      // An older agent.
+      // An older agent does not know the request.
       if (const auto* error = std::get_if<agent::ErrorEvent>(&event)) return {{}, "its GPUs are not known: " + error->message};
     } catch (const agent::ProtocolError& error) {
       return nothing(std::string(error.what()) + ": " + shortened(received.line));
@@ -183,13 +183,13 @@ Session::Ended Session::run(const Slice& slice, const Handlers& handlers, const 
   }
 }
 
-// Hands one event on; the slice's end when it is that.
+// Passes an event to its handler. Gives the end of the slice if the event ends it.
 std::optional<Session::Ended> Session::take(const agent::Event& event, const std::string& line, const Handlers& handlers) {
   using Kind = Ended::Kind;
   const std::uint64_t id = std::visit(IdOf{}, event);
   const bool health = std::holds_alternative<agent::HealthEvent>(event);
   if (std::holds_alternative<agent::HelloEvent>(event)) return std::nullopt;
-  if (id != id_ && !health) return std::nullopt;  // the tail of an earlier slice
+  if (id != id_ && !health) return std::nullopt;  // late events of an earlier slice
   if (std::holds_alternative<agent::AliveEvent>(event)) return std::nullopt;
   if (handlers.raw) handlers.raw(line);
   if (const auto* batch = std::get_if<agent::BatchEvent>(&event)) {

@@ -1,7 +1,7 @@
 // A conversation with the agent on a machine: its hello, then one slice of work after another.
 //
-// The protocol is that of agent/protocol.h. Whatever the machine does (dies, goes silent, says nonsense),
-// a slice ends with a value that says so.
+// The protocol is in agent/protocol.h. Whatever the machine does (dies, goes silent, sends garbage), a slice ends with a
+// value that says so.
 #pragma once
 
 #include <chrono>
@@ -17,19 +17,20 @@
 
 namespace faultline {
 
-// How urgently the person wants it to end: none; after what is running; at once.
+// How urgently the user wants the run to end. soon: after the current iteration. now: at once.
 enum class Stop { none, soon, now };
 using StopAsked = std::function<Stop()>;
 
-// Whether the word names the target: it is its name, or begins it ('opencl' is every OpenCL device, 'opencl:pocl' those of a
-// driver).
+// Whether `word` is the target's name or the first part of it. 'opencl' names every OpenCL device, 'opencl:pocl' those of a
+// driver.
 bool names_target(const std::string& word, const std::string& target);
 
-// The target with this name in a hello, or the first that the name begins ('opencl', 'opencl:pocl'), or the one that says
-// why there is no such device ('opencl' of 'opencl:pocl'); else null.
+// The target in a hello with this name. Otherwise the first target that the name names as a group ('opencl', 'opencl:pocl'),
+// available ones first. Otherwise the target that says why there is no such device ('opencl' for 'opencl:pocl'). Otherwise
+// null.
 const agent::TargetInfo* find_target(const agent::HelloEvent& hello, const std::string& name);
 
-// The machine did not come up. `words` is the last of what it said.
+// The machine did not come up. `words` are its last lines of output.
 struct StartFailure : std::runtime_error {
   StartFailure(const std::string& message, std::vector<std::string> last) : std::runtime_error(message), words(std::move(last)) {}
   std::vector<std::string> words;
@@ -38,20 +39,19 @@ struct StartFailure : std::runtime_error {
 class Session {
  public:
   struct Patience {
-    // Without any sign of life (a line on the stream, the console or stderr) for this long, a start has
-    // failed. A machine that is being built for the first time says so all the time.
+    // A start has failed if there is no sign of life (a line on the stream, the console or stderr) for this long. While a
+    // machine is being built for the first time, it prints something all the time.
     std::chrono::seconds start{120};
-    // A slice has gone silent after four deadlines and this; what takes the agent longer, it says that it is alive.
+    // A slice has gone silent after four deadlines plus this. If something takes longer, the agent says that it is alive.
     std::chrono::milliseconds grace{30'000};
   };
-  // Starts the machine and waits for its hello. `status` gets the last line it said meanwhile.
-  // Throws StartFailure.
+  // Starts the machine and waits for its hello. Meanwhile `status` gets the last line that it printed. Throws StartFailure.
   Session(const Machine::Spec& spec, const Patience& patience, const StopAsked& stop,
           const std::function<void(const std::string&)>& status);
   ~Session();
 
   const agent::HelloEvent& hello() const { return hello_; }
-  // The GPUs of the machine, between slices; none, with the reason, where it does not tell.
+  // The GPUs of the machine. Call it between slices. If the machine does not answer, the list is empty and gives the reason.
   GpuList gpus(const StopAsked& stop);
   Machine& machine() { return machine_; }
 
@@ -60,13 +60,13 @@ class Session {
     std::string text;
     std::string file;
     RunPlan plan;
-    std::optional<std::chrono::steady_clock::time_point> until;  // stop is sent then
-    bool crash = false;  // for tests: the kernel's crash key is pressed after the first batch
+    std::optional<std::chrono::steady_clock::time_point> until;  // the time to send stop
+    bool crash = false;                                          // for tests: panic the kernel after the first batch
   };
 
   // Called as things arrive. Each may be empty.
   struct Handlers {
-    std::function<void(const std::string& line)> raw;  // before the event's own handler
+    std::function<void(const std::string& line)> raw;  // called before the event's own handler
     std::function<void(const Batch&)> batch;
     std::function<void(const std::vector<std::string>& lines)> health;
     std::function<void(const Hang&)> hang;
@@ -80,11 +80,11 @@ class Session {
   struct Ended {
     enum class Kind {
       done,         // the agent finished, or stopped when asked to
-      skipped,      // the agent says that the target cannot
-      stuck,        // a hang that the machine cannot get out of: it needs a restart
+      skipped,      // the agent says that the target cannot run it
+      stuck,        // something survives SIGKILL: the machine needs a restart
       gone,         // the stream ended: the machine died
-      silent,       // nothing for too long
-      garbage,      // not the protocol
+      silent,       // no message for too long
+      garbage,      // a line that is not in the protocol
       interrupted,  // Stop::now, or the agent did not stop when asked to
     };
     Kind kind = Kind::done;
@@ -92,7 +92,7 @@ class Session {
   };
   Ended run(const Slice& slice, const Handlers& handlers, const StopAsked& stop);
 
-  // Whether another slice can be run: not after stuck, gone, silent, garbage or interrupted.
+  // Whether another slice can be run. False after stuck, gone, silent, garbage or interrupted.
   bool usable() const { return usable_; }
 
  private:

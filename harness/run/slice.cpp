@@ -11,7 +11,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// A batch that does not fit the schema is the bench's fault: it must not become an outcome.
+// Whether the batch fits the schema. If it does not, the bench has a bug, and the batch must not become outcomes.
 bool fits(const Batch& batch, const Trial& trial) {
   return std::all_of(batch.outcomes.begin(), batch.outcomes.end(),
                      [&](const SeenOutcome& seen) { return seen.texts.size() == trial.allowed.schema.size(); });
@@ -31,7 +31,7 @@ void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& tria
   trial.times.add(batch.times);
 }
 
-// A process, and below it its tasks.
+// The heading of a process in a hang report; the lines of its tasks follow.
 std::string process_line(const ThreadPlace& place) {
   return "process " + (place.process.empty() ? place.command : place.process) + " (pid " + std::to_string(place.pid) + ")";
 }
@@ -68,8 +68,8 @@ std::vector<std::string> block_of(const Hang& hang) {
   return lines;
 }
 
-// One that is seen once and does not come back may be rare, and then it is seen again; that of a machine that was busy in a
-// way that nothing shows is not.
+// A hang that did not come back is counted as a hang only when another one is seen. A rare hang will be seen again. A false
+// one, on a machine that was busy in a way that no sample shows, will not.
 void add(const Hang& hang, std::uint64_t seed, Trial& trial) {
   if (hang.slow) {
     trial.slow++;
@@ -101,13 +101,13 @@ void add(const Crash& crash, std::uint64_t seed, Trial& trial) {
   trial.crash = "iteration " + std::to_string(crash.iteration) + " (seed " + std::to_string(seed) + "): " + crash_text(crash);
 }
 
-// The machine died or went silent: its last words tell why, and whether the kernel saw it coming.
+// The machine died or went silent. Keeps its last words, and the kernel's report if the console has one.
 void add_loss(Machine& machine, std::uint64_t mark, const std::string& how, Trial& trial) {
   trial.machines_lost++;
   trial.lost = how;
   trial.words = machine.console_since(mark);
   if (!trial.health.empty()) return;
-  // The report begins at the first such line, however much came after it.
+  // The report begins at the first health line, however much follows it.
   const std::vector<std::string> all = machine.console_since(mark, 5000);
   const auto first = std::find_if(all.begin(), all.end(), is_health_line);
   trial.health.assign(first, first + std::min<std::ptrdiff_t>(40, all.end() - first));

@@ -14,7 +14,7 @@ bool has_gap(std::span<const Observable> schema, const Outcome& outcome) {
   return false;
 }
 
-// Whether what the condition is about is in the outcome, but for gaps.
+// Whether the outcome has all observables that the condition names, without gaps.
 bool is_told(const Condition& condition, std::span<const Observable> schema, const Outcome& outcome) {
   for (std::size_t i = 0; i < schema.size(); ++i)
     if (schema[i].key == condition.key && is_gap(schema[i], outcome[i])) return false;
@@ -94,7 +94,7 @@ std::optional<ClaimCount> count(const Claim& claim, const Trial& trial) {
       if (is_told(claim.condition, trial.allowed.schema, outcome))
         (holds(claim.condition, trial.allowed.schema, outcome) ? result.holds : result.fails) += tally.count;
   } catch (const std::invalid_argument&) {
-    return std::nullopt;  // about something that this target cannot see
+    return std::nullopt;  // the condition is about something that this target cannot see
   }
   return result;
 }

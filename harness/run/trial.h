@@ -1,4 +1,4 @@
-// A trial: what one scenario showed on one target in a run. A plain value; reports are made from it.
+// A trial: the results of one scenario on one target in a run. A plain value; reports are made from it.
 #pragma once
 
 #include <cstdint>
@@ -17,72 +17,71 @@
 namespace faultline {
 
 struct Scenario {
-  std::string file;  // as the person named it, for messages and for the command that shows it again
+  std::string file;  // as the user named it, for messages and for the command that repeats it
   std::string text;
   Program program;
 };
 
-// How often an outcome was seen, and where it was seen first.
+// How often an outcome was seen, and where it was first seen.
 struct Tally {
   std::uint64_t count = 0;
   std::uint64_t seed = 0;        // of the slice
   std::uint64_t iteration = 0;   // of the slice
   std::uint64_t batch_seed = 0;  // what the batch's parameters were drawn from
-  std::vector<int> cpus;         // where its threads ran; -1 for free
-  std::uint64_t line = 0;        // of the journal, which has all its parameters; 0: not journalled
+  std::vector<int> cpus;         // where its threads ran; -1: any CPU
+  std::uint64_t line = 0;        // of the journal, where all parameters of the batch are; 0: not in a journal
 };
 
 struct Trial {
   std::string file;
   std::string target;  // "lab:dmirror"
-  std::string kernel;  // "6.1.158"; empty when no machine came up
-  std::string device;  // and its driver, where the target's name does not tell
+  std::string kernel;  // "6.1.158"; empty if no machine came up
+  std::string device;  // the device and its driver, if the target's name does not tell
   Program program;
-  Allowed allowed;  // as the target can see it
+  Allowed allowed;  // limited to what the target can see
   std::map<Outcome, Tally> seen;
   std::uint64_t iterations = 0;
   CommandTimes times;  // of the device's commands
-  DriverCalls calls;   // in all of them, and before and after
+  DriverCalls calls;   // in all slices; set-up and observation included
   double seconds = 0;
   std::uint64_t seed = 0;
   bool started = false;  // false: it never ran (the run was interrupted first)
 
-  // What else happened, each with words for a person.
-  std::string skipped;              // why
-  std::string undecided;            // why nothing can be said
-  std::string error;                // of the bench
+  // What else happened, in words for a person.
+  std::string skipped;              // why it was skipped
+  std::string undecided;            // why there is no verdict
+  std::string error;                // what failed in the bench
   std::vector<std::string> health;  // lines of the kernel log
   std::vector<std::string> driver;  // what the device's driver said
-  std::string crash;                // of the driver, the first one: "iteration 17: ..."
+  std::string crash;                // the first crash of the driver: "iteration 17: ..."
   std::uint64_t crashes = 0;
   std::string hang;                  // "iteration 17: ..."
-  std::vector<std::string> threads;  // why it is taken for one, and where they were; of what is undecided too
-  int hung_once = 0;                 // iterations that hung and did not when they were repeated
-  std::uint64_t slow = 0;            // iterations past their deadline on a machine too slow to tell a hang
-  std::string slow_why;              // of the last one
+  std::vector<std::string> threads;  // for `hang`, or for a hang that left it undecided: the evidence, and where the threads were
+  int hung_once = 0;                 // iterations that hung, but did not hang when they were repeated
+  std::uint64_t slow = 0;            // iterations past their deadline that are no hangs: slow, or the machine was
+  std::string slow_why;              // why the last of them is no hang
   std::string lost;                  // how the machine died
-  std::vector<std::string> words;    // its last ones
+  std::vector<std::string> words;    // the last words of that machine
   int machines_lost = 0;
-  bool given_up = false;  // not run further, after the machine was lost again
+  bool given_up = false;  // not continued: two machines lost, one stuck, not the protocol, or a finding of the lab's kernel
 };
 
-// The worst that happened; `forbidden` first, since it names an outcome.
+// The verdict on the worst that happened. `forbidden` comes first, because it names an outcome.
 Verdict verdict(const Trial& trial);
-// One line: why it is not plain agreement; empty for agree.
+// Why the verdict is not `agree`, in one line. Empty for agree.
 std::string reason(const Trial& trial);
 
-// The outcomes that make it forbidden (or inconclusive, where the prediction is incomplete).
+// The outcomes that make the trial forbidden (or inconclusive, if the prediction is incomplete).
 std::vector<Outcome> not_allowed(const Trial& trial);
 // The allowed outcomes that were never seen.
 std::vector<Outcome> never_seen(const Trial& trial);
-std::size_t allowed_seen(const Trial& trial);  // how many were
+std::size_t allowed_seen(const Trial& trial);  // how many allowed outcomes were seen
 
-// Iterations in which the target could not tell an observable, and why, in words: "gap (why)". They count for no
-// claim that names it, and show nothing that is allowed.
+// The number of iterations in which the target could not see an observable, by its key and its text "gap (why)". They count for
+// no claim that names the observable, and do not show any allowed outcome.
 std::map<std::pair<std::string, std::string>, std::uint64_t> gaps(const Trial& trial);
 
-// Counts of outcomes for which a claim's condition holds and does not; empty when the target cannot
-// observe what it is about.
+// How often a claim's condition held, and how often not. Nothing if the target cannot observe what the condition is about.
 struct ClaimCount {
   std::uint64_t holds = 0;
   std::uint64_t fails = 0;

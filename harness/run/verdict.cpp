@@ -23,7 +23,7 @@ const char* verdict_text(Verdict verdict) {
 
 namespace {
 
-// What the target tells of an outcome in which `text` is true. A descriptor that is not open is the executor's word.
+// What the target reports when `text` is the truth. EBADF stays, because it comes from the executor and not from the driver.
 std::string told(const Program& program, const Observable& observable, const std::string& text, const Sight& sight) {
   if (sight.migration_errors || observable.kind != Observable::Kind::result || text == errno_text(EBADF)) return text;
   const Operation& operation = program.threads[observable.thread].statements[observable.statement].operation;
@@ -37,7 +37,7 @@ Allowed project(const Allowed& allowed, const Program& program, const Sight& sig
   result.schema = schema(program, sight);
   std::vector<std::size_t> kept;
   std::size_t next = 0;
-  // Both schemas have the same order, so one pass finds the kept ones.
+  // Both schemas have the same order, so one pass finds the observables to keep.
   for (Observable& observable : result.schema) {
     while (next < allowed.schema.size() &&
            (allowed.schema[next].kind != observable.kind || allowed.schema[next].key != observable.key))
@@ -100,10 +100,10 @@ Verdict judge(const Allowed& allowed, std::span<const Outcome> seen) {
 }
 
 ClaimCheck check_claim(const Claim& claim, const Allowed& allowed) {
-  // Every execution runs into a known bug, or nothing is said: anything would hold.
+  // Every execution runs into a known bug, or there is no prediction. Without outcomes any claim would hold.
   if (allowed.outcomes.empty() || !allowed.undefined.empty() || !allowed.unknown.empty())
     return {ClaimState::undecided, std::nullopt};
-  // `never` fails on an outcome that has it, `always` on one that has it not.
+  // An outcome that fulfils the condition refutes `never`. One that does not refutes `always`.
   if (claim.kind != Claim::Kind::sometimes) {
     const bool wanted = claim.kind == Claim::Kind::never;
     for (const Outcome& outcome : allowed.outcomes)

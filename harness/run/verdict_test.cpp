@@ -54,7 +54,7 @@ TEST(Project, DropsWhatTheTargetCannotSeeAndMergesTheRest) {
   EXPECT_EQ(values.schema.size(), 3u);
 }
 
-// A driver that takes every migration for done, as nouveau does.
+// A driver that reports success for every migration, as nouveau does.
 TEST(Project, MigrationsWithoutErrorsAreOkAndMayLeavePages) {
   const Program p = parse(
       "scenario m\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 0\nthread P.t\n"
@@ -72,7 +72,7 @@ TEST(Project, MigrationsWithoutErrorsAreOkAndMayLeavePages) {
   EXPECT_FALSE(allowed_by(moved, {"ok", "ok", "system"}));
 }
 
-// What a gap makes of one observable it makes of no other.
+// A gap in one observable does not affect the others.
 TEST(Project, AGapHidesNoOtherObservable) {
   const Program p = parse(
       "scenario e\ndevice d: unmap-and-retry\nprocess P\n  a: 1 page anon rw = 5\nthread P.t\n"
