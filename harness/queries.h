@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
 #include "harness/program.h"
 
 namespace faultline {
+
+template <typename Op, typename... Ops>
+inline constexpr bool is_one_of = (std::is_same_v<Op, Ops> || ...);
 
 // The memory order of an access; plain for every other operation.
 inline Order order_of(const Operation& operation) {
@@ -38,6 +42,25 @@ inline std::optional<Via> via_of_access(const Operation& operation) {
         else return std::nullopt;
       },
       operation);
+}
+
+// The pages that an operation names, one PageRange for each place. An operation names its places by members `cell`, `range`,
+// `from` and `to`. An operation that names none is in the list here: so no place under another name is passed over in silence.
+template <typename Op>
+std::vector<PageRange> pages_of(const Op& o) {
+  constexpr bool cell = requires { o.cell; }
+  , range = requires { o.range; }
+  , from = requires { o.from; }
+  , to = requires { o.to; };
+  constexpr bool none =
+      is_one_of<Op, op::Truncate, op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier, op::Delay, op::Open, op::Close>;
+  static_assert((cell || range || from || to) != none);
+  std::vector<PageRange> pages;
+  if constexpr (cell) pages.push_back({o.cell.region, o.cell.page, 1});
+  if constexpr (range) pages.push_back(o.range);
+  if constexpr (from) pages.push_back({o.from.region, o.from.page, 1});
+  if constexpr (to) pages.push_back({o.to.region, o.to.page, 1});
+  return pages;
 }
 
 // The cell that the operation reads its result from. Null if its result is not the content of a cell.

@@ -39,16 +39,6 @@ class Cuts {
     maps(o.range.region, o.file);
   }
   void add(const op::Truncate& o) { cut(of_file(o.file), o.pages); }
-  void add(const op::Load& o) { cell(o.cell); }
-  void add(const op::Store& o) { cell(o.cell); }
-  void add(const op::Update& o) { cell(o.cell); }
-  void add(const op::SvmCopy& o) {
-    cell(o.from);
-    cell(o.to);
-  }
-  void add(const op::SvmFill& o) { cell(o.cell); }
-  void add(const op::DirectRead& o) { cell(o.cell); }
-  void add(const op::DirectWrite& o) { cell(o.cell); }
   void add(const op::Mremap& o) {
     range(o.range);
     range({o.to.region, o.to.page, o.range.count});
@@ -59,7 +49,7 @@ class Cuts {
   }
   template <typename Operation>
   void add(const Operation& o) {
-    if constexpr (requires { o.range; }) range(o.range);
+    for (const PageRange& pages : pages_of(o)) range(pages);
   }
 
   void cell(Cell c) { range({c.region, c.page, 1}); }

@@ -323,6 +323,7 @@ PYBIND11_MODULE(faultline, module) {
              "without"_a = std::vector<std::string>{},
              "Every outcome that a healthy kernel can show; `states` is the budget, `without` names rules of the "
              "reference to drop");
+  module.def("operations", operation_words, "The word that each operation of the language begins with");
   module.def("rules", [] {
     std::vector<std::string> names;
     names.assign(ref::names_of<ref::Rule>.begin(), ref::names_of<ref::Rule>.end());

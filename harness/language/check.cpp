@@ -17,37 +17,14 @@ struct Uses {
   int file = -1;
 };
 
-struct UsesOf {
-  Uses operator()(const op::Load& load) const { return {{load.cell.region}, load.via}; }
-  Uses operator()(const op::Store& store) const { return {{store.cell.region}, store.via}; }
-  Uses operator()(const op::Update& update) const { return {{update.cell.region}, update.via}; }
-  Uses operator()(const op::DirectRead& read) const { return {{read.cell.region}, {}}; }
-  Uses operator()(const op::DirectWrite& write) const { return {{write.cell.region}, {}}; }
-  Uses operator()(const op::Mmap& mmap) const { return {{mmap.range.region}, {}, mmap.file}; }
-  Uses operator()(const op::Munmap& munmap) const { return {{munmap.range.region}, {}}; }
-  Uses operator()(const op::Mprotect& mprotect) const { return {{mprotect.range.region}, {}}; }
-  Uses operator()(const op::Mremap& mremap) const { return {{mremap.range.region, mremap.to.region}, {}}; }
-  Uses operator()(const op::Madvise& madvise) const { return {{madvise.range.region}, {}}; }
-  Uses operator()(const op::Msync& msync) const { return {{msync.range.region}, {}}; }
-  Uses operator()(const op::Truncate& truncate) const { return {{}, {}, truncate.file}; }
-  Uses operator()(const op::Migrate& migrate) const { return {{migrate.range.region}, migrate.via}; }
-  Uses operator()(const op::Snapshot& snapshot) const { return {{snapshot.range.region}, snapshot.via}; }
-  Uses operator()(const op::Pin& pin) const { return {{pin.range.region}, pin.via}; }
-  Uses operator()(const op::Unpin& unpin) const { return {{unpin.range.region}, unpin.via}; }
-  Uses operator()(const op::Exclusive& exclusive) const { return {{exclusive.range.region}, exclusive.via}; }
-  Uses operator()(const op::SvmMap& map) const { return {{map.range.region}, map.via}; }
-  Uses operator()(const op::SvmUnmap& unmap) const { return {{unmap.range.region}, unmap.via}; }
-  Uses operator()(const op::SvmCopy& copy) const { return {{copy.from.region, copy.to.region}, copy.via}; }
-  Uses operator()(const op::SvmFill& fill) const { return {{fill.cell.region}, fill.via}; }
-  Uses operator()(const op::Fork&) const { return {}; }
-  Uses operator()(const op::Exit&) const { return {}; }
-  Uses operator()(const op::Kill&) const { return {}; }
-  Uses operator()(const op::Wait&) const { return {}; }
-  Uses operator()(const op::Barrier&) const { return {}; }
-  Uses operator()(const op::Delay&) const { return {}; }
-  Uses operator()(const op::Open&) const { return {}; }
-  Uses operator()(const op::Close&) const { return {}; }
-};
+template <typename Op>
+Uses uses_of(const Op& o) {
+  Uses uses;
+  for (const PageRange& pages : pages_of(o)) uses.regions.push_back(pages.region);
+  if constexpr (requires { o.via; }) uses.via = o.via;
+  if constexpr (requires { o.file; }) uses.file = o.file;
+  return uses;
+}
 
 bool self_or_ancestor(const Program& program, int ancestor, int process) {
   for (int at = process; at >= 0; at = program.processes[at].parent) {
@@ -259,7 +236,7 @@ class Checker {
   }
 
   void check_statement(const Statement& statement, const Thread& thread) const {
-    const Uses uses = std::visit(UsesOf{}, statement.operation);
+    const Uses uses = std::visit([](const auto& o) { return uses_of(o); }, statement.operation);
     for (const int index : uses.regions) check_region_use(program_.regions[index], thread.process, statement.place);
     if (uses.file >= 0) check_file_use(uses.file, thread.process, statement.place);
     if (!uses.via.cpu() && uses.via != thread.via) check_via(uses.via, thread.process, statement.place);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <tao/pegtl.hpp>
 #include <utility>
@@ -148,7 +149,9 @@ struct region : seq<token<new_region>, token<symbol<":">>, expect<page_count>, e
 
 // Statements
 template <Literal text>
-struct verb : token<keyword<text>> {};
+struct verb : token<keyword<text>> {
+  static constexpr std::string_view word{text.bytes, sizeof text.bytes - 1};
+};
 
 struct access_via : opt<token<keyword<"via">>, expect<accessor>> {};
 struct request_via : opt<token<keyword<"via">>, expect<descriptor>> {};
@@ -200,6 +203,15 @@ struct svm_fill : seq<verb<"svm-fill">, cell, expect<value>, request_via> {};
 struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, msync, truncate, fork, exit, kill, wait,
                        barrier, delay, open, close, migrate, snapshot, pin, unpin, exclusive, check_exclusive, direct_read,
                        direct_write, svm_map, svm_unmap, svm_copy, svm_fill, exchange, add, compare_exchange> {};
+
+// The word that an operation begins with, and those of all operations.
+template <typename Op>
+constexpr std::string_view verb_of() {
+  if constexpr (requires { Op::word; }) return Op::word;
+  else return []<typename First, typename... Rest>(type_list<First, Rest...>) { return First::word; }(typename Op::subs_t{});
+}
+inline constexpr auto verbs = []<typename... Ops>(type_list<Ops...>) { return std::array{verb_of<Ops>()...}; }(operation::subs_t{});
+
 struct statement : sor<if_must<seq<token<new_result>, token<symbol<"=">>>, operation>, operation> {};
 
 // What the end state shows

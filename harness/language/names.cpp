@@ -16,7 +16,7 @@ void Names::check_form(const Node& word, std::string_view name) const {
 std::string Names::new_name(const Node& name) const {
   const std::string_view text = text_of(name);
   check_form(name, text);
-  if (words::has(words::declarations, text) || words::has(words::operations, text) || words::has(words::inner, text)) {
+  if (words::has(words::declarations, text) || words::has(grammar::verbs, text) || words::has(words::inner, text)) {
     fail(name, shown(text) + " is a word of the language and cannot be a name");
   }
   return std::string(text);

@@ -47,6 +47,8 @@ Program parse(std::string_view text, const std::string& file) {
   return std::move(program);
 }
 
+std::vector<std::string> operation_words() { return {grammar::verbs.begin(), grammar::verbs.end()}; }
+
 Program parse_file(const std::string& path) {
   // Check before opening, because opening a FIFO would wait for a writer.
   std::error_code error;

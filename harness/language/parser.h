@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/language/diagnostic.h"
 #include "harness/program.h"
@@ -16,5 +17,8 @@ Program parse(std::string_view text, const std::string& file);
 
 // Also throws ParseError if the file cannot be read, is not a regular file or is too large.
 Program parse_file(const std::string& path);
+
+// The word that each operation begins with.
+std::vector<std::string> operation_words();
 
 }  // namespace faultline

@@ -4,9 +4,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <filesystem>
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "harness/language/printer.h"
 
@@ -55,6 +56,15 @@ TEST(Parser, ReadsTheTenLinesOfItsTutorial) {
   const Program program = parse(example, "language.md");
   EXPECT_EQ(program.name, "first");
   EXPECT_EQ(program.claims.size(), 1u);
+}
+
+TEST(Parser, EveryOperationIsDescribed) {
+  std::stringstream description;
+  description << std::ifstream("harness/language/language.md").rdbuf();
+  for (const std::string& verb : operation_words()) {
+    const bool first = description.str().find("`" + verb) != std::string::npos;
+    EXPECT_TRUE(first || description.str().find("= " + verb) != std::string::npos) << verb;
+  }
 }
 
 TEST(Parser, ReadsWhoDoesAnAccess) {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <random>
+#include <set>
 
 #include "harness/language/parser.h"
 #include "harness/language/random_program.h"
@@ -49,6 +50,22 @@ TEST(Printer, RandomProgramsComeBackEqual) {
       FAIL() << "seed " << seed << ": " << error.what() << "in:\n" << text;
     }
   }
+}
+
+// One that is added to Operation and not drawn above would never come back.
+TEST(Printer, RandomProgramsHaveEveryOperation) {
+  std::set<std::size_t> drawn, all;
+  for (int seed = 0; seed < 3000; seed++) {
+    std::mt19937 random(seed);
+    for (const Thread& thread : test::random_program(random).threads)
+      for (const Statement& statement : thread.statements) drawn.insert(statement.operation.index());
+  }
+  // Those of the memory model stand beside nothing else.
+  const std::set<std::size_t> apart{Operation(op::Update{}).index(), Operation(op::SvmMap{}).index(),
+                                    Operation(op::SvmUnmap{}).index(), Operation(op::SvmCopy{}).index(),
+                                    Operation(op::SvmFill{}).index()};
+  for (std::size_t each = 0; each < std::variant_size_v<Operation>; each++)
+    EXPECT_NE(drawn.contains(each), apart.contains(each)) << "operation " << each;
 }
 
 TEST(Printer, PrintsWhatAPersonWouldWrite) {

@@ -9,6 +9,9 @@
 namespace faultline {
 namespace {
 
+// Each operation has its line in the grammar. Updates have three words, exclusive accesses two.
+static_assert(grammar::verbs.size() == std::variant_size_v<Operation> + 3);
+
 class Reader : Names {
  public:
   Reader(Program& program, const Source& source, int thread) : Names(program, source), thread_(program.threads[thread]) {}

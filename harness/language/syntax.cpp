@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/language/parser.h"
 #include "harness/language/words.h"
 
 namespace faultline {
@@ -107,14 +108,13 @@ Complaint complaint(grammar::scenario, const Found&) { return {"a scenario begin
 
 Complaint complaint(grammar::operation, const Found& found) {
   if (!found.word) return expected("an operation", found);
-  return {"unknown word " + shown(found.text),
-          did_you_mean(found.text, std::vector<std::string>(words::operations.begin(), words::operations.end()))};
+  return {"unknown word " + shown(found.text), did_you_mean(found.text, operation_words())};
 }
 
 Complaint complaint(grammar::line, const Found& found) {
   if (found.text.starts_with('"')) return {"a quoted text describes the scenario and stands below its first line"};
   if (!found.word) return expected("a declaration or a statement", found);
-  std::vector<std::string> known(words::operations.begin(), words::operations.end());
+  std::vector<std::string> known = operation_words();
   known.insert(known.end(), words::declarations.begin(), words::declarations.end());
   return {"unknown word " + shown(found.text), did_you_mean(found.text, known)};
 }

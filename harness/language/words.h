@@ -15,7 +15,7 @@ namespace faultline::words {
 template <typename Value, std::size_t size>
 using Table = std::array<std::pair<std::string_view, Value>, size>;
 
-inline constexpr Table<DeviceClass, 7> device_classes{{
+inline constexpr Table<DeviceClass, static_cast<std::size_t>(DeviceClass::count_)> device_classes{{
     {"recoverable", DeviceClass::recoverable},
     {"shares-cpu-tables", DeviceClass::shares_cpu_tables},
     {"pinned", DeviceClass::pinned},
@@ -24,6 +24,18 @@ inline constexpr Table<DeviceClass, 7> device_classes{{
     {"preempt-and-restore", DeviceClass::preempt_and_restore},
     {"fault-and-migrate", DeviceClass::fault_and_migrate},
 }};
+
+// Each enumerator has its word, or an index by the one would go past the other.
+template <typename Value, std::size_t size>
+constexpr bool complete(const Table<Value, size>& table) {
+  for (std::size_t i = 0; i < size; ++i) {
+    bool has = false;
+    for (const auto& [word, value] : table) has = has || (!word.empty() && value == static_cast<Value>(i));
+    if (!has) return false;
+  }
+  return true;
+}
+static_assert(complete(device_classes));
 
 inline constexpr Table<Backing, 11> backings{{
     {"anon", Backing::anon_private},
@@ -97,12 +109,6 @@ inline constexpr Table<Protection, 4> protections{{
 
 inline constexpr std::array<std::string_view, 10> declarations{"scenario", "device",  "file",      "memfd", "process",
                                                                "thread",   "observe", "sometimes", "never", "always"};
-
-inline constexpr std::array<std::string_view, 32> operations{
-    "load",     "store",    "mmap",     "munmap",    "mprotect",        "mremap",      "madvise",      "msync",   "truncate",
-    "fork",     "exit",     "kill",     "wait",      "barrier",         "delay",       "open",         "close",   "migrate",
-    "snapshot", "pin",      "unpin",    "exclusive", "check-exclusive", "direct-read", "direct-write", "svm-map", "svm-unmap",
-    "svm-copy", "svm-fill", "exchange", "add",       "compare-exchange"};
 
 // Words with a meaning inside a line.
 inline constexpr std::array<std::string_view, 9> inner{"and", "or", "not", "same", "where", "events", "via", "on", "to"};

@@ -65,6 +65,16 @@ def test_numbers_without_a_meaning_get_one():
         "process P", "a: 2 pages anon rw = 100", "b: 2 pages none", "mremap a[0] -> b[1]", "store a[1] 3"]
 
 
+def test_every_operation_is_drawn():
+    """An operation that no kind of statement writes would never be compared with a kernel."""
+    # Programs here run one thread at a time: nothing is about the memory model or about time.
+    not_here = {"delay", "exchange", "add", "compare-exchange", "svm-map", "svm-unmap", "svm-copy", "svm-fill"}
+    fork, child = Statement("fork"), Statement("load", who=1)
+    drawn = {word for kind in programs.KINDS for line in lines(fork, child, Statement(kind, count=2)) for word in line.split()}
+    assert not_here.isdisjoint(drawn)
+    assert set(faultline.operations()) - drawn == not_here
+
+
 NEITHER = {"migrate": False, "snapshot": False, "pin": False, "direct": False}
 MIGRATES = NEITHER | {"migrate": True, "snapshot": True}
 PINS = NEITHER | {"pin": True}
