@@ -68,7 +68,6 @@ def listening(tmp_path):
     (["--vfio-user", "/nowhere"], "--vfio-user /nowhere: No such file or directory. Start the device first"),
     (["--vfio-user", __file__], "nobody listens there"),
     (["--vfio-user", "/" + "long" * 40], "path too long"),
-    (["--vfio-user", "/nowhere", "--mutants"], "the kernel with amdgpu, which has no mutants"),
     (["--mutants", "--amdgpu"], "not allowed with"),
     (["--qemu-program", "qemu"], "--qemu-program is for --vfio-user SOCKET"),
     (["--modules", "/nowhere"], "modules /nowhere: no such folder"),
@@ -273,10 +272,14 @@ class Device(threading.Thread):
         return b""
 
 
-def test_the_guest_sees_the_device(qemu, amdgpu, listening, tmp_path):
+@pytest.mark.parametrize("variant", [build.LAB, build.MUTANTS])
+def test_the_guest_sees_the_device(variant, qemu, amdgpu, listening, tmp_path):
+    if not build.cached(sources.find(None), variant or build.AMDGPU):
+        pytest.skip(f"that kernel is not built: ci/lab build --{variant}")
     device = Device(listening)
     device.start()
-    done = lab("exec", "--vfio-user", listening.getsockname(), "--memory", "512", "--console", str(tmp_path / "console"), "--",
+    which = [f"--{variant}"] if variant else []
+    done = lab("exec", *which, "--vfio-user", listening.getsockname(), "--memory", "512", "--console", str(tmp_path / "console"), "--",
                "sh", "-c", "grep -l 0xfa17 /sys/bus/pci/devices/*/device; modprobe amdgpu; echo $?")
     device.join(10)
     assert done.returncode == 0, done.stderr
@@ -293,3 +296,21 @@ def test_a_device_that_says_nothing_sensible(qemu, amdgpu, listening, tmp_path):
     device.join(10)
     assert done.returncode == 1
     assert "vfio-user-pci" in done.stderr and "QEMU failed with status 1" in done.stderr
+
+
+def test_an_agent_starts_when_the_driver_is_there(qemu, amdgpu, listening, tmp_path):
+    """The agent is a program that says what it finds."""
+    (tmp_path / "agent.c").write_text('#include <stdio.h>\n#include <unistd.h>\n'
+                                      'int main(int n, char** w) { puts(w[n - 1]); return access("/dev/kfd", F_OK); }')
+    subprocess.run(["gcc", "-static", "-o", tmp_path / "agent", tmp_path / "agent.c"], check=True)
+    Device(listening).start()
+    done = lab("boot", "--vfio-user", listening.getsockname(), "--agent", str(tmp_path / "agent"),
+               "--console", str(tmp_path / "console"))
+    assert (done.returncode, done.stdout) == (0, "--stdio\n"), done.stderr
+
+
+def test_a_kernel_and_modules_of_ones_own(amdgpu, tmp_path):
+    own = ["--kernel", str(amdgpu / "bzImage")]
+    ask = ["--console", str(tmp_path / "console"), "--", "sh", "-c", "modprobe amdgpu 2>/dev/null; test -c /dev/kfd"]
+    assert lab("exec", *own, *ask).returncode == 1
+    assert lab("exec", *own, "--modules", str(amdgpu / "modules"), *ask).returncode == 0
