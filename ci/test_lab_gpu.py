@@ -28,6 +28,7 @@ import source as sources  # noqa: E402
 import vfio_user  # noqa: E402
 import vm  # noqa: E402
 from common import LabError  # noqa: E402
+from test_lab import child_of, state, wait_for  # noqa: E402
 
 
 def lab(*words, **more):
@@ -307,6 +308,16 @@ def test_an_agent_starts_when_the_driver_is_there(qemu, amdgpu, listening, tmp_p
     done = lab("boot", "--vfio-user", listening.getsockname(), "--agent", str(tmp_path / "agent"),
                "--console", str(tmp_path / "console"))
     assert (done.returncode, done.stdout) == (0, "--stdio\n"), done.stderr
+
+
+def test_no_machine_outlives_its_command(qemu, amdgpu, listening, tmp_path):
+    """Its QEMU is started by ld.so, and goes by its own name."""
+    Device(listening).start()
+    with subprocess.Popen([LAB, "exec", "--vfio-user", listening.getsockname(), "--console", tmp_path / "console", "--",
+                           "sleep", "600"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        machine = wait_for(lambda: child_of(process.pid))
+        process.kill()
+    wait_for(lambda: not os.path.exists(f"/proc/{machine}") or state(machine) == "Z")
 
 
 def test_a_kernel_and_modules_of_ones_own(amdgpu, tmp_path):

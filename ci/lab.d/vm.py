@@ -85,7 +85,8 @@ def command_line(options, hardware, initrd_fd, agent_fd, console):
     append = " ".join(filter(None, [APPEND, options.append]))
     return [
         *hardware.program, *accel.flags(options.accel),
-        "-name", "faultline-lab", "-nodefaults", "-no-user-config", "-display", "none",
+        "-name", "faultline-lab,process=qemu-system-x86",  # also where ld.so starts it (vfio_user.py)
+        "-nodefaults", "-no-user-config", "-display", "none",
         "-no-reboot", "-m", str(options.memory), "-smp", str(options.cpus),
         "-kernel", options.kernel, "-initrd", f"/proc/self/fd/{initrd_fd}",
         "-append", append,
