@@ -112,10 +112,9 @@ def test_a_qemu_that_is_too_old(listening):
         assert message in done.stderr and "ci/lab qemu" in done.stderr
 
 
-def test_the_device_and_memory_that_it_shares(listening):
-    hardware = vfio_user.hardware(None, listening.getsockname(), 512) if lab_root.cached(lab_root.QEMU) else None
-    if not hardware:
-        pytest.skip("the root of QEMU 11 is not built: ci/lab qemu")
+def test_the_device_and_memory_that_it_shares(qemu, listening):
+    hardware = vfio_user.hardware(None, listening.getsockname(), 512)
+    assert hardware.program == qemu
     assert "memory-backend-memfd,id=ram,size=512M,share=on" in hardware.words
     assert json.loads(hardware.words[-1])["socket"] == {"type": "unix", "path": listening.getsockname()}
 

@@ -54,13 +54,9 @@ def check_socket(path):
         except OSError as e:
             if e.errno == errno.EPROTOTYPE:
                 return
-            why = e.strerror or str(e)
-            if e.errno == errno.ECONNREFUSED and not os.path.exists(path):
-                why = os.strerror(errno.ENOENT)
+            why = "nobody listens there" if e.errno == errno.ECONNREFUSED else e.strerror or str(e)
         else:
             why = "it is a socket for datagrams"
-    if why == os.strerror(errno.ECONNREFUSED):
-        why = "nobody listens there"
     raise LabError(f"--vfio-user {path}: {why}. Start the device first: a vfio-user server on that socket", BAD_INPUT)
 
 
