@@ -130,21 +130,22 @@ def test_mutants_are_listed():
 def test_key_follows_its_inputs(tmp_path, monkeypatch):
     tarball = tmp_path / "linux.tar"
     tarball.write_bytes(b"one")
-    first = build.key(sources.Source(str(tarball)), False)
-    assert build.key(sources.Source(str(tarball)), False) == first
-    assert build.key(sources.Source(str(tarball)), True) != first
+    first = build.key(sources.Source(str(tarball)), build.LAB)
+    assert build.key(sources.Source(str(tarball)), build.LAB) == first
+    others = [build.key(sources.Source(str(tarball)), each) for each in (build.MUTANTS, build.AMDGPU)]
+    assert len({first, *others}) == 3
 
     fragment = tmp_path / "kernel.config"
     fragment.write_text("CONFIG_SMP=y\n")
     with monkeypatch.context() as patch:
         patch.setattr(build, "FRAGMENT", str(fragment))
-        assert build.key(sources.Source(str(tarball)), False) != first
+        assert build.key(sources.Source(str(tarball)), build.LAB) != first
     with monkeypatch.context() as patch:
         patch.setattr(build, "compiler", lambda: "gcc 99")
-        assert build.key(sources.Source(str(tarball)), False) != first
+        assert build.key(sources.Source(str(tarball)), build.LAB) != first
 
     tarball.write_bytes(b"two")
-    assert build.key(sources.Source(str(tarball)), False) != first
+    assert build.key(sources.Source(str(tarball)), build.LAB) != first
 
 
 def test_tree_identity_follows_an_edit(tmp_path):

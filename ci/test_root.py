@@ -136,13 +136,14 @@ def test_no_mirror_is_explained(texts, message, tmp_path, monkeypatch):
 
 # --- Making it.
 
-@pytest.mark.parametrize("name, value", [("SUITE", "sid"), ("PACKAGES", ["bash"]), ("TRIMMED", []),
-                                         ("read_text", lambda path: "changed")])
-def test_key_follows_its_inputs(name, value, monkeypatch):
-    before = lab_root.key()
-    assert lab_root.key() == before
-    monkeypatch.setattr(lab_root, name, value)
-    assert lab_root.key() != before
+def test_key_follows_its_inputs(monkeypatch):
+    root = lab_root.OPENCL
+    before = lab_root.key(root)
+    assert lab_root.key(root) == before != lab_root.key(lab_root.QEMU)
+    for change in ({"suites": ["sid"]}, {"packages": ["bash"]}, {"trimmed": []}, {"files": {}}, {"links": {"a": "b"}}):
+        assert lab_root.key(root._replace(**change)) != before
+    monkeypatch.setattr(lab_root, "read_text", lambda path: "changed")
+    assert lab_root.key(root) != before
 
 
 @pytest.mark.parametrize("target, name, value, message", [
@@ -155,7 +156,7 @@ def test_what_is_missing_is_told_first(target, name, value, message, tmp_path, m
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(target, name, value)
     with pytest.raises(LabError, match=message):
-        lab_root.build("http://127.0.0.1:1/debian")
+        lab_root.build(lab_root.OPENCL, "http://127.0.0.1:1/debian")
     assert [path.name for path in tmp_path.glob("lab/root-*")] == []
 
 
@@ -166,7 +167,7 @@ def test_what_is_missing_is_told_first(target, name, value, message, tmp_path, m
     ("E: something else", "failed with status 25"),
 ])
 def test_failures_say_what_to_do(line, message):
-    assert message in lab_root.explain("U", "LOG")([], 25, [line])
+    assert message in lab_root.explain(lab_root.OPENCL, "U", "LOG")([], 25, [line])
 
 
 def test_progress_counts_steps_and_keeps_errors(tmp_path):
@@ -226,15 +227,15 @@ def test_a_killed_build_leaves_no_root(number, tmp_path):
 def out_of_reach():
     """Why no code could make the root on this machine, or None."""
     try:
-        with urllib.request.urlopen(f"{lab_root.mirror()}/dists/{lab_root.SUITE}/Release", timeout=20):
+        with urllib.request.urlopen(f"{lab_root.mirror()}/dists/trixie/Release", timeout=20):
             return None
     except (OSError, LabError) as error:
-        return f"{lab_root.SUITE} on this machine's Debian mirror: {error}"
+        return f"trixie on this machine's Debian mirror: {error}"
 
 
 @pytest.fixture(scope="session")
 def built():
-    if not lab_root.cached() and (why := out_of_reach()):
+    if not lab_root.cached(lab_root.OPENCL) and (why := out_of_reach()):
         pytest.skip(why)
     done = lab("root")
     assert done.returncode == 0, done.stderr.decode()

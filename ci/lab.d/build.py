@@ -1,22 +1,25 @@
 """Builds the lab kernel, its hmm-tests and the base initramfs, once per set of inputs.
 
     CACHE/<key>/        a finished lab: bzImage System.map config version hmm-tests
-                        initramfs build.log
+                        initramfs build.log; modules/ where a driver is one
     CACHE/work/<id>/    one per source and compiler: src (removed after a build),
                         obj (kept: the next build of this source starts from it)
 
-The mutants kernel is built in obj as well, since objects hold their own path, with a
-copy of obj set aside: only what the mutants touch is compiled, and the copy comes back.
+All variants are built in obj, since objects hold their own path: only what differs is
+compiled. make sees by itself what the options of a variant change. It does not see a bug
+that comes and goes with its time unchanged, so the mutants have a copy of obj set aside.
 """
 
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import time
 
 import initramfs
+import modules
 import mutants
 import source as sources
 from common import HERE, LabError, cache_root, note
@@ -24,6 +27,12 @@ from progress import run_make
 
 FRAGMENT = os.path.join(HERE, "kernel.config")
 INIT = os.path.join(HERE, "init")
+
+# The variants: what a kernel has beside the lab's own.
+LAB, MUTANTS, AMDGPU = "", "mutants", "amdgpu"
+ADDED = {AMDGPU: os.path.join(HERE, "amdgpu.config")}
+OPTION = re.compile(r"(?:# )?(CONFIG_\w+)(?:=| is not set$)")
+
 TOOLS = {"gcc": "gcc", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc",
          "ld": "binutils", "perl": "perl", "xz": "xz-utils", "gzip": "gzip",
          "mke2fs": "e2fsprogs"}
@@ -63,19 +72,29 @@ def digest(*parts):
     return sha.hexdigest()[:16]
 
 
-def key(source, with_mutants):
+def fragment(variant):
+    """The options of kernel.config and of the variant, which win."""
+    lines = {}
+    for path in filter(None, (FRAGMENT, ADDED.get(variant))):
+        for line in read_text(path).splitlines():
+            if option := OPTION.match(line):
+                lines[option[1]] = line + "\n"
+    return "".join(lines.values())
+
+
+def key(source, variant):
     """Names a lab by all that goes into it."""
-    parts = [source.identity, compiler(), read_text(FRAGMENT), read_text(INIT),
+    parts = [source.identity, compiler(), fragment(variant), read_text(INIT),
              read_text(os.path.join(HERE, "build.py")),
              read_text(os.path.join(HERE, "initramfs.py"))]
-    if with_mutants:
+    if variant == MUTANTS:
         parts.append(mutants.recipe())
-    return digest(*parts) + ("-mutants" if with_mutants else "")
+    return digest(*parts) + (variant and "-" + variant)
 
 
-def cached(source, with_mutants):
+def cached(source, variant):
     """The folder of a finished lab, or None."""
-    folder = os.path.join(cache_root(), key(source, with_mutants))
+    folder = os.path.join(cache_root(), key(source, variant))
     return folder if os.path.isdir(folder) else None
 
 
@@ -93,12 +112,12 @@ def check_tools():
                        ". Install: apt-get install " + " ".join(missing))
 
 
-def not_in_effect(fragment, config):
+def not_in_effect(wanted, config):
     """The lines of a fragment that a finished configuration does not have."""
     have = set(config.splitlines())
     set_names = {line.split("=")[0] for line in have if line.startswith("CONFIG_")}
     missing = []
-    for line in fragment.splitlines():
+    for line in wanted.splitlines():
         line = line.strip()
         if line.startswith("CONFIG_") and line not in have:
             missing.append(line)
@@ -150,7 +169,7 @@ class Tree:
         env = {**os.environ, **MAKE_ENV}
         run_make(["make", "-C", self.src, f"O={self.obj}", f"-j{os.cpu_count()}", *words], env, log)
 
-    def configure(self, log):
+    def configure(self, variant, log):
         """tinyconfig plus the fragment; an unchanged result keeps its time, so that
         make compiles nothing again."""
         config = os.path.join(self.obj, ".config")
@@ -158,12 +177,12 @@ class Tree:
         times = os.stat(config) if before else None
         self.make(log, "tinyconfig")
         with open(config, "a", encoding="utf-8") as f:
-            f.write(read_text(FRAGMENT))
+            f.write(fragment(variant))
         self.make(log, "olddefconfig")
-        missing = not_in_effect(read_text(FRAGMENT), read_text(config))
+        missing = not_in_effect(fragment(variant), read_text(config))
         if missing:
             raise LabError("this kernel does not take " + ", ".join(missing) +
-                           f" (from {FRAGMENT}): a dependency is missing, or the name changed")
+                           f" (from {ADDED.get(variant, FRAGMENT)}): a dependency is missing, or the name changed")
         if times and initramfs.read(config) == before:
             os.utime(config, ns=(times.st_atime_ns, times.st_mtime_ns))
 
@@ -185,18 +204,18 @@ class Tree:
         run_make(command, os.environ, log)
 
 
-def build(source, with_mutants, keep):
+def build(source, variant, keep):
     """Returns the folder of a finished lab, building what is not there."""
-    done = cached(source, with_mutants)
+    done = cached(source, variant)
     if done:
         return done
     check_tools()
     with Tree(source) as tree:
-        done = cached(source, with_mutants)  # by whom we waited for
+        done = cached(source, variant)  # by whom we waited for
         if done:
             return done
         started = time.monotonic()
-        folder = os.path.join(cache_root(), key(source, with_mutants))
+        folder = os.path.join(cache_root(), key(source, variant))
         partial = folder + ".partial"
         shutil.rmtree(partial, ignore_errors=True)
         os.makedirs(partial)
@@ -204,7 +223,7 @@ def build(source, with_mutants, keep):
         try:
             sources.unpack(source, tree.src)
             tree.make_healthy()
-            compile_kernel(tree, partial, log, with_mutants)
+            compile_kernel(tree, partial, log, variant)
             finish(tree, partial, log)
         except BaseException:
             if os.path.exists(log):
@@ -218,11 +237,11 @@ def build(source, with_mutants, keep):
         return folder
 
 
-def compile_kernel(tree, partial, log, with_mutants):
+def compile_kernel(tree, partial, log, variant):
     os.makedirs(tree.obj, exist_ok=True)
-    tree.configure(log)
-    tree.make(log, "bzImage")
-    if with_mutants:
+    tree.configure(variant, log)
+    tree.make(log, "bzImage", *(["modules"] if variant in ADDED else []))
+    if variant == MUTANTS:
         tree.set_aside()
         try:
             mutants.apply(tree.src)
@@ -232,6 +251,15 @@ def compile_kernel(tree, partial, log, with_mutants):
             tree.make_healthy()
     else:
         collect(tree.obj, partial)
+    if variant in ADDED:
+        collect_modules(tree.obj, variant, os.path.join(partial, "modules"))
+
+
+def collect_modules(obj, driver, folder):
+    """The driver, named as its variant, and the modules that it needs."""
+    os.makedirs(folder)
+    for path in modules.closure(obj, driver):
+        shutil.copyfile(path, os.path.join(folder, os.path.basename(path)))
 
 
 def collect(obj, partial):

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import namedtuple
 
 import accel
 import initramfs
@@ -34,6 +35,10 @@ APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=o
 STARTED = re.compile(rb"lab: (agent|command) starts")
 ENDED = re.compile(rb"lab: (?:agent|command) ended with status (\d+)")
 REFUSED = re.compile(rb"lab: (no virtio port|neither).*")
+
+
+# The words that start QEMU, and those that add to its machine.
+Hardware = namedtuple("Hardware", "program words")
 
 
 class Result:
@@ -68,11 +73,19 @@ def check_agent(path):
                        "shared libraries, so link it with -static", BAD_INPUT)
 
 
-def command_line(options, initrd_fd, agent_fd, console):
+def release(path):
+    """What `uname -r` will say: bzImages tell (Documentation/x86/boot.rst, kernel_version)."""
+    data = initramfs.read(path)
+    at = 0x200 + int.from_bytes(data[0x20e:0x210], "little")
+    return data[at:data.index(b"\0", at)].split()[0].decode()
+
+
+def command_line(options, hardware, initrd_fd, agent_fd, console):
     append = " ".join(filter(None, [APPEND, options.append]))
     return [
-        accel.qemu(), *accel.flags(options.accel),
-        "-name", "faultline-lab", "-nodefaults", "-no-user-config", "-display", "none",
+        *hardware.program, *accel.flags(options.accel),
+        "-name", "faultline-lab,process=qemu-system-x86",  # also where ld.so starts it (vfio_user.py)
+        "-nodefaults", "-no-user-config", "-display", "none",
         "-no-reboot", "-m", str(options.memory), "-smp", str(options.cpus),
         "-kernel", options.kernel, "-initrd", f"/proc/self/fd/{initrd_fd}",
         "-append", append,
@@ -82,7 +95,7 @@ def command_line(options, initrd_fd, agent_fd, console):
         "-chardev", f"socket,id=agent,fd={agent_fd}",
         "-device", "virtserialport,chardev=agent,name=faultline.agent",
         "-device", "virtio-gpu-pci",  # so that /dev/dri has a PCI device besides vgem
-        *shlex.split(options.qemu or ""),
+        *hardware.words, *shlex.split(options.qemu or ""),
     ]
 
 
@@ -115,14 +128,14 @@ class Console:
 class Machine:
     """One QEMU process. Use it in a `with`, so that it cannot be left behind."""
 
-    def __init__(self, options, base, overlay, console_path):
+    def __init__(self, options, hardware, base, overlay, console_path):
         self.console = Console(console_path)
         open(console_path, "wb").close()
         mine, its = socket.socketpair()
         initrd = os.memfd_create("initramfs")
         with open(initrd, "wb", closefd=False) as f:
             f.write(initramfs.read(base) + initramfs.overlay(overlay))
-        command = command_line(options, initrd, its.fileno(), console_path)
+        command = command_line(options, hardware, initrd, its.fileno(), console_path)
         if options.verbose:
             note(shlex.join(command))
         self.port = mine
@@ -230,15 +243,16 @@ def write_all(fd, data):
         return False
 
 
-def run(options, base, overlay, source, sink):
+def run(options, base, overlay, source, sink, hardware=None):
     """Boots a machine, relays its port, stops it, and returns a Result. Options: kernel,
     append, memory, cpus, accel, console, qemu, timeout, verbose."""
+    hardware = hardware or Hardware([accel.qemu()], [])
     console = options.console
     if not console:
         fd, console = tempfile.mkstemp(prefix="faultline-console-", suffix=".log")
         os.close(fd)
         note(f"console: {console}")
-    with Machine(options, base, overlay, console) as machine:
+    with Machine(options, hardware, base, overlay, console) as machine:
         reason = relay(machine, source, sink, options.timeout)
         stopped = False
         if not reason:

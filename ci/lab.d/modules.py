@@ -1,0 +1,80 @@
+"""Kernel modules for the guest: a driver, and what it needs, out of any folder that holds them.
+
+That is the modules/ of a lab, a kernel's build tree, or what `make modules_install` made. What needs what is read
+from the modules themselves, so no depmod is asked.
+"""
+
+import os
+import re
+
+from common import BAD_INPUT, LabError
+from initramfs import read
+
+RELEASE = re.compile(rb"\0vermagic=(\S+) ")
+NEEDS = re.compile(rb"\0depends=([^\0]*)\0")
+OPTIONS_FOLDER = "etc/modprobe.d"
+
+# For a device that is emulated: what a real one has and a software one lacks is left out (PSP and SMU by ip_block_mask,
+# RAS, power management), faults are retried (noretry=0), and queues are set up without the hardware scheduler.
+OPTIONS = {"amdgpu": "ip_block_mask=0x67 noretry=0 sched_policy=2 ras_enable=0 dpm=0 ppfeaturemask=0 gpu_recovery=0"}
+
+
+def name_of(path):
+    return os.path.basename(path).removesuffix(".ko").replace("-", "_")
+
+
+def found(folder):
+    """{module: path}"""
+    return {name_of(name): os.path.join(at, name)
+            for at, _, names in os.walk(folder) for name in names if name.endswith(".ko")}
+
+
+def fact(pattern, path):
+    match = pattern.search(read(path))
+    if not match:
+        raise LabError(f"{path} is not a kernel module", BAD_INPUT)
+    return match[1].decode()
+
+
+def closure(folder, driver):
+    """The paths of the driver and of all that it needs. Each stands before what it needs itself, as in modules.dep."""
+    if not os.path.isdir(folder):
+        raise LabError(f"modules {folder}: no such folder", BAD_INPUT)
+    known = found(folder)
+    if driver not in known:
+        raise LabError(f"modules {folder}: there is no {driver}.ko in it or below. Give the build tree of a kernel with "
+                       f"{driver} as a module, or the folder of its `make modules_install` (not compressed)", BAD_INPUT)
+    after = []
+
+    def visit(name, user):
+        if name not in known:
+            raise LabError(f"modules {folder}: {user} needs {name}, and there is no {name}.ko", BAD_INPUT)
+        for needed in filter(None, fact(NEEDS, known[name]).split(",")):
+            visit(needed.replace("-", "_"), name)
+        if known[name] not in after:
+            after.append(known[name])
+    visit(driver, "")
+    return after[::-1]
+
+
+def guest_files(folder, driver, kernel_release):
+    """{name: (bytes, mode)}: what modprobe reads in the guest."""
+    paths = closure(folder, driver)
+    release = fact(RELEASE, paths[0])
+    if release != kernel_release:
+        raise LabError(f"modules {folder}: they are for Linux {release}, the kernel is {kernel_release}. Give --kernel and "
+                       "--modules of one build", BAD_INPUT)
+    base = f"lib/modules/{release}"
+    files = {f"{base}/{name_of(path)}.ko": (read(path), 0o644) for path in paths}
+    lines = [f"{name_of(path)}.ko:" + "".join(f" {name_of(each)}.ko" for each in closure(folder, name_of(path))[1:])
+             for path in paths]
+    files[f"{base}/modules.dep"] = ("\n".join(lines).encode() + b"\n", 0o644)
+    if driver in OPTIONS:
+        files[f"{OPTIONS_FOLDER}/{driver}.conf"] = (f"options {driver} {OPTIONS[driver]}\n".encode(), 0o644)
+    return files
+
+
+def loader(driver, program):
+    """A script that runs the program once the driver is loaded. Where it cannot be, the console says so, and a program
+    that looks for a GPU tells that there is none."""
+    return f'#!/bin/sh\nmodprobe {driver} || echo "lab: {driver} does not load" >&2\nexec {program} "$@"\n'.encode()
