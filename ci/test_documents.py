@@ -9,6 +9,7 @@ LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 # `harness/program.h`, `ci/lab.d/mutants.py`: what is in backquotes and begins with a folder of this project.
 PATH = re.compile(r"`((?:harness|kernels_ref|drm_glue|opencl_tests|stress|results|ci)/[\w./-]+)")
 MADE = ("results/runs", "results/journal")  # by runs
+TO_BE_NAMED = "NAME"  # by who follows a recipe
 
 
 def documents():
@@ -26,7 +27,7 @@ def lost(texts, root=ROOT):
                 found.append(f"{name}: ({link})")
         for path in PATH.findall(text):
             path = path.rstrip("./")
-            if not path.startswith(MADE) and not (root / path).exists() and not list(root.glob(path + "*")):
+            if not path.startswith(MADE) and TO_BE_NAMED not in path and not (root / path).exists() and not list(root.glob(path + "*")):
                 found.append(f"{name}: {path}")
     return found
 
