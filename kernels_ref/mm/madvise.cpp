@@ -120,7 +120,7 @@ Task<Result> madvise_pageout(Cpu cpu, Slot from, Slot to) {
   }
   if (gather.any()) {
     co_await cpu.step("try_to_unmap_flush");
-    flush(w, mm, from, to);
+    if (cpu.on(Rule::reclaim_flushes)) flush(w, mm, from, to);
     free_gather(w, gather);
   }
   read_unlock(w, mm);
