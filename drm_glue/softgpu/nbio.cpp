@@ -7,6 +7,7 @@ using namespace nbio;
 
 constexpr std::uint32_t posted = 0x200;  // BIOS_SCRATCH_7: the VBIOS has run
 constexpr unsigned pasids = 16;
+constexpr std::uint32_t no_aperture = 0xffffff;  // it begins above its end
 
 // The bit of a mapping of a VMID to a PASID in the status register; 32: it is none.
 unsigned mapping_bit(unsigned offset) {
@@ -60,6 +61,7 @@ void Nbio::reset() {
   const auto base = static_cast<std::uint32_t>(vram_base >> 24),
              top = static_cast<std::uint32_t>((vram_base + vram_size_ - 1) >> 24);
   registers_[mmhub::MC_VM_FB_LOCATION_BASE] = registers_[gc::MC_VM_FB_LOCATION_BASE] = base;
+  registers_[mmhub::MC_VM_AGP_BOT] = registers_[gc::MC_VM_AGP_BOT] = no_aperture;
   registers_[mmhub::MC_VM_FB_LOCATION_TOP] = registers_[gc::MC_VM_FB_LOCATION_TOP] = top;
 }
 

@@ -14,8 +14,18 @@
 
 namespace faultline::vfio_user {
 
-TestMemory::TestMemory(std::size_t size) : fd_(memfd_create("test", MFD_CLOEXEC)), size_(size) {
-  if (!fd_ || ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) std::abort();
+namespace {
+
+Descriptor new_file(std::size_t size) {
+  Descriptor file(memfd_create("test", MFD_CLOEXEC));
+  if (!file || ftruncate(file.get(), static_cast<off_t>(size)) != 0) std::abort();
+  return file;
+}
+
+}  // namespace
+
+TestMemory::TestMemory(std::size_t size) : TestMemory(new_file(size), size) {}
+TestMemory::TestMemory(Descriptor file, std::size_t size) : fd_(std::move(file)), size_(size) {
   memory_ = static_cast<std::byte*>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0));
   if (memory_ == MAP_FAILED) std::abort();
 }

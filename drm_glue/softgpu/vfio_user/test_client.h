@@ -14,6 +14,7 @@ namespace faultline::vfio_user {
 class TestMemory {
  public:
   explicit TestMemory(std::size_t size);
+  TestMemory(Descriptor file, std::size_t size);
   TestMemory(const TestMemory&) = delete;
   TestMemory& operator=(const TestMemory&) = delete;
   ~TestMemory();
