@@ -126,10 +126,10 @@ SdmaQueue::Outcome SdmaQueue::execute(Words words, unsigned vmid) {
 
 // Other pages of the same packet may fault first.
 void SdmaQueue::look_ahead(unsigned vmid, std::uint64_t address, std::uint64_t bytes, bool write) {
-  if (faulting_ || bytes <= gpu_page || !parts_.weather.look_ahead()) return;
-  const std::uint64_t pages = std::min<std::uint64_t>(bytes / gpu_page, 16);
-  const Translation found =
-      parts_.hub.translate(vmid, address + (1 + parts_.weather.below(pages)) * gpu_page - address % gpu_page, write);
+  const std::uint64_t next = address / gpu_page + 1, end = (address + bytes - 1) / gpu_page + 1;
+  if (faulting_ || next >= end || !parts_.weather.look_ahead()) return;
+  const std::uint64_t page = next + parts_.weather.below(std::min<std::uint64_t>(end - next, 16));
+  const Translation found = parts_.hub.translate(vmid, page * gpu_page, write);
   if (!found.where && found.fault.retry) parts_.hub.tell(found.fault, static_cast<std::uint8_t>(index_));
 }
 
