@@ -1,13 +1,13 @@
 #include "drm_glue/softgpu/sdma.h"
 
 #include <algorithm>
+#include <array>
 
 namespace faultline::softgpu {
 namespace {
 
 using namespace sdma0;
 
-constexpr std::uint32_t most_ib_words = 0xfffff;
 constexpr std::uint64_t words_at_first = 16;  // of a packet, before its length is known
 constexpr nanoseconds poll_interval{10'000};
 static_assert(SDMA0_RLC7_RB_CNTL == SDMA0_GFX_RB_CNTL + 9 * SdmaQueue::stride);
@@ -164,15 +164,19 @@ void SdmaQueue::finish(std::uint32_t words) {
   write_back_ = SDMA0_GFX_RB_CNTL__RPTR_WRITEBACK_ENABLE.of(reg(SDMA0_GFX_RB_CNTL)) != 0;
 }
 
+// A page at a time.
 SdmaQueue::Outcome SdmaQueue::fetch_ib() {
-  std::vector<std::uint32_t> words(std::min(ib_->size, most_ib_words));
-  if (const auto fault = memory_.read(ib_->vmid, ib_->address, std::as_writable_bytes(std::span(words)))) return after(0, fault);
-  ib_->words = std::move(words);
+  const std::size_t have = ib_->words.size();
+  const std::uint64_t from = ib_->address + 4 * have;
+  std::array<std::uint32_t, gpu_page / 4> words;
+  const auto part = std::span(words).first(std::min<std::uint64_t>(ib_->size - have, (gpu_page - from % gpu_page) / 4));
+  if (const auto fault = memory_.read(ib_->vmid, from, std::as_writable_bytes(part))) return after(0, fault);
+  ib_->words.insert(ib_->words.end(), part.begin(), part.end());
   return done(0);
 }
 
 SdmaQueue::Outcome SdmaQueue::step_of_ib() {
-  if (ib_->words.empty() && ib_->size != 0) return fetch_ib();
+  if (ib_->words.size() < ib_->size) return fetch_ib();
   const Words words = Words(ib_->words).subspan(std::min(ib_->at, ib_->words.size()));
   if (words.empty() || length(words) > words.size()) {
     if (!words.empty()) parts_.log("sdma%u queue %u ib ends within a packet %#x", engine_, index_, words[0]);

@@ -102,7 +102,7 @@ class SdmaQueue {
     unsigned vmid = 0;
     std::uint32_t size = 0, ring_words = 0;
     std::size_t at = 0;
-    std::vector<std::uint32_t> words;  // empty: not fetched
+    std::vector<std::uint32_t> words;  // that were fetched: all of them before the first one runs
   };
   std::optional<Ib> ib_;
   bool write_back_ = false;

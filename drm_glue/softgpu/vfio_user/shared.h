@@ -24,15 +24,13 @@ inline bool aligned(const std::byte* at, std::size_t size) { return reinterpret_
 inline void copy_shared(std::byte* to, const std::byte* from, std::size_t size) {
   const auto by = [&]<class T>(T) {
     for (; size >= sizeof(T); size -= sizeof(T), to += sizeof(T), from += sizeof(T)) {
-      const T value = std::atomic_ref<T>(*reinterpret_cast<T*>(const_cast<std::byte*>(from))).load(std::memory_order_relaxed);
-      std::atomic_ref<T>(*reinterpret_cast<T*>(to)).store(value, std::memory_order_relaxed);
+      const T value = std::atomic_ref<T>(*reinterpret_cast<T*>(const_cast<std::byte*>(from))).load(std::memory_order_acquire);
+      std::atomic_ref<T>(*reinterpret_cast<T*>(to)).store(value, std::memory_order_release);
     }
   };
-  std::atomic_thread_fence(std::memory_order_acquire);
   if (aligned(to, 8) && aligned(from, 8)) by(std::uint64_t{});
   if (aligned(to, 4) && aligned(from, 4)) by(std::uint32_t{});
   by(std::uint8_t{});
-  std::atomic_thread_fence(std::memory_order_release);
 }
 
 }  // namespace faultline::vfio_user
