@@ -116,13 +116,17 @@ class Build:
     def object(self, source):
         return f"$b/{source.removesuffix('.cpp')}.o"
 
+    def said_of(self, what, source):
+        """What a table says of all sources in a folder, and of this file."""
+        return [said for where, said in self.listed.get(what, {}).items()
+                if source == where or (where.endswith("/") and source.startswith(where))]
+
     def flags(self, source):
-        return " ".join(words for where, words in self.listed.get("flags", {}).items()
-                        if source == where or (where.endswith("/") and source.startswith(where)))
+        return " ".join(self.said_of("flags", source))
 
     def compiled(self, source):
         texts = self.listed.get("texts", {}).get(source, [])
-        made = [f"$b/{text.rpartition('.')[0]}.inc" for text in texts]
+        made = [f"$b/{text.rpartition('.')[0]}.inc" for text in texts] + sum(self.said_of("made", source), [])
         line = f"build {self.object(source)}: cxx {source}" + (" | " + " ".join(made) if made else "")
         flags = self.flags(source)
         return line + (f"\n  extra = {flags}" if flags else "")

@@ -44,6 +44,8 @@ MAY = {
     "drm_glue/amdgpu": VALUES + ["drm_glue", "drm_glue/kfd"],
     "drm_glue/gpus": VALUES + ["drm_glue", "drm_glue/kfd", "drm_glue/nouveau"],
     "drm_glue/record": ["drm_glue/gpus"],
+    "drm_glue/softgpu": ["drm_glue/softgpu/vfio_user"],
+    "drm_glue/softgpu/vfio_user": [],
     "drm_glue/mocks": None,  # programs that use every part to make requests
     "opencl_tests": VALUES + ["drm_glue", "opencl_tests/kernels"],
     "opencl_tests/bugs": [],
