@@ -64,8 +64,7 @@ bool Gfx::doorbell(std::uint64_t offset, std::uint64_t value, std::size_t bytes)
 std::uint64_t Gfx::run_ring(std::uint64_t base, std::uint64_t size, std::uint64_t rptr, std::uint64_t wptr, Where where) {
   const std::uint64_t left = wptr - rptr;
   if (wptr < rptr || left > size) {
-    parts_.log("cp ring %#x bad pointers rptr %#llx wptr %#llx", where.ring, static_cast<unsigned long long>(rptr),
-               static_cast<unsigned long long>(wptr));
+    parts_.log("cp ring %#x bad pointers rptr %#lx wptr %#lx", where.ring, rptr, wptr);
     return wptr;
   }
   std::vector<std::uint32_t> words(left);

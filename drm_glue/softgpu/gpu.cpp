@@ -139,7 +139,7 @@ void Gpu::write(unsigned region, std::uint64_t offset, std::span<const std::byte
 void Gpu::doorbell(std::uint64_t offset, std::uint64_t value, std::size_t bytes) {
   if (ih_.doorbell(offset, static_cast<std::uint32_t>(value))) return;
   if (sdma_.doorbell(offset, value, bytes) || gfx_.doorbell(offset, value, bytes)) return;
-  log_("doorbell %#llx of nobody", static_cast<unsigned long long>(offset));
+  log_("doorbell %#lx of nobody", offset);
 }
 
 }  // namespace faultline::softgpu

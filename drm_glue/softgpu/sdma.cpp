@@ -64,8 +64,7 @@ bool SdmaQueue::doorbell(std::uint64_t offset, std::uint64_t value, std::size_t 
   } else {
     return false;
   }
-  parts_.log("sdma%u queue %u doorbell %#llx", engine_, index_,
-             static_cast<unsigned long long>(pair(SDMA0_GFX_RB_WPTR, SDMA0_GFX_RB_WPTR_HI)));
+  parts_.log("sdma%u queue %u doorbell %#lx", engine_, index_, pair(SDMA0_GFX_RB_WPTR, SDMA0_GFX_RB_WPTR_HI));
   ready_ = std::max(ready_, parts_.time.now() + parts_.weather.doorbell());
   return true;
 }
@@ -135,8 +134,7 @@ SdmaQueue::Outcome SdmaQueue::step_of_ring() {
   const std::uint64_t rptr = pair(SDMA0_GFX_RB_RPTR, SDMA0_GFX_RB_RPTR_HI), wptr = pair(SDMA0_GFX_RB_WPTR, SDMA0_GFX_RB_WPTR_HI);
   const std::uint64_t left = (wptr - rptr) / 4;
   if (wptr < rptr || left > ring_words() || left == 0) {
-    parts_.log("sdma%u queue %u bad pointers rptr %#llx wptr %#llx", engine_, index_, static_cast<unsigned long long>(rptr),
-               static_cast<unsigned long long>(wptr));
+    parts_.log("sdma%u queue %u bad pointers rptr %#lx wptr %#lx", engine_, index_, rptr, wptr);
     reg(SDMA0_GFX_RB_RPTR) = reg(SDMA0_GFX_RB_WPTR);
     reg(SDMA0_GFX_RB_RPTR_HI) = reg(SDMA0_GFX_RB_WPTR_HI);
     return done(0);

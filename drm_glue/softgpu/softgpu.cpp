@@ -114,7 +114,7 @@ int serve(const Arguments& arguments, std::FILE* log) {
     end = gpu.server().serve(connection, stop.get());
   }
   unlink(arguments.socket.c_str());
-  gpu.log()("end refused %llu", static_cast<unsigned long long>(gpu.server().refused()));
+  gpu.log()("end refused %lu", gpu.server().refused());
   if (end != vfio_user::Server::End::nonsense) return 0;
   std::fprintf(stderr, "softgpu: the client sent what is no message\n");
   return 1;
