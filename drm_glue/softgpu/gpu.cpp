@@ -52,7 +52,7 @@ Gpu::Gpu(const Options& options, const Time& time)
       gfxhub_("gfxhub", VmHub::gfxhub(), registers_, memory_, time, weather_, log_, ih_),
       nbio_(registers_, options.vram, log_),
       gfx_({registers_, *this, gfxhub_, mmhub_, memory_, ih_, time, log_}),
-      sdma_({registers_, *this, mmhub_, memory_, ih_, time, weather_, log_}) {
+      sdma_({registers_, *this, mmhub_, memory_, ih_, time, weather_, log_, options.flush_with_queue}) {
   ih_.set_gpu_address([this](std::uint64_t address) { return mmhub_.translate(0, address, true).where; });
   nbio_.reset();
 }

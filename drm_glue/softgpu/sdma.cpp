@@ -40,10 +40,11 @@ std::uint32_t SdmaQueue::read(unsigned offset) const {
 
 void SdmaQueue::write(unsigned offset, std::uint32_t value) {
   parts_.registers[offset] = value;
-  const unsigned of_gfx = offset - base_ + SDMA0_GFX_RB_CNTL;
-  if (of_gfx == SDMA0_GFX_RB_CNTL && !SDMA0_GFX_RB_CNTL__RB_ENABLE.of(value)) reset();
-  if (of_gfx == SDMA0_GFX_RB_CNTL)
-    parts_.log("sdma%u queue %u %s vmid %u", engine_, index_, SDMA0_GFX_RB_CNTL__RB_ENABLE.of(value) ? "on" : "off", ring_vmid());
+  if (offset != base_) return;
+  const bool on = SDMA0_GFX_RB_CNTL__RB_ENABLE.of(value);
+  if (!on) reset();
+  if (!on && index_ > page && parts_.flush_with_queue) parts_.hub.invalidate_vmid(ring_vmid());
+  parts_.log("sdma%u queue %u %s vmid %u", engine_, index_, on ? "on" : "off", ring_vmid());
 }
 
 void SdmaQueue::reset() {
