@@ -7,7 +7,7 @@ namespace {
 
 using namespace gc;
 
-constexpr nanoseconds poll_interval{10'000};
+constexpr nanoseconds poll_interval{50'000};  // the machine has other work
 constexpr std::uint32_t selects = GRBM_GFX_CNTL__PIPEID.mask | GRBM_GFX_CNTL__MEID.mask | GRBM_GFX_CNTL__QUEUEID.mask;
 constexpr std::uint32_t doorbell_enable = 1u << 30, doorbell_offset = 0x0ffffffc;  // CP_*_DOORBELL_CONTROL
 constexpr std::uint32_t most_log2 = 20;                                            // words of a ring

@@ -12,7 +12,7 @@
 namespace faultline::softgpu {
 namespace {
 
-constexpr int most_rounds = 4096;  // before the client is listened to again
+constexpr int most_rounds = 512;  // before the client is listened to again
 constexpr unsigned rom_region = vfio_user::Layout::rom;
 
 }  // namespace

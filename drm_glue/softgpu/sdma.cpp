@@ -9,7 +9,7 @@ namespace {
 using namespace sdma0;
 
 constexpr std::uint64_t words_at_first = 16;  // of a packet, before its length is known
-constexpr nanoseconds poll_interval{10'000};
+constexpr nanoseconds poll_interval{50'000};  // the machine has other work
 static_assert(SDMA0_RLC7_RB_CNTL == SDMA0_GFX_RB_CNTL + 9 * SdmaQueue::stride);
 static_assert(sdma1::SDMA1_PAGE_RB_CNTL - sdma1::SDMA1_GFX_RB_CNTL == SdmaQueue::stride);
 
