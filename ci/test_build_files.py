@@ -41,6 +41,12 @@ def test_what_is_named_by_itself_is_nowhere_else(root):
     assert "a_test" not in text  # p has only the source beside this test
 
 
+def test_what_is_made_comes_before_what_includes_it(root):
+    text = subject.Build(LISTED | {"made": {"l/": ["build/l/names.inc"]}}, root).text()
+    assert "build $b/l/a.o: cxx l/a.cpp | build/l/names.inc\n" in text
+    assert "build $b/p/main.o: cxx p/main.cpp\n" in text
+
+
 @pytest.mark.parametrize("change, says", [
     ({"library": {"l": {"sources": ["l", "m"]}}}, "l: there is no folder m"),
     ({"program": {"p": {"sources": ["p/other.cpp"]}}}, "p: there is no p/other.cpp"),

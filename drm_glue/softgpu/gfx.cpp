@@ -7,7 +7,7 @@ namespace {
 
 using namespace gc;
 
-constexpr nanoseconds poll_interval{10'000};
+constexpr nanoseconds poll_interval{50'000};  // the machine has other work
 constexpr std::uint32_t selects = GRBM_GFX_CNTL__PIPEID.mask | GRBM_GFX_CNTL__MEID.mask | GRBM_GFX_CNTL__QUEUEID.mask;
 constexpr std::uint32_t doorbell_enable = 1u << 30, doorbell_offset = 0x0ffffffc;  // CP_*_DOORBELL_CONTROL
 constexpr std::uint32_t most_log2 = 20;                                            // words of a ring
@@ -64,8 +64,7 @@ bool Gfx::doorbell(std::uint64_t offset, std::uint64_t value, std::size_t bytes)
 std::uint64_t Gfx::run_ring(std::uint64_t base, std::uint64_t size, std::uint64_t rptr, std::uint64_t wptr, Where where) {
   const std::uint64_t left = wptr - rptr;
   if (wptr < rptr || left > size) {
-    parts_.log("cp ring %#x bad pointers rptr %#llx wptr %#llx", where.ring, static_cast<unsigned long long>(rptr),
-               static_cast<unsigned long long>(wptr));
+    parts_.log("cp ring %#x bad pointers rptr %#lx wptr %#lx", where.ring, rptr, wptr);
     return wptr;
   }
   std::vector<std::uint32_t> words(left);

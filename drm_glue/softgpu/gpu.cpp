@@ -12,7 +12,7 @@
 namespace faultline::softgpu {
 namespace {
 
-constexpr int most_rounds = 4096;  // before the client is listened to again
+constexpr int most_rounds = 512;  // before the client is listened to again
 constexpr unsigned rom_region = vfio_user::Layout::rom;
 
 }  // namespace
@@ -52,7 +52,7 @@ Gpu::Gpu(const Options& options, const Time& time)
       gfxhub_("gfxhub", VmHub::gfxhub(), registers_, memory_, time, weather_, log_, ih_),
       nbio_(registers_, options.vram, log_),
       gfx_({registers_, *this, gfxhub_, mmhub_, memory_, ih_, time, log_}),
-      sdma_({registers_, *this, mmhub_, memory_, ih_, time, weather_, log_}) {
+      sdma_({registers_, *this, mmhub_, memory_, ih_, time, weather_, log_, options.flush_with_queue}) {
   ih_.set_gpu_address([this](std::uint64_t address) { return mmhub_.translate(0, address, true).where; });
   nbio_.reset();
 }
@@ -139,7 +139,7 @@ void Gpu::write(unsigned region, std::uint64_t offset, std::span<const std::byte
 void Gpu::doorbell(std::uint64_t offset, std::uint64_t value, std::size_t bytes) {
   if (ih_.doorbell(offset, static_cast<std::uint32_t>(value))) return;
   if (sdma_.doorbell(offset, value, bytes) || gfx_.doorbell(offset, value, bytes)) return;
-  log_("doorbell %#llx of nobody", static_cast<unsigned long long>(offset));
+  log_("doorbell %#lx of nobody", offset);
 }
 
 }  // namespace faultline::softgpu

@@ -142,6 +142,7 @@ TEST(Vbios, IsWhatTheDriverLooksFor) {
     return std::string(image.begin() + static_cast<std::ptrdiff_t>(at), image.begin() + static_cast<std::ptrdiff_t>(at + bytes));
   };
   EXPECT_EQ(word(0), 0xaa55u);
+  EXPECT_EQ(image.at(3), 0xcb) << "SeaBIOS runs what has the right sum";
   EXPECT_EQ(text(0x30, 10), " 761295520");
   EXPECT_EQ(text(word(0x18), 4), "PCIR");
   EXPECT_EQ(word(word(0x18) + 6), vega20_device);

@@ -56,7 +56,7 @@ void Ih::tell(const Vector& vector) {
   const std::uint64_t base = registers_.pair(IH_RB_BASE, IH_RB_BASE_HI) << 8;
   std::byte* to = mask + 1 < vector_bytes ? nullptr : at(base + wptr, vector_bytes);
   if (!to) {
-    log_("ih bus error ring %#llx", static_cast<unsigned long long>(base + wptr));
+    log_("ih bus error ring %#lx", base + wptr);
     return;
   }
   const std::uint64_t stamp = time_.ticks();

@@ -54,13 +54,13 @@ std::uint32_t least(std::uint32_t operation) {
 // A command processor does not wait for faults here: what it needs is mapped.
 template <class T>
 void Gfx::store(unsigned vmid, std::uint64_t where, const T& value) {
-  if (memory_.store(vmid, where, value)) parts_.log("cp fault write vmid %u %#llx", vmid, static_cast<unsigned long long>(where));
+  if (memory_.store(vmid, where, value)) parts_.log("cp fault write vmid %u %#lx", vmid, where);
 }
 template void Gfx::store(unsigned vmid, std::uint64_t where, const std::uint32_t& value);
 template <class T>
 T Gfx::load(unsigned vmid, std::uint64_t where) {
   T value{};
-  if (memory_.load(vmid, where, value)) parts_.log("cp fault read vmid %u %#llx", vmid, static_cast<unsigned long long>(where));
+  if (memory_.load(vmid, where, value)) parts_.log("cp fault read vmid %u %#lx", vmid, where);
   return value;
 }
 
@@ -149,7 +149,7 @@ void Gfx::release_mem(Words words, Where where) {
   if (select == 1) store(where.vmid, to & ~std::uint64_t{3}, words[5]);
   if (select == 2) store(where.vmid, to & ~std::uint64_t{7}, address(words, 5));
   if (select == 3) store(where.vmid, to & ~std::uint64_t{7}, parts_.time.ticks());
-  parts_.log("cp ring %#x fence %#llx = %u", where.ring, static_cast<unsigned long long>(to), words[5]);
+  parts_.log("cp ring %#x fence %#lx = %u", where.ring, to, words[5]);
   if (!interrupt) return;
   Vector vector{ih_client::grbm_cp, end_of_pipe, where.ring, static_cast<std::uint8_t>(where.vmid)};
   vector.pasid = parts_.gfxhub.pasid(where.vmid);
@@ -161,7 +161,7 @@ void Gfx::indirect(Words words, Where where, unsigned depth) {
   if (const unsigned vmid = words[3] >> 24 & 0xf) where.vmid = vmid;
   std::vector<std::uint32_t> buffer(words[3] & most_ib_words);
   if (memory_.read(where.vmid, address(words, 1) & ~std::uint64_t{3}, std::as_writable_bytes(std::span(buffer)))) {
-    parts_.log("cp fault ib vmid %u %#llx", where.vmid, static_cast<unsigned long long>(address(words, 1)));
+    parts_.log("cp fault ib vmid %u %#lx", where.vmid, address(words, 1));
     return;
   }
   for (std::size_t at = 0; at < buffer.size();) {

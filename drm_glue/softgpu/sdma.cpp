@@ -9,7 +9,7 @@ namespace {
 using namespace sdma0;
 
 constexpr std::uint64_t words_at_first = 16;  // of a packet, before its length is known
-constexpr nanoseconds poll_interval{10'000};
+constexpr nanoseconds poll_interval{50'000};  // the machine has other work
 static_assert(SDMA0_RLC7_RB_CNTL == SDMA0_GFX_RB_CNTL + 9 * SdmaQueue::stride);
 static_assert(sdma1::SDMA1_PAGE_RB_CNTL - sdma1::SDMA1_GFX_RB_CNTL == SdmaQueue::stride);
 
@@ -40,10 +40,11 @@ std::uint32_t SdmaQueue::read(unsigned offset) const {
 
 void SdmaQueue::write(unsigned offset, std::uint32_t value) {
   parts_.registers[offset] = value;
-  const unsigned of_gfx = offset - base_ + SDMA0_GFX_RB_CNTL;
-  if (of_gfx == SDMA0_GFX_RB_CNTL && !SDMA0_GFX_RB_CNTL__RB_ENABLE.of(value)) reset();
-  if (of_gfx == SDMA0_GFX_RB_CNTL)
-    parts_.log("sdma%u queue %u %s vmid %u", engine_, index_, SDMA0_GFX_RB_CNTL__RB_ENABLE.of(value) ? "on" : "off", ring_vmid());
+  if (offset != base_) return;
+  const bool on = SDMA0_GFX_RB_CNTL__RB_ENABLE.of(value);
+  if (!on) reset();
+  if (!on && index_ > page && parts_.flush_with_queue) parts_.hub.invalidate_vmid(ring_vmid());
+  parts_.log("sdma%u queue %u %s vmid %u", engine_, index_, on ? "on" : "off", ring_vmid());
 }
 
 void SdmaQueue::reset() {
@@ -64,8 +65,7 @@ bool SdmaQueue::doorbell(std::uint64_t offset, std::uint64_t value, std::size_t 
   } else {
     return false;
   }
-  parts_.log("sdma%u queue %u doorbell %#llx", engine_, index_,
-             static_cast<unsigned long long>(pair(SDMA0_GFX_RB_WPTR, SDMA0_GFX_RB_WPTR_HI)));
+  parts_.log("sdma%u queue %u doorbell %#lx", engine_, index_, pair(SDMA0_GFX_RB_WPTR, SDMA0_GFX_RB_WPTR_HI));
   ready_ = std::max(ready_, parts_.time.now() + parts_.weather.doorbell());
   return true;
 }
@@ -135,8 +135,7 @@ SdmaQueue::Outcome SdmaQueue::step_of_ring() {
   const std::uint64_t rptr = pair(SDMA0_GFX_RB_RPTR, SDMA0_GFX_RB_RPTR_HI), wptr = pair(SDMA0_GFX_RB_WPTR, SDMA0_GFX_RB_WPTR_HI);
   const std::uint64_t left = (wptr - rptr) / 4;
   if (wptr < rptr || left > ring_words() || left == 0) {
-    parts_.log("sdma%u queue %u bad pointers rptr %#llx wptr %#llx", engine_, index_, static_cast<unsigned long long>(rptr),
-               static_cast<unsigned long long>(wptr));
+    parts_.log("sdma%u queue %u bad pointers rptr %#lx wptr %#lx", engine_, index_, rptr, wptr);
     reg(SDMA0_GFX_RB_RPTR) = reg(SDMA0_GFX_RB_WPTR);
     reg(SDMA0_GFX_RB_RPTR_HI) = reg(SDMA0_GFX_RB_WPTR_HI);
     return done(0);

@@ -22,6 +22,7 @@ struct SdmaParts {
   const Time& time;
   Weather& weather;
   Log& log;
+  bool flush_with_queue = false;  // a process's queue that is taken away takes the translations of its VMID with it
 };
 
 class SdmaQueue {

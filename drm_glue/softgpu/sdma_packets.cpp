@@ -108,8 +108,7 @@ SdmaQueue::Outcome SdmaQueue::execute(Words words, unsigned vmid) {
     case op::fence: {
       const Outcome outcome = after(4, memory_.store(vmid, address(words, 1) & ~std::uint64_t{3}, words[3]));
       if (!outcome.fault)
-        parts_.log("sdma%u queue %u fence vmid %u %#llx = %u", engine_, index_, vmid,
-                   static_cast<unsigned long long>(address(words, 1)), words[3]);
+        parts_.log("sdma%u queue %u fence vmid %u %#lx = %u", engine_, index_, vmid, address(words, 1), words[3]);
       return outcome;
     }
     case op::trap: return trap(words, vmid);
@@ -137,9 +136,7 @@ void SdmaQueue::look_ahead(unsigned vmid, std::uint64_t address, std::uint64_t b
 SdmaQueue::Outcome SdmaQueue::copy(Words words, unsigned vmid) {
   const std::uint64_t bytes = (words[1] & 0x3fffff) + 1, from = address(words, 3), to = address(words, 5);
   if (progress_ == 0 && !faulting_)
-    parts_.log("sdma%u queue %u copy vmid %u %#llx to %#llx bytes %llu", engine_, index_, vmid,
-               static_cast<unsigned long long>(from), static_cast<unsigned long long>(to),
-               static_cast<unsigned long long>(bytes));
+    parts_.log("sdma%u queue %u copy vmid %u %#lx to %#lx bytes %lu", engine_, index_, vmid, from, to, bytes);
   if (progress_ < bytes) {
     const std::uint64_t left = bytes - progress_;
     const std::uint64_t part = std::min({left, to_page_end(from + progress_), to_page_end(to + progress_)});
@@ -163,7 +160,7 @@ SdmaQueue::Outcome SdmaQueue::write_data(Words words, unsigned vmid) {
     if (const auto fault = memory_.write(vmid, to + progress_, bytes.subspan(progress_, part))) return after(0, fault);
     progress_ += part;
   }
-  parts_.log("sdma%u queue %u write vmid %u %#llx words %u", engine_, index_, vmid, static_cast<unsigned long long>(to), count);
+  parts_.log("sdma%u queue %u write vmid %u %#lx words %u", engine_, index_, vmid, to, count);
   return done(4 + count);
 }
 
@@ -183,8 +180,7 @@ SdmaQueue::Outcome SdmaQueue::fill(Words words, unsigned vmid) {
     progress_ += part;
   }
   if (progress_ < bytes) return {Outcome::Kind::partly, 0, std::nullopt, parts_.weather.page_of_copy()};
-  parts_.log("sdma%u queue %u fill vmid %u %#llx = %#x bytes %llu", engine_, index_, vmid, static_cast<unsigned long long>(to),
-             words[3], static_cast<unsigned long long>(bytes));
+  parts_.log("sdma%u queue %u fill vmid %u %#lx = %#x bytes %lu", engine_, index_, vmid, to, words[3], bytes);
   return done(5);
 }
 
@@ -197,8 +193,7 @@ SdmaQueue::Outcome SdmaQueue::indirect(Words words, unsigned vmid) {
   ib_->address = address(words, 1) & ~std::uint64_t{31};
   ib_->vmid = vmid ? vmid : words[0] >> 16 & 0xf;
   ib_->size = words[3] & 0xfffff;
-  parts_.log("sdma%u queue %u ib vmid %u %#llx words %u", engine_, index_, ib_->vmid,
-             static_cast<unsigned long long>(ib_->address), ib_->size);
+  parts_.log("sdma%u queue %u ib vmid %u %#lx words %u", engine_, index_, ib_->vmid, ib_->address, ib_->size);
   return done(6);
 }
 
@@ -267,8 +262,7 @@ SdmaQueue::Outcome SdmaQueue::entries(Words words, unsigned vmid) {
     if (const auto fault = memory_.store(vmid, address(words, sub == 0 ? 1 : 3) + 8 * progress_, entry)) return after(0, fault);
   }
   if (progress_ < all) return {Outcome::Kind::partly, 0, std::nullopt, parts_.weather.page_of_copy()};
-  parts_.log("sdma%u queue %u entries %#llx count %llu", engine_, index_,
-             static_cast<unsigned long long>(address(words, sub == 0 ? 1 : 3)), static_cast<unsigned long long>(all));
+  parts_.log("sdma%u queue %u entries %#lx count %lu", engine_, index_, address(words, sub == 0 ? 1 : 3), all);
   return done(sub == 0 ? 10 : 8);
 }
 

@@ -202,5 +202,30 @@ TEST_F(SdmaTest, AQueueThatWasTakenAwayDoesNothing) {
   EXPECT_TRUE(comes(data, 5));
 }
 
+// What a queue of a process reads after it was taken away and given back, and the page was replaced meanwhile.
+std::uint32_t read_after_restore(bool flush_with_queue) {
+  using namespace sdma0;
+  TestDriver driver(0, flush_with_queue);
+  TestDriver::Queue rlc = driver.start(0, 2);
+  constexpr std::uint64_t va = TestDriver::va, data = TestDriver::data, result = data + 0x3000;
+  driver.ram.store32(data, 1);
+  driver.ram.store32(data + 0x1000, 2);
+  driver.map(va, (TestDriver::bus_base + data) | TestDriver::from_system);
+  driver.map(va + 0x3000, (TestDriver::bus_base + result) | TestDriver::from_system);
+  driver.submit(rlc, TestDriver::copy(va + 0x3000, va, 4));
+  EXPECT_TRUE(driver.comes(result, 1));
+  const unsigned control = driver.queue_register(rlc, SDMA0_GFX_RB_CNTL);
+  const std::uint32_t on = driver.read(control);
+  driver.write(control, on & ~1u);
+  driver.map(va, (TestDriver::bus_base + data + 0x1000) | TestDriver::from_system);
+  driver.write(control, on);
+  driver.submit(rlc, TestDriver::copy(va + 0x3004, va, 4) + TestDriver::write_words(va + 0x3008, {1}));
+  EXPECT_TRUE(driver.comes(result + 8, 1));
+  return driver.ram.load32(result + 4);
+}
+
+TEST(SdmaRestore, OnlyAnInvalidationDropsTranslations) { EXPECT_EQ(read_after_restore(false), 1u); }
+TEST(SdmaRestore, OrTheQueueTakesThemWithIt) { EXPECT_EQ(read_after_restore(true), 2u); }
+
 }  // namespace
 }  // namespace faultline::softgpu

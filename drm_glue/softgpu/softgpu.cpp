@@ -23,7 +23,7 @@ namespace {
 constexpr const char* usage =
     R"(softgpu: a GPU in software, below the unmodified amdgpu driver of a virtual machine.
 
-usage: softgpu --socket PATH [--vram SIZE] [--seed N] [--log FILE] [--firmware DIR]
+usage: softgpu --socket PATH [--vram SIZE] [--seed N] [--flush-with-queue] [--log FILE] [--firmware DIR]
        softgpu --firmware DIR
 
 It plays a Vega20 (gfx906) with SDMA, retry faults and page tables, as a PCI device that QEMU attaches. It serves
@@ -35,6 +35,10 @@ one virtual machine, and ends with it.
   --vram SIZE      a power of two from 64M to 16G (default 256M)
   --seed N         the weather: how long engines take, when and in which order faults are told, how late a doorbell is
                    seen, which translation that is still in a TLB is used. 0, the default, is calm: nothing is late
+  --flush-with-queue
+                   a queue of a process that is taken away takes the translations of its VMID with it. Without a
+                   hardware scheduler (sched_policy=2) amdkfd of 6.1 gives queues back with other pages mapped, and
+                   flushes no TLB: with XNACK off they then read and write the old pages
   --log FILE       what it does, one line an event: microseconds, then what
   --firmware DIR   writes the firmware that the driver asks for, which no engine runs: for /lib/firmware/amdgpu in
                    the virtual machine
@@ -65,12 +69,18 @@ std::uint64_t size_of(std::string_view text) {
 
 // What is wrong, or empty.
 std::string parse(const std::vector<std::string>& words, Arguments& arguments) {
-  for (std::size_t i = 0; i < words.size(); i += 2) {
+  for (std::size_t i = 0; i < words.size();) {
     const std::string& name = words[i];
+    if (name == "--flush-with-queue") {
+      arguments.gpu.flush_with_queue = true;
+      ++i;
+      continue;
+    }
     if (name != "--socket" && name != "--vram" && name != "--seed" && name != "--log" && name != "--firmware")
       return "unknown option '" + name + "'";
     if (i + 1 == words.size()) return name + " needs a value";
     const std::string& value = words[i + 1];
+    i += 2;
     if (name == "--socket") arguments.socket = value;
     if (name == "--log") arguments.log = value;
     if (name == "--firmware") arguments.firmware = value;
@@ -114,7 +124,7 @@ int serve(const Arguments& arguments, std::FILE* log) {
     end = gpu.server().serve(connection, stop.get());
   }
   unlink(arguments.socket.c_str());
-  gpu.log()("end refused %llu", static_cast<unsigned long long>(gpu.server().refused()));
+  gpu.log()("end refused %lu", gpu.server().refused());
   if (end != vfio_user::Server::End::nonsense) return 0;
   std::fprintf(stderr, "softgpu: the client sent what is no message\n");
   return 1;

@@ -8,7 +8,7 @@ namespace faultline::softgpu {
 namespace {
 
 // Where things lie: the first ones have fixed places (atom.h), the others are named by them.
-constexpr std::size_t pcir_pointer = 0x18, magic = 0x30, rom_header_pointer = 0x48, date = 0x50, part_number = 0x80;
+constexpr std::size_t entry = 3, pcir_pointer = 0x18, magic = 0x30, rom_header_pointer = 0x48, date = 0x50, part_number = 0x80;
 constexpr std::size_t rom_header = 0x100, data_tables = 0x140, pcir = 0x1c0, firmware_info = 0x200, command_tables = 0x280,
                       gfx_info = 0x380;
 constexpr unsigned firmware_info_index = 4, gfx_info_index = 14;  // in the list of data tables (atomfirmware.h)
@@ -44,7 +44,7 @@ std::vector<std::uint8_t> vbios() {
   Image image;
   image.put(0, 0xaa55, 2);
   image.put(2, vbios_bytes / 512, 1);
-  image.put(3, 0xcb, 1);  // RETF: the machine's firmware calls the ROM of a display device, and hangs in one without code
+  image.put(entry, 0xcb, 1);  // the machine's firmware calls it, as the sum is right: a far return
   image.put(pcir_pointer, pcir, 2);
   image.put(magic, " 761295520");
   image.put(rom_header_pointer, rom_header, 2);

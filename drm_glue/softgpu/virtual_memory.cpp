@@ -26,8 +26,7 @@ VirtualMemory::Place VirtualMemory::place(unsigned vmid, std::uint64_t address, 
   }
   result.left = std::min(result.left, found.left);
   result.at = memory_.at(*found.where, std::min(size, result.left), write);
-  if (!result.at)
-    log_("bus error %s %#llx", found.where->system ? "system" : "vram", static_cast<unsigned long long>(found.where->address));
+  if (!result.at) log_("bus error %s %#lx", found.where->system ? "system" : "vram", found.where->address);
   return result;
 }
 

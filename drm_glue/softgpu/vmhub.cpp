@@ -113,8 +113,8 @@ VmHub::Walk VmHub::walk(unsigned vmid, std::uint64_t address, bool write) const 
 Translation VmHub::translate(unsigned vmid, std::uint64_t address, bool write) {
   address &= address_mask;
   Translation result;
-  if (vmid == 0)
-    if ((result.where = aperture(address, result.left))) return result;
+  if (vmid == 0) result.where = aperture(address, result.left);
+  if (result.where) return result;
   const std::uint64_t page = address / gpu_page, offset = address % gpu_page;
   result.left = gpu_page - offset;
   Context& context = contexts_[vmid];
@@ -158,9 +158,8 @@ void VmHub::tell(const Fault& fault, std::uint8_t ring) {
   } else {
     registers_[at_.fault_status] |= VM_L2_PROTECTION_FAULT_STATUS__MORE_FAULTS.mask;
   }
-  log_("%s fault vmid %u pasid %u address %#llx %s%s%s", name_, fault.vmid, pasid(fault.vmid),
-       static_cast<unsigned long long>(page * gpu_page), fault.write ? "write" : "read", fault.retry ? " retry" : "",
-       fault.permission ? " permission" : "");
+  log_("%s fault vmid %u pasid %u address %#lx %s%s%s", name_, fault.vmid, pasid(fault.vmid), page * gpu_page,
+       fault.write ? "write" : "read", fault.retry ? " retry" : "", fault.permission ? " permission" : "");
   Vector vector{at_.client, 0, ring, static_cast<std::uint8_t>(fault.vmid), pasid(fault.vmid)};
   vector.data[0] = static_cast<std::uint32_t>(page);
   vector.data[1] = (static_cast<std::uint32_t>(page >> 32) & 0xf) | (fault.write ? 0x20 : 0) | (fault.retry ? 0x80 : 0);

@@ -60,6 +60,7 @@ class VmHub {
   void write(unsigned offset, std::uint32_t value);
   std::optional<nanoseconds> run();
   void invalidate_pasid(std::uint16_t pasid);
+  void invalidate_vmid(unsigned vmid) { invalidate(1u << vmid); }
   std::uint16_t pasid(unsigned vmid) const { return static_cast<std::uint16_t>(registers_[at_.pasid + vmid]); }
   // How often translations of a VMID were dropped: who has faulted on it may try again.
   std::uint64_t invalidations(unsigned vmid) const { return contexts_[vmid].invalidations; }
