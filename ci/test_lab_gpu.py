@@ -324,3 +324,42 @@ def test_a_kernel_and_modules_of_ones_own(amdgpu, tmp_path):
     ask = ["--console", str(tmp_path / "console"), "--", "sh", "-c", "modprobe amdgpu 2>/dev/null; test -c /dev/kfd"]
     assert lab("exec", *own, *ask).returncode == 1
     assert lab("exec", *own, "--modules", str(amdgpu / "modules"), *ask).returncode == 0
+
+
+# --- the GPU in software ---
+
+
+@pytest.fixture(scope="session")
+def softgpu():
+    program = HERE.parent / "build/softgpu"
+    if not program.exists():
+        pytest.skip("the GPU in software is not built: ninja build/softgpu")
+    return program
+
+
+def test_a_gpu_in_software_that_does_not_start(tmp_path):
+    said = lab("exec", "--softgpu", tmp_path / "gone", "--", "true")
+    assert said.returncode == 2
+    assert said.stderr.endswith("gone: there is no such program. Build it: ninja build/softgpu\n")
+    broken = tmp_path / "broken"
+    broken.write_text('#!/bin/sh\n[ "$1" = --firmware ] && exit 0\necho "no memory" >&2\nexit 4\n')
+    broken.chmod(0o755)
+    said = lab("exec", "--softgpu", broken, "--console", tmp_path / "c", "--", "true")
+    assert said.returncode == 2 and "the software GPU does not start: no memory" in said.stderr
+
+
+def test_the_real_driver_takes_it(qemu, amdgpu, softgpu, tmp_path):
+    said = lab("exec", "--softgpu", softgpu, "--console", tmp_path / "c", "--", "sh", "-c",
+               "modprobe amdgpu && ls /dev/kfd && cat /sys/class/kfd/kfd/topology/nodes/*/name")
+    assert said.returncode == 0 and said.stdout.split() == ["/dev/kfd", "vega20"], said.stderr
+    assert "register" in (tmp_path / "c.gpu").read_text()  # its log
+
+
+def test_scenarios_agree_on_the_real_driver(qemu, amdgpu, softgpu, tmp_path):
+    """Copies and migrations. 6.1's driver has a lock cycle that lockdep tells at the first migration: it is off here."""
+    scenarios = HERE.parent / "stress/scenarios"
+    said = subprocess.run([HERE.parent / "build/faultline", "run", "-t", "lab:amdgpu", "--iterations", "3", "--json", tmp_path / "j",
+                           "--lab-append", "lockdep.prove_locking=0", scenarios / "driver-events", scenarios / "fork"],
+                          capture_output=True, text=True, timeout=600, check=False)
+    assert said.returncode == 0, said.stdout[-2000:] + said.stderr[-2000:]
+    assert said.stdout.count(" agree (lab:amdgpu, Linux 6.1.") >= 20

@@ -98,8 +98,8 @@ const std::vector<std::string>& places() {
 }
 
 std::vector<std::string> target_words() {
-  return {"host",    "pinned", "dmirror", "lab:host",      "lab:pinned",     "lab:dmirror",
-          "nouveau", "amdgpu", "opencl",  "debian13:host", "debian13:opencl"};
+  return {"host",       "pinned",  "dmirror", "lab:host", "lab:pinned",    "lab:dmirror",
+          "lab:amdgpu", "nouveau", "amdgpu",  "opencl",   "debian13:host", "debian13:opencl"};
 }
 
 TargetWord parse_target(const std::string& word) {
@@ -137,9 +137,11 @@ std::function<Machine::Spec(const std::string&, int)> machines(const std::string
     const std::string own = environment("FAULTLINE_LAB");
     if (own.empty()) spec.command = {root + "/ci/lab"};
     else spec.command = {"/bin/sh", "-c", "exec " + own + " \"$@\"", "lab"};
-    const std::string agent = root + (place == "lab" ? "/build/faultline-agent" : "/build/faultline-agent-opencl");
-    spec.command.insert(spec.command.end(), {place == "lab" ? "boot" : "chroot", "--agent", agent});
-    if (place != "lab") return spec;  // it runs on this machine's kernel: no console, and no choice of a kernel
+    const bool boots = place == "lab" || place == "lab-gpu";
+    const std::string agent = root + (boots ? "/build/faultline-agent" : "/build/faultline-agent-opencl");
+    spec.command.insert(spec.command.end(), {boots ? "boot" : "chroot", "--agent", agent});
+    if (!boots) return spec;  // it runs on this machine's kernel: no console, and no choice of a kernel
+    if (place == "lab-gpu") spec.command.insert(spec.command.end(), {"--softgpu", root + "/build/softgpu"});
     spec.console = files + ".console";
     if (!lab.kernel.empty()) spec.command.insert(spec.command.end(), {"--kernel", lab.kernel});
     if (!lab.append.empty()) spec.command.push_back("--append=" + lab.append);

@@ -27,10 +27,10 @@ BAD_INPUT = [
     (["run", "-t", "lab:dmirorr", "one.scn"],
      "faultline: unknown target 'lab:dmirorr'; did you mean 'lab:dmirror'?\n"),
     (["run", "-t", "gpu", "one.scn"],
-     "faultline: unknown target 'gpu'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror, "
+     "faultline: unknown target 'gpu'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror, lab:amdgpu, "
      "nouveau, amdgpu, opencl, debian13:host, debian13:opencl\n"),
     (["run", "-t", "lab:opencl", "one.scn"],
-     "faultline: unknown target 'lab:opencl'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror, "
+     "faultline: unknown target 'lab:opencl'; there are host, pinned, dmirror, lab:host, lab:pinned, lab:dmirror, lab:amdgpu, "
      "nouveau, amdgpu, opencl, debian13:host, debian13:opencl\n"),
     (["run", "-t", "debian13:hots", "one.scn"],
      "faultline: unknown target 'debian13:hots'; did you mean 'debian13:host'?\n"),

@@ -34,8 +34,11 @@ struct TargetWord {
   // Whether the family has several devices, known only when the machine is up. They are used through libraries.
   bool has_devices() const { return family() == "opencl" || family() == "amdgpu" || family() == "nouveau"; }
   // The machine that has the target: that of its place. On this machine, such devices have an agent of their own, because that
-  // agent loads OpenCL drivers.
-  std::string machine() const { return place.empty() && has_devices() ? "opencl" : place; }
+  // agent loads OpenCL drivers. In the lab, they have a machine of their own, with a GPU in software.
+  std::string machine() const {
+    if (!has_devices()) return place;
+    return place.empty() ? "opencl" : place == "lab" ? "lab-gpu" : place;
+  }
   friend bool operator==(const TargetWord&, const TargetWord&) = default;
 };
 
