@@ -157,23 +157,23 @@ Rows rows_of(const std::string& root, const std::vector<TargetWord>& targets, bo
   Rows rows;
   std::map<std::string, Greeting> greetings;
   const auto greeting = [&](const std::string& machine) -> const Greeting& {
-    const bool elsewhere = std::ranges::find(places(), machine) != places().end();
+    const bool elsewhere = !machine.empty() && machine != "opencl";
     const auto [found, fresh] = greetings.try_emplace(machine);
     if (fresh) found->second = greet(root, machine, asked && elsewhere);
     if (found->second.gpus) rows.gpus.emplace(machine, *found->second.gpus);
     return found->second;
   };
   std::map<std::string, Answer> built;
-  const auto is_built = [&](const std::string& place) -> const Answer& {
-    const auto [found, fresh] = built.try_emplace(place);
-    if (fresh) found->second = ask_lab(root, place == "lab" ? "path" : "root --path");
+  const auto is_built = [&](const std::string& machine) -> const Answer& {
+    const auto [found, fresh] = built.try_emplace(machine);
+    if (fresh) found->second = ask_lab(root, machine == "lab" ? "path" : machine == "lab-gpu" ? "path --amdgpu" : "root --path");
     return found->second;
   };
   for (const TargetWord& target : targets) {
     if (target.place.empty()) {
       if (!rows.gpus.contains("")) rows.gpus.emplace("", list_gpus());
       add_rows(rows.targets, target, greeting(target.machine()));
-    } else if (const Answer& answer = is_built(target.place); answer.status != 0 && (asked || target.place != "lab")) {
+    } else if (const Answer& answer = is_built(target.machine()); answer.status != 0 && (asked || target.place != "lab")) {
       rows.targets.push_back({target.word(), false, last_line(answer.words), "", {}, 0, {}, false});
     } else if (target.place == "lab" && !asked) {
       const std::optional<agent::HelloEvent>& here = greeting("").hello;
