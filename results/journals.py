@@ -6,7 +6,7 @@ import typing
 # The device classes of target families that have only one class.
 CLASSES = {"dmirror": "recoverable", "host": "shares-cpu-tables", "nouveau": "recoverable", "opencl": "fatal-faults",
            "pinned": "pinned"}
-PLACES = ("lab", "debian13")
+MACHINES = {"": ("", "opencl"), "lab": ("lab", "lab-gpu"), "debian13": ("debian13",)}  # of a place (TargetWord::machine())
 
 
 class Kind(typing.NamedTuple):
@@ -21,7 +21,7 @@ class Kind(typing.NamedTuple):
 def parts(word):
     """Splits 'debian13:opencl:pocl/0' into ('debian13', 'opencl:pocl/0')."""
     place, colon, name = word.partition(":")
-    return (place, name) if colon and place in PLACES else ("", word)
+    return (place, name) if colon and place in MACHINES else ("", word)
 
 
 def named(word, name):
@@ -33,8 +33,7 @@ def kind(word, machines):
     """The Kind of a target, from the hellos {place: hello} of the journal's machines."""
     place, name = parts(word)
     family = name.partition(":")[0]
-    here = (place,) if place else ("", "opencl")
-    told = [target for each in here for target in machines.get(each, {}).get("targets", []) if named(name, target["name"])]
+    told = [target for each in MACHINES[place] for target in machines.get(each, {}).get("targets", []) if named(name, target["name"])]
     # Choose as the run does: the target of that name, otherwise the first available one.
     told.sort(key=lambda target: (target["name"] != name, not target["available"]))
     if told:

@@ -27,7 +27,8 @@ def words():
 
 
 def test_every_word_of_a_target_has_a_kind():
-    machines = {"opencl": hello((GPU + "/xnack-on/opencl", "unmap_and_retry", True))}
+    machines = {"opencl": hello((GPU + "/xnack-on/opencl", "unmap_and_retry", True)),
+                "lab-gpu": hello((GPU + "/xnack-on", "unmap_and_retry", True))}
     for word in words():
         assert subject.kind(word, machines).device_class in unseen.faultline.device_classes(), word
     assert len(words()) > 5

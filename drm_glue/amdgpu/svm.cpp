@@ -131,7 +131,8 @@ bool SvmProcess::stopped() const {
 
 int SvmProcess::wait_for_worker(int patience_ms) {
   int error = 0;
-  for (int waited = 0; (error = read_events()) == 0 && stream_.gap().empty() && stopped() && waited < patience_ms; ++waited) {
+  const auto busy = [this] { return stream_.gap().empty() && (stopped() || stream_.answering()); };
+  for (int waited = 0; (error = read_events()) == 0 && busy() && waited < patience_ms; ++waited) {
     const timespec millisecond{0, 1'000'000};
     nanosleep(&millisecond, nullptr);
   }

@@ -65,6 +65,9 @@ class SmiStream {
   // Why events may be missing, for people to read; empty: none are.
   const std::string& gap() const { return gap_; }
 
+  // Whether the driver is still at a migration or a page fault: its end is yet to come.
+  bool answering() const { return !open_.empty(); }
+
  private:
   void note_gap(const std::string& why);
   void check_pairs(const SmiEvent& event);

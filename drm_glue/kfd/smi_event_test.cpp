@@ -93,6 +93,15 @@ TEST(SmiStream, CutsLinesWhereverTheReadsEnd) {
   }
 }
 
+TEST(SmiStream, KnowsWhatHasNoEndYet) {
+  SmiStream stream;
+  EXPECT_FALSE(stream.answering());
+  stream.feed("7 1 -96 @101(1f2e) R\n");
+  EXPECT_TRUE(stream.answering());
+  stream.feed("8 2 -96 @101(1f2e) U\n");
+  EXPECT_FALSE(stream.answering());
+}
+
 TEST(SmiStream, NoticesWhatIsMissing) {
   SmiStream without_start;
   without_start.feed("8 2 -96 @101(1f2e) U\n");
