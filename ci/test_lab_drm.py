@@ -33,7 +33,7 @@ def scenario(tmp_path):
 
 
 def test_the_gpus_of_the_lab(scenario):
-    done = run(ROOT / "build/faultline", "targets", "-t", "lab", scenario)
+    done = run(ROOT / "build/faultline", "targets", "-t", "lab:host", "-t", "lab:pinned", "-t", "lab:dmirror", scenario)
     assert done.returncode == 0, done
     text = done.stdout[done.stdout.index("GPU "):]
     assert text == """\

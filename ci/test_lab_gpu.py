@@ -355,6 +355,21 @@ def test_the_real_driver_takes_it(qemu, amdgpu, softgpu, tmp_path):
     assert "register" in (tmp_path / "c.gpu").read_text()  # its log
 
 
+def test_the_gpu_is_among_the_labs_targets(qemu, amdgpu, softgpu):
+    said = subprocess.run([HERE.parent / "build/faultline", "targets", "-t", "lab:amdgpu", HERE.parent / "stress/scenarios/fork"],
+                          capture_output=True, text=True, timeout=300, check=False)
+    assert said.returncode == 0, said.stderr
+    words = [line.split()[:2] for line in said.stdout.splitlines() if line.startswith("lab:")]
+    assert len(words) == 3 and all(word.startswith("lab:amdgpu:0000:") and there == "available:" for word, there in words)
+    assert "GPU lab-gpu:0000:" in said.stdout and "amdgpu" in said.stdout
+
+
+def test_a_kernel_that_is_not_built_is_said(tmp_path):
+    said = subprocess.run([HERE.parent / "build/faultline", "targets", "-t", "lab:amdgpu", HERE.parent / "stress/scenarios/fork"],
+                          capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "FAULTLINE_CACHE": str(tmp_path)})
+    assert "lab:amdgpu  not here: lab: not built yet. Build it: ci/lab build --amdgpu\n" in said.stdout
+
+
 def test_scenarios_agree_on_the_real_driver(qemu, amdgpu, softgpu, tmp_path):
     """Copies and migrations. 6.1's driver has a lock cycle that lockdep tells at the first migration: it is off here."""
     scenarios = HERE.parent / "stress/scenarios"

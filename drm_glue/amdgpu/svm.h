@@ -41,11 +41,11 @@ class SvmProcess {
 
   // Reads the pending events, before the kernel's buffer is full.
   int keep_up();
-  // Waits until the driver has told the end of each fault and migration that it began. A page is mapped, and the access goes
-  // on, before svm_range_restore_pages() tells the end of its fault. Then waits until all queues that the driver stopped run
-  // again: its worker (svm_range_restore_work) maps the changed pages some milliseconds later and restarts the queues. The
-  // wait has a limit, because the worker fails where nothing is mapped any more. A forked child does not wait: the ranges are
-  // its parent's.
+  // Waits until the driver has told the end of each fault that it began. A page is mapped, and the access goes on, before
+  // svm_range_restore_pages() tells the end of its fault. Then waits until all queues that the driver stopped run again: its
+  // worker (svm_range_restore_work) maps the changed pages some milliseconds later and restarts the queues. Both waits have a
+  // limit: a fault whose migration fails has no end, and the worker fails where nothing is mapped any more. A forked child
+  // does not wait: the ranges are its parent's.
   void settle();
   // Settles, then gives the events since the last forget_history().
   int history(std::uintptr_t address, PageHistory& history);

@@ -144,6 +144,10 @@ void SmiStream::feed(std::string_view bytes) {
 
 std::vector<SmiEvent> SmiStream::take() { return std::exchange(events_, {}); }
 
+bool SmiStream::answering() const {
+  return std::ranges::any_of(open_, [](const SmiEvent& start) { return start.kind == Kind::page_fault_start; });
+}
+
 void SmiStream::note_gap(const std::string& why) {
   if (gap_.empty()) gap_ = why;
 }

@@ -65,8 +65,9 @@ class SmiStream {
   // Why events may be missing, for people to read; empty: none are.
   const std::string& gap() const { return gap_; }
 
-  // Whether the driver is still at a migration or a page fault: its end is yet to come.
-  bool answering() const { return !open_.empty(); }
+  // Whether the driver is still at a page fault, so that its end is yet to come. (A migration that moves nothing has a start
+  // and no end in older kernels.)
+  bool answering() const;
 
  private:
   void note_gap(const std::string& why);

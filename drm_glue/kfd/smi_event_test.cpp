@@ -96,6 +96,9 @@ TEST(SmiStream, CutsLinesWhereverTheReadsEnd) {
 TEST(SmiStream, KnowsWhatHasNoEndYet) {
   SmiStream stream;
   EXPECT_FALSE(stream.answering());
+  stream.feed("5 1 -96 @101(1) 0->1f2e 0:0 0\n");  // a migrate_start
+  EXPECT_EQ(stream.take().size(), 1u);
+  EXPECT_FALSE(stream.answering());
   stream.feed("7 1 -96 @101(1f2e) R\n");
   EXPECT_TRUE(stream.answering());
   stream.feed("8 2 -96 @101(1f2e) U\n");
