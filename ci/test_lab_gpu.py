@@ -234,7 +234,10 @@ class Device(threading.Thread):
 
     def run(self):
         self.server.setblocking(True)
-        connection, _ = self.server.accept()
+        try:
+            connection, _ = self.server.accept()
+        except OSError:  # the test ended, and nobody had come
+            return
         with connection:
             while True:
                 head, files, _, _ = socket.recv_fds(connection, self.MESSAGE.size, 8)
