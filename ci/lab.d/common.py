@@ -37,10 +37,10 @@ def die_with_parent():
     return prepare
 
 
-def cache_root():
-    """${FAULTLINE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/faultline}/lab"""
+def cache_root(part="lab"):
+    """${FAULTLINE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/faultline}/lab, or another part of the cache."""
     root = os.environ.get("FAULTLINE_CACHE")
     if not root:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         root = os.path.join(home, "faultline")
-    return os.path.join(os.path.abspath(root), "lab")
+    return os.path.join(os.path.abspath(root), part)

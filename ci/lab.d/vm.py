@@ -243,16 +243,20 @@ def write_all(fd, data):
         return False
 
 
+def name_console(options):
+    """Makes a file for the console if the options name none."""
+    if not options.console:
+        fd, options.console = tempfile.mkstemp(prefix="faultline-console-", suffix=".log")
+        os.close(fd)
+        note(f"console: {options.console}")
+
+
 def run(options, base, overlay, source, sink, hardware=None):
     """Boots a machine, relays its port, stops it, and returns a Result. Options: kernel,
     append, memory, cpus, accel, console, qemu, timeout, verbose."""
     hardware = hardware or Hardware([accel.qemu()], [])
-    console = options.console
-    if not console:
-        fd, console = tempfile.mkstemp(prefix="faultline-console-", suffix=".log")
-        os.close(fd)
-        note(f"console: {console}")
-    with Machine(options, hardware, base, overlay, console) as machine:
+    name_console(options)
+    with Machine(options, hardware, base, overlay, options.console) as machine:
         reason = relay(machine, source, sink, options.timeout)
         stopped = False
         if not reason:
