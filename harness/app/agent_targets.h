@@ -8,9 +8,13 @@
 
 namespace faultline::agent {
 
-std::vector<std::unique_ptr<Target>> kernel_targets();
+using Targets = std::vector<std::unique_ptr<Target>>;
+
+void add(Targets& targets, Targets more);
+
+Targets kernel_targets();
 
 // kernel_targets(), and what else the agent program has. Each agent program defines its own.
-std::vector<std::unique_ptr<Target>> targets_here();
+Targets targets_here();
 
 }  // namespace faultline::agent

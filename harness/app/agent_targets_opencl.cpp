@@ -1,6 +1,5 @@
 // faultline-agent-opencl: linked with libdrm and with the ICD loader, which loads OpenCL drivers.
 #include <cstdlib>
-#include <iterator>
 
 #include "drm_glue/amdgpu/target.h"
 #include "drm_glue/gpus/gpu.h"
@@ -10,8 +9,6 @@
 
 namespace faultline::agent {
 namespace {
-
-using Targets = std::vector<std::unique_ptr<Target>>;
 
 // Mesa's GPU drivers offer OpenCL, and nouveau its SVM, only if environment variables ask for it. Variables that the user has
 // set are kept.
@@ -40,10 +37,6 @@ void add_with_opencl(Targets& targets, Targets (*make)(const std::vector<Gpu>&),
       break;
     }
   }
-}
-
-void add(Targets& targets, Targets more) {
-  targets.insert(targets.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
 }  // namespace
