@@ -176,9 +176,9 @@ DEVICE_RULES = ["hmm-checks-write", "hmm-extends-nothing", "migrate-copies", "ca
 
 # Chance seldom finds these. cow-fault-copies: a store hides what the copied page held before. hole-keeps-copies: the hole
 # must be punched through another mapping of the file than the one with the copy. stack-keeps-gap: a stack must have lost
-# the pages between itself and the mapping below.
+# the pages between itself and the mapping below. migrate-respects-pins: the page that moves must be the pinned one.
 AROUND = {"cow-fault-copies": ("populate-write", "load"), "hole-keeps-copies": ("populate-write", "remove"),
-          "stack-keeps-gap": ("mmap anon", "munmap")}
+          "stack-keeps-gap": ("mmap anon", "munmap"), "migrate-respects-pins": ("pin", "to device")}
 
 
 def found_out(checker: Checker, rule: str) -> None:
