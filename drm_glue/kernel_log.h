@@ -12,8 +12,8 @@
 
 namespace faultline {
 
-// Cuts a stream of log lines into reports. A report is a health line (health_lines.h) with a few lines before it and some
-// forty after it.
+// Cuts a stream of log lines into reports. A report is a health line (health_lines.h) with a few lines before it and those
+// after it: lockdep's report of a cycle of four locks has 150.
 class SplatCollector {
  public:
   void feed(std::string line);
@@ -24,7 +24,7 @@ class SplatCollector {
 
  private:
   static constexpr std::size_t lines_before = 3;
-  static constexpr std::size_t lines_after = 40;
+  static constexpr std::size_t lines_after = 200;
   std::deque<std::string> recent_;
   std::vector<std::string> current_;
   std::size_t left_ = 0;

@@ -22,14 +22,14 @@ TEST(SplatCollector, AReportHasItsContext) {
   collector.feed("WARNING: here");
   EXPECT_TRUE(collector.open());
   EXPECT_TRUE(collector.take(false).empty());
-  for (int i = 0; i < 60; ++i) collector.feed("after " + std::to_string(i));
+  for (int i = 0; i < 220; ++i) collector.feed("after " + std::to_string(i));
   const auto reports = collector.take(false);
   ASSERT_EQ(reports.size(), 1u);
-  ASSERT_EQ(reports[0].size(), 3u + 1 + 40);
+  ASSERT_EQ(reports[0].size(), 3u + 1 + 200);
   EXPECT_EQ(reports[0][0], "before 8");
   EXPECT_EQ(reports[0][2], "------------[ cut here ]------------");
   EXPECT_EQ(reports[0][3], "WARNING: here");
-  EXPECT_EQ(reports[0].back(), "after 39");
+  EXPECT_EQ(reports[0].back(), "after 199");
   EXPECT_FALSE(collector.open());
 }
 

@@ -9,6 +9,7 @@
 #include "harness/language/waits.h"
 #include "harness/language/words.h"
 #include "harness/run/known_bugs.h"
+#include "harness/run/known_findings.h"
 
 namespace faultline {
 
@@ -158,6 +159,18 @@ std::string lines(const std::string& title, const std::vector<std::string>& cont
   return text;
 }
 
+std::string known_text(const Trial& trial) {
+  std::string text;
+  for (const KnownFinding& finding : known_findings()) {
+    if (!trial.known.contains(finding.name)) continue;
+    text += "No finding: " + known_finding_text(finding) + "\n";
+    if (finding.ends_machine && trial.machines_lost > 0)
+      text += "Machines lost: " + std::to_string(trial.machines_lost) +
+              (trial.given_up ? "; the scenario was not tried again\n" : "; the run went on with a new one\n");
+  }
+  return text;
+}
+
 std::string trouble_text(const Trial& trial, const ReportStyle& style) {
   std::string text = lines("Kernel log:", trial.health, 60);
   if (!trial.crash.empty())
@@ -224,7 +237,7 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
   if (trial.slow)
     text += "Slow: " + plural(trial.slow, "iteration") + " past the deadline on a machine too slow to tell a hang; not counted" +
             (trial.slow_why.empty() ? "" : " (the last: " + printable(trial.slow_why) + ")") + "\n";
-  text += trouble_text(trial, style);
+  text += known_text(trial) + trouble_text(trial, style);
   text += commands_text(trial);
   if (const std::string calls = calls_text(trial.calls, style.verbose); !calls.empty())
     text += "Driver " + name + ": " + printable(calls) + "\n";
@@ -271,6 +284,11 @@ std::string summary_text(const RunResult& result, const std::string& journal, in
     text += "  " + right(std::to_string(iterations[target]), 12) + "\n";
   }
   text += details;
+  for (const KnownFinding& finding : known_findings()) {
+    const auto count =
+        std::ranges::count_if(result.trials, [&](const Trial& trial) { return trial.known.contains(finding.name); });
+    if (count) text += "  no finding   " + known_finding_text(finding) + " (in " + plural(count, "trial") + ")\n";
+  }
   if (result.interrupted) text += "Interrupted: " + plural(not_run, "trial") + " did not run\n";
   if (!result.journal_failure.empty())
     text += "The journal could not be written: " + result.journal_failure + "; what is above was not all kept\n";

@@ -259,6 +259,22 @@ TEST(TrialText, LostWithLastWords) {
             "Verdict order health (lab:dmirror, Linux 6.1.158): BUG: bad\n");
 }
 
+TEST(TrialText, KnownFindingsAreToldWithWhereTheyAreExplained) {
+  Trial found = agreeing();
+  found.known = {"lock-cycle", "reused-page"};
+  found.machines_lost = 1;
+  const std::string told = trial_text(found, {});
+  EXPECT_NE(told.find("No finding: known finding lock-cycle (results/findings/lock-cycle.md): lockdep reports a cycle"),
+            told.npos);
+  EXPECT_NE(told.find("a CPU fault still held it\nMachines lost: 1; the run went on with a new one\n"), told.npos) << told;
+  EXPECT_NE(told.find("Verdict order agree"), told.npos);
+  RunResult result;
+  result.trials = {found, agreeing()};
+  EXPECT_NE(summary_text(result, "", 0).find("\n  no finding   known finding lock-cycle (results/findings/lock-cycle.md): "),
+            std::string::npos);
+  EXPECT_NE(summary_text(result, "", 0).find("(in 1 trial)\n"), std::string::npos);
+}
+
 TEST(TrialText, IncompletePrediction) {
   Trial odd = agreeing();
   odd.allowed.complete = false;

@@ -176,10 +176,10 @@ py::dict to_dict(const Trial& trial) {
                   "not_allowed"_a = forbidden, "allowed"_a = trial.allowed.outcomes.size(),
                   "allowed_seen"_a = allowed_seen(trial), "complete"_a = trial.allowed.complete,
                   "iterations"_a = trial.iterations, "seconds"_a = trial.seconds, "seed"_a = trial.seed,
-                  "target"_a = trial.target, "kernel"_a = trial.kernel, "health"_a = trial.health, "crash"_a = trial.crash,
-                  "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost, "words"_a = trial.words,
-                  "driver"_a = trial.driver, "calls"_a = calls, "calls_why_none"_a = trial.calls.why_none,
-                  "error"_a = trial.error, "skipped"_a = trial.skipped);
+                  "target"_a = trial.target, "kernel"_a = trial.kernel, "health"_a = trial.health, "known"_a = trial.known,
+                  "crash"_a = trial.crash, "hang"_a = trial.hang, "threads"_a = trial.threads, "lost"_a = trial.lost,
+                  "words"_a = trial.words, "driver"_a = trial.driver, "calls"_a = calls,
+                  "calls_why_none"_a = trial.calls.why_none, "error"_a = trial.error, "skipped"_a = trial.skipped);
 }
 
 py::dict run_source(const Source& source, const std::string& target, std::uint64_t iterations, std::optional<std::uint64_t> seed,

@@ -23,12 +23,22 @@ TARGETS = {
                 "snapshot": True, "pin": False, "exclusive": True, "direct": False, "inherited": True, "swap": False,
                 "forked": True, "system": True, **BUFFERS},
 }
+TARGETS["amdgpu"] = TARGETS["dmirror"]
 LAST_WORDS = {"panic": "bye", "splat": "BUG: kernel NULL pointer dereference",
               "lockup": "watchdog: Watchdog detected hard LOCKUP on cpu 1"}
+# Known findings (known_findings.cpp), cut to what they are known by.
+LOCK_CYCLE = ["WARNING: possible circular locking dependency detected",
+              "0 (&prange->lock){+.+.}-{3:3}, at: svm_range_validate_and_map+0x6d3/0x1250 [amdgpu]",
+              *(f"-> #{n} ({name}){{+.+.}}-{{3:3}}:" for n, name in
+                ((3, "&prange->lock"), (2, "mmu_notifier_invalidate_range_start"), (1, "fs_reclaim"), (0, "&mgr->lock#2"))),
+              "       amdgpu_vram_mgr_new+0x11c/0x4e0 [amdgpu]"]
+REUSED_PAGE = ["kernel BUG at include/linux/mm.h:780!", "RIP: 0010:migrate_device_finalize+0x2d9/0x320",
+               " svm_migrate_ram_to_vram.part.0+0x29a/0x3b0 [amdgpu]", " svm_range_restore_pages+0xadb/0xb70 [amdgpu]",
+               "Kernel panic - not syncing: Fatal exception"]
 # How these hang events differ from a plain hang.
 HANGS = {"hang": {}, "stuck": {"stuck": True}, "slow": {"slow": True}, "once": {"once": True}, "twice": {"once": True},
          "unready": {"set_up": "P opens its devices"}}
-FAULTS = ("die", *LAST_WORDS, "silent", "garbage", "notjson", "health", *HANGS, "patient",
+FAULTS = ("die", *LAST_WORDS, "known", "known-death", "early-death", "silent", "garbage", "notjson", "health", *HANGS, "patient",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted", "crash")
 
 
@@ -88,12 +98,20 @@ class Agent:
             batch(run, 0, count, texts)
             batch(run, count, 3, self.options.forbidden)
             return say(ev="done", id=run["id"], iterations=count + 3)
+        if fault == "early-death":
+            self.console(*REUSED_PAGE)
+            os._exit(1)
         if fault == "misfit":
             batch(run, 0, count, texts + ["more"])
             return say(ev="done", id=run["id"], iterations=count)
         batch(run, 0, count, texts)
         if fault == "die":
             os._exit(7)
+        if fault == "known":
+            say(ev="health", id=run["id"], lines=LOCK_CYCLE)
+        if fault == "known-death":
+            self.console(*LOCK_CYCLE, *REUSED_PAGE)
+            os._exit(1)
         if fault in LAST_WORDS:
             self.console("all is well", LAST_WORDS[fault], "last word")
             os._exit(1)

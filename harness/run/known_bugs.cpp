@@ -84,21 +84,25 @@ std::string known_bug_text(std::string_view name) {
   return "known bug " + std::string(name) + ": " + (bug ? bug->what : "not in harness/run/known_bugs.cpp");
 }
 
-bool has_bug(const KnownBug& bug, std::string_view target, std::string_view kernel) {
-  if (target.substr(0, target.find(':')) != bug.target) return false;  // amdgpu:BUS
-  const auto version = [](std::string_view text) {
-    std::array<int, 3> numbers{};
-    std::sscanf(std::string(text).c_str(), "%d.%d.%d", &numbers[0], &numbers[1], &numbers[2]);
-    return numbers;
-  };
-  const auto here = version(kernel);
-  std::istringstream releases(bug.fixed_in);
-  for (std::string release; releases >> release;) {
-    const auto fixed = version(release);
-    if (release.ends_with('+') && here >= fixed) return false;
-    if (here[0] == fixed[0] && here[1] == fixed[1] && here[2] >= fixed[2]) return false;
+std::array<int, 3> version_of(std::string_view kernel) {
+  std::array<int, 3> numbers{};
+  std::sscanf(std::string(kernel).c_str(), "%d.%d.%d", &numbers[0], &numbers[1], &numbers[2]);
+  return numbers;
+}
+
+bool is_fixed(std::string_view releases, std::string_view kernel) {
+  const auto here = version_of(kernel);
+  std::istringstream each{std::string(releases)};
+  for (std::string release; each >> release;) {
+    const auto fixed = version_of(release);
+    if (release.ends_with('+') && here >= fixed) return true;
+    if (here[0] == fixed[0] && here[1] == fixed[1] && here[2] >= fixed[2]) return true;
   }
-  return true;
+  return false;
+}
+
+bool has_bug(const KnownBug& bug, std::string_view target, std::string_view kernel) {
+  return target.substr(0, target.find(':')) == bug.target && !is_fixed(bug.fixed_in, kernel);  // amdgpu:BUS
 }
 
 std::string known_bug_in_the_way(std::span<const std::string> names, std::string_view target, std::string_view kernel) {

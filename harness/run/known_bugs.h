@@ -4,6 +4,7 @@
 // bugs are in the table in known_bugs.cpp.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,12 @@ const KnownBug* find_known_bug(std::string_view name);
 
 // "known bug NAME: what goes wrong"
 std::string known_bug_text(std::string_view name);
+
+// The first three numbers of a release: {6, 1, 192} of "6.1.192-faultline #1 SMP". Those that are missing are 0.
+std::array<int, 3> version_of(std::string_view kernel);
+
+// Whether `kernel` is one of the releases, which are written as in KnownBug::fixed_in.
+bool is_fixed(std::string_view releases, std::string_view kernel);
 
 bool has_bug(const KnownBug& bug, std::string_view target, std::string_view kernel);
 

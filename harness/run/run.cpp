@@ -9,6 +9,7 @@
 
 #include "harness/language/waits.h"
 #include "harness/run/known_bugs.h"
+#include "harness/run/known_findings.h"
 #include "harness/run/slice.h"
 
 namespace faultline {
@@ -82,7 +83,7 @@ class Runner {
   std::vector<Pair> pairs_;
   std::map<std::string, Place> places_;
   std::map<std::pair<const Scenario*, DeviceClass>, Allowed> predictions_;
-  std::set<std::string> told_;  // notes about what is not counted on a target; they are the same in all of its trials
+  std::set<std::string> told_;  // notes that are the same in all trials of a target: what is not counted, known findings
   bool crashed_ = false;
   steady_clock::time_point start_ = steady_clock::now();
   RunResult result_;
@@ -293,7 +294,10 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   const std::string where = trial.program.name + " on " + trial.target;
   if (clean && !not_allowed(trial).empty())
     note(where + (trial.allowed.complete ? ": an outcome that is not allowed" : ": an outcome that was not predicted"));
-  if (healthy && !trial.health.empty()) note(where + ": " + trial.health.front());
+  for (const KnownFinding& finding : known_findings())
+    if (trial.known.contains(finding.name) && told_.insert(trial.target + finding.name).second)
+      note(where + ": " + known_finding_text(finding));
+  if (healthy && !trial.health.empty()) note(where + ": " + headline(trial.health));
   if (!crashed && !trial.crash.empty()) note(where + ": " + trial.crash);
   if (trial.machines_lost > 0 && !machine->usable() && !trial.lost.empty()) {
     note(where + ": the machine was lost: " + trial.lost);
@@ -344,6 +348,7 @@ void Runner::close(Pair& pair) {
                  {"allowed_seen", allowed_seen(trial)},
                  {"not_allowed", stray},
                  {"slow", trial.slow},
+                 {"known", trial.known},
                  {"machines_lost", trial.machines_lost}};
   if (trial.times.commands > 0) record["commands"] = summary(trial.times);
   if (!trial.calls.empty()) record["calls"] = calls_json(trial.calls);

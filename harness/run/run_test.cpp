@@ -192,6 +192,57 @@ TEST_F(RunTest, AConsoleIsReadByTheWordsOfTheAgentsLog) {
   EXPECT_EQ(reason(result.trials[0]), "[   12.5] watchdog: Watchdog detected hard LOCKUP on cpu 1");
 }
 
+// Of the explained reports of the driver (known_findings.h) each is told once. The machine goes on.
+TEST_F(RunTest, AKnownFindingIsToldAndIsNoFinding) {
+  options_.targets = {{"lab", "amdgpu"}};
+  const RunResult result = go({"--targets", "amdgpu", "--fault=one=known", "--fault=two=known"});
+  EXPECT_EQ(result.exit_code(), 0);
+  for (const Trial& trial : result.trials) {
+    EXPECT_EQ(verdict(trial), Verdict::agree);
+    EXPECT_EQ(trial.known, (std::set<std::string>{"lock-cycle"}));
+  }
+  ASSERT_EQ(notes_.size(), 1u);
+  EXPECT_EQ(notes_[0].substr(0, 78), "one on lab:amdgpu: known finding lock-cycle (results/findings/lock-cycle.md): ");
+  EXPECT_EQ(machines_, 1);
+  EXPECT_EQ(records("verdict").at(0)["known"], (std::vector<std::string>{"lock-cycle"}));
+}
+
+TEST_F(RunTest, AKnownFindingOfAnotherTargetIsAFinding) {
+  options_.targets = {{"lab", "dmirror"}};
+  const RunResult result = go({"--fault=one=known"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
+  EXPECT_EQ(reason(result.trials[0]), "WARNING: possible circular locking dependency detected");
+}
+
+TEST_F(RunTest, AKnownFindingMayEndTheMachine) {
+  options_.targets = {{"lab", "amdgpu"}};
+  const RunResult result = go({"--targets", "amdgpu", "--fault=one=known-death", "--once", folder_ / "once"});
+  EXPECT_EQ(result.exit_code(), 0);
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
+  EXPECT_EQ(result.trials[0].iterations, 500u);  // the second machine did the rest
+  EXPECT_EQ(result.trials[0].known, (std::set<std::string>{"lock-cycle", "reused-page"}));
+  EXPECT_EQ(machines_, 2);
+  EXPECT_TRUE(records("lost").empty());
+}
+
+TEST_F(RunTest, WhereAKnownFindingAlwaysEndsTheMachineTheScenarioIsSkipped) {
+  options_.targets = {{"lab", "amdgpu"}};
+  const RunResult result = go({"--targets", "amdgpu", "--fault=one=early-death"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::skipped);
+  EXPECT_EQ(reason(result.trials[0]), "the machine died of a known finding before an iteration had ended: reused-page");
+  EXPECT_EQ(machines_, 3);  // two for it, one for the next scenario
+  EXPECT_EQ(result.exit_code(), 0);
+}
+
+// A machine that dies after lockdep's report has not died of it.
+TEST_F(RunTest, AKnownFindingExcusesNoOtherDeath) {
+  options_.targets = {{"lab", "amdgpu"}};
+  const RunResult result = go({"--targets", "amdgpu", "--fault=one=known", "--fault=two=die"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::lost);
+  EXPECT_EQ(result.exit_code(), 1);
+}
+
 TEST_F(RunTest, AfterAHealthFindingTheLabIsRestarted) {
   options_.targets = {{"lab", "dmirror"}};
   const RunResult result = go({"--fault=one=health"});

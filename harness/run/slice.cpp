@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "harness/health_lines.h"
+#include "harness/run/known_findings.h"
 
 namespace faultline {
 namespace {
@@ -101,16 +102,27 @@ void add(const Crash& crash, std::uint64_t seed, Trial& trial) {
   trial.crash = "iteration " + std::to_string(crash.iteration) + " (seed " + std::to_string(seed) + "): " + crash_text(crash);
 }
 
-// The machine died or went silent. Keeps its last words, and the kernel's report if the console has one.
-void add_loss(Machine& machine, std::uint64_t mark, const std::string& how, Trial& trial) {
+// Adds reports of the kernel log. Those that are known findings of this target and kernel are told by name. Gives whether one
+// of those has ended the machine.
+bool add_reports(Lines lines, const std::string& target, Trial& trial, std::vector<std::string>& other) {
+  SortedReports sorted = sort_reports(lines, target, trial.kernel);
+  for (const KnownFinding* finding : sorted.known) trial.known.insert(finding->name);
+  other = std::move(sorted.other);
+  return std::ranges::any_of(sorted.known, [](const KnownFinding* finding) { return finding->ends_machine; });
+}
+
+// The machine died or went silent. Keeps its last words, and the kernel's report if the console has one. If the console has
+// nothing but a known finding of which machines die, the trial has lost nothing but the machine.
+void add_loss(Machine& machine, std::uint64_t mark, const std::string& target, const std::string& how, Trial& trial) {
   trial.machines_lost++;
+  std::vector<std::string> other;
+  const bool explained = add_reports(machine.console_since(mark, 5000), target, trial, other);
+  // The report begins at the first health line, however much follows it.
+  const auto first = std::find_if(other.begin(), other.end(), is_health_line);
+  if (explained && first == other.end()) return;
   trial.lost = how;
   trial.words = machine.console_since(mark);
-  if (!trial.health.empty()) return;
-  // The report begins at the first health line, however much follows it.
-  const std::vector<std::string> all = machine.console_since(mark, 5000);
-  const auto first = std::find_if(all.begin(), all.end(), is_health_line);
-  trial.health.assign(first, first + std::min<std::ptrdiff_t>(40, all.end() - first));
+  if (trial.health.empty()) trial.health.assign(first, first + std::min<std::ptrdiff_t>(40, other.end() - first));
 }
 
 }  // namespace
@@ -126,7 +138,9 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
   handlers.tick = events.tick;
   handlers.batch = [&](const Batch& batch) { add(batch, seed, journal_line, trial); };
   handlers.health = [&](const std::vector<std::string>& lines) {
-    trial.health.insert(trial.health.end(), lines.begin(), lines.end());
+    std::vector<std::string> other;
+    add_reports(lines, slice.target, trial, other);
+    trial.health.insert(trial.health.end(), other.begin(), other.end());
   };
   handlers.hang = [&](const Hang& hang) { add(hang, seed, trial); };
   handlers.crash = [&](const Crash& crash) { add(crash, seed, trial); };
@@ -146,7 +160,7 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
     case Kind::skipped: trial.skipped = ended.message; break;
     case Kind::garbage: trial.error = "not the agent's protocol: " + ended.message; break;
     case Kind::gone:
-    case Kind::silent: add_loss(session.machine(), mark, ended.message, trial); break;
+    case Kind::silent: add_loss(session.machine(), mark, slice.target, ended.message, trial); break;
   }
   return ended;
 }

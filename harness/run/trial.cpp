@@ -5,6 +5,8 @@
 #include <span>
 #include <stdexcept>
 
+#include "harness/health_lines.h"
+
 namespace faultline {
 namespace {
 
@@ -20,6 +22,9 @@ bool is_told(const Condition& condition, std::span<const Observable> schema, con
     if (schema[i].key == condition.key && is_gap(schema[i], outcome[i])) return false;
   return std::ranges::all_of(condition.parts, [&](const Condition& part) { return is_told(part, schema, outcome); });
 }
+
+// Whether known findings have ended each machine before an iteration had ended.
+bool never_lived(const Trial& trial) { return trial.iterations == 0 && trial.machines_lost > 0 && !trial.known.empty(); }
 
 }  // namespace
 
@@ -52,7 +57,7 @@ Verdict verdict(const Trial& trial) {
   if (!trial.hang.empty()) return Verdict::hang;
   if (!trial.error.empty()) return Verdict::error;
   if (stray) return Verdict::inconclusive;
-  if (!trial.skipped.empty()) return Verdict::skipped;
+  if (!trial.skipped.empty() || never_lived(trial)) return Verdict::skipped;
   if (!trial.undecided.empty() || trial.iterations == 0) return Verdict::inconclusive;
   return Verdict::agree;
 }
@@ -64,11 +69,13 @@ std::string reason(const Trial& trial) {
       const std::size_t count = not_allowed(trial).size();
       return count == 1 ? "1 outcome is not allowed" : std::to_string(count) + " outcomes are not allowed";
     }
-    case Verdict::health: return trial.health.empty() ? trial.crash : trial.health.front();
+    case Verdict::health: return trial.health.empty() ? trial.crash : headline(trial.health);
     case Verdict::lost: return "the machine was lost: " + trial.lost;
     case Verdict::hang: return trial.hang;
     case Verdict::error: return trial.error;
-    case Verdict::skipped: return trial.skipped;
+    case Verdict::skipped:
+      if (!trial.skipped.empty()) return trial.skipped;
+      return "the machine died of a known finding before an iteration had ended: " + *trial.known.rbegin();
     case Verdict::inconclusive:
       if (!not_allowed(trial).empty()) return "the prediction is incomplete and does not hold what was seen";
       if (!trial.undecided.empty()) return trial.undecided;
@@ -77,6 +84,11 @@ std::string reason(const Trial& trial) {
       return "no iteration was run";
   }
   return "";
+}
+
+const std::string& headline(const std::vector<std::string>& health) {
+  const auto line = std::ranges::find_if(health, is_health_line);
+  return line == health.end() ? health.front() : *line;
 }
 
 std::map<std::pair<std::string, std::string>, std::uint64_t> gaps(const Trial& trial) {

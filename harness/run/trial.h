@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ struct Trial {
   std::string undecided;            // why there is no verdict
   std::string error;                // what failed in the bench
   std::vector<std::string> health;  // lines of the kernel log
+  std::set<std::string> known;      // known findings that the kernel log reported instead, by name
   std::vector<std::string> driver;  // what the device's driver said
   std::string crash;                // the first crash of the driver: "iteration 17: ..."
   std::uint64_t crashes = 0;
@@ -70,6 +72,9 @@ struct Trial {
 Verdict verdict(const Trial& trial);
 // Why the verdict is not `agree`, in one line. Empty for agree.
 std::string reason(const Trial& trial);
+
+// The line of `health` that says what is wrong: the lines before it are context.
+const std::string& headline(const std::vector<std::string>& health);
 
 // The outcomes that make the trial forbidden (or inconclusive, if the prediction is incomplete).
 std::vector<Outcome> not_allowed(const Trial& trial);
