@@ -19,6 +19,7 @@ MAY = {
     "harness/executor": VALUES,
     "harness/agent": VALUES + ["harness/executor"],
     "harness/run": VALUES + ["harness/agent"],
+    "results/findings": [],  # programs by themselves
     "results": VALUES + ["harness/agent", "harness/run"],
     "harness/app": None,  # puts all parts together
     "kernels_ref/engine": [],

@@ -1,0 +1,66 @@
+"""The programs of this folder show what the texts say, in the virtual lab with the real amdgpu on the software GPU.
+
+Those that boot it are skipped where it is not built (ci/lab qemu, ci/lab build --amdgpu).
+"""
+
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+LAB = ROOT / "ci/lab"
+
+
+def path(*words):
+    return subprocess.run([LAB, *words], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def shows(tmp_path_factory):
+    """Runs a program in the lab: its exit status, and all that it and the machine's console said."""
+    if not path("qemu", "--path") or not path("path", "--amdgpu"):
+        pytest.skip("the lab with a GPU is not built: ci/lab qemu; ci/lab build --amdgpu")
+
+    def run(program, *words):
+        console = tmp_path_factory.mktemp(program) / "console"
+        done = subprocess.run([LAB, "exec", "--softgpu", ROOT / "build/softgpu", *words, "--console", console, "--file",
+                               ROOT / "build/findings" / program, "--", "sh", "-c", f"modprobe amdgpu && /{program}"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
+        return done.returncode, done.stdout + done.stderr + console.read_text(errors="replace")
+    return run
+
+
+def test_each_text_has_its_program_and_its_line():
+    texts = {each.stem for each in HERE.glob("*.md")} - {"README"}
+    assert texts == {each.stem for each in HERE.glob("*.c")} != set()
+    index = (HERE / "README.md").read_text()
+    assert all(f"]({name}.md)" in index for name in texts)
+
+
+def test_lock_cycle(shows):
+    status, said = shows("lock-cycle")
+    assert status == 0 and "shown: lockdep reports the cycle" in said
+
+
+def test_lock_cycle_not_where_lockdep_is_off(shows):
+    status, said = shows("lock-cycle", "--append", "lockdep.prove_locking=0")
+    assert status == 1 and "not shown" in said
+
+
+def test_old_translation(shows):
+    status, said = shows("old-translation")
+    assert status == 0 and "shown: the CPU wrote 2, and the GPU then read 1" in said
+
+
+def test_old_translation_not_with_a_flush(shows):
+    status, said = shows("old-translation", "--softgpu-options=--flush-with-queue")
+    assert status == 1 and "not shown: the CPU wrote 2, and the GPU then read 2" in said
+
+
+def test_reused_page(shows):
+    """The lab's kernel dies of it by VM_BUG_ON, mostly before the program has told it. Then ftrace tells."""
+    _, said = shows("reused-page", "--cpus", "1", "--append", "lockdep.prove_locking=0")
+    assert re.search(r"zone_device_page_init.* references=[1-9]", said), said[-3000:]
