@@ -36,9 +36,10 @@ one virtual machine, and ends with it.
   --seed N         the weather: how long engines take, when and in which order faults are told, how late a doorbell is
                    seen, which translation that is still in a TLB is used. 0, the default, is calm: nothing is late
   --flush-with-queue
-                   a queue of a process that is taken away takes the translations of its VMID with it. Without a
-                   hardware scheduler (sched_policy=2) amdkfd of 6.1 gives queues back with other pages mapped, and
-                   flushes no TLB: with XNACK off they then read and write the old pages
+                   a queue of a process that is taken away takes the translations of its VMID with it, as with a
+                   hardware scheduler, whose firmware flushes. Without one (sched_policy=2) amdkfd gives queues back with
+                   other pages mapped, and flushes no TLB: with XNACK off they then read and write the old pages
+                   (results/findings/old-translation.md)
   --log FILE       what it does, one line an event: microseconds, then what
   --firmware DIR   writes the firmware that the driver asks for, which no engine runs: for /lib/firmware/amdgpu in
                    the virtual machine

@@ -77,7 +77,7 @@ class Agent:
     def hello(self):
         targets = [{"name": name, "available": name in self.options.targets,
                     "about": "", "why": "" if name in self.options.targets else "no /dev/hmm_dmirror0: load test_hmm",
-                    "capabilities": TARGETS[name]} for name in TARGETS]
+                    "capabilities": TARGETS[name]} for name in TARGETS if name != "amdgpu" or name in self.options.targets]
         for key, crashed in ("no_opencl", False), ("crashed_opencl", True):
             if why := getattr(self.options, key):
                 targets.append({"name": "opencl", "available": False, "about": "", "why": why, "crashed": crashed,
