@@ -13,7 +13,7 @@
 namespace faultline {
 
 // Cuts a stream of log lines into reports. A report is a health line (health_lines.h) with a few lines before it and those
-// after it: lockdep's report of a cycle of four locks has 150.
+// after it: lockdep's report of a cycle of four locks has 190.
 class SplatCollector {
  public:
   void feed(std::string line);
