@@ -5,11 +5,9 @@ fail instead of being skipped, because nothing would be tested.
 """
 
 import os
-import re
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 import types
 
@@ -120,11 +118,6 @@ def test_path_of_what_is_not_built(tmp_path):
     assert "ci/lab build --mutants" in done.stderr.decode()
 
 
-def test_mutants_are_listed():
-    text = lab("mutants").stdout.decode()
-    assert all(m.name in text and m.story in text for m in mutants.MUTANTS)
-
-
 # --- The key of a build.
 
 def test_key_follows_its_inputs(tmp_path, monkeypatch):
@@ -184,83 +177,6 @@ def test_archive_unpacks_as_cpio_reads_it(tmp_path):
     assert (tmp_path / "a/b/run").read_bytes() == b"odd"
     assert os.access(tmp_path / "a/b/run", os.X_OK)
     assert os.readlink(tmp_path / "a/link") == "b/run"
-
-
-# --- Mutants.
-
-def test_every_mutant_fits_the_source(kernel_source, tmp_path):
-    wanted = {e.path for e in mutants.SWITCH} | {e.path for m in mutants.MUTANTS
-                                                 for e in m.edits}
-    with tarfile.open(kernel_source.path) as tar:
-        for member in tar:
-            path = member.name.partition("/")[2]
-            if path in wanted:
-                wanted.remove(path)
-                full = tmp_path / path
-                full.parent.mkdir(parents=True, exist_ok=True)
-                full.write_bytes(tar.extractfile(member).read())
-                os.utime(full, (1, 1))
-            if not wanted:
-                break
-    assert not wanted
-    before = {p: p.read_text() for p in tmp_path.rglob("*.c")}
-    mutants.apply(str(tmp_path))
-    after = {p: p.read_text() for p in before}
-    for mutant in mutants.MUTANTS:
-        uses = sum(text.count(f"faultline_mutant == {mutant.number}") +
-                   text.count(f"faultline_mutant != {mutant.number}") for text in after.values())
-        assert uses >= len(mutant.edits), mutant.name
-    mutants.revert(str(tmp_path))
-    assert {p: p.read_text() for p in tmp_path.rglob("*.c")} == before
-    assert all(p.stat().st_mtime == 1 for p in before)  # or make would compile it again
-
-
-def test_mutants_are_numbered_and_told_apart():
-    numbers = [m.number for m in mutants.MUTANTS]
-    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 12
-    assert len({m.name for m in mutants.MUTANTS}) == len(numbers)
-    assert sum(m.race for m in mutants.MUTANTS) >= 2
-    for mutant in mutants.MUTANTS:
-        for edit in mutant.edits:
-            used = set(re.findall(r"faultline_mutant [!=]= (\d+)", edit.replacement))
-            assert used == {str(mutant.number)}, mutant.name
-
-
-TEXT = """static int other(int a)
-{
-\treturn f(a);
-}
-
-static int __init target(int a,
-\t\t\t int b)
-{
-\tif (a)
-\t\treturn f(a);
-\treturn 0;
-}
-
-int user(void)
-{
-\treturn target(1, 2);
-}
-"""
-
-
-@pytest.mark.parametrize("function, anchor, message", [
-    ("target", "return", "2 times"),
-    ("target", "nothing", "0 times"),
-    ("missing", "return", "no such function"),
-    (None, "return f(a);", "2 times"),
-])
-def test_an_anchor_that_does_not_fit_is_an_error(function, anchor, message):
-    with pytest.raises(LabError, match=message):
-        mutants.edited(TEXT, mutants.Edit("x.c", function, anchor, "$0"))
-
-
-def test_an_edit_stays_in_its_function():
-    changed = mutants.edited(TEXT, mutants.Edit("x.c", "target", "return f(a);", "if (m)\n\t$0"))
-    assert changed.count("if (m)\n\treturn f(a);") == 1
-    assert changed.index("if (m)") > changed.index("target")
 
 
 # --- Machines.

@@ -54,6 +54,8 @@ Gpu::Gpu(const Options& options, const Time& time)
       gfx_({registers_, *this, gfxhub_, mmhub_, memory_, ih_, time, log_}),
       sdma_({registers_, *this, mmhub_, memory_, ih_, time, weather_, log_, options.flush_with_queue}) {
   ih_.set_gpu_address([this](std::uint64_t address) { return mmhub_.translate(0, address, true).where; });
+  mmhub_.set_broken(options.broken);
+  gfxhub_.set_broken(options.broken);
   nbio_.reset();
 }
 

@@ -38,6 +38,7 @@ class Gpu : public vfio_user::Device, private RegisterBus {
     std::uint64_t seed = 0;                         // of the weather; 0 is calm
     std::FILE* log = nullptr;
     bool flush_with_queue = false;  // as the firmware of the hardware scheduler does
+    Broken broken = Broken::no;
   };
   Gpu(const Options& options, const Time& time);
 

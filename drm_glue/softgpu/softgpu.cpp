@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstdio>
@@ -23,7 +24,8 @@ namespace {
 constexpr const char* usage =
     R"(softgpu: a GPU in software, below the unmodified amdgpu driver of a virtual machine.
 
-usage: softgpu --socket PATH [--vram SIZE] [--seed N] [--flush-with-queue] [--log FILE] [--firmware DIR]
+usage: softgpu --socket PATH [--vram SIZE] [--seed N] [--flush-with-queue] [--broken HOW] [--log FILE]
+               [--firmware DIR]
        softgpu --firmware DIR
 
 It plays a Vega20 (gfx906) with SDMA, retry faults and page tables, as a PCI device that QEMU attaches. It serves
@@ -40,6 +42,11 @@ one virtual machine, and ends with it.
                    hardware scheduler, whose firmware flushes. Without one (sched_policy=2) amdkfd gives queues back with
                    other pages mapped, and flushes no TLB: with XNACK off they then read and write the old pages
                    (results/findings/old-translation.md)
+  --broken HOW     hardware that is broken, to see whether a bench blames it or its driver:
+                     skip-invalidate    every second invalidation of a process's translations is acknowledged only
+                     drop-fault         every fourth access that should wait for a fault ends, and the driver is not told
+                     writes-freed-page  after an invalidation, every second page gets one more write where it was
+                   The log then has "hardware is to blame" at each access that went wrong
   --log FILE       what it does, one line an event: microseconds, then what
   --firmware DIR   writes the firmware that the driver asks for, which no engine runs: for /lib/firmware/amdgpu in
                    the virtual machine
@@ -77,7 +84,8 @@ std::string parse(const std::vector<std::string>& words, Arguments& arguments) {
       ++i;
       continue;
     }
-    if (name != "--socket" && name != "--vram" && name != "--seed" && name != "--log" && name != "--firmware")
+    if (name != "--socket" && name != "--vram" && name != "--seed" && name != "--broken" && name != "--log" &&
+        name != "--firmware")
       return "unknown option '" + name + "'";
     if (i + 1 == words.size()) return name + " needs a value";
     const std::string& value = words[i + 1];
@@ -89,6 +97,11 @@ std::string parse(const std::vector<std::string>& words, Arguments& arguments) {
       arguments.gpu.vram = size_of(value);
       if (!std::has_single_bit(arguments.gpu.vram) || arguments.gpu.vram < Gpu::least_vram || arguments.gpu.vram > Gpu::most_vram)
         return "--vram " + value + " is no power of two from 64M to 16G";
+    }
+    if (name == "--broken") {
+      const auto* const how = std::ranges::find(broken_names, value, &BrokenName::name);
+      if (how == broken_names.end()) return "--broken " + value + ": there is skip-invalidate, drop-fault and writes-freed-page";
+      arguments.gpu.broken = how->broken;
     }
     if (name == "--seed") {
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), arguments.gpu.seed);

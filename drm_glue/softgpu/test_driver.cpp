@@ -24,8 +24,8 @@ bool within_patience(Done done) {
 
 }  // namespace
 
-TestDriver::TestDriver(std::uint64_t seed, bool flush_with_queue)
-    : gpu({.vram = vram_bytes, .seed = seed, .flush_with_queue = flush_with_queue}, time),
+TestDriver::TestDriver(Gpu::Options options)
+    : gpu((options.vram = vram_bytes, options), time),
       server(gpu.server()),
       client(server.take_client()),
       event(eventfd(0, EFD_NONBLOCK)) {

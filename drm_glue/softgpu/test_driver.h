@@ -23,7 +23,9 @@ class TestDriver {
   static constexpr std::uint64_t from_vram = pte::valid | pte::readable | pte::writeable;
   static constexpr std::uint16_t pasid = 0x8001;
 
-  explicit TestDriver(std::uint64_t seed = 0, bool flush_with_queue = false);
+  explicit TestDriver(std::uint64_t seed = 0, bool flush_with_queue = false)
+      : TestDriver({.seed = seed, .flush_with_queue = flush_with_queue}) {}
+  explicit TestDriver(Gpu::Options options);
 
   std::uint32_t read(unsigned offset) { return client.read32(Gpu::register_bar, offset * 4); }
   void write(unsigned offset, std::uint32_t value) { client.write32(Gpu::register_bar, offset * 4, value, true); }

@@ -60,6 +60,7 @@ def test_help_teaches():
     (["--socket", "x", "--vram", "100M"], "--vram 100M is no power of two from 64M to 16G"),
     (["--socket", "x", "--vram", "32G"], "--vram 32G is no power of two"), (["--socket", "x", "--vram", "-1M"], "--vram -1M is no"),
     (["--socket", "x", "--seed", "one"], "--seed one is no number"),
+    (["--socket", "x", "--broken", "off"], "--broken off: there is skip-invalidate, drop-fault and writes-freed-page"),
 ])
 def test_bad_usage_is_told(words, says):
     done = run(*words)

@@ -14,11 +14,12 @@ VirtualMemory::Place VirtualMemory::place(unsigned vmid, std::uint64_t address, 
   Place result;
   result.left = gpu_page - address % gpu_page;
   if (!found.where) {
+    result.dropped = true;
     if (found.fault.retry) {
-      result.fault = found.fault;
+      result.dropped = hub_.drops(found.fault);
+      if (!result.dropped) result.fault = found.fault;
       return result;
     }
-    result.dropped = true;
     const std::uint64_t page = address / gpu_page << 4 | vmid;
     if (told_ != page) hub_.tell(found.fault, ring_);
     told_ = page;

@@ -118,6 +118,10 @@ Translation VmHub::translate(unsigned vmid, std::uint64_t address, bool write) {
   const std::uint64_t page = address / gpu_page, offset = address % gpu_page;
   result.left = gpu_page - offset;
   Context& context = contexts_[vmid];
+  if (const auto old = write ? freed(context, page) : std::nullopt) {
+    result.where = used(vmid, address, *old);
+    return result;
+  }
   const auto held = context.tlb.find(page);
   if (held != context.tlb.end()) {
     if (weather_.forget_translation()) {
@@ -127,23 +131,50 @@ Translation VmHub::translate(unsigned vmid, std::uint64_t address, bool write) {
       for (const Entry& each : held->second)
         if (each.permits(write)) usable.push_back(&each);
       if (!usable.empty()) {
-        const Physical start = usable[weather_.below(usable.size())]->page;
-        result.where = Physical{start.address + offset, start.system};
+        result.where = used(vmid, address, *usable[weather_.below(usable.size())]);
         return result;
       }
     }
   }
   // Only what permits the access is kept: a fault is walked again each time.
-  const Walk walked = walk(vmid, address, write);
+  Walk walked = walk(vmid, address, write);
   if (!walked.entry || walked.fault.permission) {
     result.fault = walked.fault;
     return result;
   }
   if (context.tlb.size() >= most_held) context.tlb.clear();
+  walked.entry->walked_after = context.invalidations;
   std::vector<Entry>& entries = context.tlb[page];
   if (entries.size() < 4) entries.push_back(*walked.entry);
-  result.where = Physical{walked.entry->page.address + offset, walked.entry->page.system};
+  result.where = used(vmid, address, *walked.entry);
   return result;
+}
+
+// Where an entry leads. An entry of before the last invalidation is never right to use, so the log says whose fault that is.
+Physical VmHub::used(unsigned vmid, std::uint64_t address, const Entry& entry) {
+  if (entry.walked_after != contexts_[vmid].invalidations)
+    log_("%s hardware is to blame: vmid %u address %#lx used a translation of %lu invalidations ago", name_, vmid, address,
+         contexts_[vmid].invalidations - entry.walked_after);
+  return {entry.page.address + address % gpu_page, entry.page.system};
+}
+
+std::optional<VmHub::Entry> VmHub::freed(Context& context, std::uint64_t page) {
+  const auto old = context.dropped.find(page);
+  if (old == context.dropped.end()) return std::nullopt;
+  const Entry entry = old->second.front();
+  context.dropped.erase(old);
+  return entry.writeable && chance(2) ? std::optional(entry) : std::nullopt;
+}
+
+bool VmHub::drops(const Fault& fault) {
+  if (broken_ != Broken::drop_fault) return false;
+  const std::uint64_t which = fault.address / gpu_page << 4 | fault.vmid;
+  if (which == last_fault_) return false;
+  last_fault_ = which;
+  if (!chance(4)) return false;
+  log_("%s hardware is to blame: vmid %u address %#lx %s without a translation, and nobody was told", name_, fault.vmid,
+       fault.address, fault.write ? "written" : "read");
+  return true;
 }
 
 void VmHub::tell(const Fault& fault, std::uint8_t ring) {
@@ -212,8 +243,11 @@ std::optional<nanoseconds> VmHub::run() {
 void VmHub::invalidate(std::uint32_t mask) {
   for (unsigned vmid = 0; vmid < vmids; ++vmid) {
     if (!(mask >> vmid & 1)) continue;
-    contexts_[vmid].tlb.clear();
-    ++contexts_[vmid].invalidations;
+    Context& context = contexts_[vmid];
+    ++context.invalidations;
+    if (vmid != 0 && broken_ == Broken::skip_invalidate && chance(2)) continue;
+    if (vmid != 0 && broken_ == Broken::writes_freed_page) context.dropped = std::move(context.tlb);
+    context.tlb.clear();
   }
 }
 
@@ -226,7 +260,10 @@ void VmHub::invalidate_pasid(std::uint16_t asked) {
 }
 
 void VmHub::reset() {
-  for (Context& each : contexts_) each.tlb.clear();
+  for (Context& each : contexts_) {
+    each.tlb.clear();
+    each.dropped.clear();
+  }
   semaphore_taken_ = {};
   requests_.clear();
 }

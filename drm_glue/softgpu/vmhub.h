@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "drm_glue/softgpu/broken.h"
 #include "drm_glue/softgpu/ih.h"
 
 namespace faultline::softgpu {
@@ -50,8 +51,12 @@ class VmHub {
         Log& log, Ih& ih)
       : name_(name), at_(at), registers_(registers), memory_(memory), time_(time), weather_(weather), log_(log), ih_(ih) {}
 
+  void set_broken(Broken broken) { broken_ = broken; }
+
   // By a translation that is held, where there is one that permits it; else by a walk.
   Translation translate(unsigned vmid, std::uint64_t address, bool write);
+  // Of a fault that the access should wait for. True: it does not, since the hardware is broken.
+  bool drops(const Fault& fault);
   // Tells of a fault: after a while, by IH.
   void tell(const Fault& fault, std::uint8_t ring);
 
@@ -73,11 +78,13 @@ class VmHub {
   struct Entry {  // of a page
     Physical page;
     bool readable, writeable;
+    std::uint64_t walked_after = 0;  // this many invalidations of its VMID
     bool permits(bool write) const { return write ? writeable : readable; }
   };
   struct Context {
     std::unordered_map<std::uint64_t, std::vector<Entry>> tlb;
     std::uint64_t invalidations = 0;
+    std::unordered_map<std::uint64_t, std::vector<Entry>> dropped;  // where a freed page is written to
   };
   struct Request {
     unsigned engine;
@@ -92,6 +99,9 @@ class VmHub {
   std::optional<Physical> aperture(std::uint64_t address, std::uint64_t& left) const;
   Walk walk(unsigned vmid, std::uint64_t address, bool write) const;
   void invalidate(std::uint32_t mask);
+  std::optional<Entry> freed(Context& context, std::uint64_t page);
+  Physical used(unsigned vmid, std::uint64_t address, const Entry& entry);
+  bool chance(unsigned one_in) { return ++chances_ % one_in == 0; }
 
   const char* name_;
   Registers at_;
@@ -104,6 +114,9 @@ class VmHub {
   std::array<Context, vmids> contexts_;
   std::array<bool, engines> semaphore_taken_{};
   std::vector<Request> requests_;
+  Broken broken_ = Broken::no;
+  std::uint64_t chances_ = 0;     // to be broken
+  std::uint64_t last_fault_ = 0;  // its page and VMID
 };
 
 }  // namespace faultline::softgpu

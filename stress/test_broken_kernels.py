@@ -1,0 +1,84 @@
+"""The runner of planted bugs, and one bug of amdgpu on the real driver."""
+
+import json
+import subprocess
+
+import broken_kernels as subject
+import pytest
+
+FAULTLINE = """#!/bin/sh
+echo "$FAULTLINE_LAB" > {folder}/lab
+echo "$@" > {folder}/words
+case "$*" in *mutant=0*) echo 'Verdict one agree (lab)'; exit 0;; esac
+echo '   3  *> P:a[0]=1'
+echo 'Verdict one forbidden (lab, 3 iterations, seed 1)'
+trap 'kill $!; echo "Verdict two hang (lab)"; exit 1' INT
+sleep 30 >/dev/null & wait
+"""
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """A tree with a faultline that finds something in each bug, and then waits for its end."""
+    program = tmp_path / "build/faultline"
+    program.parent.mkdir()
+    program.write_text(FAULTLINE.format(folder=tmp_path))
+    program.chmod(0o755)
+    monkeypatch.setattr(subject, "ROOT", tmp_path)
+    return tmp_path
+
+
+class Options:
+    iterations, seed, targets = 5, 1, None
+
+
+def test_a_bugs_run_ends_at_its_first_finding(fake):
+    bug = subject.Bug(3, "some", "svm", False)
+    findings, seconds, code = subject.bench(subject.DRIVERS, bug, Options, ["x.scn"], fake / "3.jsonl")
+    assert findings[0][:2] == ("one", "forbidden") and findings[0].outcome == "P:a[0]=1" and code == 1 and seconds < 20
+    assert "amdgpu.faultline_mutant=3 lockdep.prove_locking=0" in (fake / "words").read_text()
+    assert (fake / "lab").read_text().count("--amdgpu-mutants") == 1
+
+
+def test_a_flaw_of_the_gpu_has_a_healthy_driver(fake):
+    flaw = next(bug for bug in subject.bugs(subject.DRIVERS) if bug.name == "gpu-drop-fault")
+    findings, _, code = subject.bench(subject.DRIVERS, flaw, Options, ["x.scn"], fake / "j")
+    assert not findings and code == 0
+    assert "faultline_mutant=0 " in (fake / "words").read_text() and "--broken drop-fault" in (fake / "lab").read_text()
+
+
+def test_bugs_are_numbered_through():
+    for family in (subject.KERNELS, subject.DRIVERS):
+        known = subject.bugs(family)
+        assert [bug.number for bug in known] == list(range(1, len(known) + 1))
+    assert [bug.name for bug in known[-3:]] == ["gpu-skip-invalidate", "gpu-drop-fault", "gpu-writes-freed-page"]
+
+
+def test_the_gpus_log_blames(tmp_path):
+    (tmp_path / "1.jsonl.lab-gpu-1.console.gpu").write_text(f"3.1 mmhub {subject.BLAME}: vmid 1\n" * 2)
+    (tmp_path / "2.jsonl.lab-gpu-1.console.gpu").write_text("3.1 mmhub invalidated vmids 0x2 engine 1\n")
+    assert subject.gpus_log(tmp_path / "1.jsonl") == "hardware (2)"
+    assert subject.gpus_log(tmp_path / "2.jsonl") == "-"
+
+
+def test_scenarios_have_their_own_names():
+    files = subject.scenario_files([str(subject.ROOT / "stress/scenarios")])
+    assert files["migrate-cpu-store"].name == "cpu-store.scn" and len(files) > 200
+
+
+def test_a_bug_in_amdgpu_is_caught():
+    """About a minute: the healthy driver agrees, a short unmap is found, and a GPU that skips invalidations is blamed."""
+    for words, makes in ((["path", "--amdgpu-mutants"], "ci/lab build --amdgpu-mutants"), (["qemu", "--path"], "ci/lab qemu")):
+        if subprocess.run([subject.LAB, *words], capture_output=True, check=False).returncode:
+            pytest.skip(f"not built: {makes}")
+    if not (subject.ROOT / "build/softgpu").exists():
+        pytest.skip("not built: ninja build/softgpu")
+    known = {bug.name: bug.number for bug in subject.bugs(subject.DRIVERS)}
+    run = subprocess.run([subject.ROOT / "stress/broken_kernels.py", "--drivers", "--iterations", "4", "--at-least", "2", "-t", subject.GPU + "/xnack-on/svm",
+                          "--mutants", f"{known['svm-short-unmap']},{known['gpu-drop-fault']}",
+                          subject.ROOT / "stress/scenarios/driver-events/gpu-fault.scn"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    path = run.stdout.split("rows: ")[1].strip()
+    rows = [json.loads(line) for line in open(path, encoding="utf-8")]
+    assert [row["verdict"] == "agree" for row in rows] == [True, False, False]
+    assert [row["beside"].startswith("hardware") for row in rows] == [False, False, True]
