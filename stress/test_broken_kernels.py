@@ -29,7 +29,7 @@ def fake(tmp_path, monkeypatch):
 
 
 class Options:
-    iterations, seed, targets = 5, 1, None
+    iterations, seed, targets, gpu = 5, 1, None, "--seed 3"
 
 
 def test_a_bugs_run_ends_at_its_first_finding(fake):
@@ -44,7 +44,22 @@ def test_a_flaw_of_the_gpu_has_a_healthy_driver(fake):
     flaw = next(bug for bug in subject.bugs(subject.DRIVERS) if bug.name == "gpu-drop-fault")
     findings, _, code = subject.bench(subject.DRIVERS, flaw, Options, ["x.scn"], fake / "j")
     assert not findings and code == 0
-    assert "faultline_mutant=0 " in (fake / "words").read_text() and "--broken drop-fault" in (fake / "lab").read_text()
+    assert "faultline_mutant=0 " in (fake / "words").read_text() and "--softgpu-options=--seed 3 --broken drop-fault" in (fake / "lab").read_text()
+
+
+@pytest.mark.parametrize("first, again, healthy, shows", [
+    ("5 of 6", "", "", True), ("1 of 6", "9 of 60", "", True), ("1 of 6", "1 of 60", "", False),
+    ("1 of 6", "", "", False), ("1 of 6", "9 of 60", "1 of 60", False),
+])
+def test_a_rare_finding_must_be_the_bugs(monkeypatch, tmp_path, first, again, healthy, shows):
+    def bench(family, bug, *_):
+        times = again if bug.number else healthy
+        return ([subject.Finding("one", "forbidden", 1, "x", times)] if times else []), 1, 0
+    monkeypatch.setattr(subject, "bench", bench)
+    findings = [subject.Finding("one", "forbidden", 1, "x", first)]
+    bug = subject.Bug(3, "some", "svm", True)
+    found = subject.decided(subject.DRIVERS, bug, Options, {"one": "one.scn"}, findings, tmp_path / "j.jsonl")
+    assert bool(found) == shows
 
 
 def test_bugs_are_numbered_through():

@@ -80,7 +80,8 @@ MUTANTS = [
            [Edit(SVM, "svm_range_map_to_gpu", "pte_flags &= ~AMDGPU_PTE_WRITEABLE;",
                  "$0\n\t\tif (faultline_mutant == 12 && last_domain)\n\t\t\tpte_flags &= ~AMDGPU_PTE_WRITEABLE;")]),
     Mutant(13, "svm-maps-first-vma", "svm", False,
-           "Of a range over two mappings only the first is mapped, and the range counts as mapped.",
+           "Of a range over two mappings only the first is mapped, and the range counts as mapped. 7beb26dcedaa mended "
+           "the like.",
            [Edit(SVM, "svm_range_validate_and_map", "addr = next;",
                  "addr = faultline_mutant == 13 ? end : next;")]),
     # Migration.
