@@ -183,8 +183,9 @@ std::string trouble_text(const Trial& trial, const ReportStyle& style) {
     text += "Lost: " + printable(trial.lost) + "\n" + lines("Last words:", trial.words, 40);
     text += trial.machines_lost > 1 ? "The scenario was tried again on a new machine, which was lost too\n"
                                     : "Machines lost: 1; the run went on with a new one\n";
-  }
+  } else if (!trial.words.empty()) text += lines("The driver's words in the kernel log:", trial.words, 40);
   if (!trial.error.empty()) text += "Error: " + printable(trial.error) + "\n";
+  text += lines("The GPU in software, until about then (" + trial.gpu_log + "):", trial.gpu, 40);
   const std::string driver = lines("Driver:", trial.driver, 60);
   if (text.empty()) return driver;
   Tally start;
@@ -218,7 +219,8 @@ std::string again_command(const Trial& trial, const Tally& tally, const ReportSt
   const std::uint64_t iterations = std::max(style.iterations, tally.iteration + 1);
   std::string text = "faultline run -t " + shell_word(trial.target) + " --seed " + std::to_string(tally.seed) + " --iterations " +
                      std::to_string(iterations);
-  for (const std::string& option : style.options) text += " " + shell_word(option);
+  if (style.options)
+    for (const std::string& option : style.options(trial.target)) text += " " + shell_word(option);
   if (tally.line && !style.journal.empty()) text += " --replay " + shell_word(style.journal + ":" + std::to_string(tally.line));
   return text + " " + shell_word(trial.file);
 }

@@ -1,6 +1,7 @@
 // Reports for a person, made from values. Pure functions, so that tests can check the exact words.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,11 @@ std::string right(const std::string& text, std::size_t width);
 std::string plural(std::size_t count, const std::string& noun);
 
 struct ReportStyle {
-  bool verbose = false;              // print documentation and every observable
-  bool unseen = false;               // print the allowed outcomes that were not seen
-  std::string journal;               // the path of a journal to replay from; empty: none
-  std::vector<std::string> options;  // command-line options that change what a run does ("--lab-kernel", "x")
+  bool verbose = false;  // print documentation and every observable
+  bool unseen = false;   // print the allowed outcomes that were not seen
+  std::string journal;   // the path of a journal to replay from; empty: none
+  // Command-line options that change what a run on a target does ("--lab-kernel", "x").
+  std::function<std::vector<std::string>(const std::string& target)> options;
   std::size_t histogram_lines = 40;
   std::uint64_t iterations = 1000;  // the least number of iterations in the command that repeats the run
 };

@@ -147,7 +147,10 @@ TEST(TrialText, Forbidden) {
   bad.iterations = 1002;
   ReportStyle style;
   style.journal = "results/runs/x/journal.jsonl";
-  style.options = {"--lab-append", "faultline_mutant=3 quiet"};
+  style.options = [](const std::string& target) {
+    return target == "lab:dmirror" ? std::vector<std::string>{"--lab-append", "faultline_mutant=3 quiet"}
+                                   : std::vector<std::string>{};
+  };
   EXPECT_EQ(trial_text(bad, style),
             "Test order on lab:dmirror\n"
             "Histogram (3 outcomes)\n"

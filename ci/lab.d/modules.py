@@ -75,6 +75,14 @@ def guest_files(folder, driver, kernel_release):
 
 
 def loader(driver, program):
-    """A script that runs the program once the driver is loaded. Where it cannot be, the console says so, and a program
-    that looks for a GPU tells that there is none."""
-    return f'#!/bin/sh\nmodprobe {driver} || echo "lab: {driver} does not load" >&2\nexec {program} "$@"\n'.encode()
+    """A script that runs the program once the driver is loaded. Where it cannot be, or drives no device, the console
+    says so and what to look at, and a program that looks for a GPU tells that there is none."""
+    return f"""#!/bin/sh
+say() {{ echo "<3>lab: {driver} $*" >/dev/kmsg; }}
+modprobe {driver} || say "does not load: is it built for this kernel, with all that it needs?"
+if [ -d /sys/module/{driver} ] && ! ls -d /sys/bus/pci/drivers/{driver}/0000:* >/dev/null 2>&1; then
+  say "drives no device. Look at its words above, its options (/etc/modprobe.d/{driver}.conf and the kernel's command line),"
+  say "and what it asked of the device last: where a GPU in software is used, the end of its log tells"
+fi
+exec {program} "$@"
+""".encode()

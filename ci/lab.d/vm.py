@@ -34,11 +34,13 @@ APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=o
 
 STARTED = re.compile(rb"lab: (agent|command) starts")
 ENDED = re.compile(rb"lab: (?:agent|command) ended with status (\d+)")
+GONE = "the process of its device ended before the machine"
 REFUSED = re.compile(rb"lab: (no virtio port|neither).*")
 
 
 # The words that start QEMU, and those that add to its machine.
 Hardware = namedtuple("Hardware", "program words")
+LEAVES_S = 1.0  # a process that the machine needs may end a moment before the machine, with it
 
 
 class Result:
@@ -194,11 +196,12 @@ class Input(threading.Thread):
         self.ended = time.monotonic()
 
 
-def relay(machine, source, sink, timeout_s):
+def relay(machine, source, sink, timeout_s, beside=None):
     """Moves bytes until the machine ends, or the input has ended. Returns why the machine must
     be stopped, or "" if the session ended in good order.
 
-    If `source` is None, the session lasts until the machine ends."""
+    If `source` is None, the session lasts until the machine ends. `beside` is a process that the
+    machine cannot do without (SoftGpu): its end is the machine's."""
     port = machine.port
     feed = Input(source, port)
     if source is not None:
@@ -206,14 +209,18 @@ def relay(machine, source, sink, timeout_s):
     booted = False
     last_output = time.monotonic()
     while True:
-        readable, _, _ = select.select([port], [], [], TICK_S)
+        readable, _, _ = select.select([port, *filter(None, [beside])], [], [], TICK_S)
         now = time.monotonic()
-        if readable:
+        if port in readable:
             data = receive(port)
             if not data or not write_all(sink, data):
                 return ""
             booted = True
             last_output = now
+        elif readable:
+            if beside.last_words() or not machine.wait(LEAVES_S):
+                return GONE
+            beside = None  # the machine has ended by itself; what it said last is still to be read
         if not booted and STARTED.search(machine.console.text()):
             booted = True
             last_output = now
@@ -251,13 +258,13 @@ def name_console(options):
         note(f"console: {options.console}")
 
 
-def run(options, base, overlay, source, sink, hardware=None):
+def run(options, base, overlay, source, sink, hardware=None, beside=None):
     """Boots a machine, relays its port, stops it, and returns a Result. Options: kernel,
-    append, memory, cpus, accel, console, qemu, timeout, verbose."""
+    append, memory, cpus, accel, console, qemu, timeout, verbose. `beside`: see relay()."""
     hardware = hardware or Hardware([accel.qemu()], [])
     name_console(options)
     with Machine(options, hardware, base, overlay, options.console) as machine:
-        reason = relay(machine, source, sink, options.timeout)
+        reason = relay(machine, source, sink, options.timeout, beside)
         stopped = False
         if not reason:
             machine.hang_up()
@@ -273,12 +280,13 @@ def judge(console, reason, stopped, code):
     refused = REFUSED.search(text)
     if refused:
         reason = refused.group(0).decode(errors="replace").strip()
-    elif b"Kernel panic" in text:
+    elif reason != GONE and b"Kernel panic" in text:
         reason = "the guest's kernel panicked"
     elif stopped:
         note(f"the guest was still running {STOP_LIMIT_S} s after its session: stopped")
     elif not reason and code:
-        reason = f"QEMU failed with status {code}"
+        reason = f"QEMU failed with status {code}" + ("" if text else
+                 ", before its machine ran: its own words are above, and --verbose shows its command line")
     elif not reason and not ended:
         reason = "the machine ended before its agent did"
     return Result(int(ended.group(1)) if ended else None, reason, console)

@@ -21,6 +21,7 @@ struct GfxParts {
   const Memory& memory;
   Ih& ih;
   const Time& time;
+  Weather& weather;
   Log& log;
 };
 
@@ -41,6 +42,7 @@ class Gfx {
   struct Hqd {
     std::array<std::uint32_t, last - first + 1> registers{};
     std::uint64_t rptr = 0;
+    nanoseconds ready{0};  // it is not looked at before
     std::uint32_t& reg(unsigned offset) { return registers[offset - first]; }
     std::uint64_t pair(unsigned low, unsigned high) { return reg(low) | std::uint64_t{reg(high)} << 32; }
   };
@@ -51,8 +53,11 @@ class Gfx {
   using Words = std::span<const std::uint32_t>;
 
   Hqd& selected();
-  bool run_gfx_ring();
-  bool run_queue(unsigned key, Hqd& queue);
+  nanoseconds after_doorbell() const;
+  // When it is to be looked at again; none: at the next doorbell.
+  std::optional<nanoseconds> run_gfx_ring();
+  std::optional<nanoseconds> run_queue(unsigned key, Hqd& queue);
+  std::optional<nanoseconds> again(bool waits) const;
   // Of a ring of `size` words at `base`. Where the read pointer is then.
   std::uint64_t run_ring(std::uint64_t base, std::uint64_t size, std::uint64_t rptr, std::uint64_t wptr, Where where);
 
@@ -74,6 +79,8 @@ class Gfx {
   VirtualMemory memory_;
   std::map<unsigned, Hqd> queues_;  // by what GRBM_GFX_CNTL selects
   std::uint64_t gfx_rptr_ = 0, gfx_wptr_ = 0;
+  nanoseconds gfx_ready_{0};
+  std::uint64_t ib_words_left_ = 0;
   std::set<std::uint8_t> written_;  // rings that have written a register, and wait for another
 };
 

@@ -1,10 +1,13 @@
 #include "drm_glue/softgpu/gpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <numeric>
 #include <system_error>
 
 #include "drm_glue/softgpu/vbios.h"
@@ -17,9 +20,11 @@ constexpr unsigned rom_region = vfio_user::Layout::rom;
 
 }  // namespace
 
-Vram::Vram(std::uint64_t size) : fd_(memfd_create("softgpu-vram", MFD_CLOEXEC)) {
+// The client gets the file too: it cannot make it shorter.
+Vram::Vram(std::uint64_t size) : fd_(memfd_create("softgpu-vram", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
   void* mapped = MAP_FAILED;
-  if (fd_ && ftruncate(fd_.get(), static_cast<off_t>(size)) == 0)
+  if (fd_ && ftruncate(fd_.get(), static_cast<off_t>(size)) == 0 &&
+      fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
     mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
   if (mapped == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "memory for VRAM");
   bytes_ = {static_cast<std::byte*>(mapped), size};
@@ -41,7 +46,7 @@ vfio_user::Layout Gpu::layout(const Vram& vram) {
 
 Gpu::Gpu(const Options& options, const Time& time)
     : time_(time),
-      log_(time, options.log),
+      log_(time, options.log, "seed " + std::to_string(options.seed) + " vram " + std::to_string(options.vram >> 20) + "M"),
       weather_(options.seed),
       vram_(options.vram),
       rom_(vbios()),
@@ -51,7 +56,7 @@ Gpu::Gpu(const Options& options, const Time& time)
       mmhub_("mmhub", VmHub::mmhub(), registers_, memory_, time, weather_, log_, ih_),
       gfxhub_("gfxhub", VmHub::gfxhub(), registers_, memory_, time, weather_, log_, ih_),
       nbio_(registers_, options.vram, log_),
-      gfx_({registers_, *this, gfxhub_, mmhub_, memory_, ih_, time, log_}),
+      gfx_({registers_, *this, gfxhub_, mmhub_, memory_, ih_, time, weather_, log_}),
       sdma_({registers_, *this, mmhub_, memory_, ih_, time, weather_, log_, options.flush_with_queue}) {
   ih_.set_gpu_address([this](std::uint64_t address) { return mmhub_.translate(0, address, true).where; });
   mmhub_.set_broken(options.broken);
@@ -113,8 +118,7 @@ void Gpu::read(unsigned region, std::uint64_t offset, std::span<std::byte> out) 
     const auto name = static_cast<unsigned>((offset + at) / 4);
     const std::size_t within = (offset + at) % 4, part = std::min(out.size() - at, 4 - within);
     const std::uint32_t value = read_register(name);
-    if (!read_once_[name]) log_("register %s = %#x", register_name(name).c_str(), value);
-    read_once_.set(name);
+    if (reads_[name]++ == 0) log_("register %s = %#x", register_name(name).c_str(), value);
     std::memcpy(out.data() + at, reinterpret_cast<const std::byte*>(&value) + within, part);
     at += part;
   }
@@ -125,6 +129,7 @@ void Gpu::write(unsigned region, std::uint64_t offset, std::span<const std::byte
   if (region == doorbell_bar && offset % 4 == 0 && (in.size() == 4 || in.size() == 8)) {
     std::uint64_t value = 0;
     std::memcpy(&value, in.data(), in.size());
+    ++doorbells_;
     doorbell(offset, value, in.size());
   }
   if (region != register_bar || offset % 4 != 0) return;
@@ -132,10 +137,28 @@ void Gpu::write(unsigned region, std::uint64_t offset, std::span<const std::byte
     const auto name = static_cast<unsigned>(offset / 4);
     std::uint32_t value;
     std::memcpy(&value, in.data(), sizeof value);
-    if (!written_once_[name]) log_("register %s <- %#x", register_name(name).c_str(), value);
-    written_once_.set(name);
+    if (writes_[name]++ == 0) log_("register %s <- %#x", register_name(name).c_str(), value);
     write_register(name, value);
   }
+}
+
+std::string Gpu::traffic() const {
+  constexpr std::size_t named = 8;
+  const auto all = [](const std::vector<std::uint32_t>& counts) {
+    return std::to_string(std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}));
+  };
+  std::string text = "reads " + all(reads_) + " writes " + all(writes_) + " doorbells " + std::to_string(doorbells_);
+  const auto most = [&](const char* what, const std::vector<std::uint32_t>& counts) {
+    std::vector<unsigned> order(counts.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::ranges::partial_sort(order, order.begin() + named, std::greater(), [&](unsigned name) { return counts[name]; });
+    text += std::string(" most ") + what + ":";
+    for (std::size_t i = 0; i < named && counts[order[i]]; ++i)
+      text += " " + register_name(order[i]) + " " + std::to_string(counts[order[i]]);
+  };
+  most("read", reads_);
+  most("written", writes_);
+  return text;
 }
 
 void Gpu::doorbell(std::uint64_t offset, std::uint64_t value, std::size_t bytes) {

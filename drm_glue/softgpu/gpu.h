@@ -1,9 +1,9 @@
 // A Vega20 (PCI 1002:66a1, gfx906) below the amdgpu driver: its blocks, and what BARs they answer in.
 #pragma once
 
-#include <bitset>
-#include <cstdio>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "drm_glue/softgpu/gfx.h"
 #include "drm_glue/softgpu/nbio.h"
@@ -31,12 +31,12 @@ class Gpu : public vfio_user::Device, private RegisterBus {
  public:
   static constexpr unsigned vram_bar = 0, doorbell_bar = 2, register_bar = 5;
   static constexpr std::uint64_t doorbell_bytes = 2 << 20, register_bytes = register_count * 4;
-  static constexpr std::uint64_t least_vram = std::uint64_t{64} << 20, most_vram = std::uint64_t{16} << 30;
+  static constexpr std::uint64_t least_vram = std::uint64_t{16} << 20, most_vram = std::uint64_t{16} << 30;
 
   struct Options {
     std::uint64_t vram = std::uint64_t{256} << 20;  // a power of two
     std::uint64_t seed = 0;                         // of the weather; 0 is calm
-    std::FILE* log = nullptr;
+    std::string log;                // the path of what it writes down; empty: nothing
     bool flush_with_queue = false;  // as the firmware of the hardware scheduler does
     Broken broken = Broken::no;
   };
@@ -45,6 +45,9 @@ class Gpu : public vfio_user::Device, private RegisterBus {
   vfio_user::Server& server() { return server_; }
   Vram& vram() { return vram_; }
   Log& log() { return log_; }
+
+  // How often the client read and wrote registers and rang doorbells, each a message; and the registers that it read most.
+  std::string traffic() const;
 
   void read(unsigned region, std::uint64_t offset, std::span<std::byte> out) override;
   void write(unsigned region, std::uint64_t offset, std::span<const std::byte> in) override;
@@ -70,7 +73,9 @@ class Gpu : public vfio_user::Device, private RegisterBus {
   Nbio nbio_;
   Gfx gfx_;
   Sdma sdma_;
-  std::bitset<register_count> read_once_, written_once_;  // registers that the log has named
+  std::vector<std::uint32_t> reads_ = std::vector<std::uint32_t>(register_count);  // of each register; the log names it once
+  std::vector<std::uint32_t> writes_ = std::vector<std::uint32_t>(register_count);
+  std::uint64_t doorbells_ = 0;
 };
 
 }  // namespace faultline::softgpu

@@ -26,7 +26,7 @@ constexpr unsigned register_mask = 0x3ffff;
 constexpr std::uint8_t end_of_pipe = 181;                    // the source of its interrupt
 constexpr std::size_t mqd_words = 512, mqd_registers = 128;  // where a queue descriptor (v9_mqd) has CP_MQD_BASE_ADDR
 constexpr unsigned deepest = 3;
-constexpr std::uint32_t most_ib_words = 0xfffff;
+constexpr std::uint32_t ib_size = 0xfffff;
 
 std::uint64_t address(std::span<const std::uint32_t> words, std::size_t at) {
   return words[at] | std::uint64_t{words[at + 1]} << 32;
@@ -159,7 +159,13 @@ void Gfx::release_mem(Words words, Where where) {
 void Gfx::indirect(Words words, Where where, unsigned depth) {
   if (depth >= deepest) return;
   if (const unsigned vmid = words[3] >> 24 & 0xf) where.vmid = vmid;
-  std::vector<std::uint32_t> buffer(words[3] & most_ib_words);
+  const std::uint32_t size = words[3] & ib_size;
+  if (size > ib_words_left_) {  // buffers that call each other would keep everybody else waiting
+    parts_.log("cp ib vmid %u %#lx words %u: too many", where.vmid, address(words, 1), size);
+    return;
+  }
+  ib_words_left_ -= size;
+  std::vector<std::uint32_t> buffer(size);
   if (memory_.read(where.vmid, address(words, 1) & ~std::uint64_t{3}, std::as_writable_bytes(std::span(buffer)))) {
     parts_.log("cp fault ib vmid %u %#lx", where.vmid, address(words, 1));
     return;

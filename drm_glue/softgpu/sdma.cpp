@@ -185,7 +185,7 @@ SdmaQueue::Outcome SdmaQueue::step_of_ib() {
     return done(0);
   }
   Outcome outcome = execute(words, ib_->vmid);
-  if (outcome.kind != Outcome::Kind::done) return outcome;
+  if (outcome.kind != Outcome::Kind::done || !ib_) return outcome;  // a packet may stop its own queue
   progress_ = 0;
   ib_->at += outcome.words;
   outcome.pause = parts_.weather.packet();

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -34,7 +35,7 @@ one virtual machine, and ends with it.
   --socket PATH    waits there for QEMU (10.1 or later), which is started with
                      -object memory-backend-memfd,id=m,size=1536M,share=on -machine q35,memory-backend=m
                      -device '{"driver":"vfio-user-pci","socket":{"path":"PATH","type":"unix"}}'
-  --vram SIZE      a power of two from 64M to 16G (default 256M)
+  --vram SIZE      a power of two from 16M to 16G (default 256M)
   --seed N         the weather: how long engines take, when and in which order faults are told, how late a doorbell is
                    seen, which translation that is still in a TLB is used. 0, the default, is calm: nothing is late
   --flush-with-queue
@@ -47,7 +48,8 @@ one virtual machine, and ends with it.
                      drop-fault         every fourth access that should wait for a fault ends, and the driver is not told
                      writes-freed-page  after an invalidation, every second page gets one more write where it was
                    The log then has "hardware is to blame" at each access that went wrong
-  --log FILE       what it does, one line an event: microseconds, then what
+  --log FILE       what it does, one line an event: microseconds, then what. After 64 MiB it becomes FILE.1, and FILE
+                   is begun anew
   --firmware DIR   writes the firmware that the driver asks for, which no engine runs: for /lib/firmware/amdgpu in
                    the virtual machine
 
@@ -55,12 +57,12 @@ In the virtual machine:
   modprobe amdgpu ip_block_mask=0x67 noretry=0 sched_policy=2 ras_enable=0 dpm=0 ppfeaturemask=0 gpu_recovery=0
 (0xc7 with a kernel that has display code, as Debian's own). There is no PSP, no SMU and no display.
 
-exit status: 0 the client is gone, or SIGTERM or SIGINT; 1 the client broke the protocol; 2 bad usage; 4 the socket or a
-file could not be made
+exit status: 0 the client is gone, or SIGTERM or SIGINT; 1 the client broke the protocol, or took memory away that it had
+given; 2 bad usage; 4 the socket or a file could not be made
 )";
 
 struct Arguments {
-  std::string socket, log, firmware;
+  std::string socket, firmware;
   Gpu::Options gpu;
 };
 
@@ -91,12 +93,12 @@ std::string parse(const std::vector<std::string>& words, Arguments& arguments) {
     const std::string& value = words[i + 1];
     i += 2;
     if (name == "--socket") arguments.socket = value;
-    if (name == "--log") arguments.log = value;
+    if (name == "--log") arguments.gpu.log = value;
     if (name == "--firmware") arguments.firmware = value;
     if (name == "--vram") {
       arguments.gpu.vram = size_of(value);
       if (!std::has_single_bit(arguments.gpu.vram) || arguments.gpu.vram < Gpu::least_vram || arguments.gpu.vram > Gpu::most_vram)
-        return "--vram " + value + " is no power of two from 64M to 16G";
+        return "--vram " + value + " is no power of two from 16M to 16G";
     }
     if (name == "--broken") {
       const auto* const how = std::ranges::find(broken_names, value, &BrokenName::name);
@@ -123,12 +125,19 @@ vfio_user::Descriptor ending_signals() {
   return vfio_user::Descriptor(signalfd(-1, &set, SFD_CLOEXEC));
 }
 
-int serve(const Arguments& arguments, std::FILE* log) {
+// A client that makes a file shorter that it has given as memory. Which access finds that out cannot be foreseen, and QEMU's own
+// files are not all sealed against it.
+void memory_gone(int) {
+  constexpr char words[] = "softgpu: the client took memory away that it had given (a bus error)\n";
+  (void)!write(2, words, sizeof words - 1);
+  _exit(1);
+}
+
+int serve(const Arguments& arguments) {
+  (void)signal(SIGBUS, memory_gone);
   const vfio_user::Descriptor stop = ending_signals();
-  Gpu::Options options = arguments.gpu;
-  options.log = log;
   const RealTime time;
-  Gpu gpu(options, time);
+  Gpu gpu(arguments.gpu, time);
   vfio_user::Server::End end = vfio_user::Server::End::stopped;
   const vfio_user::Descriptor listening = vfio_user::listen_at(arguments.socket.c_str());
   pollfd wait[2]{{listening.get(), POLLIN, 0}, {stop.get(), POLLIN, 0}};
@@ -138,7 +147,7 @@ int serve(const Arguments& arguments, std::FILE* log) {
     end = gpu.server().serve(connection, stop.get());
   }
   unlink(arguments.socket.c_str());
-  gpu.log()("end refused %lu", gpu.server().refused());
+  gpu.log()("end refused %lu %s", gpu.server().refused(), gpu.traffic().c_str());
   if (end != vfio_user::Server::End::nonsense) return 0;
   std::fprintf(stderr, "softgpu: the client sent what is no message\n");
   return 1;
@@ -156,15 +165,7 @@ int run(const std::vector<std::string>& words) {
   }
   if (!arguments.firmware.empty()) write_firmware(arguments.firmware);
   if (arguments.socket.empty()) return 0;
-  std::FILE* log = nullptr;
-  if (!arguments.log.empty()) {
-    log = std::fopen(arguments.log.c_str(), "we");
-    if (!log) throw std::system_error(errno, std::generic_category(), arguments.log);
-    setvbuf(log, nullptr, _IOLBF, 0);
-  }
-  const int status = serve(arguments, log);
-  if (log) std::fclose(log);
-  return status;
+  return serve(arguments);
 }
 
 }  // namespace

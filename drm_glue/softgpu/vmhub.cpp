@@ -194,7 +194,8 @@ void VmHub::tell(const Fault& fault, std::uint8_t ring) {
   Vector vector{at_.client, 0, ring, static_cast<std::uint8_t>(fault.vmid), pasid(fault.vmid)};
   vector.data[0] = static_cast<std::uint32_t>(page);
   vector.data[1] = (static_cast<std::uint32_t>(page >> 32) & 0xf) | (fault.write ? 0x20 : 0) | (fault.retry ? 0x80 : 0);
-  ih_.post(vector, weather_.fault());
+  const nanoseconds delay = weather_.fault();
+  for (std::size_t times = fault.retry ? weather_.times_told() : 1; times > 0; --times) ih_.post(vector, delay);
 }
 
 bool VmHub::owns(unsigned offset) const {

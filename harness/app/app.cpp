@@ -1,8 +1,10 @@
 #include "harness/app/app.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +13,7 @@
 #include <memory>
 #include <set>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/language/diagnostic.h"
@@ -141,13 +144,30 @@ std::function<Machine::Spec(const std::string&, int)> machines(const std::string
     const std::string agent = root + (boots ? "/build/faultline-agent" : "/build/faultline-agent-opencl");
     spec.command.insert(spec.command.end(), {boots ? "boot" : "chroot", "--agent", agent});
     if (!boots) return spec;  // it runs on this machine's kernel: no console, and no choice of a kernel
-    if (place == "lab-gpu") spec.command.insert(spec.command.end(), {"--softgpu", root + "/build/softgpu"});
     spec.console = files + ".console";
+    if (place == "lab-gpu") {
+      spec.command.insert(spec.command.end(), {"--softgpu", root + "/build/softgpu"});
+      if (!lab.gpu.empty()) spec.command.push_back("--softgpu-options=" + lab.gpu);
+      if (!lab.modules.empty()) spec.command.insert(spec.command.end(), {"--modules", lab.modules});
+      spec.device_log = spec.console + ".gpu";
+    }
     if (!lab.kernel.empty()) spec.command.insert(spec.command.end(), {"--kernel", lab.kernel});
     if (!lab.append.empty()) spec.command.push_back("--append=" + lab.append);
     spec.command.insert(spec.command.end(), {"--console", "{console}"});
     return spec;
   };
+}
+
+Answer answer_of(const std::string& shell_command) {
+  Answer answer;
+  std::FILE* pipe = ::popen((shell_command + " 2>&1").c_str(), "r");
+  if (!pipe) return answer;
+  std::array<char, 4096> bytes;
+  while (std::size_t got = std::fread(bytes.data(), 1, bytes.size(), pipe)) answer.words.append(bytes.data(), got);
+  const int status = ::pclose(pipe);
+  answer.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  while (answer.words.ends_with('\n')) answer.words.pop_back();
+  return answer;
 }
 
 Predictor reference() {

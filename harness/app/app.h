@@ -37,12 +37,23 @@ TargetWord parse_target(const std::string& word);
 struct LabOptions {
   std::string kernel;
   std::string append;
+  std::string modules;  // where amdgpu.ko is; only for the machine with a GPU, as what follows
+  std::string gpu;      // options of the GPU in software (build/softgpu --help)
 };
 // How to start machines. The local agent is the one next to this executable. FAULTLINE_AGENT and FAULTLINE_LAB replace
 // the command lines of the agent and of ci/lab. The files with a machine's console and stderr get names that begin with
 // `prefix`. Without a prefix nothing is kept, which is enough for a hello of the local agent.
 std::function<Machine::Spec(const std::string& place, int number)> machines(const std::string& root, const LabOptions& lab,
                                                                             const std::string& prefix);
+
+// What a shell command said, on both of its outputs.
+struct Answer {
+  int status = 127;
+  std::string words;
+  // Says what is wrong.
+  std::string last_line() const { return words.substr(words.rfind('\n') + 1); }
+};
+Answer answer_of(const std::string& shell_command);
 
 // The reference, with a cache of its answers.
 Predictor reference();

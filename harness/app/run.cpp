@@ -42,6 +42,11 @@ constexpr const char* examples =
     "                                            on the GPUs here, amdgpu's in each of their modes\n"
     "  faultline run -t lab:dmirror --lab-kernel arch/x86/boot/bzImage stress/scenarios\n"
     "                                            on your own kernel\n"
+    "  faultline run -t lab:amdgpu --lab-kernel bzImage --lab-modules ~/linux fork.scn\n"
+    "                                            your own amdgpu on a GPU in software. What hardware is free\n"
+    "                                            to choose there (latencies, the order of faults ...) follows\n"
+    "                                            from the seed; --lab-gpu '--seed 0' is calm, '--vram 32M'\n"
+    "                                            soon runs out of memory\n"
     "  git bisect run faultline run --bisect -t lab:dmirror --lab-kernel bzImage fork.scn\n"
     "\n"
     "An iteration that does not end in time is called a hang only with evidence: its tasks ask for no CPU,\n"
@@ -122,10 +127,13 @@ std::vector<TargetWord> targets_of(const Arguments& arguments) {
     const TargetWord target = parse_target(word);
     if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
   }
-  const bool lab = std::any_of(targets.begin(), targets.end(), [](const TargetWord& each) { return each.own_kernel(); });
+  const bool lab = std::ranges::any_of(targets, &TargetWord::own_kernel);
+  const bool gpu = std::ranges::any_of(targets, &TargetWord::own_gpu);
   if (!lab && !(arguments.lab.kernel.empty() && arguments.lab.append.empty() && arguments.crash.empty()))
     throw BadInput("faultline: --lab-kernel and --lab-append need a target in the lab; did you mean '-t lab:" +
                    targets.front().name + "'?\n");
+  if (!gpu && !(arguments.lab.modules.empty() && arguments.lab.gpu.empty()))
+    throw BadInput("faultline: --lab-modules and --lab-gpu need '-t lab:amdgpu'\n");
   if (!arguments.lab.kernel.empty() && ::access(arguments.lab.kernel.c_str(), R_OK) != 0)
     throw BadInput("faultline: --lab-kernel " + arguments.lab.kernel + ": " + std::strerror(errno) + "\n");
   return targets;
@@ -173,23 +181,50 @@ Files files_of(const Arguments& arguments, const std::string& root) {
   return {arguments.journal, folder + "/", false};
 }
 
+// Those that change what a run on this target does. Its GPU in software gets the weather's seed by name: the seed that shows an
+// outcome again is that of a slice.
+std::vector<std::string> options_of(const Arguments& arguments, const TargetWord& target) {
+  const LabOptions& lab = arguments.lab;
+  std::vector<std::string> words;
+  if (target.own_kernel() && !lab.kernel.empty()) words.insert(words.end(), {"--lab-kernel", lab.kernel});
+  if (target.own_kernel() && !lab.append.empty()) words.insert(words.end(), {"--lab-append", lab.append});
+  if (target.own_gpu() && !lab.modules.empty()) words.insert(words.end(), {"--lab-modules", lab.modules});
+  if (target.own_gpu()) words.insert(words.end(), {"--lab-gpu", lab.gpu});
+  if (arguments.deadline > 0) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", arguments.deadline);
+    words.insert(words.end(), {"--deadline", text});
+  }
+  return words;
+}
+
 ReportStyle style_of(const Arguments& arguments, const Files& files) {
   ReportStyle style;
   style.verbose = arguments.verbose;
   style.unseen = arguments.unseen;
   if (files.can_replay) style.journal = files.journal;
   style.iterations = arguments.iterations;
-  if (!arguments.lab.kernel.empty()) style.options.insert(style.options.end(), {"--lab-kernel", arguments.lab.kernel});
-  if (!arguments.lab.append.empty()) style.options.insert(style.options.end(), {"--lab-append", arguments.lab.append});
-  if (arguments.deadline > 0) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%g", arguments.deadline);
-    style.options.insert(style.options.end(), {"--deadline", text});
-  }
+  style.options = [arguments](const std::string& target) { return options_of(arguments, parse_target(target)); };
   return style;
 }
 
-int run_command(const Arguments& arguments) {
+// Asks the lab what is wrong with its options, before anything runs. Anything but that is told by the run.
+void check_lab(const std::string& root, const LabOptions& lab, const std::vector<TargetWord>& targets) {
+  if (lab.kernel.empty() && lab.modules.empty() && lab.gpu.empty()) return;
+  for (const TargetWord& target : targets) {
+    if (!target.own_gpu()) continue;
+    Machine::Spec spec = machines(root, lab, "")(target.machine(), 1);
+    spec.command.push_back("--check");
+    std::string line;
+    for (const std::string& word : spec.command) line += shell_word(word) + " ";
+    const Answer answer = answer_of(line);
+    if (answer.status == exits::usage) throw BadInput("faultline: " + answer.last_line() + "\n");
+    return;
+  }
+}
+
+int run_command(const Arguments& given) {
+  Arguments arguments = given;
   const std::string root = project_root();
   RunOptions options;
   options.targets = targets_of(arguments);
@@ -199,6 +234,10 @@ int run_command(const Arguments& arguments) {
   if (arguments.seconds > 0) options.seconds = arguments.seconds;
   // 32 bits only, so that a user can type the seed.
   options.seed = arguments.has_seed ? arguments.seed : std::random_device{}();
+  // What is given comes after, and wins.
+  const std::string weather = "--seed " + std::to_string(options.seed);
+  check_lab(root, arguments.lab, options.targets);
+  arguments.lab.gpu = weather + (arguments.lab.gpu.empty() ? "" : " " + arguments.lab.gpu);
   options.deadline_ms = static_cast<int>(arguments.deadline * 1000);
   options.crash = arguments.crash;
   options.patience.grace = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.grace * 1000));
@@ -225,7 +264,9 @@ int run_command(const Arguments& arguments) {
   options.machine = machines(root, lab, files.prefix);
 
   const ReportStyle style = style_of(arguments, files);
-  std::cout << "Seed " << options.seed << "\n" << std::flush;
+  std::cout << "Seed " << options.seed << "\n";
+  if (std::ranges::any_of(options.targets, &TargetWord::own_gpu)) std::cout << "GPU in software: " << arguments.lab.gpu << "\n";
+  std::cout << std::flush;
   RunEvents events;
   events.stop = stop_asked;
   events.progress = [&](const RunProgress& progress) { bar.update(progress); };
@@ -272,6 +313,12 @@ void add_run(CLI::App& app, int& status) {
   command->add_option("--json", arguments->journal, "Write the journal (JSON lines) here")->type_name("FILE");
   command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")->type_name("FILE");
   command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")->type_name("WORDS");
+  command->add_option("--lab-modules", arguments->lab.modules, "Where your own amdgpu.ko is, such as a build tree (lab:amdgpu)")
+      ->type_name("DIR");
+  command
+      ->add_option("--lab-gpu", arguments->lab.gpu,
+                   "Words for the GPU in software of lab:amdgpu, such as '--vram 64M --seed 5' ('build/softgpu --help')")
+      ->type_name("WORDS");
   command->add_option("--deadline", arguments->deadline, "For the statements of one iteration [5, or 20 on a slow machine]")
       ->check(above_zero(3600))
       ->type_name("SECONDS");

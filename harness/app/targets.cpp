@@ -1,8 +1,6 @@
 // faultline targets
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -12,7 +10,6 @@
 #include <system_error>
 #include <vector>
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -47,30 +44,10 @@ struct Arguments {
   bool as_json = false;
 };
 
-struct Answer {
-  int status = 0;
-  std::string words;
-};
-
-// Runs a command of ci/lab that does not boot anything, and returns its status and output.
+// Of a command of ci/lab that does not boot anything.
 Answer ask_lab(const std::string& root, const std::string& command) {
   const char* own = std::getenv("FAULTLINE_LAB");
-  const std::string line = (own ? std::string(own) : shell_word(root + "/ci/lab")) + " " + command + " 2>&1";
-  Answer answer{127, ""};
-  std::FILE* pipe = ::popen(line.c_str(), "r");
-  if (!pipe) return answer;
-  std::array<char, 4096> bytes;
-  while (std::size_t got = std::fread(bytes.data(), 1, bytes.size(), pipe)) answer.words.append(bytes.data(), got);
-  const int status = ::pclose(pipe);
-  answer.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-  while (answer.words.ends_with('\n')) answer.words.pop_back();
-  return answer;
-}
-
-// The last line says what is wrong.
-std::string last_line(const std::string& text) {
-  const std::size_t end = text.rfind('\n');
-  return end == std::string::npos ? text : text.substr(end + 1);
+  return answer_of((own ? std::string(own) : shell_word(root + "/ci/lab")) + " " + command);
 }
 
 // What the agent of a machine reports about itself, and about the GPUs if asked.
@@ -174,13 +151,13 @@ Rows rows_of(const std::string& root, const std::vector<TargetWord>& targets, bo
       if (!rows.gpus.contains("")) rows.gpus.emplace("", list_gpus());
       add_rows(rows.targets, target, greeting(target.machine()));
     } else if (const Answer& answer = is_built(target.machine()); answer.status != 0 && (asked || target.place != "lab")) {
-      rows.targets.push_back({target.word(), false, last_line(answer.words), "", {}, 0, {}, false});
+      rows.targets.push_back({target.word(), false, answer.last_line(), "", {}, 0, {}, false});
     } else if (target.place == "lab" && !asked) {
       const std::optional<agent::HelloEvent>& here = greeting("").hello;
       const agent::TargetInfo* info = here ? find_target(*here, target.name) : nullptr;
       TargetRow row{target.word(),
                     answer.status == 0,
-                    answer.status == 0 ? "in the virtual lab, which starts in seconds" : last_line(answer.words),
+                    answer.status == 0 ? "in the virtual lab, which starts in seconds" : answer.last_line(),
                     "",
                     info ? info->capabilities : Capabilities{},
                     0,

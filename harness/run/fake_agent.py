@@ -197,6 +197,7 @@ def main():
     parser.add_argument("--targets", nargs="*", default=["host", "dmirror"])
     parser.add_argument("--no-opencl", help="the reason why there is no OpenCL device")
     parser.add_argument("--crashed-opencl", help="the reason, if the driver crashed")
+    parser.add_argument("--bad-options", help="what is wrong with the lab's options")
     parser.add_argument("--late", action="store_true", help="never say hello")
     # The arguments of ci/lab
     parser.add_argument("command", nargs="?")
@@ -205,10 +206,18 @@ def main():
     parser.add_argument("--kernel")
     parser.add_argument("--append")
     parser.add_argument("--console")
+    parser.add_argument("--softgpu")
+    parser.add_argument("--softgpu-options", default="")
+    parser.add_argument("--modules")
+    parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     if options.command == "path" or options.path:
         print("/cache/lab")
         return
+    if options.check:
+        if options.bad_options:
+            print("lab: " + options.bad_options, file=sys.stderr)
+        sys.exit(2 if options.bad_options else 0)
     Agent(options).serve()
 
 

@@ -46,7 +46,10 @@ struct Pipe {
 }  // namespace
 
 Machine::Machine(const Spec& spec)
-    : name_(spec.name), console_(spec.console.empty() ? spec.errors : spec.console), errors_(spec.errors) {
+    : name_(spec.name),
+      console_(spec.console.empty() ? spec.errors : spec.console),
+      errors_(spec.errors),
+      device_log_(spec.device_log) {
   // A write to a dead machine must fail with an error, not kill the bench.
   ::signal(SIGPIPE, SIG_IGN);
   Pipe in;
@@ -184,9 +187,9 @@ std::string Machine::ending() {
   return "exit status " + std::to_string(WEXITSTATUS(*status_));
 }
 
-std::uint64_t Machine::console_size() const {
+std::uint64_t size_of(const std::string& file) {
   struct stat status {};
-  return ::stat(console_.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+  return ::stat(file.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
 std::vector<std::string> Machine::console_since(std::uint64_t mark, std::size_t limit) const {

@@ -16,6 +16,9 @@
 
 namespace faultline {
 
+// Bytes in a file; 0 if there is none.
+std::uint64_t size_of(const std::string& file);
+
 class Machine {
  public:
   struct Spec {
@@ -23,6 +26,7 @@ class Machine {
     std::vector<std::string> command;  // "{console}" stands for the name of the console file
     std::string console;               // the file to which the command writes the kernel's console; empty: none
     std::string errors;                // the file for its stderr, which is created or truncated; empty: none
+    std::string device_log;            // the file to which a GPU in software writes what it does; empty: none
     bool dies_with_us = true;          // killed when the thread that started it ends
   };
 
@@ -54,8 +58,9 @@ class Machine {
   // The file with its last words: the console, or stderr if it has no console.
   const std::string& console() const { return console_; }
   const std::string& errors() const { return errors_; }
+  const std::string& device_log() const { return device_log_; }
   // Bytes in the console file; use it as a mark for console_since().
-  std::uint64_t console_size() const;
+  std::uint64_t console_size() const { return size_of(console_); }
   // The last `limit` lines of the console after a mark.
   std::vector<std::string> console_since(std::uint64_t mark, std::size_t limit = 40) const;
 
@@ -65,6 +70,7 @@ class Machine {
   std::string name_;
   std::string console_;
   std::string errors_;
+  std::string device_log_;
   pid_t pid_ = -1;
   int to_ = -1;
   int from_ = -1;

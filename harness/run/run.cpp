@@ -33,6 +33,15 @@ struct Place {
   std::string failure;  // why no machine comes up
 };
 
+// What the kernel's log says of a driver, such as one that drives no device: its own lines, and those of the lab.
+std::vector<std::string> words_of_driver(Session& session, const std::string& driver) {
+  constexpr std::size_t most = 40;
+  std::vector<std::string> lines = session.machine().console_since(0, 5000);
+  std::erase_if(lines, [&](const std::string& line) { return line.find(driver) == std::string::npos; });
+  if (lines.size() > most) lines.erase(lines.begin(), lines.end() - most);
+  return lines;
+}
+
 class Runner {
  public:
   Runner(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
@@ -211,6 +220,7 @@ bool Runner::prepare(Pair& pair) {
   }
   if (!target || !target->available) {
     trial.undecided = "the target is not there: " + (target ? target->why : "the agent does not know it");
+    if (pair.target.own_gpu()) trial.words = words_of_driver(*machine, pair.target.family());
     return false;
   }
   trial.device = target->about;
@@ -273,7 +283,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   journal_.sync();
 
   const bool healthy = trial.health.empty(), crashed = !trial.crash.empty();
-  const bool clean = not_allowed(trial).empty();
+  const bool clean = not_allowed(trial).empty(), told_device_log = !trial.gpu_log.empty();
   SliceEvents events;
   events.raw = [&](const std::string& line) {
     json record = json::parse(line);
@@ -308,6 +318,8 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
                    {"words", trial.words},
                    {"health", trial.health}});
   }
+  if (!told_device_log && !trial.gpu_log.empty())
+    write("gpu_log", {{"scenario", trial.program.name}, {"target", trial.target}, {"path", trial.gpu_log}, {"lines", trial.gpu}});
   if (!machine->usable()) {
     end_session(pair.target.machine(), ended.message);
     if (trial.machines_lost >= losses_taken || ended.kind == Session::Ended::Kind::stuck ||

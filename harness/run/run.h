@@ -33,6 +33,8 @@ struct TargetWord {
   std::string family() const { return name.substr(0, name.find(':')); }
   // Whether the family has several devices, known only when the machine is up. They are used through libraries.
   bool has_devices() const { return family() == "opencl" || family() == "amdgpu" || family() == "nouveau"; }
+  // Whether its devices are a GPU in software, which the place starts.
+  bool own_gpu() const { return own_kernel() && has_devices(); }
   // The machine that has the target: that of its place. On this machine, such devices have an agent of their own, because that
   // agent loads OpenCL drivers. In the lab, they have a machine of their own, with a GPU in software.
   std::string machine() const {

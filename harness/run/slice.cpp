@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "harness/health_lines.h"
+#include "harness/run/device_log.h"
 #include "harness/run/known_findings.h"
 
 namespace faultline {
@@ -16,6 +17,25 @@ using std::chrono::steady_clock;
 bool fits(const Batch& batch, const Trial& trial) {
   return std::all_of(batch.outcomes.begin(), batch.outcomes.end(),
                      [&](const SeenOutcome& seen) { return seen.texts.size() == trial.allowed.schema.size(); });
+}
+
+// The time that a batch spends outside its iterations, and one that is longer than others.
+constexpr std::chrono::milliseconds about{10};
+
+// The first finding of a trial keeps what the GPU did until then.
+void keep_device_log(const Machine& machine, steady_clock::time_point until, Trial& trial) {
+  if (!trial.gpu_log.empty() || machine.device_log().empty()) return;
+  trial.gpu = device_log(machine.device_log(), until);
+  if (!trial.gpu.empty()) trial.gpu_log = machine.device_log();
+}
+
+void keep_device_log(const Machine& machine, const Batch& batch, Trial& trial) {
+  const auto now = steady_clock::now();
+  for (const SeenOutcome& seen : batch.outcomes) {
+    if (allowed_by(trial.allowed, seen.texts)) continue;
+    const auto end = about_end(now, std::chrono::nanoseconds(batch.ns), seen.first - batch.first, batch.count);
+    return keep_device_log(machine, std::min(now, end + about), trial);
+  }
 }
 
 void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& trial) {
@@ -111,38 +131,64 @@ bool add_reports(Lines lines, const std::string& target, Trial& trial, std::vect
   return std::ranges::any_of(sorted.known, [](const KnownFinding* finding) { return finding->ends_machine; });
 }
 
+struct Marks {  // of a machine's files, when the slice began
+  std::uint64_t console = 0, errors = 0;
+};
+
+// What the lab says itself when it gives a machine up. It repeats the console's words there, after a bar.
+std::vector<std::string> words_of_lab(const Machine& machine, std::uint64_t mark) {
+  if (machine.errors() == machine.console()) return {};
+  std::vector<std::string> lines = last_lines(machine.errors(), mark, 60);
+  std::erase_if(lines, [](const std::string& line) { return line.starts_with("  |"); });
+  return lines;
+}
+
 // The machine died or went silent. Keeps its last words, and the kernel's report if the console has one. If the console has
-// nothing but a known finding of which machines die, the trial has lost nothing but the machine.
-void add_loss(Machine& machine, std::uint64_t mark, const std::string& target, const std::string& how, Trial& trial) {
+// nothing but a known finding of which machines die, the trial has lost nothing but the machine. What a kernel says of a machine
+// that failed below it (a GPU in software that died) is no finding of that kernel.
+void add_loss(Machine& machine, const Marks& marks, const std::string& target, const std::string& how, Trial& trial) {
   trial.machines_lost++;
   std::vector<std::string> other;
-  const bool explained = add_reports(machine.console_since(mark, 5000), target, trial, other);
+  const bool lab_failed = machine.ending() == "exit status 4";
+  const bool explained = !lab_failed && add_reports(machine.console_since(marks.console, 5000), target, trial, other);
   // The report begins at the first health line, however much follows it.
   const auto first = std::find_if(other.begin(), other.end(), is_health_line);
   if (explained && first == other.end()) return;
   trial.lost = how;
-  trial.words = machine.console_since(mark);
-  if (trial.health.empty()) trial.health.assign(first, first + std::min<std::ptrdiff_t>(40, other.end() - first));
+  keep_device_log(machine, steady_clock::now(), trial);
+  trial.words = machine.console_since(marks.console);
+  const std::vector<std::string> said = words_of_lab(machine, marks.errors);
+  trial.words.insert(trial.words.end(), said.begin(), said.end());
+  if (!said.empty() && lab_failed) trial.lost += ", " + said.back();
+  if (trial.health.empty() && !lab_failed) trial.health.assign(first, first + std::min<std::ptrdiff_t>(40, other.end() - first));
 }
 
 }  // namespace
 
 Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& trial, const SliceEvents& events) {
   using Kind = Session::Ended::Kind;
-  const std::uint64_t mark = session.machine().console_size();
+  Machine& machine = session.machine();
+  const Marks marks{size_of(machine.console()), size_of(machine.errors())};
   const auto start = steady_clock::now();
   const std::uint64_t seed = slice.plan.seed;
   std::uint64_t journal_line = 0;
   Session::Handlers handlers;
   if (events.raw) handlers.raw = [&](const std::string& line) { journal_line = events.raw(line); };
   handlers.tick = events.tick;
-  handlers.batch = [&](const Batch& batch) { add(batch, seed, journal_line, trial); };
+  handlers.batch = [&](const Batch& batch) {
+    keep_device_log(machine, batch, trial);
+    add(batch, seed, journal_line, trial);
+  };
   handlers.health = [&](const std::vector<std::string>& lines) {
     std::vector<std::string> other;
     add_reports(lines, slice.target, trial, other);
+    if (!other.empty()) keep_device_log(machine, steady_clock::now(), trial);
     trial.health.insert(trial.health.end(), other.begin(), other.end());
   };
-  handlers.hang = [&](const Hang& hang) { add(hang, seed, trial); };
+  handlers.hang = [&](const Hang& hang) {
+    if (!hang.slow) keep_device_log(machine, steady_clock::now(), trial);
+    add(hang, seed, trial);
+  };
   handlers.crash = [&](const Crash& crash) { add(crash, seed, trial); };
   handlers.error = [&](const std::string& message) {
     if (trial.error.empty()) trial.error = message;
@@ -160,7 +206,7 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
     case Kind::skipped: trial.skipped = ended.message; break;
     case Kind::garbage: trial.error = "not the agent's protocol: " + ended.message; break;
     case Kind::gone:
-    case Kind::silent: add_loss(session.machine(), mark, slice.target, ended.message, trial); break;
+    case Kind::silent: add_loss(machine, marks, slice.target, ended.message, trial); break;
   }
   return ended;
 }

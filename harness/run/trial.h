@@ -65,6 +65,8 @@ struct Trial {
   std::string lost;                  // how the machine died
   std::vector<std::string> words;    // the last words of that machine
   int machines_lost = 0;
+  std::vector<std::string> gpu;  // what a GPU in software did last before the first finding
+  std::string gpu_log;           // where all that it did is
   bool given_up = false;  // not continued: two machines lost, one stuck, not the protocol, or a finding of the lab's kernel
 };
 
