@@ -27,13 +27,22 @@ FUZZ_HEAD = """# Made by ci/build_files.py of ci/sources.toml: change that one.
 # Fuzzers, which need clang: `ninja -f ci/fuzz.ninja`, then
 #   mkdir -p build/fuzz/corpus
 #   build/fuzz/fuzz_parser -max_len=4096 build/fuzz/corpus harness/language/testdata
-# They are no part of `ninja check`; harness/language/parser_fuzz_test.cpp is a small sister that is.
+#   build/fuzz/fuzz_gpu -max_total_time=300 -timeout=20
+# They are no part of `ninja check`; beside each is a small sister that is (parser_fuzz_test.cpp, server_fuzz_test.cpp,
+# gpu_test.cpp).
 # A folder of its own, so that its log does not mix with that of build.ninja.
 builddir = build/fuzz
 clang = clang++
 
+# Of the package linux-source, as in build.ninja.
+rule registers
+  command = /usr/bin/python3 $in $out
+  description = REGISTERS $out
+build build/fuzz/drm_glue/softgpu/registers.inc build/fuzz/drm_glue/softgpu/register_names.inc: registers $
+    drm_glue/softgpu/registers.py
+
 rule fuzz
-  command = $clang -std=c++20 -O1 -g -I. -Wall -Wextra -fsanitize=fuzzer,address,undefined $
+  command = $clang -std=c++20 -O1 -g -I. -Ibuild/fuzz -Wall -Wextra -fsanitize=fuzzer,address,undefined $
       -fno-sanitize-recover=undefined $in -o $out
   description = FUZZ $out
 """
@@ -57,8 +66,9 @@ class Build:
         self.libraries = listed.get("library", {})
         self.programs = listed.get("program", {})
         self.tests = listed.get("test", {})
+        self.fuzzers = listed.get("fuzz", {})
         self.named = {}  # source: the entry that names it as a file
-        for owner, entry in [*self.libraries.items(), *self.programs.items(), *self.tests.items(),
+        for owner, entry in [*self.libraries.items(), *self.programs.items(), *self.tests.items(), *self.fuzzers.items(),
                              ("apart", listed.get("apart", {}))]:
             for source in entry.get("sources", []):
                 if not source.endswith(".cpp"):
@@ -169,11 +179,12 @@ class Build:
     def fuzz_text(self):
         """All of ci/fuzz.ninja."""
         blocks = []
-        for name, entry in self.listed.get("fuzz", {}).items():
+        for name, entry in self.fuzzers.items():
             sources = self.sources(name, entry)
             for library in entry["uses"]:
                 sources += self.sources(library, self.libraries[library])
             headers = sorted({f"{folder}/{p.name}" for folder in {s.rpartition("/")[0] for s in sources} for p in (self.root / folder).glob("*.h")})
+            headers += [made.replace("build/", "build/fuzz/", 1) for made in sum(self.said_of("made", sources[0]), [])]
             blocks.append(f"build build/fuzz/{name}: fuzz" + "".join(f" $\n    {s}" for s in sources) +
                           " |" + "".join(f" $\n    {h}" for h in headers))
         return "\n".join([FUZZ_HEAD, *blocks]) + "\n"

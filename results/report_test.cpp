@@ -174,6 +174,26 @@ TEST(TrialText, Forbidden) {
             "Verdict order forbidden (lab:dmirror, Linux 6.1.158, 1002 iterations, seed 42): 1 outcome is not allowed\n");
 }
 
+TEST(TrialText, AFindingShowsWhatTheGpuDid) {
+  Trial bad = agreeing();
+  bad.hang = "iteration 3 hangs";
+  bad.gpu = {"1.000 copy", "2.000 fault\x1b"};
+  bad.gpu_log = "runs/x.gpu";
+  EXPECT_NE(
+      trial_text(bad, {}).find("The GPU in software, until about then (runs/x.gpu):\n  | 1.000 copy\n  | 2.000 fault?\nAgain: "),
+      std::string::npos)
+      << trial_text(bad, {});
+  EXPECT_EQ(trial_text(agreeing(), {}).find("GPU"), std::string::npos);
+}
+
+TEST(TrialText, ADriverThatDrivesNothing) {
+  Trial none = agreeing();
+  none.undecided = "the target is not there";
+  none.words = {"amdgpu: probe failed"};
+  EXPECT_NE(trial_text(none, {}).find("The driver's words in the kernel log:\n  | amdgpu: probe failed\n"), std::string::npos)
+      << trial_text(none, {});
+}
+
 TEST(TrialText, ManyOutcomesAreCutShort) {
   ReportStyle style;
   style.histogram_lines = 1;

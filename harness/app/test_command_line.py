@@ -36,6 +36,8 @@ BAD_INPUT = [
      "faultline: unknown target 'debian13:hots'; did you mean 'debian13:host'?\n"),
     (["run", "-t", "debian13:host", "--lab-append", "quiet", "one.scn"],
      "faultline: --lab-kernel and --lab-append need a target in the lab; did you mean '-t lab:host'?\n"),
+    (["run", "-t", "lab:dmirror", "--lab-gpu", "--seed 5", "one.scn"], "faultline: --lab-modules and --lab-gpu need '-t lab:amdgpu'\n"),
+    (["run", "-t", "amdgpu", "--lab-modules", ".", "one.scn"], "faultline: --lab-modules and --lab-gpu need '-t lab:amdgpu'\n"),
     (["run", "missing.scn"], "missing.scn: cannot be read: No such file or directory\n"),
     (["run", "empty"], "faultline: empty: no scenario (*.scn) in this folder\n"),
     (["run", "--lab-kernel", "bzImage", "one.scn"],
@@ -102,6 +104,42 @@ def test_help_teaches(folder):
 def test_the_version_is_that_of_the_changelog(folder):
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
     assert faultline(folder, "--version").stdout == f"faultline {newest}\n"
+
+
+def started(folder, place):
+    """The command that started a machine."""
+    return next(each["command"] for each in journal(folder / "j.jsonl")
+                if each["ev"] == "machine" and each["event"] == "start" and each["place"] == place)
+
+
+def test_the_gpu_of_the_lab_gets_the_runs_seed(folder):
+    words = ["run", "-t", "lab:amdgpu", "-t", "lab:dmirror", "--seed", "7", "--json", "j.jsonl", "one.scn"]
+    done = faultline(folder, *words, agent=FAKE + " --gpu good")
+    assert done.returncode == 0 and done.stdout.startswith("Seed 7\nGPU in software: --seed 7\nTest ")
+    assert "--softgpu-options=--seed 7" in started(folder, "lab-gpu") and "--modules" not in started(folder, "lab-gpu")
+    assert not [word for word in started(folder, "lab") if "softgpu" in word]
+    assert "GPU in software" not in faultline(folder, "run", "-t", "lab:dmirror", "--json", "j.jsonl", "one.scn").stdout
+
+
+def test_the_gpu_of_the_lab_is_repeated(folder):
+    """With the weather of the run, whatever seed the slice has that showed the outcome; targets without a GPU get none."""
+    (folder / "modules").mkdir()
+    words = ["run", "-t", "lab:amdgpu", "-t", "lab:dmirror", "--seed", "7", "--lab-gpu", "--vram 32M --seed 3", "--lab-modules", "modules",
+             "--json", "j.jsonl", "one.scn"]
+    done = faultline(folder, *words, agent=FAKE + " --gpu good --fault one=forbidden")
+    assert "--softgpu-options=--seed 7 --vram 32M --seed 3" in started(folder, "lab-gpu")
+    assert started(folder, "lab-gpu")[started(folder, "lab-gpu").index("--modules") + 1] == "modules"
+    again = [line for line in done.stdout.splitlines() if line.startswith("Again: ")]
+    assert "-t lab:amdgpu" in again[0] and "--lab-modules modules --lab-gpu '--seed 7 --vram 32M --seed 3'" in again[0]
+    assert "-t lab:dmirror" in again[1] and "--lab-gpu" not in again[1] and "--lab-modules" not in again[1]
+
+
+def test_wrong_options_of_the_lab_end_it_before_anything_runs(folder):
+    done = faultline(folder, "run", "-t", "lab:amdgpu", "--lab-gpu", "--vram 5M", "--json", "j.jsonl", "one.scn",
+                     agent=f"{FAKE} --gpu good --bad-options '--vram 5M is no power of two'")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "faultline: lab: --vram 5M is no power of two\n"
+    assert not (folder / "j.jsonl").exists()
 
 
 def test_an_opencl_device_that_is_not_here(folder):

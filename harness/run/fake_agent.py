@@ -38,7 +38,7 @@ REUSED_PAGE = ["kernel BUG at include/linux/mm.h:780!", "RIP: 0010:migrate_devic
 # How these hang events differ from a plain hang.
 HANGS = {"hang": {}, "stuck": {"stuck": True}, "slow": {"slow": True}, "once": {"once": True}, "twice": {"once": True},
          "unready": {"set_up": "P opens its devices"}}
-FAULTS = ("die", *LAST_WORDS, "known", "known-death", "early-death", "silent", "garbage", "notjson", "health", *HANGS, "patient",
+FAULTS = ("die", "gpu", *LAST_WORDS, "known", "known-death", "early-death", "silent", "garbage", "notjson", "health", *HANGS, "patient",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted", "crash")
 
 
@@ -78,6 +78,9 @@ class Agent:
         targets = [{"name": name, "available": name in self.options.targets,
                     "about": "", "why": "" if name in self.options.targets else "no /dev/hmm_dmirror0: load test_hmm",
                     "capabilities": TARGETS[name]} for name in TARGETS if name != "amdgpu" or name in self.options.targets]
+        if self.options.gpu:
+            why = "" if self.options.gpu == "good" else "no GPU of amdgpu here"
+            targets.append({"name": "amdgpu", "available": not why, "about": "", "why": why, "capabilities": TARGETS["host"]})
         for key, crashed in ("no_opencl", False), ("crashed_opencl", True):
             if why := getattr(self.options, key):
                 targets.append({"name": "opencl", "available": False, "about": "", "why": why, "crashed": crashed,
@@ -112,6 +115,10 @@ class Agent:
         if fault == "known-death":
             self.console(*LOCK_CYCLE, *REUSED_PAGE)
             os._exit(1)
+        if fault == "gpu":  # the lab gives the machine up, whose kernel has complained of its device
+            self.console("BUG: unable to handle page fault in amdgpu")
+            print("lab: gone; the console's last words:\n  | its words\nlab: the software GPU ended, killed by SIGSEGV", file=sys.stderr)
+            os._exit(4)
         if fault in LAST_WORDS:
             self.console("all is well", LAST_WORDS[fault], "last word")
             os._exit(1)
@@ -175,7 +182,7 @@ class Agent:
         return done
 
     def serve(self):
-        self.console("booted")
+        self.console("booted", "amdgpu: probe failed with error -12" if self.options.gpu == "bad" else "all drivers are well")
         if self.options.late:
             time.sleep(3600)
         for line in iter(sys.stdin.readline, ""):
@@ -198,6 +205,7 @@ def main():
     parser.add_argument("--no-opencl", help="the reason why there is no OpenCL device")
     parser.add_argument("--crashed-opencl", help="the reason, if the driver crashed")
     parser.add_argument("--bad-options", help="what is wrong with the lab's options")
+    parser.add_argument("--gpu", choices=["good", "bad"], help="amdgpu is a target, and whether it is available")
     parser.add_argument("--late", action="store_true", help="never say hello")
     # The arguments of ci/lab
     parser.add_argument("command", nargs="?")

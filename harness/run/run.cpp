@@ -33,15 +33,6 @@ struct Place {
   std::string failure;  // why no machine comes up
 };
 
-// What the kernel's log says of a driver, such as one that drives no device: its own lines, and those of the lab.
-std::vector<std::string> words_of_driver(Session& session, const std::string& driver) {
-  constexpr std::size_t most = 40;
-  std::vector<std::string> lines = session.machine().console_since(0, 5000);
-  std::erase_if(lines, [&](const std::string& line) { return line.find(driver) == std::string::npos; });
-  if (lines.size() > most) lines.erase(lines.begin(), lines.end() - most);
-  return lines;
-}
-
 class Runner {
  public:
   Runner(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
@@ -220,7 +211,7 @@ bool Runner::prepare(Pair& pair) {
   }
   if (!target || !target->available) {
     trial.undecided = "the target is not there: " + (target ? target->why : "the agent does not know it");
-    if (pair.target.own_gpu()) trial.words = words_of_driver(*machine, pair.target.family());
+    if (pair.target.own_gpu()) keep_words_of_driver(machine->machine(), pair.target.family(), trial);
     return false;
   }
   trial.device = target->about;

@@ -165,6 +165,14 @@ void add_loss(Machine& machine, const Marks& marks, const std::string& target, c
 
 }  // namespace
 
+void keep_words_of_driver(const Machine& machine, const std::string& driver, Trial& trial) {
+  constexpr std::ptrdiff_t most = 40;
+  trial.words = machine.console_since(0, 5000);
+  std::erase_if(trial.words, [&](const std::string& line) { return line.find(driver) == std::string::npos; });
+  if (std::ssize(trial.words) > most) trial.words.erase(trial.words.begin(), trial.words.end() - most);
+  keep_device_log(machine, steady_clock::now(), trial);
+}
+
 Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& trial, const SliceEvents& events) {
   using Kind = Session::Ended::Kind;
   Machine& machine = session.machine();

@@ -17,4 +17,8 @@ struct SliceEvents {
 // says whether the session can be used again.
 Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& trial, const SliceEvents& events);
 
+// A driver drives no device: `trial` gets its words in the kernel's log, with those of the lab, and what a GPU in software was
+// asked until now.
+void keep_words_of_driver(const Machine& machine, const std::string& driver, Trial& trial);
+
 }  // namespace faultline
