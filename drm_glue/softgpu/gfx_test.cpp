@@ -24,7 +24,7 @@ Words packet(std::uint32_t operation, const Words& words) {
 class GfxTest : public testing::Test, protected TestDriver {
  protected:
   // KIQ is queue 0 of pipe 1 of ME 2.
-  GfxTest() {
+  explicit GfxTest(std::uint64_t seed = 0) : TestDriver(seed) {
     write(GRBM_GFX_CNTL, 2 << 2 | 1);
     write(CP_HQD_PQ_BASE, kiq_ring >> 8);
     write(CP_HQD_PQ_BASE_HI, 0);
@@ -45,6 +45,34 @@ class GfxTest : public testing::Test, protected TestDriver {
   }
   std::uint64_t wptr_ = 0;
 };
+
+class GfxInWeather : public GfxTest, public testing::WithParamInterface<std::uint64_t> {
+ protected:
+  GfxInWeather() : GfxTest(GetParam()) {}
+};
+
+TEST_P(GfxInWeather, ALateDoorbellLosesNothing) {
+  for (std::uint32_t i = 1; i <= 60; ++i) {
+    kiq(release(i, i % 20 == 0));
+    if (i % 20 == 0) {
+      ASSERT_TRUE(comes(fence, i));
+    }
+  }
+  EXPECT_TRUE(comes(report, static_cast<std::uint32_t>(wptr_)));
+  EXPECT_EQ(vectors(3).size(), 3u);
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, GfxInWeather, testing::Values(1, 2, 3));
+
+// Two indirect buffers that run each other twice: without a bound, 2 to the power of their depth times their size.
+TEST_F(GfxTest, BuffersThatRunEachOtherEnd) {
+  constexpr std::uint32_t size = 0x40000;
+  const Words head = packet(0x3f, {static_cast<std::uint32_t>(data), 0, size});
+  for (std::uint64_t at = 0; at + head.size() * 4 <= 0x100000; at += head.size() * 4)
+    for (std::size_t i = 0; i < head.size(); ++i) ram.store32(data + at + 4 * i, head[i]);
+  kiq(head);
+  kiq(release(8, false));
+  EXPECT_TRUE(comes(fence, 8));
+}
 
 TEST_F(GfxTest, HasAQueueForEachSelection) {
   EXPECT_EQ(read(CP_HQD_ACTIVE), 0u);

@@ -112,6 +112,19 @@ TEST_F(SdmaTest, SkipsWhatACondition) {
   EXPECT_EQ(ram.load32(data + 16), 8u);
 }
 
+// As no driver does: an indirect buffer of VMID 0 that turns its own queue off and on.
+TEST_F(SdmaTest, ABufferMayStopItsOwnQueue) {
+  const std::uint32_t control = read(queue_register(gfx_, sdma0::SDMA0_GFX_RB_CNTL));
+  const std::uint32_t name = queue_register(gfx_, sdma0::SDMA0_GFX_RB_CNTL);
+  const Words buffer{14 | 0xfu << 28, name, control & ~1u, 14 | 0xfu << 28, name, control};
+  for (std::size_t i = 0; i < buffer.size(); ++i) ram.store32(data + 4 * i, buffer[i]);
+  submit(gfx_, {4, low(data), 0, static_cast<std::uint32_t>(buffer.size()), 0, 0});
+  Queue other = start(0, SdmaQueue::page);
+  submit(other, write_words(data + 64, {1}));
+  EXPECT_TRUE(comes(data + 64, 1)) << "another queue goes on";
+  write(name, control);
+}
+
 TEST_F(SdmaTest, WritesRegistersAndTimes) {
   done({14 | 0xfu << 28, nbio::BIOS_SCRATCH_0, 77});
   EXPECT_EQ(read(nbio::BIOS_SCRATCH_0), 77u);

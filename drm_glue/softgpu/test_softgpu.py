@@ -57,8 +57,8 @@ def test_help_teaches():
 
 @pytest.mark.parametrize("words, says", [
     ([], "--socket is missing"), (["--sockt", "x"], "unknown option '--sockt'"), (["--socket"], "--socket needs a value"),
-    (["--socket", "x", "--vram", "100M"], "--vram 100M is no power of two from 64M to 16G"),
-    (["--socket", "x", "--vram", "32G"], "--vram 32G is no power of two"), (["--socket", "x", "--vram", "-1M"], "--vram -1M is no"),
+    (["--socket", "x", "--vram", "100M"], "--vram 100M is no power of two from 16M to 16G"),
+    (["--socket", "x", "--vram", "8M"], "--vram 8M is no power of two"), (["--socket", "x", "--vram", "32G"], "--vram 32G is no power of two"), (["--socket", "x", "--vram", "-1M"], "--vram -1M is no"),
     (["--socket", "x", "--seed", "one"], "--seed one is no number"),
     (["--socket", "x", "--broken", "off"], "--broken off: there is skip-invalidate, drop-fault and writes-freed-page"),
 ])
@@ -112,6 +112,44 @@ def test_a_broken_client_is_told(started):
             assert client.recv(1) == b""
     assert process.wait(60) == 1
     assert "the client sent what is no message" in process.stderr.read()
+
+
+def write_register(client, offset, value):
+    ask(client, 10, struct.pack("<QIII", 4 * offset, 5, 4, value))
+
+
+@pytest.mark.parametrize("shorter", [True, False])
+def test_a_client_that_takes_its_memory_away_is_told(started, shorter):
+    """The GPU writes the IH ring's write pointer into memory, whose file has become shorter."""
+    process, path, _ = started
+    ih_rb_cntl, addr_hi, addr_lo = (0x1120 + each for each in (0, 5, 6))
+    with connected(path) as client:
+        ask(client, 1, struct.pack("<HH", 0, 1))
+        memory = os.memfd_create("memory")
+        os.ftruncate(memory, 4096)
+        message = struct.pack("<HHIII", 1, 2, 48, 0, 0) + struct.pack("<IIQQQ", 32, 3, 0, 0x10000, 4096)
+        socket.send_fds(client, [message], [memory])
+        assert client.recv(16, socket.MSG_WAITALL)[8:] == struct.pack("<II", 1, 0)
+        if shorter:
+            os.ftruncate(memory, 0)
+        write_register(client, addr_lo, 0x10000)
+        write_register(client, addr_hi, 0)
+        with contextlib.suppress(ConnectionResetError, struct.error):
+            write_register(client, ih_rb_cntl, 1 << 31 | 1 << 8 | 1 << 28)  # clears an overflow, and so writes the pointer back
+        os.close(memory)
+    assert process.wait(60) == (1 if shorter else 0)
+    assert ("the client took memory away that it had given" in process.stderr.read()) == shorter
+
+
+def test_the_vram_that_a_client_gets_cannot_be_made_shorter(started):
+    _, path, _ = started
+    with connected(path) as client:
+        ask(client, 1, struct.pack("<HH", 0, 1))
+        client.sendall(struct.pack("<HHIII", 1, 5, 48, 0, 0) + struct.pack("<IIIIQQ", 32, 0, 0, 0, 0, 0))
+        _, files, _, _ = socket.recv_fds(client, 48, 1)
+        with pytest.raises(PermissionError):
+            os.ftruncate(files[0], 0)
+        os.close(files[0])
 
 
 def test_takes_a_socket_that_nobody_listens_at(tmp_path):
