@@ -114,7 +114,7 @@ say() {{ echo "<3>lab: {driver} $*" >/dev/kmsg; }}
 modprobe {driver} || say "does not load: is it built for this kernel, with all that it needs?"
 if [ -d /sys/module/{driver} ] && ! ls -d /sys/bus/pci/drivers/{driver}/0000:* >/dev/null 2>&1; then
   say "drives no device. Look at its words above, its options (/etc/modprobe.d/{driver}.conf and the kernel's command line),"
-  say "and what it asked of the device last: where a GPU in software is used, the end of its log tells"
+  say "and at what it asked of the device last: the end of the log of a GPU in software tells"
 fi
 exec {program} "$@"
 """.encode()
