@@ -5,8 +5,6 @@
 #include <set>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
 #include "harness/language/waits.h"
 #include "harness/run/known_bugs.h"
 #include "harness/run/known_findings.h"

@@ -1,90 +1,13 @@
 // Whole runs with fake_agent.py, which does things that no healthy machine does.
-#include "harness/run/run.h"
+#include "harness/run/run_test.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
 
-#include "harness/language/parser.h"
-
 namespace faultline {
 namespace {
-
-namespace fs = std::filesystem;
-using nlohmann::json;
-
-Scenario scenario(const std::string& name) {
-  Scenario result;
-  result.file = name + ".scn";
-  result.text = "scenario " + name + "\nprocess P\n  a: 1 pages anon rw = 7\n  r0 = load a[0]\n";
-  result.program = parse(result.text, result.file);
-  return result;
-}
-
-Allowed seven(const Program& program, DeviceClass, const std::function<bool(std::uint64_t)>&) {
-  Allowed allowed;
-  allowed.schema = schema(program);
-  allowed.outcomes = {{"7"}};
-  allowed.complete = true;
-  return allowed;
-}
-
-class RunTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "run-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    options_.targets = {{"", "host"}};
-    options_.iterations = 500;
-    options_.deadline_ms = 100;
-    options_.patience.grace = std::chrono::milliseconds(300);
-    options_.machine = [this](const std::string& place, int number) {
-      machines_++;
-      Machine::Spec spec;
-      spec.name = place;
-      spec.command = {"/usr/bin/python3", "harness/run/fake_agent.py"};
-      spec.command.insert(spec.command.end(), words_.begin(), words_.end());
-      if (!place.empty()) {
-        spec.console = folder_ / (place + std::to_string(number));
-        spec.errors = spec.console + ".log";
-        spec.device_log = log_;
-        spec.command.insert(spec.command.end(), {"--console", "{console}"});
-      }
-      return spec;
-    };
-    events_.note = [this](const std::string& line) { notes_.push_back(line); };
-    events_.trial = [this](const Trial& trial) { told_.push_back(trial.program.name); };
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  RunResult go(const std::vector<std::string>& words, const std::vector<std::string>& names = {"one", "two"}) {
-    words_ = words;
-    std::vector<Scenario> scenarios;
-    for (const std::string& name : names) scenarios.push_back(scenario(name));
-    Journal journal(path());
-    return run(scenarios, options_, predictor_, journal, events_);
-  }
-  std::string path() const { return folder_ / "journal.jsonl"; }
-  std::vector<json> records(const std::string& event) {
-    std::vector<json> result;
-    std::ifstream file(path());
-    for (std::string line; std::getline(file, line);)
-      if (json record = json::parse(line); record["ev"] == event) result.push_back(record);
-    return result;
-  }
-
-  fs::path folder_;
-  std::string log_;  // of a GPU in software
-  std::vector<std::string> words_;
-  RunOptions options_;
-  RunEvents events_;
-  Predictor predictor_ = seven;
-  std::vector<std::string> notes_;
-  std::vector<std::string> told_;
-  int machines_ = 0;
-};
 
 TEST_F(RunTest, Agree) {
   const RunResult result = go({});
@@ -176,51 +99,6 @@ TEST_F(RunTest, APanicInTheLabIsLostWithItsLastWords) {
   ASSERT_EQ(lost.size(), 2u);
   EXPECT_EQ(lost[0]["words"][2], "[   12.5] last word");
   EXPECT_EQ(records("batch").at(0)["scenario"], "one");  // earlier records are still there
-}
-
-// Its GPU is a process beside it.
-TEST_F(RunTest, AMachineWhoseGpuDiesIsLostAndItsKernelIsNotBlamed) {
-  options_.targets = {{"lab", "amdgpu"}};
-  const std::string log = folder_ / "gpu";
-  std::ofstream(log) << "0.000 clock 0.000 seed 5\n1.000 the last thing it did\n";
-  log_ = log;
-  const RunResult result = go({"--gpu=good", "--fault=one=gpu", "--once", folder_ / "once"});
-  const Trial& lost = result.trials[0];
-  EXPECT_EQ(verdict(lost), Verdict::lost) << "the kernel's complaint is of what failed below it";
-  EXPECT_EQ(reason(lost),
-            "the machine was lost: its process ended: exit status 4, lab: the software GPU ended, killed by SIGSEGV");
-  EXPECT_EQ(lost.words.back(), "lab: the software GPU ended, killed by SIGSEGV");
-  EXPECT_EQ(std::ranges::count(lost.words, "  | its words"), 0) << "the console's words are there already";
-  EXPECT_EQ(lost.iterations, 500u) << "the second machine did the rest";
-  EXPECT_EQ(lost.gpu, std::vector<std::string>{"1.000 the last thing it did"});
-  EXPECT_EQ(lost.gpu_log, log);
-  const std::vector<json> told = records("gpu_log");
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0]["scenario"], "one");
-  EXPECT_EQ(told[0]["path"], log);
-  EXPECT_EQ(told[0]["lines"], json({"1.000 the last thing it did"}));
-  EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);
-  EXPECT_TRUE(result.trials[1].gpu_log.empty()) << "only where something was found";
-}
-
-TEST_F(RunTest, AFindingShowsWhatTheGpuDid) {
-  options_.targets = {{"lab", "amdgpu"}};
-  log_ = folder_ / "gpu";
-  std::ofstream(log_) << "0.000 clock 0.000 seed 5\n1.000 a copy\n";
-  for (const std::string fault : {"forbidden", "health", "hang"}) {
-    const RunResult result = go({"--gpu=good", "--fault=one=" + fault});
-    EXPECT_EQ(result.trials[0].gpu, std::vector<std::string>{"1.000 a copy"}) << fault;
-    EXPECT_TRUE(result.trials[1].gpu.empty()) << fault;
-  }
-  EXPECT_TRUE(go({"--gpu=good", "--fault=one=slow"}).trials[0].gpu.empty()) << "that is no finding";
-}
-
-TEST_F(RunTest, ADriverThatDrivesNothingIsToldByItsWords) {
-  options_.targets = {{"lab", "amdgpu"}};
-  const RunResult result = go({"--gpu=bad"});
-  EXPECT_EQ(verdict(result.trials[0]), Verdict::inconclusive);
-  EXPECT_EQ(reason(result.trials[0]), "the target is not there: no GPU of amdgpu here");
-  EXPECT_EQ(result.trials[0].words, std::vector<std::string>{"[   12.5] amdgpu: probe failed with error -12"});
 }
 
 TEST_F(RunTest, ASplatBeforeTheEndIsHealth) {
