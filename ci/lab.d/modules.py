@@ -102,7 +102,8 @@ def first_init(folder, base, early):
         order += [path for path in reversed(closure(folder, name)) if path not in order]
     return "\n".join([
         "#!/bin/sh", "export PATH=/bin", *(f"insmod /{base}/{name_of(path)}.ko" for path in order),
-        "mount -t sysfs sysfs /sys", "for i in 1 2 3 4 5 6 7 8 9 10; do ls /sys/class/virtio-ports/* >/dev/null 2>&1 && break; sleep 0.2; done",
+        "mount -t sysfs sysfs /sys",
+        "for i in 1 2 3 4 5 6 7 8 9 10; do ls /sys/class/virtio-ports/* >/dev/null 2>&1 && break; sleep 0.2; done",
         "umount /sys", 'exec /lab-init "$@"', ""]).encode()
 
 

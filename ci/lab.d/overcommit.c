@@ -1,5 +1,5 @@
-// More memory than the GPU has. Two processes, one after the other, prefetch their pages to it by KFD's SVM; then both read
-// them back.
+// More memory than the GPU has. Two processes, one after the other, prefetch their pages to it by KFD's SVM; then both
+// read them back.
 //
 //   overcommit MIB      of each process. Prints a line for each: requests, those refused, moves to VRAM and evictions (of which the
 //                       driver drops events), the VRAM that was used at most, pages that are wrong
