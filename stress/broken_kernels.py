@@ -116,9 +116,9 @@ def bench(family, bug, options, files, journal, iterations=None):
     command = [ROOT / "build/faultline", "run", *[word for target in options.targets or family.targets for word in ("-t", target)],
                "--lab-append", f"{family.parameter}={number} {family.append}".strip(),
                "--iterations", str(iterations or options.iterations), "--seed", str(options.seed), "--json", journal, *files]
-    gpu = f"{options.gpu} {bug.gpu_words}".strip()
-    words = [f"--{family.variant}", *([f"--softgpu-options={gpu}"] if gpu else [])]
-    lab = f"exec {shlex.quote(str(LAB))} \"$@\" {shlex.join(words)}"
+    if family.flaws:  # without weather, unless the caller wants it
+        command += ["--lab-gpu", f"--seed 0 {options.gpu} {bug.gpu_words}".strip()]
+    lab = f"exec {shlex.quote(str(LAB))} \"$@\" --{family.variant}"
     began = time.monotonic()
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                            env={**os.environ, "FAULTLINE_LAB": f"/bin/sh -c {shlex.quote(lab)} lab"})
