@@ -44,7 +44,8 @@ def test_a_flaw_of_the_gpu_has_a_healthy_driver(fake):
     flaw = next(bug for bug in subject.bugs(subject.DRIVERS) if bug.name == "gpu-drop-fault")
     findings, _, code = subject.bench(subject.DRIVERS, flaw, Options, ["x.scn"], fake / "j")
     assert not findings and code == 0
-    assert "faultline_mutant=0 " in (fake / "words").read_text() and "--softgpu-options=--seed 3 --broken drop-fault" in (fake / "lab").read_text()
+    words = (fake / "words").read_text()
+    assert "faultline_mutant=0 " in words and "--lab-gpu --seed 0 --seed 3 --broken drop-fault" in words
 
 
 @pytest.mark.parametrize("first, again, healthy, shows", [
