@@ -363,7 +363,7 @@ def test_the_gpu_is_among_the_labs_targets(qemu, amdgpu, softgpu):
                           capture_output=True, text=True, timeout=300, check=False)
     assert said.returncode == 0, said.stderr
     words = [line.split()[:2] for line in said.stdout.splitlines() if line.startswith("lab:")]
-    assert len(words) == 3 and all(word.startswith("lab:amdgpu:0000:") and there == "available:" for word, there in words)
+    assert len(words) == 5 and all(word.startswith("lab:amdgpu:0000:") and there == "available:" for word, there in words)
     assert "GPU lab-gpu:0000:" in said.stdout and "amdgpu" in said.stdout
 
 
@@ -382,3 +382,35 @@ def test_scenarios_agree_on_the_real_driver(qemu, amdgpu, softgpu, tmp_path):
     assert said.returncode == 0, said.stdout[-2000:] + said.stderr[-2000:]
     assert said.stdout.count(" agree (lab:amdgpu, Linux 6.1.") >= 20
     assert said.stdout.count("No finding: known finding lock-cycle (results/findings/lock-cycle.md)") == 1
+
+
+def with_libraries(*programs):
+    """Words for ci/lab that bring programs of build/ into the guest, with the libraries that they are linked with."""
+    paths = [HERE.parent / "build" / each for each in programs]
+    found = {path for each in paths for path in re.findall(r"(/\S+) \(0x", subprocess.check_output(["ldd", each], text=True))}
+    return [word for path in [*map(str, paths), *sorted(found)]
+            for word in ("--file", path if path.startswith(str(HERE.parent)) else f"{path}:{path}")]
+
+
+QUEUES = """
+modprobe amdgpu || exit 3
+for each in /sys/class/drm/renderD*; do
+  case $(readlink $each/device/driver) in */amdgpu) node=/dev/dri/${each##*/};; esac
+done
+gpu=$(cat /sys/class/kfd/kfd/topology/nodes/1/gpu_id)
+for mode in on off; do
+  for program in amdgpu-requests kfd-peer; do
+    echo "queue $node $mode $gpu" | /$program 2>&1
+  done
+done
+"""
+
+
+def test_libhsakmt_makes_queues_that_do_the_same(qemu, amdgpu, softgpu, tmp_path):
+    """Unmodified libhsakmt and drm_glue make an SDMA queue and SVM ranges on the real driver, with XNACK and without."""
+    programs = ("amdgpu-requests", "kfd-peer")
+    if not all((HERE.parent / "build" / each).exists() for each in programs):
+        pytest.skip("not built: ninja build/amdgpu-requests build/kfd-peer")
+    said = lab("exec", "--softgpu", softgpu, "--console", tmp_path / "c", *with_libraries(*programs), "--", "sh", "-c", QUEUES)
+    ours_on, theirs_on, ours_off, theirs_off = said.stdout.splitlines()
+    assert (ours_on, ours_off) == (theirs_on, theirs_off) and ours_on.startswith("ok 1099 ") and ours_off.startswith("ok 1099 ")

@@ -140,6 +140,7 @@ enum class DeviceClass {
   unmap_and_retry,      // amdgpu with XNACK: the driver drops GPU PTEs and reports that; the device retries its faults
   preempt_and_restore,  // amdgpu without XNACK: the driver stops the queues, and a worker maps what has changed
   fault_and_migrate,    // amdgpu with XNACK, with accesses through KFD's SVM ranges: a fault moves a range to VRAM
+  map_and_restore,      // amdgpu without XNACK, the same: pages are mapped first, and the driver stops the queues of the process
   count_
 };
 

@@ -9,7 +9,6 @@
 namespace faultline::amdgpu {
 namespace {
 
-constexpr std::uint32_t op_copy = 1;
 constexpr std::uint32_t words_per_block = 16;          // engines fetch this many at once; a word of 0 is a NOP
 constexpr std::uint64_t patience_ns = 10'000'000'000;  // the kernel resets a ring that hangs this long (lockup_timeout)
 
@@ -36,15 +35,6 @@ class BufferList {
 };
 
 }  // namespace
-
-bool has_copy_linear(std::uint32_t family) { return family >= AMDGPU_FAMILY_CI; }
-
-std::array<std::uint32_t, 7> copy_linear(std::uint32_t family, std::uint64_t to, std::uint64_t from, std::uint32_t bytes) {
-  const auto low = [](std::uint64_t address) { return static_cast<std::uint32_t>(address); };
-  const auto high = [](std::uint64_t address) { return static_cast<std::uint32_t>(address >> 32); };
-  const std::uint32_t size = family >= AMDGPU_FAMILY_AI ? bytes - 1 : bytes;
-  return {op_copy, size, 0, low(from), high(from), low(to), high(to)};
-}
 
 Sdma::Sdma(Device& device) : device_(device), page_(device, Buffer::Where::gtt) {
   check("amdgpu_cs_ctx_create", [&] { return amdgpu_cs_ctx_create(device.handle(), &context_); });

@@ -4,11 +4,7 @@
 
 #include <amdgpu_drm.h>
 
-#include <array>
-#include <cstdint>
-#include <span>
-#include <string>
-
+#include "drm_glue/amdgpu/copier.h"
 #include "drm_glue/amdgpu/memory.h"
 
 namespace faultline::amdgpu {
@@ -17,30 +13,23 @@ static_assert(sizeof(drm_amdgpu_cs_chunk) == 16 && sizeof(drm_amdgpu_cs_chunk_ib
               sizeof(drm_amdgpu_bo_list_in) == 24 && sizeof(drm_amdgpu_bo_list_entry) == 8 && sizeof(drm_amdgpu_wait_cs) == 32);
 static_assert(offsetof(drm_amdgpu_cs_chunk_ib, va_start) == 8 && offsetof(drm_amdgpu_cs_chunk_ib, ip_type) == 20);
 
-// COPY_LINEAR, seven words. Since SDMA 4 (gfx9, AMDGPU_FAMILY_AI) the size field holds bytes - 1.
-std::array<std::uint32_t, 7> copy_linear(std::uint32_t family, std::uint64_t to, std::uint64_t from, std::uint32_t bytes);
-
-// gfx6 has a different copy packet.
-bool has_copy_linear(std::uint32_t family);
-
 // For one thread at a time: a scheduler context, and a page for commands and data.
-class Sdma {
+class Sdma : public Copier {
  public:
   explicit Sdma(Device& device);
-  ~Sdma();
+  ~Sdma() override;
   Sdma(const Sdma&) = delete;
   Sdma& operator=(const Sdma&) = delete;
 
   // `buffers`: GEM handles of everything that the job touches. Failure: EFAULT, EPERM: hmm_range_fault refused a
   // UserPage; ENODEV: the device is gone; ECANCELED: a reset lost the job; ETIME: the engine hangs.
-  void copy(std::uint64_t to, std::uint64_t from, std::uint32_t bytes, std::span<const std::uint32_t> buffers);
+  void copy(std::uint64_t to, std::uint64_t from, std::uint32_t bytes, std::span<const std::uint32_t> buffers) override;
 
-  // A word that CPU and GPU reach: source or destination of a copy.
-  std::uint64_t& word() { return *reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(page_.cpu()) + word_offset); }
-  std::uint64_t word_address() const { return page_.address() + word_offset; }
+  std::uint64_t& word() override { return *reinterpret_cast<std::uint64_t*>(static_cast<std::byte*>(page_.cpu()) + word_offset); }
+  std::uint64_t word_address() const override { return page_.address() + word_offset; }
 
-  // Resets since the context was made (amdgpu_cs_query_reset_state2): "reset, VRAM lost"; empty: none.
-  std::string resets() const;
+  // amdgpu_cs_query_reset_state2(), since the context was made.
+  std::string resets() const override;
 
  private:
   static constexpr std::size_t word_offset = 2048;

@@ -15,8 +15,8 @@ namespace {
 
 using Kind = kfd::SmiEvent::Kind;
 
-constexpr std::array all_events = {Kind::migrate_start,  Kind::migrate_end,   Kind::page_fault_start, Kind::page_fault_end,
-                                   Kind::queue_eviction, Kind::queue_restore, Kind::unmap_from_gpu};
+constexpr std::array all_events = {Kind::vm_fault,       Kind::migrate_start,  Kind::migrate_end,   Kind::page_fault_start,
+                                   Kind::page_fault_end, Kind::queue_eviction, Kind::queue_restore, Kind::unmap_from_gpu};
 
 void note_gap(PageHistory& history, const std::string& why) {
   if (history.gap.empty()) history.gap = why;
@@ -56,7 +56,7 @@ PageHistory history_of(std::uintptr_t address, const std::vector<kfd::SmiEvent>&
 
 SvmProcess::~SvmProcess() {
   if (events_descriptor_ >= 0) kernel_.close(events_descriptor_);
-  if (node_ >= 0) kernel_.close(node_);
+  if (owns_node_) kernel_.close(node_);
 }
 
 int SvmProcess::open(kfd::Xnack mode) {
@@ -64,6 +64,7 @@ int SvmProcess::open(kfd::Xnack mode) {
   do node_ = kernel_.open(render_node_.c_str(), O_RDWR | O_CLOEXEC);
   while (node_ < 0 && errno == EINTR);
   if (node_ < 0) return errno;
+  owns_node_ = true;
   // EBUSY: an OpenCL driver was here first. The process keeps that driver's VM and XNACK mode.
   if (const int error = kfd_.acquire_vm(gpu_, node_); error != 0 && error != EBUSY) return error;
   return set_up(mode);
@@ -72,6 +73,7 @@ int SvmProcess::open(kfd::Xnack mode) {
 int SvmProcess::open(kfd::Xnack mode, int node) {
   if (const int error = kfd_.open()) return error;
   if (const int error = kfd_.acquire_vm(gpu_, node)) return error;
+  node_ = node;
   return set_up(mode);
 }
 
@@ -89,10 +91,17 @@ int SvmProcess::migrate(std::uintptr_t address, std::size_t bytes, bool to_devic
   const kfd_ioctl_svm_attribute attributes[] = {
       {KFD_IOCTL_SVM_ATTR_ACCESS, gpu_},
       {KFD_IOCTL_SVM_ATTR_PREFETCH_LOC, to_device ? gpu_ : static_cast<std::uint32_t>(KFD_IOCTL_SVM_LOCATION_SYSMEM)}};
-  const std::lock_guard lock(mutex_);
-  const int error = kfd_.set_attributes(address, bytes, attributes);
-  if (error != 0) return error;
-  return read_events();  // before the kernel's buffer is full
+  return set(address, bytes, attributes);
+}
+
+int SvmProcess::give_access(std::uintptr_t address) {
+  const kfd_ioctl_svm_attribute attributes[] = {{KFD_IOCTL_SVM_ATTR_ACCESS, gpu_}};
+  return set(address, page_bytes, attributes);
+}
+
+int SvmProcess::set(std::uintptr_t address, std::size_t bytes, std::span<const kfd_ioctl_svm_attribute> attributes) {
+  if (const int error = kfd_.set_attributes(address, bytes, attributes)) return error;
+  return keep_up();  // before the kernel's buffer is full
 }
 
 int SvmProcess::read_events() {
@@ -103,13 +112,22 @@ int SvmProcess::read_events() {
     else if (got == 0 || errno == EAGAIN) break;
     else if (errno != EINTR) return errno;
   }
-  for (kfd::SmiEvent& event : stream_.take()) events_.push_back(std::move(event));
+  for (kfd::SmiEvent& event : stream_.take()) {
+    if (event.kind == Kind::vm_fault) faulted_ |= event.pid == owner_;  // all clients are told
+    else events_.push_back(std::move(event));
+  }
   return 0;
 }
 
 int SvmProcess::keep_up() {
   const std::lock_guard lock(mutex_);
   return read_events();
+}
+
+bool SvmProcess::has_faulted() {
+  const std::lock_guard lock(mutex_);
+  read_events();
+  return faulted_;
 }
 
 int SvmProcess::history(std::uintptr_t address, PageHistory& history) {

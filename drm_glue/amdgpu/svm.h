@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,11 +37,21 @@ class SvmProcess {
   // EINVAL: a BO is already mapped in the VM. EBUSY: the process already has a VM.
   int open(kfd::Xnack mode, int node);
 
+  // Once it is open.
+  kfd::Kfd& kfd() { return kfd_; }
+  std::uint32_t gpu() const { return gpu_; }
+  int node() const { return node_; }
+
+  // Gives the GPU access to the page. Without XNACK the driver maps it (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_ACCESS), and
+  // maps it again whenever it changes. EFAULT: no mapping is there.
+  int give_access(std::uintptr_t address);
   // Gives the GPU access to the pages and prefetches them (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_PREFETCH_LOC).
   int migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
 
   // Reads the pending events, before the kernel's buffer is full.
   int keep_up();
+  // Whether the driver has reported an access that it could not resolve. It then runs no queue of the process again.
+  bool has_faulted();
   // Waits until the driver has told the end of each fault that it began. A page is mapped, and the access goes on, before
   // svm_range_restore_pages() tells the end of its fault. Then waits until all queues that the driver stopped run again: its
   // worker (svm_range_restore_work) maps the changed pages some milliseconds later and restarts the queues. Both waits have a
@@ -53,6 +64,7 @@ class SvmProcess {
 
  private:
   int set_up(kfd::Xnack mode);
+  int set(std::uintptr_t address, std::size_t bytes, std::span<const kfd_ioctl_svm_attribute> attributes);
   int read_events();
   bool stopped() const;
   int wait_for_worker(int patience_ms);
@@ -68,9 +80,11 @@ class SvmProcess {
   std::mutex mutex_;
   kfd::Kfd kfd_;
   int node_ = -1;
+  bool owns_node_ = false;
   int events_descriptor_ = -1;
   kfd::SmiStream stream_;
   std::vector<kfd::SmiEvent> events_;
+  bool faulted_ = false;
 };
 
 }  // namespace faultline::amdgpu

@@ -14,6 +14,7 @@
 
 #include "drm_glue/amdgpu/sdma.h"
 #include "drm_glue/amdgpu/svm.h"
+#include "drm_glue/amdgpu/user_queue.h"
 #include "drm_glue/of_process.h"
 #include "drm_glue/pagemap.h"
 #include "drm_glue/swap.h"
@@ -22,21 +23,29 @@
 namespace faultline::amdgpu {
 namespace {
 
+// How accesses reach memory.
+enum class Way {
+  userptr,  // jobs, through BOs of the process's pages
+  ranges,   // jobs, by the process's own addresses, through the entries of KFD's SVM ranges
+  queues,   // the same by the process's own queues
+};
+
 // One GPU in one mode.
 struct About {
   std::string bus, chip, render_node;
   std::uint32_t gpu = 0;  // KFD's id; 0: no SVM
   kfd::Xnack xnack = kfd::Xnack::off;
-  bool on_ranges = false;  // copies reach the process's own addresses
+  Way way = Way::userptr;
   std::string why_not;
+
+  // A page has to be mapped for the GPU before an access, which cannot wait for it.
+  bool maps_first() const { return way == Way::queues && xnack == kfd::Xnack::off; }
 };
 
-// The engine as one thread uses it. With `vram`, each copy makes a stop in VRAM; every second lane has it.
+// The engine as one thread uses it. With `vram`, each copy of a job makes a stop in VRAM; every second lane has it.
 struct Lane {
-  Lane(Device& device, bool through_vram) : sdma(device) {
-    if (through_vram) vram.emplace(device, Buffer::Where::vram);
-  }
-  Sdma sdma;
+  explicit Lane(std::unique_ptr<Copier> copier) : engine(std::move(copier)) {}
+  std::unique_ptr<Copier> engine;
   std::optional<Buffer> vram;
 };
 
@@ -44,11 +53,12 @@ struct Lane {
 class Process {
  public:
   explicit Process(const About& about)
-      : device_(about.render_node, about.on_ranges ? Device::Addresses::not_of_processes : Device::Addresses::any) {
+      : way_(about.way),
+        device_(about.render_node, on_ranges() ? Device::Addresses::not_of_processes : Device::Addresses::any) {
     if (!has_copy_linear(device_.family())) throw Failure("SDMA of a gfx6, which has other packets", ENOTSUP);
     if (about.gpu == 0) return;
     svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
-    if (const int error = about.on_ranges ? svm_->open(about.xnack, device_.fd()) : svm_->open(about.xnack))
+    if (const int error = on_ranges() ? svm_->open(about.xnack, device_.fd()) : svm_->open(about.xnack))
       throw Failure("SVM through /dev/kfd", error);
   }
 
@@ -68,7 +78,7 @@ class Process {
 
   std::unique_ptr<Lane> take() {
     const std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<Lane>(device_, ++lanes_ % 2 == 0);
+    if (idle_.empty()) return make_lane();
     std::unique_ptr<Lane> lane = std::move(idle_.back());
     idle_.pop_back();
     return lane;
@@ -84,6 +94,16 @@ class Process {
   }
 
  private:
+  bool on_ranges() const { return way_ != Way::userptr; }
+
+  std::unique_ptr<Lane> make_lane() {
+    if (way_ == Way::queues) return std::make_unique<Lane>(std::make_unique<UserQueue>(*svm_, device_.family()));
+    auto lane = std::make_unique<Lane>(std::make_unique<Sdma>(device_));
+    if (++lanes_ % 2 == 0) lane->vram.emplace(device_, Buffer::Where::vram);
+    return lane;
+  }
+
+  const Way way_;
   Device device_;
   std::unique_ptr<SvmProcess> svm_;
   std::mutex mutex_;
@@ -93,8 +113,7 @@ class Process {
 
 class Handle : public DeviceHandle {
  public:
-  Handle(Process& process, std::string bus, bool on_ranges, DriverWords* words)
-      : process_(process), bus_(std::move(bus)), on_ranges_(on_ranges), words_(words) {
+  Handle(Process& process, const About& about, DriverWords* words) : process_(process), about_(about), words_(words) {
     if (SvmProcess* svm = process_.svm()) svm->forget_history();
   }
 
@@ -102,8 +121,8 @@ class Handle : public DeviceHandle {
     DeviceAccess access;
     access.error = tried([&](Lane& lane) {
       const Reached page = reach(address, UserPage::Access::read);
-      copy(lane, lane.sdma.word_address(), page.address, page.buffers);
-      access.value = lane.sdma.word();
+      copy(lane, lane.engine->word_address(), page.address, page.buffers);
+      access.value = lane.engine->word();
     });
     return access;
   }
@@ -111,8 +130,8 @@ class Handle : public DeviceHandle {
   DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
     return {tried([&](Lane& lane) {
       const Reached page = reach(address, UserPage::Access::write);
-      lane.sdma.word() = value;
-      copy(lane, page.address, lane.sdma.word_address(), page.buffers);
+      lane.engine->word() = value;
+      copy(lane, page.address, lane.engine->word_address(), page.buffers);
     })};
   }
 
@@ -128,7 +147,7 @@ class Handle : public DeviceHandle {
   // devm_request_free_mem_region() names the memory after the device.
   int location(std::uintptr_t address, Location& location) override {
     if (SvmProcess* svm = process_.svm()) svm->settle();
-    return page_location(real_kernel(), address, bus_, location);
+    return page_location(real_kernel(), address, about_.bus, location);
   }
 
   int history(std::uintptr_t address, PageHistory& history) override {
@@ -145,7 +164,7 @@ class Handle : public DeviceHandle {
       lane = process_.take();
       request(*lane);
       process_.give_back(std::move(lane));
-      return on_ranges_ ? process_.svm()->keep_up() : 0;
+      return about_.way == Way::userptr ? 0 : process_.svm()->keep_up();
     } catch (const Failure& failure) {
       if (lane && (failure.error() == EFAULT || failure.error() == EPERM)) {
         process_.give_back(std::move(lane));
@@ -159,7 +178,7 @@ class Handle : public DeviceHandle {
 
   void tell(const Failure& failure, const Lane* lane) {
     if (!words_) return;
-    const std::string resets = lane ? lane->sdma.resets() : "";
+    const std::string resets = lane ? lane->engine->resets() : "";
     words_->failed(failure.what() + (resets.empty() ? "" : " (" + resets + ")"));
   }
 
@@ -171,24 +190,26 @@ class Handle : public DeviceHandle {
 
   static void copy(Lane& lane, std::uint64_t to, std::uint64_t from, std::vector<std::uint32_t> buffers) {
     constexpr std::uint32_t bytes = sizeof(std::uint64_t);
-    if (!lane.vram) return lane.sdma.copy(to, from, bytes, buffers);
+    if (!lane.vram) return lane.engine->copy(to, from, bytes, buffers);
     // Two jobs. Each job lists only its own BOs, so only one of them looks the user page up.
     const std::uint64_t stop = lane.vram->address();
-    const bool from_user = to == lane.sdma.word_address();
+    const bool from_user = to == lane.engine->word_address();
     const std::uint32_t own = lane.vram->handle();
     buffers.push_back(own);
     if (from_user) {
-      lane.sdma.copy(stop, from, bytes, buffers);
-      lane.sdma.copy(to, stop, bytes, std::array{own});
+      lane.engine->copy(stop, from, bytes, buffers);
+      lane.engine->copy(to, stop, bytes, std::array{own});
     } else {
-      lane.sdma.copy(stop, from, bytes, std::array{own});
-      lane.sdma.copy(to, stop, bytes, buffers);
+      lane.engine->copy(stop, from, bytes, std::array{own});
+      lane.engine->copy(to, stop, bytes, buffers);
     }
   }
 
   // One BO per address and access, kept: its interval notifier must see every change at the address.
   Reached reach(std::uintptr_t address, UserPage::Access access) {
-    if (on_ranges_) return {address, {}};
+    if (about_.maps_first())
+      if (const int error = process_.svm()->give_access(address)) throw Failure("AMDKFD_IOC_SVM", error);
+    if (about_.way != Way::userptr) return {address, {}};
     const std::lock_guard lock(mutex_);
     std::unique_ptr<UserPage>& page = pages_[{address, access}];
     if (!page) page = std::make_unique<UserPage>(process_.device(), address, access);
@@ -196,13 +217,13 @@ class Handle : public DeviceHandle {
   }
 
   Process& process_;
-  const std::string bus_;
-  const bool on_ranges_;
+  const About& about_;
   DriverWords* const words_;
   std::mutex mutex_;
   std::map<std::pair<std::uintptr_t, UserPage::Access>, std::unique_ptr<UserPage>> pages_;
 };
 
+std::string suffix(Way way) { return way == Way::ranges ? "/svm" : way == Way::queues ? "/queues" : ""; }
 const char* word(kfd::Xnack mode) { return mode == kfd::Xnack::on ? "xnack-on" : "xnack-off"; }
 
 class AmdgpuTarget : public Target {
@@ -212,24 +233,23 @@ class AmdgpuTarget : public Target {
   std::string name() const override {
     if (about_.bus.empty()) return "amdgpu";
     return "amdgpu:" + about_.bus + (about_.gpu == 0 ? "" : std::string("/") + word(about_.xnack)) +
-           (about_.on_ranges ? "/svm" : "");
+           suffix(about_.way);
   }
 
   std::vector<std::string> gpus() const override { return {about_.bus}; }
   std::string about() const override {
     const std::string svm = about_.gpu == 0 ? "without SVM" : std::string("SVM with ") + word(about_.xnack);
-    return about_.chip + ", " + about_.render_node + (about_.on_ranges ? ", SDMA copies of SVM ranges, " : ", SDMA copies, ") +
-           svm;
+    const std::string copies = about_.way == Way::ranges   ? ", SDMA copies of SVM ranges, "
+                               : about_.way == Way::queues ? ", SDMA copies of SVM ranges by user queues, "
+                                                           : ", SDMA copies, ";
+    return about_.chip + ", " + about_.render_node + copies + svm;
   }
 
   std::string unavailable() const override { return about_.why_not; }
 
   Capabilities capabilities() const override {
     Capabilities can;
-    can.device_class = about_.gpu == 0                  ? DeviceClass::recoverable
-                       : about_.on_ranges               ? DeviceClass::fault_and_migrate
-                       : about_.xnack == kfd::Xnack::on ? DeviceClass::unmap_and_retry
-                                                        : DeviceClass::preempt_and_restore;
+    can.device_class = device_class();
     can.sight.faults = false;
     can.sight.identity = frames_unavailable(real_kernel()).empty();
     can.migrate = about_.gpu != 0;
@@ -245,10 +265,17 @@ class AmdgpuTarget : public Target {
 
   std::unique_ptr<DeviceHandle> open(int) override {
     Process* const process = process_.get([&] { return Process::make(about_, words_); });
-    return process ? std::make_unique<Handle>(*process, about_.bus, about_.on_ranges, words_) : nullptr;
+    return process ? std::make_unique<Handle>(*process, about_, words_) : nullptr;
   }
 
  private:
+  DeviceClass device_class() const {
+    if (about_.gpu == 0) return DeviceClass::recoverable;
+    if (about_.way == Way::userptr)
+      return about_.xnack == kfd::Xnack::on ? DeviceClass::unmap_and_retry : DeviceClass::preempt_and_restore;
+    return about_.xnack == kfd::Xnack::on ? DeviceClass::fault_and_migrate : DeviceClass::map_and_restore;
+  }
+
   const About about_;
   DriverWords* words_ = nullptr;
   OfProcess<Process> process_;
@@ -271,20 +298,28 @@ std::string no_paging_queue(const Gpu& gpu) {
          "copy that brings the page";
 }
 
+// UserQueue writes the packets of gfx9.
+std::string not_gfx9(const Gpu& gpu) {
+  const std::size_t at = gpu.chip.rfind("gfx");
+  const std::string_view name = at == std::string::npos ? std::string_view() : std::string_view(gpu.chip).substr(at);
+  return name.size() == 6 && name.starts_with("gfx9") ? "" : "queues of its own need a GPU of gfx9";
+}
+
 void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) {
-  About about{gpu.bus, gpu.chip, gpu.render_node, gpu.kfd_id, kfd::Xnack::off, false, ""};
-  if (!gpu.svm.recoverable && !gpu.svm.preempt_and_restore) about.gpu = 0;
-  if (gpu.svm.recoverable) {
-    about.xnack = kfd::Xnack::on;
+  About about{.bus = gpu.bus, .chip = gpu.chip, .render_node = gpu.render_node, .gpu = gpu.kfd_id};
+  const auto add = [&](Way way, kfd::Xnack xnack, const std::string& why_not = "") {
+    about.way = way;
+    about.xnack = xnack;
+    about.why_not = why_not;
     targets.push_back(std::make_unique<AmdgpuTarget>(about));
-    about.xnack = kfd::Xnack::off;
-  }
-  targets.push_back(std::make_unique<AmdgpuTarget>(about));
-  if (!gpu.svm.recoverable) return;
-  about.xnack = kfd::Xnack::on;
-  about.on_ranges = true;
-  about.why_not = no_paging_queue(gpu);
-  targets.push_back(std::make_unique<AmdgpuTarget>(about));
+  };
+  const bool on = gpu.svm.recoverable, off = gpu.svm.preempt_and_restore;
+  if (!on && !off) about.gpu = 0;
+  if (on) add(Way::userptr, kfd::Xnack::on);
+  add(Way::userptr, kfd::Xnack::off);
+  if (on) add(Way::ranges, kfd::Xnack::on, no_paging_queue(gpu));
+  if (on) add(Way::queues, kfd::Xnack::on, not_gfx9(gpu));
+  if (off) add(Way::queues, kfd::Xnack::off, not_gfx9(gpu));
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 // where there is no PTE. KFD's ACQUIRE_VM makes the render node's VM the process's VM, so a fault with its pasid reaches
 // svm_range_restore_pages(). There is no such target with XNACK off: an invalidation then only stops KFD's queues and
 // leaves the PTEs in place (svm_range_evict). Our job is in none of those queues and would follow the stale PTEs.
+//
+// ".../xnack-on/queues", ".../xnack-off/queues": the same copies by queues of the process's own (user_queue.h), which KFD does
+// stop. With XNACK off, nothing waits for a page: each access first asks the driver to map it (KFD_IOCTL_SVM_ATTR_ACCESS).
 #pragma once
 
 #include <memory>
@@ -18,7 +21,7 @@
 
 namespace faultline::amdgpu {
 
-// One target for each GPU of amdgpu and each of its XNACK modes ("amdgpu:0000:03:00.0/xnack-on"), and one on SVM ranges.
+// One target for each GPU of amdgpu and each of its XNACK modes ("amdgpu:0000:03:00.0/xnack-on"), and those on SVM ranges.
 // Without such a GPU: a single target that is unavailable and says why.
 std::vector<std::unique_ptr<Target>> amdgpu_targets(const std::vector<Gpu>& gpus);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
@@ -89,6 +90,66 @@ int Kfd::get_attributes(std::uintptr_t address, std::size_t bytes, std::span<kfd
   const int error = svm(KFD_IOCTL_SVM_OP_GET_ATTR, address, bytes, message, attributes);
   if (error == 0) std::memcpy(attributes.data(), message.data() + sizeof(kfd_ioctl_svm_args), attributes.size_bytes());
   return error;
+}
+
+int Kfd::allocate(std::uint32_t gpu, std::uintptr_t address, std::size_t bytes, Memory& memory) {
+  kfd_ioctl_alloc_memory_of_gpu_args args{};
+  args.va_addr = address;
+  args.size = bytes;
+  args.gpu_id = gpu;
+  args.flags = KFD_IOC_ALLOC_MEM_FLAGS_GTT | KFD_IOC_ALLOC_MEM_FLAGS_WRITABLE | KFD_IOC_ALLOC_MEM_FLAGS_EXECUTABLE |
+               KFD_IOC_ALLOC_MEM_FLAGS_NO_SUBSTITUTE | KFD_IOC_ALLOC_MEM_FLAGS_COHERENT;
+  const int error = request(AMDKFD_IOC_ALLOC_MEMORY_OF_GPU, &args);
+  if (error == 0) memory = {args.handle, args.mmap_offset};
+  return error;
+}
+
+int Kfd::map_to_gpu(std::uint32_t gpu, std::uint64_t handle) {
+  kfd_ioctl_map_memory_to_gpu_args args{};
+  args.handle = handle;
+  args.device_ids_array_ptr = reinterpret_cast<std::uintptr_t>(&gpu);
+  args.n_devices = 1;
+  return request(AMDKFD_IOC_MAP_MEMORY_TO_GPU, &args);
+}
+
+int Kfd::unmap_from_gpu(std::uint32_t gpu, std::uint64_t handle) {
+  kfd_ioctl_unmap_memory_from_gpu_args args{};
+  args.handle = handle;
+  args.device_ids_array_ptr = reinterpret_cast<std::uintptr_t>(&gpu);
+  args.n_devices = 1;
+  return request(AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU, &args);
+}
+
+int Kfd::free(std::uint64_t handle) {
+  kfd_ioctl_free_memory_of_gpu_args args{.handle = handle};
+  return request(AMDKFD_IOC_FREE_MEMORY_OF_GPU, &args);
+}
+
+int Kfd::create_sdma_queue(std::uint32_t gpu, std::uintptr_t ring, std::uint32_t ring_bytes, std::uintptr_t read_pointer,
+                           std::uintptr_t write_pointer, std::uint32_t& queue, std::uint64_t& doorbell) {
+  kfd_ioctl_create_queue_args args{};
+  args.ring_base_address = ring;
+  args.ring_size = ring_bytes;
+  args.read_pointer_address = read_pointer;
+  args.write_pointer_address = write_pointer;
+  args.gpu_id = gpu;
+  args.queue_type = KFD_IOC_QUEUE_TYPE_SDMA;
+  args.queue_percentage = KFD_MAX_QUEUE_PERCENTAGE;
+  args.queue_priority = KFD_MAX_QUEUE_PRIORITY / 2;
+  if (const int error = request(AMDKFD_IOC_CREATE_QUEUE, &args)) return error;
+  queue = args.queue_id;
+  doorbell = args.doorbell_offset;
+  return 0;
+}
+
+int Kfd::destroy_queue(std::uint32_t queue) {
+  kfd_ioctl_destroy_queue_args args{.queue_id = queue};
+  return request(AMDKFD_IOC_DESTROY_QUEUE, &args);
+}
+
+void* Kfd::map_doorbells(std::uint64_t doorbell) {
+  return kernel_.mmap(nullptr, doorbell_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_,
+                      static_cast<off_t>(doorbell & ~std::uint64_t{doorbell_bytes - 1}));
 }
 
 int Kfd::open_events(std::uint32_t gpu, std::uint64_t mask, int& descriptor) {

@@ -1,5 +1,5 @@
 // /dev/kfd, the node of amdgpu's compute driver (include/uapi/linux/kfd_ioctl.h): SVM ranges and their attributes,
-// XNACK, and SMI events (system management interface).
+// XNACK, SMI events (system management interface), and user queues with their memory.
 //
 // A Kfd is one open descriptor. The kernel has one process structure per mm. A forked child does not share it: its requests
 // through an inherited descriptor fail with EBADF. Requests return an errno, or 0 for success. They are repeated when
@@ -27,6 +27,10 @@ static_assert(sizeof(kfd_ioctl_smi_events_args) == 8 && offsetof(kfd_ioctl_smi_e
 static_assert(sizeof(kfd_ioctl_svm_attribute) == 8 && sizeof(kfd_ioctl_svm_args) == 24 &&
               offsetof(kfd_ioctl_svm_args, op) == 16 && offsetof(kfd_ioctl_svm_args, nattr) == 20);
 static_assert(sizeof(kfd_ioctl_set_xnack_mode_args) == 4);
+static_assert(sizeof(kfd_ioctl_alloc_memory_of_gpu_args) == 40 && sizeof(kfd_ioctl_map_memory_to_gpu_args) == 24 &&
+              sizeof(kfd_ioctl_unmap_memory_from_gpu_args) == 24 && sizeof(kfd_ioctl_free_memory_of_gpu_args) == 8);
+static_assert(sizeof(kfd_ioctl_create_queue_args) == 88 && offsetof(kfd_ioctl_create_queue_args, queue_type) == 40 &&
+              sizeof(kfd_ioctl_destroy_queue_args) == 8);
 static_assert(AMDKFD_IOC_SVM == 0xc0184b20 && AMDKFD_IOC_SET_XNACK_MODE == 0xc0044b21 && AMDKFD_IOC_SMI_EVENTS == 0xc0084b1f &&
               AMDKFD_IOC_ACQUIRE_VM == 0x40084b15 && AMDKFD_IOC_GET_VERSION == 0x80084b01 &&
               AMDKFD_IOC_GET_PROCESS_APERTURES_NEW == 0xc0104b14);
@@ -64,6 +68,27 @@ class Kfd {
   // svm_range_set_attr(). get_attributes writes the values that hold for all the pages.
   int set_attributes(std::uintptr_t address, std::size_t bytes, std::span<const kfd_ioctl_svm_attribute> attributes);
   int get_attributes(std::uintptr_t address, std::size_t bytes, std::span<kfd_ioctl_svm_attribute> attributes);
+
+  // Memory in GTT, which CPU and GPU reach, at the GPU address `address`; the CPU maps it with mmap() of the acquired render
+  // node at `offset`. EADDRINUSE: an SVM range is there.
+  struct Memory {
+    std::uint64_t handle = 0;
+    std::uint64_t offset = 0;
+  };
+  int allocate(std::uint32_t gpu, std::uintptr_t address, std::size_t bytes, Memory& memory);
+  int map_to_gpu(std::uint32_t gpu, std::uint64_t handle);
+  int unmap_from_gpu(std::uint32_t gpu, std::uint64_t handle);
+  int free(std::uint64_t handle);
+
+  // kfd_ioctl_create_queue(): a queue of an SDMA engine. Its ring, and its read and write pointers, are memory of allocate()
+  // that CPU and GPU have at the same address. ENOMEM: no queue is left.
+  int create_sdma_queue(std::uint32_t gpu, std::uintptr_t ring, std::uint32_t ring_bytes, std::uintptr_t read_pointer,
+                        std::uintptr_t write_pointer, std::uint32_t& queue, std::uint64_t& doorbell);
+  int destroy_queue(std::uint32_t queue);
+  // The page of doorbells of this process, which create_sdma_queue()'s `doorbell` names, and the doorbell in it. MAP_FAILED
+  // with errno; the caller unmaps doorbell_bytes.
+  static constexpr std::size_t doorbell_bytes = 8192;  // kfd_doorbell_process_slice(), of 8-byte doorbells (gfx9)
+  void* map_doorbells(std::uint64_t doorbell);
 
   // Opens a non-blocking descriptor for this process's events in `mask` (bits KFD_SMI_EVENT_MASK_FROM_INDEX). The caller
   // closes it.

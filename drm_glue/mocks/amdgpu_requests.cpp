@@ -15,6 +15,7 @@
 
 #include "drm_glue/amdgpu/sdma.h"
 #include "drm_glue/amdgpu/svm.h"
+#include "drm_glue/amdgpu/user_queue.h"
 #include "harness/outcome.h"
 
 namespace faultline::amdgpu {
@@ -174,6 +175,26 @@ std::string fault(const std::string& node, std::uint32_t gpu, bool late) {
   }
 }
 
+// Copies a word from one page of the process to another with a queue of the process's own, a few times round its ring. Then what
+// KFD says of the pages.
+std::string queue(const std::string& node, std::uint32_t gpu, kfd::Xnack mode) {
+  Pages pages(2, 41);
+  Device device(node, Device::Addresses::not_of_processes);
+  SvmProcess svm(gpu, node);
+  if (const int error = svm.open(mode, device.fd())) throw Failure("SvmProcess::open", error);
+  UserQueue queue(svm, device.family());
+  for (const std::size_t page : {0, 1})
+    if (const int error = svm.give_access(pages.address(page))) throw Failure("give_access", error);
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    pages.word(0) = 1000 + i;
+    queue.copy(pages.address(1), pages.address(0), 8);
+    if (pages.word(1) != 1000 + i) return " " + std::to_string(pages.word(1)) + " in round " + std::to_string(i);
+  }
+  kfd_ioctl_svm_attribute wanted[] = {{KFD_IOCTL_SVM_ATTR_PREFETCH_LOC, 0}, {KFD_IOCTL_SVM_ATTR_ACCESS, gpu}};
+  if (const int error = svm.kfd().get_attributes(pages.address(0), page_bytes, wanted)) throw Failure("get_attributes", error);
+  return " " + std::to_string(pages.word(1)) + " " + std::to_string(wanted[0].value) + " " + std::to_string(wanted[1].type);
+}
+
 std::string reset_state(const std::string& node) {
   Device device(node);
   const std::string words = Sdma(device).resets();
@@ -205,6 +226,7 @@ std::string run(Words& words) {
   words >> what;
   if (name == "change") return change(node, what);
   if (name == "migrate" && words >> gpu) return migrate(node, gpu, what == "on" ? kfd::Xnack::on : kfd::Xnack::off);
+  if (name == "queue" && words >> gpu) return queue(node, gpu, what == "on" ? kfd::Xnack::on : kfd::Xnack::off);
   throw std::invalid_argument("no such story: " + name);
 }
 

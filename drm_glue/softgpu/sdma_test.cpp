@@ -80,10 +80,11 @@ TEST_F(SdmaTest, MakesPageTableEntries) {
   EXPECT_EQ(ram.load64(data), 0x2'0000'107au);
 }
 
+Words atomic(std::uint32_t operation, std::uint64_t to, std::uint64_t source, std::uint64_t compare = 0) {
+  return {10 | operation << 25, low(to), high(to), low(source), high(source), low(compare), high(compare), 0};
+}
+
 TEST_F(SdmaTest, DoesAtomics) {
-  const auto atomic = [](std::uint32_t operation, std::uint64_t to, std::uint64_t source, std::uint64_t compare) {
-    return Words{10 | operation << 25, low(to), high(to), low(source), high(source), low(compare), high(compare), 0};
-  };
   ram.store64(data, 0xffff'ffff);
   done(atomic(0x6f, data, 2, 0));
   EXPECT_EQ(ram.load64(data), 0x1'0000'0001u);
@@ -94,6 +95,36 @@ TEST_F(SdmaTest, DoesAtomics) {
   EXPECT_EQ(ram.load32(data + 8), 0x8000'0000u) << "signed";
   done(atomic(0x68, data, 9, 0x1'0000'0000));
   EXPECT_EQ(ram.load64(data), 9u);
+}
+
+// swap, compare-and-swap and add, of 32 and 64 bits, as processes use them (TC_OP_ATOMIC_*_RTN_*).
+TEST_F(SdmaTest, DoesAtomicsOfBothSizes) {
+  ram.store64(data, 0x5'0000'0007);
+  done(atomic(0x07, data, 0x9'0000'0003));
+  EXPECT_EQ(ram.load64(data), 0x5'0000'0003u) << "swap";
+  done(atomic(0x08, data, 4, 0x9'0000'0003));
+  EXPECT_EQ(ram.load64(data), 0x5'0000'0004u) << "the upper half of what is expected counts for nothing";
+  done(atomic(0x08, data, 6, 5) + atomic(0x0f, data, ~0u));
+  EXPECT_EQ(ram.load64(data), 0x5'0000'0003u);
+  done(atomic(0x27, data, 0x8'0000'0000) + atomic(0x28, data, 7, 0) + atomic(0x28, data, 0x9'0000'0000, 0x8'0000'0000));
+  EXPECT_EQ(ram.load64(data), 0x9'0000'0000u);
+  done(atomic(0x2f, data, ~std::uint64_t{0}));
+  EXPECT_EQ(ram.load64(data), 0x8'ffff'ffffu);
+  done(atomic(0x2f, data + 4, 1));
+  EXPECT_EQ(ram.load64(data), 0x8'ffff'ffffu) << "not aligned";
+}
+
+// An atomic that has faulted is done once.
+TEST_F(SdmaTest, AnAtomicWaitsForItsPage) {
+  Queue rlc = start(0, 2);
+  ram.store64(data, 40);
+  map(va, ((bus_base + data) | from_system) & ~pte::writeable);
+  submit(rlc, atomic(0x2f, va, 2));
+  ASSERT_EQ(vectors(1).size(), 1u);
+  EXPECT_EQ(ram.load64(data), 40u) << "it needs to write";
+  map(va, (bus_base + data) | from_system);
+  ASSERT_TRUE(comes(rptr_of(rlc), low(rlc.wptr)));
+  EXPECT_EQ(ram.load64(data), 42u);
 }
 
 TEST_F(SdmaTest, PollsMemory) {

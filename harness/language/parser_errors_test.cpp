@@ -67,7 +67,7 @@ TEST(ParserErrors, WholeTexts) {
       {"scenario x\nprocess \xC3\xA9\n",
        "2:9+1 unexpected character: outside comments and quotes a scenario is plain ASCII"},
       {"scenario x\ndevice d: recoverble\n",
-       "2:11+10 unknown device class 'recoverble': recoverable, shares-cpu-tables, pinned, fatal-faults, unmap-and-retry, preempt-and-restore or fault-and-migrate (did you mean 'recoverable'?)"},
+       "2:11+10 unknown device class 'recoverble': recoverable, shares-cpu-tables, pinned, fatal-faults, unmap-and-retry, preempt-and-restore, fault-and-migrate or map-and-restore (did you mean 'recoverable'?)"},
       {"scenario x\ndevice d recoverable\n", "2:10+11 expected ':', found 'recoverable'"},
       {"scenario x\ndevice d: recoverable\ndevice e: recoverable\ndevice g: recoverable\n",
        "4:8+1 too many devices: the limit is 2"},

@@ -23,6 +23,7 @@ inline constexpr Table<DeviceClass, static_cast<std::size_t>(DeviceClass::count_
     {"unmap-and-retry", DeviceClass::unmap_and_retry},
     {"preempt-and-restore", DeviceClass::preempt_and_restore},
     {"fault-and-migrate", DeviceClass::fault_and_migrate},
+    {"map-and-restore", DeviceClass::map_and_restore},
 }};
 
 // Each enumerator has its word, or an index by the one would go past the other.

@@ -66,6 +66,10 @@ constexpr std::array table = {
              "hmm_range_fault() returns the device's own private page as it is, without a fault that would break COW, and "
              "amdgpu_hmm_range_get_pages() does not look at HMM_PFN_WRITE",
              "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_and_map()"},
+    KnownBug{"unrestored-range", "amdgpu",
+             "without XNACK, the GPU goes on with old pages of a range that was cut while its queues were stopped",
+             "svm_range_clone() does not copy `invalid`, so svm_range_restore_work() does not map the pieces",
+             "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_clone(), svm_range_restore_work()"},
 };
 // clang-format on
 

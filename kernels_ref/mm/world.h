@@ -232,6 +232,7 @@ enum class MetBug : int {
   lost_location,            // amdkfd believes that a page in VRAM is in system memory, and never brings it back
   kept_entry,               // amdkfd maps a part of a range, fails, and forgets that it is mapped
   writable_shared_vram,     // amdkfd lets the GPU write to a page in VRAM that fork() has shared
+  unrestored_range,         // amdkfd cuts a range while queues are stopped, and forgets to map the pieces before they run again
   unresolved_fault,         // no bug: an access of the GPU that its driver cannot resolve
   count_
 };

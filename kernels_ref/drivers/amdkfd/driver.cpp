@@ -1,10 +1,11 @@
-// amdgpu's KFD, as three device classes. Accesses go through userptr memory, which is mirrored as in any other driver, or
+// amdgpu's KFD, as four device classes. Accesses go through userptr memory, which is mirrored as in any other driver, or
 // through the driver's ranges of shared virtual memory.
 #include "kernels_ref/drivers/driver.h"
 
 #include "kernels_ref/drivers/amdkfd/migrate.h"
 #include "kernels_ref/drivers/amdkfd/prediction.h"
 #include "kernels_ref/drivers/amdkfd/retry_fault.h"
+#include "kernels_ref/drivers/amdkfd/stopped_queue.h"
 #include "kernels_ref/drivers/amdkfd/svm.h"
 #include "kernels_ref/drivers/dmirror.h"
 
@@ -29,18 +30,20 @@ constexpr DriverOps userptr{
     .migrate_to_ram = svm_migrate_to_ram,
     .worker = svm_workers,
 };
-constexpr DriverOps ranges{
-    .mirrors = true,
-    .maps_private_by_vma = true,
-    .open = open,
-    .release = dmirror_release,
-    .load = gpu_load,
-    .store = gpu_store,
-    .migrate = svm_ioctl,
-    .invalidate_ranges = svm_invalidate,
-    .migrate_to_ram = svm_migrate_to_ram,
-    .worker = svm_workers,
-};
+constexpr DriverOps ranges(decltype(DriverOps::load) load, decltype(DriverOps::store) store) {
+  return {
+      .mirrors = true,
+      .maps_private_by_vma = true,
+      .open = open,
+      .release = dmirror_release,
+      .load = load,
+      .store = store,
+      .migrate = svm_ioctl,
+      .invalidate_ranges = svm_invalidate,
+      .migrate_to_ram = svm_migrate_to_ram,
+      .worker = svm_workers,
+  };
+}
 
 constexpr Driver kfd(const DriverOps& ops, bool (*has_work)(const Program&), Observable::Weather weather) {
   return {.ops = ops,
@@ -54,7 +57,8 @@ constexpr Driver kfd(const DriverOps& ops, bool (*has_work)(const Program&), Obs
 
 constexpr Driver retry = kfd(userptr, migrates, Observable::Weather::unmaps);
 constexpr Driver restore = kfd(userptr, migrates, Observable::Weather::stops);
-constexpr Driver fault = kfd(ranges, migrates_or_accesses, Observable::Weather::faults);
+constexpr Driver fault = kfd(ranges(gpu_load, gpu_store), migrates_or_accesses, Observable::Weather::faults);
+constexpr Driver queues = kfd(ranges(queue_load, queue_store), migrates_or_accesses, Observable::Weather::stops);
 
 }  // namespace
 
@@ -69,6 +73,10 @@ const Driver& driver<DeviceClass::preempt_and_restore>() {
 template <>
 const Driver& driver<DeviceClass::fault_and_migrate>() {
   return fault;
+}
+template <>
+const Driver& driver<DeviceClass::map_and_restore>() {
+  return queues;
 }
 
 }  // namespace faultline::ref

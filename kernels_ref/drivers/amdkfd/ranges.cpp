@@ -30,7 +30,7 @@ void unmap_from_gpus(Cpu cpu, MmId mm, Slot from, Slot to) {
   Svms& svms = cpu.world().svms[mm];
   const Slot first = range_first(svms, from), last = range_last(*cpu.shape, svms, from);
   auto& entry = cpu.world().mirror[mirror_id(0, mm)].entry;
-  const bool has_entries = faults_on_ranges(cpu) && std::any_of(entry.begin() + from, entry.begin() + to + 1,
+  const bool has_entries = reaches_ranges(cpu) && std::any_of(entry.begin() + from, entry.begin() + to + 1,
                                                                 [](const DeviceEntry& each) { return each.valid(); });
   if (!svms.page[first].mapped) {
     if (has_entries) cpu.meets(MetBug::kept_entry);

@@ -10,9 +10,13 @@
 
 namespace faultline::ref {
 
-inline bool xnack_enabled(Cpu cpu) { return cpu.shape->device_class != DeviceClass::preempt_and_restore; }
+inline bool xnack_enabled(Cpu cpu) {
+  return cpu.shape->device_class != DeviceClass::preempt_and_restore && cpu.shape->device_class != DeviceClass::map_and_restore;
+}
 // Whether the GPU's accesses go through the ranges' own entries (Mirror::entry), and not through userptr memory.
-inline bool faults_on_ranges(Cpu cpu) { return cpu.shape->device_class == DeviceClass::fault_and_migrate; }
+inline bool reaches_ranges(Cpu cpu) {
+  return cpu.shape->device_class == DeviceClass::fault_and_migrate || cpu.shape->device_class == DeviceClass::map_and_restore;
+}
 
 // kfd_smi_event_...: reports an event for pages [from, to] of the process. `letter` is one of PageHistory.
 void tell(Cpu cpu, MmId mm, Slot from, Slot to, char letter);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "kernels_ref/drivers/amdkfd/entry_access.h"
 #include "kernels_ref/drivers/amdkfd/migrate.h"
 #include "kernels_ref/drivers/amdkfd/svm.h"
 #include "kernels_ref/mm/fork_exit.h"
@@ -10,8 +11,6 @@
 namespace faultline::ref {
 
 namespace {
-
-bool serves(const DeviceEntry& entry, bool write) { return entry.valid() && (!write || entry.writable); }
 
 // Whether some observe would show that a fault was answered twice.
 bool repeats_show(const Shape& shape) {
@@ -91,16 +90,7 @@ Task<Result> access(Cpu cpu, MirrorId id, Slot slot, bool write, int value) {
     co_await cpu.step("GPU");
     if (!holds_file(cpu, id)) co_return failed(EBADF);
     const DeviceEntry entry = w.mirror[id].entry[slot];
-    if (serves(entry, write)) {
-      Result result{.kind = write ? Result::Kind::ok : Result::Kind::contents};
-      if (entry.frame == zero_page) co_return result;
-      Frame& frame = w.frame[entry.frame];
-      if (frame.kind == Frame::Kind::free) cpu.breaks(Broken::use_after_free);
-      if (write && frame.kind == Frame::Kind::device && frame.mapcount > 1) cpu.meets(MetBug::writable_shared_vram);
-      if (write) frame.contents = {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};
-      else result.contents = frame.contents;
-      co_return result;
-    }
+    if (serves(entry, write)) co_return access_by(cpu, entry, slot, write, value);
     const int error = co_await restore_pages(cpu, id, slot, write);
     if (error) {
       cpu.meets(MetBug::unresolved_fault);

@@ -46,7 +46,7 @@ Task<int> get_pages(Cpu cpu, MirrorId id, Slot from, Slot to) {
   bool split = false;  // by an munmap() meanwhile: the range has children
   for (Slot s = from; s <= to; ++s) split = split || svms.page[s].gone || (svms.page[s].head && !svms.page[s].notifier);
   if (svms.collided || split) co_return EAGAIN;
-  if (faults_on_ranges(cpu)) map_to_gpus(cpu, id, from, to);
+  if (reaches_ranges(cpu)) map_to_gpus(cpu, id, from, to);
   co_return 0;
 }
 
@@ -139,6 +139,25 @@ Task<int> set_attributes(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_devic
   co_return error;
 }
 
+// If the driver returns EAGAIN, the target asks for KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE, or the reverse: the driver takes a
+// request for the same attribute for done, although nothing is mapped.
+Task<int> give_access(Cpu cpu, MirrorId id, Slot slot, bool again) {
+  World& w = cpu.world();
+  const MmId mm = mm_of(id);
+  Svms& svms = w.svms[mm];
+  co_await cpu.until("svm_range_list_lock_and_flush_work",
+                     [&w, &svms, mm] { return !svms.deferred && !svms.locked && can_write_lock(w, mm); });
+  if (!w.mm[mm].vma[slot].mapped()) co_return EFAULT;  // svm_range_is_valid
+  if (svms.page[slot].in && !again) co_return 0;       // svm_range_is_same_attrs
+  svms.locked = 1;
+  add_ranges(cpu, svms, slot, slot);
+  ++w.mm[mm].readers;  // mmap_write_downgrade
+  const int error = co_await svm_range_validate_and_map(cpu, id, slot, slot, false);
+  svms.locked = 0;
+  read_unlock(w, mm);
+  co_return error;
+}
+
 // Some thread runs, or has yet to start.
 bool program_runs(Cpu cpu) {
   const auto& threads = cpu.shape->program->threads;
@@ -166,6 +185,8 @@ Task<void> restore_work(Cpu cpu, MmId mm) {
     if (error) each_page(svms, s, last, [](SvmPage& page) { page.invalid = 1; });
   }
   svms.failed = error && last_words;
+  // The queues may never run again.
+  if (error && error != EAGAIN && !last_words && reaches_ranges(cpu)) cpu.meets(MetBug::unresolved_fault);
   if (!error && !svms.evicted_again) {
     svms.evicted = 0;
     if (cpu.on(Rule::kfd_restores_queues)) tell(cpu, mm, 0, cpu.shape->slots() - 1, 'R');
@@ -212,6 +233,13 @@ Task<Result> svm_ioctl(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device)
   int error = EAGAIN;
   while (error == EAGAIN) error = co_await set_attributes(cpu, id, from, to, to_device);
   co_return error ? failed(error) : ok();
+}
+
+Task<int> svm_give_access(Cpu cpu, MirrorId id, Slot slot) {
+  co_await cpu.step("svm_ioctl");
+  int error = co_await give_access(cpu, id, slot, false);
+  while (error == EAGAIN) error = co_await give_access(cpu, id, slot, true);
+  co_return error;
 }
 
 Task<void> svm_workers(Cpu cpu) {

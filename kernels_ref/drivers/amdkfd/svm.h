@@ -9,6 +9,10 @@ namespace faultline::ref {
 // memory (KFD_IOCTL_SVM_ATTR_PREFETCH_LOC). Tries again if the driver returns EAGAIN, as the driver's library does.
 Task<Result> svm_ioctl(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_device);
 
+// svm_range_set_attr: lets the GPU access one page (KFD_IOCTL_SVM_ATTR_ACCESS) before an access. Returns 0 or an errno. A range
+// that has the attribute is left as it is, mapped or not.
+Task<int> svm_give_access(Cpu cpu, MirrorId id, Slot slot);
+
 // svm_range_validate_and_map of a range or of part of it. Returns 0 or an errno. The caller holds mmap_lock and svms->lock.
 Task<int> svm_range_validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to, bool for_fault);
 
