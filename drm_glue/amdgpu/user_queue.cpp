@@ -83,7 +83,7 @@ void UserQueue::copy(std::uint64_t to, std::uint64_t from, std::uint32_t bytes, 
   std::atomic_ref(*doorbell_).store(written_, std::memory_order_relaxed);
 
   const std::atomic_ref done(*at<std::uint32_t>(fence_offset));
-  constexpr long first_ns = 20'000, longest_ns = 1'000'000;
+  constexpr long first_ns = 20'000, longest_ns = 5'000'000;
   for (timespec pause{0, first_ns}; done.load(std::memory_order_acquire) != copies_;) {
     nanosleep(&pause, nullptr);
     pause.tv_nsec = std::min(2 * pause.tv_nsec, longest_ns);

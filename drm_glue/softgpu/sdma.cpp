@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace faultline::softgpu {
 namespace {
@@ -40,9 +41,11 @@ std::uint32_t SdmaQueue::read(unsigned offset) const {
 
 void SdmaQueue::write(unsigned offset, std::uint32_t value) {
   parts_.registers[offset] = value;
+  if (offset == base_ + (SDMA0_GFX_DOORBELL - SDMA0_GFX_RB_CNTL) && !SDMA0_GFX_DOORBELL__ENABLE.of(value)) captured_.reset();
   if (offset != base_) return;
   const bool on = SDMA0_GFX_RB_CNTL__RB_ENABLE.of(value);
   if (!on) reset();
+  if (on && captured_) take_doorbell(*std::exchange(captured_, std::nullopt));
   if (!on && index_ > page && parts_.flush_with_queue) parts_.hub.invalidate_vmid(ring_vmid());
   parts_.log("sdma%u queue %u %s vmid %u", engine_, index_, on ? "on" : "off", ring_vmid());
 }
@@ -57,17 +60,21 @@ void SdmaQueue::reset() {
 bool SdmaQueue::doorbell(std::uint64_t offset, std::uint64_t value, std::size_t bytes) {
   if (!SDMA0_GFX_DOORBELL__ENABLE.of(reg(SDMA0_GFX_DOORBELL))) return false;
   const std::uint64_t mine = reg(SDMA0_GFX_DOORBELL_OFFSET) & SDMA0_GFX_DOORBELL_OFFSET__OFFSET.mask;
-  if (offset == mine) {
-    reg(SDMA0_GFX_RB_WPTR) = static_cast<std::uint32_t>(value);
-    if (bytes == 8) reg(SDMA0_GFX_RB_WPTR_HI) = static_cast<std::uint32_t>(value >> 32);
-  } else if (offset == mine + 4 && bytes == 4) {
-    reg(SDMA0_GFX_RB_WPTR_HI) = static_cast<std::uint32_t>(value);
-  } else {
-    return false;
-  }
-  parts_.log("sdma%u queue %u doorbell %#lx", engine_, index_, pair(SDMA0_GFX_RB_WPTR, SDMA0_GFX_RB_WPTR_HI));
-  ready_ = std::max(ready_, parts_.time.now() + parts_.weather.doorbell());
+  std::uint64_t wptr = captured_.value_or(pair(SDMA0_GFX_RB_WPTR, SDMA0_GFX_RB_WPTR_HI));
+  if (offset == mine) wptr = bytes == 8 ? value : (wptr & ~std::uint64_t{0xffffffff}) | static_cast<std::uint32_t>(value);
+  else if (offset == mine + 4 && bytes == 4) wptr = static_cast<std::uint32_t>(wptr) | value << 32;
+  else return false;
+  // amdkfd reads a process's write pointer, and writes the register later. A doorbell in between counts in the end.
+  if (SDMA0_GFX_RB_CNTL__RB_ENABLE.of(reg(SDMA0_GFX_RB_CNTL))) take_doorbell(wptr);
+  else captured_ = wptr;
   return true;
+}
+
+void SdmaQueue::take_doorbell(std::uint64_t wptr) {
+  reg(SDMA0_GFX_RB_WPTR) = static_cast<std::uint32_t>(wptr);
+  reg(SDMA0_GFX_RB_WPTR_HI) = static_cast<std::uint32_t>(wptr >> 32);
+  parts_.log("sdma%u queue %u doorbell %#lx", engine_, index_, wptr);
+  ready_ = std::max(ready_, parts_.time.now() + parts_.weather.doorbell());
 }
 
 std::optional<nanoseconds> SdmaQueue::run() {

@@ -53,6 +53,7 @@ class SdmaQueue {
   static Outcome done(std::uint32_t words) { return {Outcome::Kind::done, words, std::nullopt, {}}; }
   static Outcome after(std::uint32_t words, const std::optional<Fault>& fault);
 
+  void take_doorbell(std::uint64_t wptr);
   Outcome step();
   Outcome step_of_ring();
   Outcome step_of_ib();
@@ -107,6 +108,7 @@ class SdmaQueue {
   };
   std::optional<Ib> ib_;
   bool write_back_ = false;
+  std::optional<std::uint64_t> captured_;  // the write pointer of a doorbell that rang while RB_ENABLE was off
 };
 
 class Sdma {

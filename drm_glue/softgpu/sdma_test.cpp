@@ -246,6 +246,30 @@ TEST_F(SdmaTest, AQueueThatWasTakenAwayDoesNothing) {
   EXPECT_TRUE(comes(data, 5));
 }
 
+// As kgd_hqd_sdma_load() gives a queue back: it enables the doorbell, reads the process's write pointer and writes the register.
+TEST_F(SdmaTest, ADoorbellWhileAQueueIsGivenBackCounts) {
+  using namespace sdma0;
+  Queue rlc = start(0, 2);
+  map(va, (bus_base + data) | from_system);
+  const unsigned control = queue_register(rlc, SDMA0_GFX_RB_CNTL), doorbell = queue_register(rlc, SDMA0_GFX_DOORBELL);
+  const std::uint32_t on = read(control);
+  write(control, on & ~1u);
+  submit(rlc, write_words(va, {5}));
+  write(queue_register(rlc, SDMA0_GFX_RB_WPTR), 0);
+  EXPECT_EQ(ram.load32(data), 0u);
+  write(control, on);
+  EXPECT_TRUE(comes(data, 5));
+  // Not one from before the doorbell was disabled.
+  write(control, on & ~1u);
+  submit(rlc, write_words(va, {6}));
+  write(doorbell, 0);
+  write(doorbell, SDMA0_GFX_DOORBELL__ENABLE.set(1));
+  write(queue_register(rlc, SDMA0_GFX_RB_WPTR), read(queue_register(rlc, SDMA0_GFX_RB_RPTR)));
+  write(control, on);
+  done(write_words(data + 64, {1}));
+  EXPECT_EQ(ram.load32(data), 5u);
+}
+
 // What a queue of a process reads after it was taken away and given back, and the page was replaced meanwhile.
 std::uint32_t read_after_restore(bool flush_with_queue) {
   using namespace sdma0;

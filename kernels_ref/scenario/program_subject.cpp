@@ -10,11 +10,12 @@ namespace faultline::ref {
 namespace {
 
 // Outside an invalidation a device entry maps the same frame as the CPU's entry, and is writable only if the
-// CPU's entry is. (While a page migrates, the migration keeps its device entry right.)
+// CPU's entry is. (While a page migrates, the migration keeps its device entry right; while amdkfd has stopped the queues, nobody
+// uses an entry.)
 bool device_entries_agree(const World& w, int slots, bool by_vma) {
   for (MirrorId id = 0; id < max_mirrors; ++id) {
     const MmId m = mm_of(id);
-    if (!w.mirror[id].files || w.mm[m].invalidating) continue;
+    if (!w.mirror[id].files || w.mm[m].invalidating || w.svms[m].evicted) continue;
     for (Slot s = 0; s < slots; ++s) {
       const DeviceEntry& e = w.mirror[id].entry[s];
       const Pte& pte = w.mm[m].pte[s];

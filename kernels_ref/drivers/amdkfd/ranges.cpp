@@ -25,18 +25,23 @@ Slot notifier_last(Cpu cpu, const Svms& svms, Slot slot) {
   return slot;
 }
 
+bool has_entries(Cpu cpu, MmId mm, Slot from, Slot to) {
+  const auto& entry = cpu.world().mirror[mirror_id(0, mm)].entry;
+  return reaches_ranges(cpu) && std::any_of(entry.begin() + from, entry.begin() + to + 1,
+                                            [](const DeviceEntry& each) { return each.valid(); });
+}
+
 // svm_range_unmap_from_gpus, inside one range.
 void unmap_from_gpus(Cpu cpu, MmId mm, Slot from, Slot to) {
   Svms& svms = cpu.world().svms[mm];
   const Slot first = range_first(svms, from), last = range_last(*cpu.shape, svms, from);
-  auto& entry = cpu.world().mirror[mirror_id(0, mm)].entry;
-  const bool has_entries = reaches_ranges(cpu) && std::any_of(entry.begin() + from, entry.begin() + to + 1,
-                                                                [](const DeviceEntry& each) { return each.valid(); });
+  const bool has = has_entries(cpu, mm, from, to);
   if (!svms.page[first].mapped) {
-    if (has_entries) cpu.meets(MetBug::kept_entry);
+    if (has) cpu.meets(MetBug::kept_entry);
     return;
   }
-  if (has_entries && cpu.on(Rule::kfd_unmap_clears_entries))
+  auto& entry = cpu.world().mirror[mirror_id(0, mm)].entry;
+  if (has && cpu.on(Rule::kfd_unmap_clears_entries))
     std::fill(entry.begin() + from, entry.begin() + to + 1, DeviceEntry{});
   if (first == from && last == to) each_page(svms, first, last, [](SvmPage& page) { page.mapped = 0; });
   if (cpu.on(Rule::kfd_tells_unmaps)) tell(cpu, mm, from, to, 'U');
@@ -59,7 +64,10 @@ void evict(Cpu cpu, MmId mm, Slot from, Slot to) {
   Svms& svms = cpu.world().svms[mm];
   const Slot first = notifier_first(svms, from), last = notifier_last(cpu, svms, from);
   const auto mapped = [](const SvmPage& page) { return page.mapped; };
-  if (std::none_of(svms.page.begin() + first, svms.page.begin() + last + 1, mapped)) return;
+  if (std::none_of(svms.page.begin() + first, svms.page.begin() + last + 1, mapped)) {
+    if (has_entries(cpu, mm, from, to)) cpu.meets(MetBug::kept_entry);
+    return;
+  }
   for (Slot s = from; s <= to; s = range_last(*cpu.shape, svms, s) + 1)
     if (svms.page[s].mapped)
       each_page(svms, range_first(svms, s), range_last(*cpu.shape, svms, s), [](SvmPage& page) { page.invalid = 1; });

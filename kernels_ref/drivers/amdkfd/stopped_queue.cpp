@@ -10,14 +10,6 @@ namespace faultline::ref {
 
 namespace {
 
-// Whether the CPU has another page there by now. The driver stops the queues before that, and maps the new page before they run
-// again, unless it has lost sight of the entry.
-bool is_old(Cpu cpu, MirrorId id, Slot slot, const DeviceEntry& entry) {
-  const Pte& pte = cpu.world().mm[mm_of(id)].pte[slot];
-  if (pte.kind == Pte::Kind::zero) return entry.frame != zero_page;
-  return (pte.kind != Pte::Kind::page && pte.kind != Pte::Kind::device) || pte.frame != entry.frame;
-}
-
 Task<Result> access(Cpu cpu, MirrorId id, Slot slot, bool write, int value) {
   if (const int error = co_await svm_give_access(cpu, id, slot)) co_return failed(error);
   const Svms& svms = cpu.world().svms[mm_of(id)];
@@ -27,10 +19,6 @@ Task<Result> access(Cpu cpu, MirrorId id, Slot slot, bool write, int value) {
   const DeviceEntry entry = cpu.world().mirror[id].entry[slot];
   if (!serves(entry, write)) {
     cpu.meets(MetBug::unresolved_fault);
-    co_return failed(EFAULT);
-  }
-  if (stops && is_old(cpu, id, slot, entry)) {
-    cpu.meets(svms.page[slot].mapped ? MetBug::unrestored_range : MetBug::kept_entry);
     co_return failed(EFAULT);
   }
   co_return access_by(cpu, entry, slot, write, value);

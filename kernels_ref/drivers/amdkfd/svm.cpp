@@ -169,6 +169,20 @@ bool program_runs(Cpu cpu) {
   return false;
 }
 
+// The queues run again, although the CPU has another page where the GPU has an entry: its range was cut meanwhile
+// (svm_range_clone does not copy `invalid`), and nobody has mapped it.
+void forget_unrestored(Cpu cpu, MmId mm) {
+  World& w = cpu.world();
+  for (Slot s = 0; s < cpu.shape->slots(); ++s) {
+    DeviceEntry& entry = w.mirror[mirror_id(0, mm)].entry[s];
+    const Pte& pte = w.mm[mm].pte[s];
+    const bool same = entry.frame == zero_page ? pte.kind == Pte::Kind::zero : entry.frame == pte.frame;
+    if (!entry.valid() || (same && (!entry.writable || pte.writable || pte.kind == Pte::Kind::device))) continue;
+    cpu.meets(MetBug::unrestored_range);
+    entry = {};
+  }
+}
+
 // svm_range_restore_work, with mmap_lock for writing.
 Task<void> restore_work(Cpu cpu, MmId mm) {
   World& w = cpu.world();
@@ -189,6 +203,7 @@ Task<void> restore_work(Cpu cpu, MmId mm) {
   if (error && error != EAGAIN && !last_words && reaches_ranges(cpu)) cpu.meets(MetBug::unresolved_fault);
   if (!error && !svms.evicted_again) {
     svms.evicted = 0;
+    forget_unrestored(cpu, mm);
     if (cpu.on(Rule::kfd_restores_queues)) tell(cpu, mm, 0, cpu.shape->slots() - 1, 'R');
   }
   svms.locked = 0;
