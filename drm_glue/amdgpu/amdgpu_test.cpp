@@ -1,7 +1,9 @@
 // Tests that need no GPU: packets, and how events are read. The rest is tested on mocked GPUs (drm_glue/mocks).
+#include <amdgpu_drm.h>
 #include <gtest/gtest.h>
 
-#include "drm_glue/amdgpu/sdma.h"
+#include "drm_glue/amdgpu/copier.h"
+#include "drm_glue/amdgpu/memory.h"
 #include "drm_glue/amdgpu/svm.h"
 
 namespace faultline::amdgpu {
@@ -38,6 +40,10 @@ TEST(Amdgpu, SizesOfCopiesCountFromZeroSinceSdma4) {
   EXPECT_EQ(copy_linear(AMDGPU_FAMILY_AI, to, from, 8)[1], 7u);
   EXPECT_FALSE(has_copy_linear(AMDGPU_FAMILY_SI));
   EXPECT_TRUE(has_copy_linear(AMDGPU_FAMILY_CI));
+}
+
+TEST(Amdgpu, AFenceFollowsACopy) {
+  EXPECT_EQ(fence(0x1'0000'2000, 7), (std::array<std::uint32_t, 4>{5, 0x2000, 1, 7}));
 }
 
 TEST(Amdgpu, EventsOfAPageInTheirOrder) {

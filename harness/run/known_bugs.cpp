@@ -66,6 +66,12 @@ constexpr std::array table = {
              "hmm_range_fault() returns the device's own private page as it is, without a fault that would break COW, and "
              "amdgpu_hmm_range_get_pages() does not look at HMM_PFN_WRITE",
              "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_and_map()"},
+    KnownBug{"late-mapping", "amdgpu",
+             "the GPU goes on with an old page when an invalidation comes just after its range was mapped",
+             "svm_range_validate_and_map() unlocks the range before it sets mapped_to_gpu, so that svm_range_evict() has nothing "
+             "to do for it",
+             "6.1 at least; later kernels set it under the lock", "6.12+",
+             "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_and_map()"},
     KnownBug{"unrestored-range", "amdgpu",
              "without XNACK, the GPU goes on with old pages of a range that was cut while its queues were stopped",
              "svm_range_clone() does not copy `invalid`, so svm_range_restore_work() does not map the pieces",

@@ -163,6 +163,7 @@ struct Svms {
   std::uint8_t failed = 0;         // the program has ended, and the restore worker could not map all ranges
   std::uint8_t validating = none;  // first page of the range that is being mapped
   std::uint8_t collided = 0;       // ... and its notifier was called since
+  std::uint8_t late = 0;           // its entries are there, but it does not count as mapped yet
 };
 
 struct ProcessState {
@@ -232,6 +233,7 @@ enum class MetBug : int {
   lost_location,            // amdkfd believes that a page in VRAM is in system memory, and never brings it back
   kept_entry,               // amdkfd maps a part of a range, fails, and forgets that it is mapped
   writable_shared_vram,     // amdkfd lets the GPU write to a page in VRAM that fork() has shared
+  late_mapping,             // amdkfd is told of an invalidation when it has just mapped a range, and does not know it yet
   unrestored_range,         // amdkfd cuts a range while queues are stopped, and forgets to map the pieces before they run again
   unresolved_fault,         // no bug: an access of the GPU that its driver cannot resolve
   count_

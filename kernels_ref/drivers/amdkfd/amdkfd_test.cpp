@@ -35,7 +35,7 @@ std::set<std::string> texts(const Program& program, const std::string& key, Devi
 
 using Texts = std::set<std::string>;
 constexpr DeviceClass on = DeviceClass::unmap_and_retry, off = DeviceClass::preempt_and_restore,
-                      faults = DeviceClass::fault_and_migrate;
+                      faults = DeviceClass::fault_and_migrate, queues = DeviceClass::map_and_restore;
 
 TEST(AmdkfdRanges, NoEventsOfTheOtherKind) {
   const Program p = program(
@@ -147,6 +147,41 @@ TEST(AmdkfdFaults, ASharedPageInVramIsWritable) {
   };
   EXPECT_EQ(bugs("  load a[0] via d\n"), std::vector<std::string>{});
   EXPECT_EQ(bugs("  store a[0] 7 via d\n"), std::vector<std::string>{"writable-shared-vram"});
+}
+
+// Without XNACK, by queues of the process: they stand still until the driver has mapped the new page.
+TEST(AmdkfdQueues, WaitForTheNewPage) {
+  const Program p = program("  store a[0] 6 via d\n  madvise a dontneed\n  g = load a[0] via d\n", "events(P:a[0]) where(P:a[0])");
+  EXPECT_EQ(texts(p, "P.t:g", queues), Texts{"zero"});
+  EXPECT_EQ(texts(p, "events(P:a[0])", queues), Texts{"ER"});
+  EXPECT_EQ(texts(p, "where(P:a[0])", queues), Texts{"system"}) << "an access moves nothing";
+  Facets facets{.device_class = queues};
+  facets.dropped.set(static_cast<int>(ref::Rule::kfd_stops_queues));
+  const Allowed allowed = predict(p, facets);
+  EXPECT_NE(allowed.findings, std::vector<std::string>{}) << "the GPU uses a page that is free";
+}
+
+TEST(AmdkfdQueues, WhatIsNotMappedIsAnErrorOrUndefined) {
+  const auto undefined = [](const std::string& statements) {
+    return predict(program(statements, "P:a[0]"), {.device_class = queues}).undefined;
+  };
+  const Program unmapped = program("  munmap a[0]\n  g = load a[0] via d\n", "P:a[1]");
+  EXPECT_EQ(texts(unmapped, "P.t:g", queues), Texts{"EFAULT"});
+  EXPECT_EQ(undefined("  mprotect a[0] r\n  load a[0] via d\n"), "");
+  EXPECT_NE(undefined("  mprotect a[0] r\n  store a[0] 6 via d\n"), "");
+  // The queues of the process may wait for ever.
+  EXPECT_NE(undefined("  load a[0] via d\n  mprotect a[0] -\n  load a[1] via d\n"), "");
+}
+
+TEST(AmdkfdQueues, MeetBugsOfTheDriver) {
+  const auto bugs = [](const std::string& statements, const std::string& more = "") {
+    return predict(program(statements, "P:a[1]", more), {.device_class = queues}).known_bugs;
+  };
+  EXPECT_EQ(bugs("  load a[0] via d\n  madvise a dontneed\n"), std::vector<std::string>{});
+  EXPECT_EQ(bugs("  load a[0] via d\n", "thread P.drop\n  madvise a dontneed\n"), std::vector<std::string>{"late-mapping"});
+  // A request cuts the range while its pages are changing.
+  EXPECT_EQ(bugs("  migrate a to d via d\n  madvise a[0] dontneed\n  migrate a[1..2] to system via d\n  load a[0] via d\n"),
+            std::vector<std::string>{"unrestored-range"});
 }
 
 TEST(AmdkfdRanges, WithoutRangesItIsARecoverableDeviceThatTellsNothing) {

@@ -37,7 +37,7 @@ void unmap_from_gpus(Cpu cpu, MmId mm, Slot from, Slot to) {
   const Slot first = range_first(svms, from), last = range_last(*cpu.shape, svms, from);
   const bool has = has_entries(cpu, mm, from, to);
   if (!svms.page[first].mapped) {
-    if (has) cpu.meets(MetBug::kept_entry);
+    if (has) cpu.meets(svms.late ? MetBug::late_mapping : MetBug::kept_entry);
     return;
   }
   auto& entry = cpu.world().mirror[mirror_id(0, mm)].entry;
@@ -65,7 +65,7 @@ void evict(Cpu cpu, MmId mm, Slot from, Slot to) {
   const Slot first = notifier_first(svms, from), last = notifier_last(cpu, svms, from);
   const auto mapped = [](const SvmPage& page) { return page.mapped; };
   if (std::none_of(svms.page.begin() + first, svms.page.begin() + last + 1, mapped)) {
-    if (has_entries(cpu, mm, from, to)) cpu.meets(MetBug::kept_entry);
+    if (has_entries(cpu, mm, from, to)) cpu.meets(svms.late ? MetBug::late_mapping : MetBug::kept_entry);
     return;
   }
   for (Slot s = from; s <= to; s = range_last(*cpu.shape, svms, s) + 1)

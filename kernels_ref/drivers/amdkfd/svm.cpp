@@ -66,6 +66,11 @@ Task<int> svm_range_validate_and_map(Cpu cpu, MirrorId id, Slot from, Slot to, b
     svms.validating = none;
     s = last + 1;
   }
+  if (!error && reaches_ranges(cpu)) {  // 6.1 has unlocked the range by now: MetBug::late_mapping
+    svms.late = 1;
+    co_await cpu.step("svm_range_validate_and_map: mapped_to_gpu");
+    svms.late = 0;
+  }
   if (!error) each_page(svms, from, to, [](SvmPage& page) { page.mapped = 1; });
   co_return error;
 }
