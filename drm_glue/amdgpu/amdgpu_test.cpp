@@ -42,9 +42,7 @@ TEST(Amdgpu, SizesOfCopiesCountFromZeroSinceSdma4) {
   EXPECT_TRUE(has_copy_linear(AMDGPU_FAMILY_CI));
 }
 
-TEST(Amdgpu, AFenceFollowsACopy) {
-  EXPECT_EQ(fence(0x1'0000'2000, 7), (std::array<std::uint32_t, 4>{5, 0x2000, 1, 7}));
-}
+TEST(Amdgpu, AFenceFollowsACopy) { EXPECT_EQ(fence(0x1'0000'2000, 7), (std::array<std::uint32_t, 4>{5, 0x2000, 1, 7})); }
 
 TEST(Amdgpu, EventsOfAPageInTheirOrder) {
   EXPECT_EQ(told({migration(gpu), event(Kind::unmap_from_gpu), migration(0)}), "DUS");

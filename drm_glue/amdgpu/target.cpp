@@ -53,8 +53,7 @@ struct Lane {
 class Process {
  public:
   explicit Process(const About& about)
-      : way_(about.way),
-        device_(about.render_node, on_ranges() ? Device::Addresses::not_of_processes : Device::Addresses::any) {
+      : way_(about.way), device_(about.render_node, on_ranges() ? Device::Addresses::not_of_processes : Device::Addresses::any) {
     if (!has_copy_linear(device_.family())) throw Failure("SDMA of a gfx6, which has other packets", ENOTSUP);
     if (about.gpu == 0) return;
     svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
@@ -232,8 +231,7 @@ class AmdgpuTarget : public Target {
 
   std::string name() const override {
     if (about_.bus.empty()) return "amdgpu";
-    return "amdgpu:" + about_.bus + (about_.gpu == 0 ? "" : std::string("/") + word(about_.xnack)) +
-           suffix(about_.way);
+    return "amdgpu:" + about_.bus + (about_.gpu == 0 ? "" : std::string("/") + word(about_.xnack)) + suffix(about_.way);
   }
 
   std::vector<std::string> gpus() const override { return {about_.bus}; }

@@ -52,7 +52,8 @@ void SharedMemory::release() {
 
 UserQueue::UserQueue(SvmProcess& process, std::uint32_t family)
     : process_(process), family_(family), ring_(process, ring_bytes), page_(process, page_bytes) {
-  if (family != AMDGPU_FAMILY_AI) throw Failure("user queues of another GPU than gfx9, with other packets and doorbells", ENOTSUP);
+  if (family != AMDGPU_FAMILY_AI)
+    throw Failure("user queues of another GPU than gfx9, with other packets and doorbells", ENOTSUP);
   std::uint64_t doorbell = 0;
   must("AMDKFD_IOC_CREATE_QUEUE",
        process.kfd().create_sdma_queue(process.gpu(), ring_.address(), ring_bytes, page_.address() + read_offset,

@@ -73,8 +73,9 @@ void* shared_memory(HSAuint32 node) {
 // As `queue` of amdgpu_requests.cpp.
 std::string queue(HSAuint32 gpu, HSAuint32 node, bool xnack) {
   must(hsaKmtSetXNACKMode(xnack), "hsaKmtSetXNACKMode");
-  auto* const words = static_cast<HSAuint64*>(mmap(reinterpret_cast<void*>(std::uintptr_t{1} << 45), 2 * page, PROT_READ | PROT_WRITE,
-                                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
+  auto* const words =
+      static_cast<HSAuint64*>(mmap(reinterpret_cast<void*>(std::uintptr_t{1} << 45), 2 * page, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
   if (words == MAP_FAILED) throw std::runtime_error("mmap");
   std::atomic_ref from(words[0]), to(words[page / sizeof *words]);
   auto* const ring = static_cast<HSAuint32*>(shared_memory(node));
@@ -87,10 +88,11 @@ std::string queue(HSAuint32 gpu, HSAuint32 node, bool xnack) {
   for (HSAuint32 i = 0; i < 100; ++i) {
     from = 1000 + i;
     HSAuint32 request[16] = {};
-    const auto end = std::ranges::copy(
-        faultline::amdgpu::copy_linear(AMDGPU_FAMILY_AI, reinterpret_cast<HSAuint64>(&words[page / sizeof *words]),
-                                       reinterpret_cast<HSAuint64>(words), 8),
-        request).out;
+    const auto end = std::ranges::copy(faultline::amdgpu::copy_linear(AMDGPU_FAMILY_AI,
+                                                                      reinterpret_cast<HSAuint64>(&words[page / sizeof *words]),
+                                                                      reinterpret_cast<HSAuint64>(words), 8),
+                                       request)
+                         .out;
     std::ranges::copy(faultline::amdgpu::fence(reinterpret_cast<HSAuint64>(done), i + 1), end);
     std::ranges::copy(request, ring + written % page / sizeof *ring);
     written += sizeof request;

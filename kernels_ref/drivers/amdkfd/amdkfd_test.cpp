@@ -151,7 +151,8 @@ TEST(AmdkfdFaults, ASharedPageInVramIsWritable) {
 
 // Without XNACK, by queues of the process: they stand still until the driver has mapped the new page.
 TEST(AmdkfdQueues, WaitForTheNewPage) {
-  const Program p = program("  store a[0] 6 via d\n  madvise a dontneed\n  g = load a[0] via d\n", "events(P:a[0]) where(P:a[0])");
+  const Program p =
+      program("  store a[0] 6 via d\n  madvise a dontneed\n  g = load a[0] via d\n", "events(P:a[0]) where(P:a[0])");
   EXPECT_EQ(texts(p, "P.t:g", queues), Texts{"zero"});
   EXPECT_EQ(texts(p, "events(P:a[0])", queues), Texts{"ER"});
   EXPECT_EQ(texts(p, "where(P:a[0])", queues), Texts{"system"}) << "an access moves nothing";

@@ -27,8 +27,8 @@ Slot notifier_last(Cpu cpu, const Svms& svms, Slot slot) {
 
 bool has_entries(Cpu cpu, MmId mm, Slot from, Slot to) {
   const auto& entry = cpu.world().mirror[mirror_id(0, mm)].entry;
-  return reaches_ranges(cpu) && std::any_of(entry.begin() + from, entry.begin() + to + 1,
-                                            [](const DeviceEntry& each) { return each.valid(); });
+  return reaches_ranges(cpu) &&
+         std::any_of(entry.begin() + from, entry.begin() + to + 1, [](const DeviceEntry& each) { return each.valid(); });
 }
 
 // svm_range_unmap_from_gpus, inside one range.
@@ -41,8 +41,7 @@ void unmap_from_gpus(Cpu cpu, MmId mm, Slot from, Slot to) {
     return;
   }
   auto& entry = cpu.world().mirror[mirror_id(0, mm)].entry;
-  if (has && cpu.on(Rule::kfd_unmap_clears_entries))
-    std::fill(entry.begin() + from, entry.begin() + to + 1, DeviceEntry{});
+  if (has && cpu.on(Rule::kfd_unmap_clears_entries)) std::fill(entry.begin() + from, entry.begin() + to + 1, DeviceEntry{});
   if (first == from && last == to) each_page(svms, first, last, [](SvmPage& page) { page.mapped = 0; });
   if (cpu.on(Rule::kfd_tells_unmaps)) tell(cpu, mm, from, to, 'U');
 }
