@@ -76,6 +76,17 @@ constexpr std::array table = {
              "without XNACK, the GPU goes on with old pages of a range that was cut while its queues were stopped",
              "svm_range_clone() does not copy `invalid`, so svm_range_restore_work() does not map the pieces",
              "6.1 at least", "", "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_clone(), svm_range_restore_work()"},
+    KnownBug{"reused-page", "amdgpu",
+             "a GPU fault takes the kernel down when a CPU fault has just brought the same range back",
+             "svm_migrate_to_ram() unlocks svms->lock while do_swap_page() still holds the page in VRAM. The GPU's fault moves the "
+             "range to the same memory, and zone_device_page_init() sets that page's references to one",
+             "all known", "", "drivers/gpu/drm/amd/amdkfd/kfd_migrate.c: svm_migrate_get_vram_page(), svm_migrate_to_ram()"},
+    KnownBug{"released-bo", "amdgpu",
+             "a GPU fault is never answered when a CPU fault has just brought the same range back",
+             "svm_range_validate_svm_bo() waits in a loop until svm_range_bo_release() is done. Its work item is behind the one "
+             "that waits, on the same CPU",
+             "up to 6.1 at least: 6.12.117 answers faults on an unbound workqueue", "6.12.117 7.3+",
+             "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_svm_bo(); amdgpu_irq.c: amdgpu_irq_delegate()"},
 };
 // clang-format on
 

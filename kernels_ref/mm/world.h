@@ -184,6 +184,7 @@ struct ThreadState {
   std::uint8_t reading = none;  // the mirror that this thread is reading for (read_begin to read_retry) ...
   std::uint8_t asked = none;    // ... for this page
   std::uint8_t moved = 0;       // ... and a migration to the device has stored its entry since hmm_range_fault()
+  std::uint8_t retries = none;  // its device's access to this page (Slot) has faulted, and amdkfd may yet be at work on that
   std::array<std::uint8_t, limits::barriers> arrivals{};
 };
 
@@ -235,6 +236,8 @@ enum class MetBug : int {
   writable_shared_vram,     // amdkfd lets the GPU write to a page in VRAM that fork() has shared
   late_mapping,             // amdkfd is told of an invalidation when it has just mapped a range, and does not know it yet
   unrestored_range,         // amdkfd cuts a range while queues are stopped, and forgets to map the pieces before they run again
+  reused_page,              // amdkfd moves a range to VRAM again, to a page that a fault of the CPU still holds
+  released_bo,              // ... or waits for ever until the range's old memory in VRAM is released
   unresolved_fault,         // no bug: an access of the GPU that its driver cannot resolve
   count_
 };

@@ -185,6 +185,22 @@ TEST(AmdkfdQueues, MeetBugsOfTheDriver) {
             std::vector<std::string>{"unrestored-range"});
 }
 
+// A fault of the CPU brings a range back while the driver is at work on a fault of the GPU, or may be. Not one after the other.
+TEST(AmdkfdFaults, TheCpuBringsBackARangeBesideAFaultOfTheGpu) {
+  const auto meets = [](const std::string& then, const std::string& beside, DeviceClass c = faults) {
+    const Program p = program("  load a[0] via d\n" + then, "P:a[0]", "thread P.u\n" + beside);
+    const std::vector<std::string> bugs = predict(p, {.device_class = c}).known_bugs;
+    EXPECT_EQ(std::ranges::count(bugs, "reused-page"), std::ranges::count(bugs, "released-bo"));
+    return std::ranges::count(bugs, "released-bo") == 1;
+  };
+  EXPECT_FALSE(meets("  store a[0] 6\n", "  delay 1us\n"));
+  EXPECT_FALSE(meets("  barrier there\n", "  barrier there\n  store a[0] 6\n"));
+  EXPECT_TRUE(meets("", "  store a[0] 6\n"));
+  EXPECT_TRUE(meets("", "  store a[2] 6\n")) << "of the same range";
+  EXPECT_FALSE(meets("", "  madvise a dontneed\n"));
+  EXPECT_FALSE(meets("", "  store a[0] 6\n", on)) << "userptr memory has no faults";
+}
+
 TEST(AmdkfdRanges, WithoutRangesItIsARecoverableDeviceThatTellsNothing) {
   const Program p = program("  store a[0] 6 via d\n  munmap a[1]\n", "events(P:a[0]) events(P:a[1]) P:a[0]");
   EXPECT_EQ(texts(p, "events(P:a[1])", off), Texts{"none"});

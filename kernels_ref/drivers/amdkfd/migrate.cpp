@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "kernels_ref/drivers/amdkfd/prediction.h"
+#include "kernels_ref/drivers/amdkfd/retry_fault.h"
 #include "kernels_ref/mm/migrate_device.h"
 #include "kernels_ref/mm/migration_entries.h"
 
@@ -147,6 +148,8 @@ Task<Fault> svm_migrate_to_ram(Cpu cpu, MmId mm, Slot slot, FrameId page) {
     const Slot first = range_first(svms, slot), last = range_last(*cpu.shape, svms, slot);
     const bool whole = cpu.on(Rule::kfd_migrates_range);
     found = co_await svm_migrate_vram_to_ram(cpu, id, mm, whole ? first : slot, whole ? last : slot);
+    // This fault holds its page in VRAM until after it has unlocked svms->lock. A worker frees the range's memory later still.
+    if (!svms.page[slot].vram && answers_fault(w, first, last)) cpu.meets(MetBug::reused_page), cpu.meets(MetBug::released_bo);
   } else if (const Pte& pte = w.mm[mm].pte[slot]; found && pte.kind == Pte::Kind::device && pte.frame == page) {
     cpu.meets(MetBug::lost_location);
   }

@@ -91,6 +91,7 @@ Task<Result> access(Cpu cpu, MirrorId id, Slot slot, bool write, int value) {
     if (!holds_file(cpu, id)) co_return failed(EBADF);
     const DeviceEntry entry = w.mirror[id].entry[slot];
     if (serves(entry, write)) co_return access_by(cpu, entry, slot, write, value);
+    cpu.self().retries = static_cast<std::uint8_t>(slot);
     const int error = co_await restore_pages(cpu, id, slot, write);
     if (error) {
       cpu.meets(MetBug::unresolved_fault);
@@ -100,11 +101,26 @@ Task<Result> access(Cpu cpu, MirrorId id, Slot slot, bool write, int value) {
   }
 }
 
+// The target returns from an access when the driver is at work on none of its faults (SvmProcess::drain_faults).
+Task<Result> access_and_drain(Cpu cpu, MirrorId id, Slot slot, bool write, int value) {
+  const Result result = co_await access(cpu, id, slot, write, value);
+  if (cpu.self().retries == none) co_return result;
+  co_await cpu.step("GPU: faults are answered");
+  cpu.self().retries = none;
+  co_return result;
+}
+
 }  // namespace
 
-Task<Result> gpu_load(Cpu cpu, MirrorId id, Slot slot) { return access(cpu, id, slot, false, 0); }
+Task<Result> gpu_load(Cpu cpu, MirrorId id, Slot slot) { return access_and_drain(cpu, id, slot, false, 0); }
 
-Task<Result> gpu_store(Cpu cpu, MirrorId id, Slot slot, int value) { return access(cpu, id, slot, true, value); }
+Task<Result> gpu_store(Cpu cpu, MirrorId id, Slot slot, int value) { return access_and_drain(cpu, id, slot, true, value); }
+
+bool answers_fault(const World& w, Slot first, Slot last) {
+  return std::ranges::any_of(w.thread, [&](const ThreadState& thread) {
+    return thread.retries != none && thread.retries >= first && thread.retries <= last;
+  });
+}
 
 // If this fault cannot be resolved, nobody waits for it.
 Task<void> repeated_fault(Cpu cpu, MirrorId id, Slot slot) { co_await restore_pages(cpu, id, slot, false); }

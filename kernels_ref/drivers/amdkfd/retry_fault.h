@@ -10,6 +10,9 @@ namespace faultline::ref {
 Task<Result> gpu_load(Cpu cpu, MirrorId id, Slot slot);
 Task<Result> gpu_store(Cpu cpu, MirrorId id, Slot slot, int value);
 
+// Whether the driver is at work on a fault on one of the pages, or may be: its interrupt may be in the ring once more.
+bool answers_fault(const World& world, Slot first, Slot last);
+
 // An interrupt for an attempt that came before another one was answered. The driver drops such interrupts within 2 ms
 // (AMDGPU_SVM_RANGE_RETRY_FAULT_PENDING), but its worker may have waited longer than that for a CPU.
 Task<void> repeated_fault(Cpu cpu, MirrorId id, Slot slot);
