@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "drm_glue/amdgpu/fault_drain.h"
 #include "drm_glue/amdgpu/sdma.h"
 #include "drm_glue/amdgpu/svm.h"
 #include "drm_glue/amdgpu/user_queue.h"
@@ -59,6 +60,7 @@ class Process {
     svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
     if (const int error = on_ranges() ? svm_->open(about.xnack, device_.fd()) : svm_->open(about.xnack))
       throw Failure("SVM through /dev/kfd", error);
+    if (on_ranges() && about.xnack == kfd::Xnack::on) drain_ = std::make_unique<FaultDrain>(make_engine(), *svm_);
   }
 
   // Null on failure: sets errno and gives the reason to `words`.
@@ -74,6 +76,7 @@ class Process {
 
   Device& device() { return device_; }
   SvmProcess* svm() { return svm_.get(); }
+  FaultDrain* drain() { return drain_.get(); }  // null where the GPU has no faults
 
   std::unique_ptr<Lane> take() {
     const std::lock_guard lock(mutex_);
@@ -95,16 +98,20 @@ class Process {
  private:
   bool on_ranges() const { return way_ != Way::userptr; }
 
+  std::unique_ptr<Copier> make_engine() {
+    if (way_ == Way::queues) return std::make_unique<UserQueue>(*svm_, device_.family());
+    return std::make_unique<Sdma>(device_);
+  }
   std::unique_ptr<Lane> make_lane() {
-    if (way_ == Way::queues) return std::make_unique<Lane>(std::make_unique<UserQueue>(*svm_, device_.family()));
-    auto lane = std::make_unique<Lane>(std::make_unique<Sdma>(device_));
-    if (++lanes_ % 2 == 0) lane->vram.emplace(device_, Buffer::Where::vram);
+    auto lane = std::make_unique<Lane>(make_engine());
+    if (way_ != Way::queues && ++lanes_ % 2 == 0) lane->vram.emplace(device_, Buffer::Where::vram);
     return lane;
   }
 
   const Way way_;
   Device device_;
   std::unique_ptr<SvmProcess> svm_;
+  std::unique_ptr<FaultDrain> drain_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Lane>> idle_;
   int lanes_ = 0;
@@ -163,7 +170,9 @@ class Handle : public DeviceHandle {
       lane = process_.take();
       request(*lane);
       process_.give_back(std::move(lane));
-      return about_.way == Way::userptr ? 0 : process_.svm()->keep_up();
+      if (about_.way == Way::userptr) return 0;
+      if (process_.drain()) process_.drain()->wait();
+      return process_.svm()->keep_up();
     } catch (const Failure& failure) {
       if (lane && (failure.error() == EFAULT || failure.error() == EPERM)) {
         process_.give_back(std::move(lane));
