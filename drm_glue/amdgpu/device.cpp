@@ -17,7 +17,7 @@ void check(const char* request, int negative_error) {
   if (negative_error != 0) throw Failure(request, negative_error < 0 ? -negative_error : EIO);
 }
 
-Device::Device(const std::string& render_node, Addresses addresses) : addresses_(addresses) {
+Device::Device(const std::string& render_node) {
   int fd;
   do fd = open(render_node.c_str(), O_RDWR | O_CLOEXEC);
   while (fd < 0 && errno == EINTR);

@@ -32,10 +32,7 @@ void check(const char* function, const Call& call) {
 // mm fails with EPERM (amdgpu_cs_list_validate). Any number of threads may use it.
 class Device {
  public:
-  // GPU addresses for BOs: any, or only those that no process can have. The latter is for a VM in which the process's
-  // own addresses stand for its own memory.
-  enum class Addresses { any, not_of_processes };
-  explicit Device(const std::string& render_node, Addresses addresses = Addresses::any);
+  explicit Device(const std::string& render_node);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -43,14 +40,12 @@ class Device {
   amdgpu_device_handle handle() const { return handle_; }
   int fd() const { return amdgpu_device_get_fd(handle_); }
   std::uint32_t family() const { return family_; }  // AMDGPU_FAMILY_*
-  Addresses addresses() const { return addresses_; }
 
  private:
   void deinitialize();
 
   amdgpu_device_handle handle_ = nullptr;
   std::uint32_t family_ = 0;
-  const Addresses addresses_;
 };
 
 }  // namespace faultline::amdgpu

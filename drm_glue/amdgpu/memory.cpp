@@ -6,9 +6,8 @@
 namespace faultline::amdgpu {
 
 VaRange::VaRange(Device& device, std::size_t bytes) {
-  const std::uint64_t flags = device.addresses() == Device::Addresses::not_of_processes ? AMDGPU_VA_RANGE_HIGH : 0;
   check("amdgpu_va_range_alloc", [&] {
-    return amdgpu_va_range_alloc(device.handle(), amdgpu_gpu_va_range_general, bytes, page_bytes, 0, &address_, &handle_, flags);
+    return amdgpu_va_range_alloc(device.handle(), amdgpu_gpu_va_range_general, bytes, page_bytes, 0, &address_, &handle_, 0);
   });
 }
 

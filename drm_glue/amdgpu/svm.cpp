@@ -56,7 +56,7 @@ PageHistory history_of(std::uintptr_t address, const std::vector<kfd::SmiEvent>&
 
 SvmProcess::~SvmProcess() {
   if (events_descriptor_ >= 0) kernel_.close(events_descriptor_);
-  if (owns_node_) kernel_.close(node_);
+  if (node_ >= 0) kernel_.close(node_);
 }
 
 int SvmProcess::open(kfd::Xnack mode) {
@@ -64,20 +64,8 @@ int SvmProcess::open(kfd::Xnack mode) {
   do node_ = kernel_.open(render_node_.c_str(), O_RDWR | O_CLOEXEC);
   while (node_ < 0 && errno == EINTR);
   if (node_ < 0) return errno;
-  owns_node_ = true;
   // EBUSY: an OpenCL driver was here first. The process keeps that driver's VM and XNACK mode.
   if (const int error = kfd_.acquire_vm(gpu_, node_); error != 0 && error != EBUSY) return error;
-  return set_up(mode);
-}
-
-int SvmProcess::open(kfd::Xnack mode, int node) {
-  if (const int error = kfd_.open()) return error;
-  if (const int error = kfd_.acquire_vm(gpu_, node)) return error;
-  node_ = node;
-  return set_up(mode);
-}
-
-int SvmProcess::set_up(kfd::Xnack mode) {
   if (const int error = kfd_.set_xnack(mode)) {
     kfd::Xnack now{};
     if (error != EBUSY || kfd_.xnack(now) != 0 || now != mode) return error;
@@ -97,11 +85,6 @@ int SvmProcess::migrate(std::uintptr_t address, std::size_t bytes, bool to_devic
 int SvmProcess::give_access(std::uintptr_t address) {
   const kfd_ioctl_svm_attribute attributes[] = {{KFD_IOCTL_SVM_ATTR_ACCESS, gpu_}};
   return set(address, page_bytes, attributes);
-}
-
-int SvmProcess::keep_in_place(std::uintptr_t address, std::size_t bytes) {
-  const kfd_ioctl_svm_attribute attributes[] = {{KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE, gpu_}};
-  return set(address, bytes, attributes);
 }
 
 int SvmProcess::set(std::uintptr_t address, std::size_t bytes, std::span<const kfd_ioctl_svm_attribute> attributes) {

@@ -33,9 +33,6 @@ class SvmProcess {
 
   // All requests return an errno. EBUSY: another part of the process has queues in the other XNACK mode.
   int open(kfd::Xnack mode);
-  // Makes the open node's VM the process's VM (amdgpu_vm_make_compute), so that jobs through the node reach the SVM ranges.
-  // EINVAL: a BO is already mapped in the VM. EBUSY: the process already has a VM.
-  int open(kfd::Xnack mode, int node);
 
   // Once it is open.
   kfd::Kfd& kfd() { return kfd_; }
@@ -47,9 +44,6 @@ class SvmProcess {
   int give_access(std::uintptr_t address);
   // Gives the GPU access to the pages and prefetches them (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_PREFETCH_LOC).
   int migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
-
-  // Lets the GPU reach the pages where they are: its faults do not move them (KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE).
-  int keep_in_place(std::uintptr_t address, std::size_t bytes);
 
   // Reads the pending events, before the kernel's buffer is full.
   int keep_up();
@@ -66,7 +60,6 @@ class SvmProcess {
   void forget_history();
 
  private:
-  int set_up(kfd::Xnack mode);
   int set(std::uintptr_t address, std::size_t bytes, std::span<const kfd_ioctl_svm_attribute> attributes);
   int read_events();
   bool stopped() const;
@@ -83,7 +76,6 @@ class SvmProcess {
   std::mutex mutex_;
   kfd::Kfd kfd_;
   int node_ = -1;
-  bool owns_node_ = false;
   int events_descriptor_ = -1;
   kfd::SmiStream stream_;
   std::vector<kfd::SmiEvent> events_;

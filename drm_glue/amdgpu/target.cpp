@@ -5,14 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include "drm_glue/amdgpu/fault_drain.h"
 #include "drm_glue/amdgpu/sdma.h"
 #include "drm_glue/amdgpu/svm.h"
 #include "drm_glue/amdgpu/user_queue.h"
@@ -27,8 +25,7 @@ namespace {
 // How accesses reach memory.
 enum class Way {
   userptr,  // jobs, through BOs of the process's pages
-  ranges,   // jobs, by the process's own addresses, through the entries of KFD's SVM ranges
-  queues,   // the same by the process's own queues
+  ranges,   // queues of the process, by its own addresses, through the entries of KFD's SVM ranges
 };
 
 // One GPU in one mode.
@@ -40,7 +37,7 @@ struct About {
   std::string why_not;
 
   // A page has to be mapped for the GPU before an access, which cannot wait for it.
-  bool maps_first() const { return way == Way::queues && xnack == kfd::Xnack::off; }
+  bool maps_first() const { return way == Way::ranges && xnack == kfd::Xnack::off; }
 };
 
 // The engine as one thread uses it. With `vram`, each copy of a job makes a stop in VRAM; every second lane has it.
@@ -53,14 +50,11 @@ struct Lane {
 // A process's use of the GPU. It lasts for all iterations.
 class Process {
  public:
-  explicit Process(const About& about)
-      : way_(about.way), device_(about.render_node, on_ranges() ? Device::Addresses::not_of_processes : Device::Addresses::any) {
+  explicit Process(const About& about) : way_(about.way), device_(about.render_node) {
     if (!has_copy_linear(device_.family())) throw Failure("SDMA of a gfx6, which has other packets", ENOTSUP);
     if (about.gpu == 0) return;
     svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
-    if (const int error = on_ranges() ? svm_->open(about.xnack, device_.fd()) : svm_->open(about.xnack))
-      throw Failure("SVM through /dev/kfd", error);
-    if (on_ranges() && about.xnack == kfd::Xnack::on) drain_ = std::make_unique<FaultDrain>(make_engine(), *svm_);
+    if (const int error = svm_->open(about.xnack)) throw Failure("SVM through /dev/kfd", error);
   }
 
   // Null on failure: sets errno and gives the reason to `words`.
@@ -76,7 +70,6 @@ class Process {
 
   Device& device() { return device_; }
   SvmProcess* svm() { return svm_.get(); }
-  FaultDrain* drain() { return drain_.get(); }  // null where the GPU has no faults
 
   std::unique_ptr<Lane> take() {
     const std::lock_guard lock(mutex_);
@@ -96,22 +89,16 @@ class Process {
   }
 
  private:
-  bool on_ranges() const { return way_ != Way::userptr; }
-
-  std::unique_ptr<Copier> make_engine() {
-    if (way_ == Way::queues) return std::make_unique<UserQueue>(*svm_, device_.family());
-    return std::make_unique<Sdma>(device_);
-  }
   std::unique_ptr<Lane> make_lane() {
-    auto lane = std::make_unique<Lane>(make_engine());
-    if (way_ != Way::queues && ++lanes_ % 2 == 0) lane->vram.emplace(device_, Buffer::Where::vram);
+    if (way_ == Way::ranges) return std::make_unique<Lane>(std::make_unique<UserQueue>(*svm_, device_.family()));
+    auto lane = std::make_unique<Lane>(std::make_unique<Sdma>(device_));
+    if (++lanes_ % 2 == 0) lane->vram.emplace(device_, Buffer::Where::vram);
     return lane;
   }
 
   const Way way_;
   Device device_;
   std::unique_ptr<SvmProcess> svm_;
-  std::unique_ptr<FaultDrain> drain_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Lane>> idle_;
   int lanes_ = 0;
@@ -170,9 +157,7 @@ class Handle : public DeviceHandle {
       lane = process_.take();
       request(*lane);
       process_.give_back(std::move(lane));
-      if (about_.way == Way::userptr) return 0;
-      if (process_.drain()) process_.drain()->wait();
-      return process_.svm()->keep_up();
+      return about_.way == Way::userptr ? 0 : process_.svm()->keep_up();
     } catch (const Failure& failure) {
       if (lane && (failure.error() == EFAULT || failure.error() == EPERM)) {
         process_.give_back(std::move(lane));
@@ -231,7 +216,7 @@ class Handle : public DeviceHandle {
   std::map<std::pair<std::uintptr_t, UserPage::Access>, std::unique_ptr<UserPage>> pages_;
 };
 
-std::string suffix(Way way) { return way == Way::ranges ? "/svm" : way == Way::queues ? "/queues" : ""; }
+const char* suffix(Way way) { return way == Way::ranges ? "/svm" : ""; }
 const char* word(kfd::Xnack mode) { return mode == kfd::Xnack::on ? "xnack-on" : "xnack-off"; }
 
 class AmdgpuTarget : public Target {
@@ -246,9 +231,7 @@ class AmdgpuTarget : public Target {
   std::vector<std::string> gpus() const override { return {about_.bus}; }
   std::string about() const override {
     const std::string svm = about_.gpu == 0 ? "without SVM" : std::string("SVM with ") + word(about_.xnack);
-    const std::string copies = about_.way == Way::ranges   ? ", SDMA copies of SVM ranges, "
-                               : about_.way == Way::queues ? ", SDMA copies of SVM ranges by user queues, "
-                                                           : ", SDMA copies, ";
+    const char* const copies = about_.way == Way::ranges ? ", SDMA copies of SVM ranges by user queues, " : ", SDMA copies, ";
     return about_.chip + ", " + about_.render_node + copies + svm;
   }
 
@@ -288,28 +271,11 @@ class AmdgpuTarget : public Target {
   OfProcess<Process> process_;
 };
 
-// Checks as sdma_v4_0_fw_support_paging_queue() does. To serve a fault, the driver copies the page on a ring of its own
-// (amdgpu_mman.buffer_funcs_ring). Without a paging queue this is the ring on which our copy waits for the fault: deadlock
-// until the ring is reset.
-std::string no_paging_queue(const Gpu& gpu) {
-  constexpr std::pair<std::string_view, unsigned long> first_firmware[] = {{"gfx900", 430}, {"gfx906", 123}};
-  const auto sdma = std::ranges::find(gpu.firmware, "SDMA", &Settings::value_type::first);
-  const unsigned long own = sdma == gpu.firmware.end() ? 0 : std::strtoul(sdma->second.c_str(), nullptr, 16);
-  for (const auto& [chip, firmware] : first_firmware) {
-    if (!gpu.chip.ends_with(chip)) continue;
-    return own >= firmware ? ""
-                           : "its SDMA firmware " + std::to_string(own) +
-                                 " has no paging queue; would help: " + std::to_string(firmware) + " or newer";
-  }
-  return "its SDMA engine has no paging queue in Linux (only gfx900 and gfx906 have one): a copy that faults would block the "
-         "copy that brings the page";
-}
-
 // UserQueue writes the packets of gfx9.
 std::string not_gfx9(const Gpu& gpu) {
   const std::size_t at = gpu.chip.rfind("gfx");
   const std::string_view name = at == std::string::npos ? std::string_view() : std::string_view(gpu.chip).substr(at);
-  return name.size() == 6 && name.starts_with("gfx9") ? "" : "queues of its own need a GPU of gfx9";
+  return name.size() == 6 && name.starts_with("gfx9") ? "" : "the packets of user queues are written for gfx9 only";
 }
 
 void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) {
@@ -324,9 +290,8 @@ void add_targets(std::vector<std::unique_ptr<Target>>& targets, const Gpu& gpu) 
   if (!on && !off) about.gpu = 0;
   if (on) add(Way::userptr, kfd::Xnack::on);
   add(Way::userptr, kfd::Xnack::off);
-  if (on) add(Way::ranges, kfd::Xnack::on, no_paging_queue(gpu));
-  if (on) add(Way::queues, kfd::Xnack::on, not_gfx9(gpu));
-  if (off) add(Way::queues, kfd::Xnack::off, not_gfx9(gpu));
+  if (on) add(Way::ranges, kfd::Xnack::on, not_gfx9(gpu));
+  if (off) add(Way::ranges, kfd::Xnack::off, not_gfx9(gpu));
 }
 
 }  // namespace

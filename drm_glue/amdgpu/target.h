@@ -4,15 +4,11 @@
 // Each job looks its pages up anew, and the interval notifier waits for the job. So a job sees a concurrent change of the
 // mapping entirely or not at all. Recoverable faults allow the same outcomes.
 //
-// ".../xnack-on/svm": the copies use the process's own addresses and go through the GPU PTEs of the SVM ranges. They fault
-// where there is no PTE. KFD's ACQUIRE_VM makes the render node's VM the process's VM, so a fault with its pasid reaches
-// svm_range_restore_pages(). There is no such target with XNACK off: an invalidation then only stops KFD's queues and
-// leaves the PTEs in place (svm_range_evict). Our job is in none of those queues and would follow the stale PTEs. On a real
-// kernel this target hangs now and then: drm_gpu_scheduler puts jobs on the paging queue too (amdgpu_ring_init), where one
-// that faults is in the way of the driver's own copy.
-//
-// ".../xnack-on/queues", ".../xnack-off/queues": the same copies by queues of the process's own (user_queue.h), which KFD does
-// stop. With XNACK off, nothing waits for a page: each access first asks the driver to map it (KFD_IOCTL_SVM_ATTR_ACCESS).
+// ".../xnack-on/svm", ".../xnack-off/svm": the copies are those of queues that the process has of KFD (user_queue.h), as in
+// ROCm. They use the process's own addresses and go through the GPU PTEs of the SVM ranges. With XNACK on, they fault where
+// there is no PTE. With XNACK off, nothing waits for a page: each access first asks the driver to map it
+// (KFD_IOCTL_SVM_ATTR_ACCESS), and an invalidation stops the queues (svm_range_evict). Jobs (amdgpu_cs) do not do there: KFD
+// cannot stop them, and restore_process_worker waits for their fences while it holds what the answer to their fault needs.
 #pragma once
 
 #include <memory>
@@ -23,7 +19,7 @@
 
 namespace faultline::amdgpu {
 
-// One target for each GPU of amdgpu and each of its XNACK modes ("amdgpu:0000:03:00.0/xnack-on"), and those on SVM ranges.
+// Two targets for each GPU of amdgpu and each of its XNACK modes: "amdgpu:0000:03:00.0/xnack-on", ".../xnack-on/svm".
 // Without such a GPU: a single target that is unavailable and says why.
 std::vector<std::unique_ptr<Target>> amdgpu_targets(const std::vector<Gpu>& gpus);
 

@@ -148,40 +148,13 @@ std::string migrate(const std::string& node, std::uint32_t gpu, kfd::Xnack mode)
   return " " + of_first + " " + history(svm, second);
 }
 
-// Copies from one page and to another by the process's own addresses, gives the histories of both pages, then copies from
-// an unmapped address. `late`: KFD acquires the VM when it is no longer empty.
-std::string fault(const std::string& node, std::uint32_t gpu, bool late) {
-  std::optional<Pages> pages(std::in_place, 2, 7);
-  const std::uintptr_t first = pages->address(0), second = pages->address(1);
-  Device device(node, Device::Addresses::not_of_processes);
-  std::optional<Sdma> sdma;
-  if (late) sdma.emplace(device);
-  SvmProcess svm(gpu, node);
-  if (const int error = svm.open(kfd::Xnack::on, device.fd())) throw Failure("SvmProcess::open", error);
-  svm.forget_history();
-  sdma.emplace(device);
-  sdma->copy(sdma->word_address(), first, 8, {});
-  std::string seen = " " + std::to_string(sdma->word());
-  sdma->word() = 9;
-  sdma->copy(second, sdma->word_address(), 8, {});
-  const std::string told = history(svm, first) + " " + history(svm, second);
-  seen += " " + std::to_string(pages->word(1)) + " | " + told + " | ";
-  pages.reset();
-  try {
-    sdma->copy(sdma->word_address(), first, 8, {});
-    return seen + "ok";
-  } catch (const Failure& failure) {
-    return seen + errno_text(failure.error());
-  }
-}
-
 // Copies a word from one page of the process to another with a queue of the process's own, a few times round its ring. Then what
 // KFD says of the pages.
 std::string queue(const std::string& node, std::uint32_t gpu, kfd::Xnack mode) {
   Pages pages(2, 41);
-  Device device(node, Device::Addresses::not_of_processes);
+  const Device device(node);
   SvmProcess svm(gpu, node);
-  if (const int error = svm.open(mode, device.fd())) throw Failure("SvmProcess::open", error);
+  if (const int error = svm.open(mode)) throw Failure("SvmProcess::open", error);
   UserQueue queue(svm, device.family());
   for (const std::size_t page : {0, 1})
     if (const int error = svm.give_access(pages.address(page))) throw Failure("give_access", error);
@@ -222,7 +195,6 @@ std::string run(Words& words) {
   if (name == "copy-through-vram") return copy(node, true);
   if (name == "reset-state") return reset_state(node);
   std::uint32_t gpu = 0;
-  if (name.starts_with("fault") && words >> gpu) return fault(node, gpu, name == "fault-late");
   words >> what;
   if (name == "change") return change(node, what);
   if (name == "migrate" && words >> gpu) return migrate(node, gpu, what == "on" ? kfd::Xnack::on : kfd::Xnack::off);

@@ -36,8 +36,8 @@ class Gpu : public vfio_user::Device, private RegisterBus {
   struct Options {
     std::uint64_t vram = std::uint64_t{256} << 20;  // a power of two
     std::uint64_t seed = 0;                         // of the weather; 0 is calm
-    std::string log;                // the path of what it writes down; empty: nothing
-    bool flush_with_queue = false;  // as the firmware of the hardware scheduler does
+    std::string log;                                // the path of what it writes down; empty: nothing
+    bool flush_with_queue = true;                   // as the firmware of the hardware scheduler does
     Broken broken = Broken::no;
   };
   Gpu(const Options& options, const Time& time);

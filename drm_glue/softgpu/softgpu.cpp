@@ -25,7 +25,7 @@ namespace {
 constexpr const char* usage =
     R"(softgpu: a GPU in software, below the unmodified amdgpu driver of a virtual machine.
 
-usage: softgpu --socket PATH [--vram SIZE] [--seed N] [--flush-with-queue] [--broken HOW] [--log FILE]
+usage: softgpu --socket PATH [--vram SIZE] [--seed N] [--keep-with-queue] [--broken HOW] [--log FILE]
                [--firmware DIR]
        softgpu --firmware DIR
 
@@ -38,11 +38,11 @@ one virtual machine, and ends with it.
   --vram SIZE      a power of two from 16M to 16G (default 256M)
   --seed N         the weather: how long engines take, when and in which order faults are told, how late a doorbell is
                    seen, which translation that is still in a TLB is used. 0, the default, is calm: nothing is late
-  --flush-with-queue
-                   a queue of a process that is taken away takes the translations of its VMID with it, as with a
-                   hardware scheduler, whose firmware flushes. Without one (sched_policy=2) amdkfd gives queues back with
-                   other pages mapped, and flushes no TLB: with XNACK off they then read and write the old pages
-                   (results/findings/old-translation.md)
+  --keep-with-queue
+                   a queue of a process that is taken away leaves the translations of its VMID in the TLB. By default
+                   it takes them with it, as with a hardware scheduler, whose firmware flushes. Without one
+                   (sched_policy=2) amdkfd gives queues back with other pages mapped, and flushes no TLB: they then
+                   read and write the old pages (results/findings/old-translation.md)
   --broken HOW     hardware that is broken, to see whether a bench blames it or its driver:
                      skip-invalidate    every second invalidation of a process's translations is acknowledged only
                      drop-fault         every fourth access that should wait for a fault ends, and the driver is not told
@@ -81,8 +81,8 @@ std::uint64_t size_of(std::string_view text) {
 std::string parse(const std::vector<std::string>& words, Arguments& arguments) {
   for (std::size_t i = 0; i < words.size();) {
     const std::string& name = words[i];
-    if (name == "--flush-with-queue") {
-      arguments.gpu.flush_with_queue = true;
+    if (name == "--keep-with-queue") {
+      arguments.gpu.flush_with_queue = false;
       ++i;
       continue;
     }

@@ -28,8 +28,7 @@ void add_with_opencl(Targets& targets, Targets (*make)(const std::vector<Gpu>&),
                      const opencl::DeviceList& list) {
   for (std::unique_ptr<Target>& calls : make(gpus)) {
     const std::string name = calls->name();
-    if (name.ends_with("/svm") || name.ends_with("/queues"))
-      continue;  // they need the GPU VM that the OpenCL driver has acquired
+    if (name.ends_with("/svm")) continue;  // it needs the GPU VM that the OpenCL driver has acquired
     for (const opencl::Device& device : list.devices) {
       if (device.bus.empty() || name.find(":" + device.bus) == std::string::npos) continue;
       targets.push_back(std::make_unique<opencl::GpuTarget>(
