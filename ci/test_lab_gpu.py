@@ -331,6 +331,8 @@ def test_a_kernel_and_modules_of_ones_own(amdgpu, tmp_path):
 
 # --- the GPU in software ---
 
+BUS = "0000:00:03.0"
+
 
 @pytest.fixture(scope="session")
 def softgpu():
@@ -363,7 +365,7 @@ def test_the_gpu_is_among_the_labs_targets(qemu, amdgpu, softgpu):
                           capture_output=True, text=True, timeout=300, check=False)
     assert said.returncode == 0, said.stderr
     words = [line.split()[:2] for line in said.stdout.splitlines() if line.startswith("lab:")]
-    assert len(words) == 5 and all(word.startswith("lab:amdgpu:0000:") and there == "available:" for word, there in words)
+    assert words == [[f"lab:amdgpu:{BUS}/{mode}", "available:"] for mode in ("xnack-on", "xnack-off", "xnack-on/svm", "xnack-off/svm")]
     assert "GPU lab-gpu:0000:" in said.stdout and "amdgpu" in said.stdout
 
 
@@ -384,25 +386,13 @@ def test_scenarios_agree_on_the_real_driver(qemu, amdgpu, softgpu, tmp_path):
     assert said.stdout.count("No finding: known finding lock-cycle (results/findings/lock-cycle.md)") == 1
 
 
-# Without it, a process sees what the one before it has left in the TLB (drm_glue/softgpu/README.md).
-FLUSHES = "--softgpu-options=--flush-with-queue"
-
-
 @pytest.mark.parametrize("xnack", ["on", "off"])
 def test_scenarios_agree_on_user_queues(qemu, amdgpu, softgpu, tmp_path, xnack):
     """Device threads are queues that KFD makes, stops and gives back. Single threads: races meet bugs of 6.1's driver."""
-    own = tmp_path / "lab"
-    own.write_text(f'#!/bin/sh\ncase $1 in boot) shift; set -- boot {FLUSHES} "$@";; esac\nexec {LAB} "$@"\n')
-    own.chmod(0o755)
-    words = ["targets", "-t", "lab:amdgpu", "--json"]
-    env = {**os.environ, "FAULTLINE_LAB": str(own)}
     program, scenarios = HERE.parent / "build/faultline", HERE.parent / "stress/scenarios"
-    rows = json.loads(subprocess.run([program, *words, scenarios / "fork"], capture_output=True, text=True, timeout=300, check=False,
-                                     env=env).stdout)
-    target = next(row["target"] for row in rows if row["target"].endswith(f"/xnack-{xnack}/queues"))
-    said = subprocess.run([program, "run", "-t", target, "--iterations", "3", "--json", tmp_path / "j", "--lab-append",
-                           "lockdep.prove_locking=0", scenarios / "fork"],
-                          capture_output=True, text=True, timeout=600, check=False, env=env)
+    said = subprocess.run([program, "run", "-t", f"lab:amdgpu:{BUS}/xnack-{xnack}/svm", "--iterations", "3", "--json", tmp_path / "j",
+                           "--lab-append", "lockdep.prove_locking=0", scenarios / "fork"],
+                          capture_output=True, text=True, timeout=600, check=False)
     assert said.returncode == 0, said.stdout[-2000:] + said.stderr[-2000:]
     assert said.stdout.count(" agree (lab:amdgpu") >= 8
 
@@ -434,6 +424,6 @@ def test_libhsakmt_makes_queues_that_do_the_same(qemu, amdgpu, softgpu, tmp_path
     programs = ("amdgpu-requests", "kfd-peer")
     if not all((HERE.parent / "build" / each).exists() for each in programs):
         pytest.skip("not built: ninja build/amdgpu-requests build/kfd-peer")
-    said = lab("exec", "--softgpu", softgpu, FLUSHES, "--console", tmp_path / "c", *with_libraries(*programs), "--", "sh", "-c", QUEUES)
+    said = lab("exec", "--softgpu", softgpu, "--console", tmp_path / "c", *with_libraries(*programs), "--", "sh", "-c", QUEUES)
     ours_on, theirs_on, ours_off, theirs_off = [line for line in said.stdout.splitlines() if "amdgpu.ids" not in line]
     assert (ours_on, ours_off) == (theirs_on, theirs_off) and ours_on.startswith("ok 1099 ") and ours_off.startswith("ok 1099 ")

@@ -10,7 +10,7 @@ import journals as subject
 import unseen
 
 CAN = {"/xnack-on": "unmap_and_retry", "/xnack-off": "preempt_and_restore", "/xnack-on/svm": "fault_and_migrate",
-       "/xnack-off/queues": "map_and_restore"}
+       "/xnack-off/svm": "map_and_restore"}
 GPU = "amdgpu:0000:03:00.0"
 TEXT = "scenario one\nprocess P\n  a: 1 page anon rw = 7\n  r0 = load a[0]\n"
 
@@ -39,14 +39,14 @@ def test_every_word_of_a_target_has_a_kind():
     ("host", "host"), ("lab:dmirror", "dmirror"), ("debian13:opencl:pocl/0", "opencl"), ("opencl:rusticl", "opencl"),
     ("nouveau:0000:01:00.0/opencl", "nouveau"),
     (GPU + "/xnack-on", "amdgpu (unmap-and-retry)"), (GPU + "/xnack-off", "amdgpu (preempt-and-restore)"),
-    (GPU + "/xnack-on/svm", "amdgpu (fault-and-migrate)"), (GPU + "/xnack-off/queues", "amdgpu (map-and-restore)"),
+    (GPU + "/xnack-on/svm", "amdgpu (fault-and-migrate)"), (GPU + "/xnack-off/svm", "amdgpu (map-and-restore)"),
     (GPU, "amdgpu (preempt-and-restore)"),  # the first available one
     ("amdgpu", "amdgpu (preempt-and-restore)"),
 ])
 def test_the_machine_says_the_class(word, kind):
     machines = {"opencl": hello((GPU + "/xnack-on", CAN["/xnack-on"], False), (GPU + "/xnack-off", CAN["/xnack-off"], True),
                                 (GPU + "/xnack-on/svm", CAN["/xnack-on/svm"], True),
-                                (GPU + "/xnack-off/queues", CAN["/xnack-off/queues"], True))}
+                                (GPU + "/xnack-off/svm", CAN["/xnack-off/svm"], True))}
     assert str(subject.kind(word, machines)) == kind
 
 

@@ -1,7 +1,6 @@
 """An amdgpu that executes jobs: buffer objects, GPU page tables and the SDMA engine (amdgpu_gem.c, amdgpu_vm.c, amdgpu_cs.c;
 packets as in sdma_v4_0.c). A job is already done when its submission is answered."""
 
-import contextlib
 import errno
 import mmap
 import struct
@@ -32,7 +31,6 @@ class Client:
 
     def __init__(self):
         self.buffers, self.lists, self.mappings, self.jobs = {}, {}, {}, 0
-        self.compute = False  # KFD uses its VM as the process's VM
 
     def new(self, table, value):
         handle = max(table, default=0) + 1
@@ -40,15 +38,10 @@ class Client:
         return handle
 
 
-class NoRetryFault(Exception):
-    """amdgpu_vm_handle_fault() could not resolve it."""
-
-
 class AmdgpuWithEngine(Amdgpu):
-    """`folder`: for the file with the memory that clients map. `fault`: what this GPU does wrong ("stale", "wrong page").
-    `kfd`: is told which user pages jobs touch."""
+    """`folder`: for the file with the memory that clients map. `fault`: what this GPU does wrong ("stale", "wrong page")."""
 
-    def __init__(self, folder, node, fault="", kfd=None, **options):
+    def __init__(self, folder, node, fault="", **options):
         super().__init__(**options)
         folder.mkdir(exist_ok=True)
         path = folder / node
@@ -56,21 +49,12 @@ class AmdgpuWithEngine(Amdgpu):
         with open(path, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), FILE_BYTES)
         self.free = list(range(0, FILE_BYTES, PAGE))
-        self.fault, self.stale, self.kfd = fault, {}, kfd
+        self.fault, self.stale = fault, {}
         self.clients, self.vm_faults, self.jobs = {}, [], 0
-        self.placed = set()  # all GPU addresses that BOs have had
         self.reset_at = self.gone_at = None  # number of the job (of all clients, from 1) at which that happens
 
     def client(self, request):
         return self.clients.setdefault(request.client, Client())
-
-    def becomes_compute(self, client):
-        """amdgpu_vm_make_compute()."""
-        own = self.clients.setdefault(client, Client())
-        if own.mappings:
-            return errno.EINVAL  # amdgpu_vm_pt_is_root_clean()
-        own.compute = True
-        return 0
 
     def left(self):
         """What clients have not freed by themselves."""
@@ -152,8 +136,6 @@ class AmdgpuWithEngine(Amdgpu):
         for address in range(buffer.user, buffer.user + buffer.size, PAGE):
             if (process, address) not in self.stale:
                 process_memory.look_up(process, address, not buffer.flags & READONLY)
-            if self.kfd:
-                self.kfd.touch(process, address)
 
     # DRM_IOCTL_AMDGPU_GEM_VA
     def handle_d48(self, request):
@@ -170,7 +152,6 @@ class AmdgpuWithEngine(Amdgpu):
                 raise Refused(errno.EINVAL)
             buffer.rights = flags
             mappings[address] = (buffer, size)
-            self.placed.add(address)
         elif mappings.pop(address, (None,))[0] is not buffer:
             raise Refused(errno.ENOENT)
 
@@ -228,12 +209,7 @@ class AmdgpuWithEngine(Amdgpu):
         for _, _, address, size, engine, instance, ring in commands:
             if engine != DMA or instance or ring or size % 4 or address % 256:
                 raise Refused(errno.EINVAL)
-            try:
-                self.execute(request, self.read(request, buffers, address, size), buffers)
-            except NoRetryFault as fault:  # the engine hangs; the kernel resets it
-                self.vm_faults.append(str(fault))
-                self.lost = set(self.contexts)
-                raise Refused(errno.ECANCELED)
+            self.execute(request, self.read(request, buffers, address, size), buffers)
         client.jobs += 1
         request.answer(struct.pack("<Q", client.jobs))
 
@@ -262,51 +238,35 @@ class AmdgpuWithEngine(Amdgpu):
             at += 7
 
     def translate(self, request, buffers, address, size, right):
-        """A walk of the GPU's page tables: the BO and the offset in it. None instead of a BO: an SVM range's address."""
-        client = self.client(request)
-        for start, (buffer, length) in client.mappings.items():
+        """A walk of the GPU's page tables: the BO and the offset in it."""
+        for start, (buffer, length) in self.client(request).mappings.items():
             if start <= address and address + size <= start + length and buffer.rights & right and (
                     buffer in buffers):
                 return buffer, address - start
-        if client.compute and address < 1 << 47:
-            return None, address
         self.vm_faults.append(f"{address:#x}, {size} bytes")
         raise Refused(errno.EPROTO)
 
-    def on_range(self, process, address, writes):
-        """The engine accesses a page through its PTE, and retries until there is one. Returns True if the page is in VRAM."""
-        while not self.kfd.has_entry(process, address // PAGE, writes):
-            if not self.kfd.resolve(process, address // PAGE, writes):
-                raise NoRetryFault(f"{address:#x}: {'write' if writes else 'read'}")
-        return self.kfd.cpus.has(process, address // PAGE)
-
     def read(self, request, buffers, address, size):
         buffer, offset = self.translate(request, buffers, address, size, READABLE)
-        if buffer and buffer.user is None:
+        if buffer.user is None:
             return self.memory[buffer.place + offset:buffer.place + offset + size]
-        process, at = self.processes[request.client], offset + (buffer.user if buffer else 0)
-        with self.kfd.lock if self.kfd else contextlib.nullcontext():
-            in_vram = not buffer and self.on_range(process, at, False)
-            load = self.kfd.cpus.load if in_vram else process_memory.load
-            if self.fault != "stale":
-                return load(process, self.answered(at), size)
-            if (process, at) not in self.stale:
-                self.stale[process, at] = load(process, at, size)
-            return self.stale[process, at]
+        process, at = self.processes[request.client], offset + buffer.user
+        if self.fault != "stale":
+            return process_memory.load(process, self.answered(at), size)
+        if (process, at) not in self.stale:
+            self.stale[process, at] = process_memory.load(process, at, size)
+        return self.stale[process, at]
 
     def write(self, request, buffers, address, data):
         buffer, offset = self.translate(request, buffers, address, len(data), WRITEABLE)
-        if buffer and buffer.user is None:
+        if buffer.user is None:
             self.memory[buffer.place + offset:buffer.place + offset + len(data)] = data
             return
-        process, at = self.processes[request.client], offset + (buffer.user if buffer else 0)
-        with self.kfd.lock if self.kfd else contextlib.nullcontext():
-            in_vram = not buffer and self.on_range(process, at, True)
-            store = self.kfd.cpus.store if in_vram else process_memory.store
-            if self.fault == "stale" and (process, at) in self.stale:
-                self.stale[process, at] = data
-            else:
-                store(process, self.answered(at), data)
+        process, at = self.processes[request.client], offset + buffer.user
+        if self.fault == "stale" and (process, at) in self.stale:
+            self.stale[process, at] = data
+        else:
+            process_memory.store(process, self.answered(at), data)
 
     def answered(self, address):
         return address ^ PAGE if self.fault == "wrong page" else address

@@ -2,7 +2,6 @@
 // and what was seen, or an errno's name and the failed request.
 #include <errno.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -73,56 +72,15 @@ std::string load(Sdma& sdma, const UserPage& page) try {
   return errno_text(failure.error());
 }
 
-std::string store(Sdma& sdma, const UserPage& page, std::uint64_t value) try {
-  sdma.word() = value;
-  sdma.copy(page.address(), sdma.word_address(), 8, std::array{page.handle()});
-  return "ok";
-} catch (const Failure& failure) {
-  return errno_text(failure.error());
-}
-
-// Forks, then the GPU stores to the parent's page. The child shares the page by COW and must not see the store.
-std::string fork_and_store(Sdma& sdma, const UserPage& page, Pages& pages) {
-  int go[2];
-  if (pipe(go) != 0) throw Failure("pipe", errno);
-  const pid_t child = fork();
-  if (child == 0) {
-    char byte;
-    (void)!read(go[0], &byte, 1);
-    _exit(static_cast<int>(pages.word(0)));
-  }
-  const std::string stored = store(sdma, page, 9);
-  (void)!write(go[1], "", 1);
-  int status = 0;
-  waitpid(child, &status, 0);
-  close(go[0]), close(go[1]);
-  return stored + " child=" + std::to_string(WEXITSTATUS(status)) + " parent=" + std::to_string(pages.word(0));
-}
-
-// Uses BOs of a page before and after its mapping changes.
-std::string change(const std::string& node, const std::string& what) {
+// What a job says of a BO of a page before and after munmap().
+std::string unmapped(const std::string& node) {
   Pages pages(1, 7);
   Device device(node);
   Sdma sdma(device);
-  const UserPage reads(device, pages.address(0), UserPage::Access::read);
-  const UserPage writes(device, pages.address(0), UserPage::Access::write);
-  std::string seen;
-  const auto use = [&](std::uint64_t value) {
-    seen += " " + load(sdma, reads);
-    seen += " " + store(sdma, writes, value);
-    seen += " " + load(sdma, reads);
-  };
-  use(8);
-  seen += " |";
-  if (what == "fork") return seen + " " + fork_and_store(sdma, writes, pages);
-  if (what == "munmap") munmap(pages.at(), page_bytes);
-  else if (what == "mprotect") mprotect(pages.at(), page_bytes, PROT_READ);
-  else if (what == "none") mprotect(pages.at(), page_bytes, PROT_NONE);
-  else if (what == "replace")
-    (void)mmap(pages.at(), page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  else throw std::invalid_argument("no such change: " + what);
-  use(9);
-  return seen;
+  const UserPage page(device, pages.address(0), UserPage::Access::read);
+  const std::string before = load(sdma, page);
+  munmap(pages.at(), page_bytes);
+  return " " + before + " " + load(sdma, page);
 }
 
 std::string history(SvmProcess& svm, std::uintptr_t address) {
@@ -193,10 +151,10 @@ std::string run(Words& words) {
   words >> node;
   if (name == "copy") return copy(node, false);
   if (name == "copy-through-vram") return copy(node, true);
+  if (name == "unmapped") return unmapped(node);
   if (name == "reset-state") return reset_state(node);
   std::uint32_t gpu = 0;
   words >> what;
-  if (name == "change") return change(node, what);
   if (name == "migrate" && words >> gpu) return migrate(node, gpu, what == "on" ? kfd::Xnack::on : kfd::Xnack::off);
   if (name == "queue" && words >> gpu) return queue(node, gpu, what == "on" ? kfd::Xnack::on : kfd::Xnack::off);
   throw std::invalid_argument("no such story: " + name);

@@ -18,7 +18,6 @@ gi.require_version("UMockdev", "1.0")
 from gi.repository import GLib, UMockdev  # noqa: E402
 
 WRITES, READS = 1, 2  # _IOC_WRITE, _IOC_READ
-PROTECTS, UNMAPS, ZAPS, MOVES, FORKS = range(5)  # kinds of changes of mappings
 
 
 class Refused(Exception):
@@ -87,43 +86,17 @@ class Device(UMockdev.IoctlBase):
 
     def hear(self, request):
         if request.number == 0:
-            process, _, faults = struct.unpack("<iii", request.bytes)
-            self.processes[request.client] = process
-            self.sees_faults(process, faults)
+            self.processes[request.client], _ = struct.unpack("<ii", request.bytes)
             request.answer(struct.pack("<i", self.opens(request.client)), 4)
-        elif request.number == 2:
+        else:
             first = self._pairs.pop(request.bytes, None)
             if first is None:
                 self._pairs[request.bytes] = request.client
             else:
                 self.same[request.client] = first
-        elif request.number == 4:
-            request.answer(struct.pack("<Q", self.next_in_vram(self.processes[request.client])))
-        elif request.number == 9:
-            request.answer(struct.pack("<i", self.becomes_compute(self.same.get(request.client, request.client))), 4)
-        else:
-            change = self.mapping_changes if request.number == 1 else self.mapping_changed
-            change(self.processes[request.client], *struct.unpack("<QQQQ", request.bytes))
 
     def opens(self, client):
         """The errno of the driver's open(), or 0."""
-        return 0
-
-    def sees_faults(self, process, descriptor):
-        """`descriptor`: the number of a userfaultfd in that process, or -1."""
-
-    def becomes_compute(self, client):
-        """KFD wants this open node's VM as the process's VM. Returns an errno, or 0."""
-        return 0
-
-    def mapping_changes(self, process, start, size, kind, protection):
-        """The MMU notifier's call before the change."""
-
-    def mapping_changed(self, process, start, size, kind, protection):
-        """The MMU notifier's call after the change."""
-
-    def next_in_vram(self, process):
-        """The address of a page that the process must drop; 0: none."""
         return 0
 
     def handle(self, request):

@@ -4,11 +4,11 @@ import gzip
 import os
 import pathlib
 
-from amdgpu import SDMA, Amdgpu
+from amdgpu import Amdgpu
 from amdgpu_jobs import AmdgpuWithEngine
 from drm import Drm, Nouveau
 from kfd import Kfd
-from kfd_faults import KfdWithFaults
+from kfd_events import KfdWithEvents
 from machine import KfdMachine, Machine
 
 NODE = "/dev/dri/renderD128"
@@ -48,21 +48,12 @@ def amdgpu(target=90010, capability=CAPABILITY, can_xnack=True, version=(1, 11),
     return machine
 
 
-def working_amdgpu(fault="", gpu={}, firmware={}, **options):
-    """An amdgpu with a working SDMA engine, and a KFD that sends events about pages."""
+def working_amdgpu(fault="", gpu={}, **options):
+    """An amdgpu with a working SDMA engine, and a KFD that tells of migrations."""
     machine = amdgpu(**options)
-    machine.file("/proc/iomem").write_text("1000000000000-100ffffffffff : 0000:03:00.0\n")
-    kfd = KfdWithFaults(machine.file("/smi").parent, fault, gpus=(GPU,), can_xnack=options.get("can_xnack", True))
-    engine = AmdgpuWithEngine(machine.file("/gem"), NODE.rsplit("/", 1)[1], fault, kfd, **gpu)
-    engine.firmware.update(firmware)
-    machine.boot(NODE, engine)
-    machine.boot("/dev/kfd", kfd)
+    machine.boot(NODE, AmdgpuWithEngine(machine.file("/gem"), NODE.rsplit("/", 1)[1], fault, **gpu))
+    machine.boot("/dev/kfd", KfdWithEvents(machine.file("/smi").parent, gpus=(GPU,), can_xnack=options.get("can_xnack", True)))
     return machine
-
-
-def with_paging_queue(fault="", firmware=145):
-    """A Vega20: its SDMA engine can do the driver's copies while another of its queues waits for a fault."""
-    return working_amdgpu(fault, gpu={"device": 0x66A1}, firmware={SDMA: firmware}, target=90006, noretry=0, device=0x66A1)
 
 
 def amdgpu_without_kfd(**configuration):

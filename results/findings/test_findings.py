@@ -24,10 +24,10 @@ def shows(tmp_path_factory):
     if not path("qemu", "--path") or not path("path", "--amdgpu"):
         pytest.skip("the lab with a GPU is not built: ci/lab qemu; ci/lab build --amdgpu")
 
-    def run(program, *words):
+    def run(program, *words, argument=""):
         console = tmp_path_factory.mktemp(program) / "console"
         done = subprocess.run([LAB, "exec", "--softgpu", ROOT / "build/softgpu", *words, "--console", console, "--file",
-                               ROOT / "build/findings" / program, "--", "sh", "-c", f"modprobe amdgpu && /{program}"],
+                               ROOT / "build/findings" / program, "--", "sh", "-c", f"modprobe amdgpu && /{program} {argument}"],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout + done.stderr + console.read_text(errors="replace")
     return run
@@ -51,12 +51,12 @@ def test_lock_cycle_not_where_lockdep_is_off(shows):
 
 
 def test_old_translation(shows):
-    status, said = shows("old-translation")
+    status, said = shows("old-translation", "--softgpu-options=--keep-with-queue")
     assert status == 0 and "shown: the CPU wrote 2, and the GPU then read 1" in said
 
 
 def test_old_translation_not_with_a_flush(shows):
-    status, said = shows("old-translation", "--softgpu-options=--flush-with-queue")
+    status, said = shows("old-translation")
     assert status == 1 and "not shown: the CPU wrote 2, and the GPU then read 2" in said
 
 
@@ -64,3 +64,19 @@ def test_reused_page(shows):
     """The lab's kernel dies of it by VM_BUG_ON, mostly before the program has told it. Then ftrace tells."""
     _, said = shows("reused-page", "--cpus", "1", "--append", "lockdep.prove_locking=0")
     assert re.search(r"zone_device_page_init.* references=[1-9]", said), said[-3000:]
+
+
+
+ONE_CPU = ("--cpus", "1", "--append", "lockdep.prove_locking=0")
+
+
+def test_released_bo(shows):
+    """The GPU's fault waits below its own worker, behind which is the work that it waits for."""
+    status, said = shows("released-bo", *ONE_CPU)
+    assert status == 0 and re.search(r"shown: in round \d+ the GPU's fault is not answered", said), said[-3000:]
+    assert re.search(r"in-flight: .*amdgpu_irq_handle_ih_soft", said) and "svm_range_bo_wq_release" in said
+
+
+def test_released_bo_not_without_a_bo(shows):
+    status, said = shows("released-bo", *ONE_CPU, argument="in-place")
+    assert status == 1 and "not shown" in said, said[-3000:]
