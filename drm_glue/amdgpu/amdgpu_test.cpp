@@ -65,6 +65,23 @@ TEST(Amdgpu, AQueueThatWasNotRestoredIsStopped) {
   EXPECT_EQ(told({event(Kind::queue_eviction, 0, 0), again}), "E");
 }
 
+// The driver may stop queues on its own, beside a stop for an SVM range.
+TEST(Amdgpu, ARestoreThatIsStillToComeIsNotForgotten) {
+  kfd::SmiEvent own = event(Kind::queue_eviction, 0, 0);
+  own.trigger = KFD_QUEUE_EVICTION_TRIGGER_TTM;
+  const kfd::SmiEvent stop = event(Kind::queue_eviction, 0, 0), restore = event(Kind::queue_restore, 0, 0);
+  const std::vector<kfd::SmiEvent> nested{own, stop, restore}, over{own, stop, restore, restore}, svm{stop};
+  EXPECT_TRUE(is_stopped(nested));
+  EXPECT_FALSE(is_stopped(over));
+  EXPECT_FALSE(is_stopped(std::vector{restore}));
+  std::vector<kfd::SmiEvent> next = unfinished(nested);
+  next.insert(next.end(), {stop, restore, restore});
+  EXPECT_NE(told(next).find("gap"), std::string::npos);
+  EXPECT_EQ(told({stop, restore, restore}), "ERR") << "no gap of the program's own makes up for it";
+  EXPECT_TRUE(unfinished(over).empty());
+  EXPECT_TRUE(unfinished(svm).empty()) << "that one may never end";
+}
+
 // Events that the program did not cause, and partial failures, make a gap.
 TEST(Amdgpu, WhatTheDriverDoesOnItsOwnIsAGap) {
   EXPECT_EQ(told({migration(gpu), migration(0, KFD_MIGRATE_TRIGGER_TTM_EVICTION)}), "D gap");

@@ -54,6 +54,23 @@ PageHistory history_of(std::uintptr_t address, const std::vector<kfd::SmiEvent>&
   return history;
 }
 
+bool is_stopped(std::span<const kfd::SmiEvent> events) {
+  int evicted = 0;
+  for (const kfd::SmiEvent& event : events) {
+    if (event.kind == Kind::queue_eviction) ++evicted;
+    else if (event.kind == Kind::queue_restore && !event.rescheduled && evicted > 0) --evicted;
+  }
+  return evicted > 0;
+}
+
+std::vector<kfd::SmiEvent> unfinished(std::span<const kfd::SmiEvent> events) {
+  for (std::size_t i = events.size(); i-- > 0;) {
+    const bool own = events[i].kind == Kind::queue_eviction && events[i].trigger != KFD_QUEUE_EVICTION_TRIGGER_SVM;
+    if (own && is_stopped(events.subspan(i))) return {events[i]};
+  }
+  return {};
+}
+
 SvmProcess::~SvmProcess() {
   if (events_descriptor_ >= 0) kernel_.close(events_descriptor_);
   if (node_ >= 0) kernel_.close(node_);
@@ -126,18 +143,9 @@ int SvmProcess::history(std::uintptr_t address, PageHistory& history) {
   return 0;
 }
 
-bool SvmProcess::stopped() const {
-  bool stopped = false;
-  for (const kfd::SmiEvent& event : events_) {
-    if (event.kind == Kind::queue_eviction) stopped = true;
-    else if (event.kind == Kind::queue_restore && !event.rescheduled) stopped = false;
-  }
-  return stopped;
-}
-
 int SvmProcess::wait_for_worker(int patience_ms) {
   int error = 0;
-  const auto busy = [this] { return stream_.gap().empty() && (stopped() || stream_.answering()); };
+  const auto busy = [this] { return stream_.gap().empty() && (is_stopped(events_) || stream_.answering()); };
   for (int waited = 0; (error = read_events()) == 0 && busy() && waited < patience_ms; ++waited) {
     const timespec millisecond{0, 1'000'000};
     nanosleep(&millisecond, nullptr);
@@ -154,7 +162,7 @@ void SvmProcess::settle() {
 void SvmProcess::forget_history() {
   const std::lock_guard lock(mutex_);
   wait_for_worker(forgotten_ms);
-  events_.clear();
+  events_ = unfinished(events_);
   stream_ = {};
 }
 

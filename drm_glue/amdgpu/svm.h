@@ -21,6 +21,12 @@ namespace faultline::amdgpu {
 // short, another user's buffers were evicted) are a gap in the history.
 PageHistory history_of(std::uintptr_t address, const std::vector<kfd::SmiEvent>& events, std::uint32_t gpu);
 
+// Whether queues stand still after these events. Evictions nest (qpd->evicted), for their reasons are independent.
+bool is_stopped(std::span<const kfd::SmiEvent> events);
+// An eviction that the program did not cause, and whose restore is still to come. That restore, from restore_process_worker, is a
+// part of what follows, where nothing would explain it. Empty: there is none.
+std::vector<kfd::SmiEvent> unfinished(std::span<const kfd::SmiEvent> events);
+
 // KFD keeps one process structure per mm, with one VM per GPU. So a process has one SvmProcess. Any number of threads
 // may use it.
 class SvmProcess {
@@ -62,7 +68,6 @@ class SvmProcess {
  private:
   int set(std::uintptr_t address, std::size_t bytes, std::span<const kfd_ioctl_svm_attribute> attributes);
   int read_events();
-  bool stopped() const;
   int wait_for_worker(int patience_ms);
 
   // How long to wait for the worker, which runs some milliseconds after an eviction and again after a failure.
