@@ -1,8 +1,10 @@
 // Tests that need no GPU: packets, and how events are read. The rest is tested on mocked GPUs (drm_glue/mocks).
 #include <amdgpu_drm.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include "drm_glue/amdgpu/copier.h"
+#include "drm_glue/amdgpu/fault_drain.h"
 #include "drm_glue/amdgpu/memory.h"
 #include "drm_glue/amdgpu/svm.h"
 
@@ -93,6 +95,46 @@ TEST(Amdgpu, WhatTheDriverDoesOnItsOwnIsAGap) {
   EXPECT_EQ(told({partly}), " gap");
   partly.error = 0;
   EXPECT_EQ(told({partly}), "D");
+}
+
+// A driver that accepts everything and tells nothing.
+class Accepts : public FaultyKernel {
+ public:
+  Accepts() : FaultyKernel(real_kernel()) {}
+  int ioctl(int, unsigned long, void*) override { return 0; }
+  ssize_t read(int, void*, std::size_t) override {
+    errno = EAGAIN;
+    return -1;
+  }
+};
+
+// Counts the copies that find no page. Each brings it, as the answer to a fault does.
+class Counts : public Copier {
+ public:
+  explicit Counts(int& faults) : faults_(faults) {}
+  void copy(std::uint64_t, std::uint64_t from, std::uint32_t, std::span<const std::uint32_t>) override {
+    void* const page = reinterpret_cast<void*>(from);
+    unsigned char there = 0;
+    if (mincore(page, page_bytes, &there) == 0 && (there & 1) == 0) ++faults_;
+    *static_cast<volatile std::uint64_t*>(page) = 1;
+  }
+  std::uint64_t& word() override { return word_; }
+  std::uint64_t word_address() const override { return 0; }
+
+ private:
+  int& faults_;
+  std::uint64_t word_ = 0;
+};
+
+TEST(Amdgpu, EachWaitForFaultsMakesOneBehindThem) {
+  Accepts kernel;
+  SvmProcess svm(gpu, "", kernel);
+  int faults = 0;
+  FaultDrain drain(std::make_unique<Counts>(faults), svm);
+  for (int waits = 1; waits <= 3; ++waits) {
+    drain.wait();
+    EXPECT_EQ(faults, waits);
+  }
 }
 
 }  // namespace

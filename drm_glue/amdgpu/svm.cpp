@@ -104,6 +104,11 @@ int SvmProcess::give_access(std::uintptr_t address) {
   return set(address, page_bytes, attributes);
 }
 
+int SvmProcess::keep_in_place(std::uintptr_t address, std::size_t bytes) {
+  const kfd_ioctl_svm_attribute attributes[] = {{KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE, gpu_}};
+  return set(address, bytes, attributes);
+}
+
 int SvmProcess::set(std::uintptr_t address, std::size_t bytes, std::span<const kfd_ioctl_svm_attribute> attributes) {
   if (const int error = kfd_.set_attributes(address, bytes, attributes)) return error;
   return keep_up();  // before the kernel's buffer is full

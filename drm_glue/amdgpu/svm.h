@@ -51,6 +51,9 @@ class SvmProcess {
   // Gives the GPU access to the pages and prefetches them (svm_range_set_attr: KFD_IOCTL_SVM_ATTR_PREFETCH_LOC).
   int migrate(std::uintptr_t address, std::size_t bytes, bool to_device);
 
+  // Lets the GPU reach the pages where they are: its faults do not move them (KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE).
+  int keep_in_place(std::uintptr_t address, std::size_t bytes);
+
   // Reads the pending events, before the kernel's buffer is full.
   int keep_up();
   // Whether the driver has reported an access that it could not resolve. It then runs no queue of the process again.

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "drm_glue/amdgpu/fault_drain.h"
 #include "drm_glue/amdgpu/sdma.h"
 #include "drm_glue/amdgpu/svm.h"
 #include "drm_glue/amdgpu/user_queue.h"
@@ -55,6 +56,8 @@ class Process {
     if (about.gpu == 0) return;
     svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
     if (const int error = svm_->open(about.xnack)) throw Failure("SVM through /dev/kfd", error);
+    if (way_ == Way::ranges && about.xnack == kfd::Xnack::on)
+      drain_ = std::make_unique<FaultDrain>(std::make_unique<UserQueue>(*svm_, device_.family()), *svm_);
   }
 
   // Null on failure: sets errno and gives the reason to `words`.
@@ -70,6 +73,7 @@ class Process {
 
   Device& device() { return device_; }
   SvmProcess* svm() { return svm_.get(); }
+  FaultDrain* drain() { return drain_.get(); }  // null where accesses have no faults of the GPU
 
   std::unique_ptr<Lane> take() {
     const std::lock_guard lock(mutex_);
@@ -99,6 +103,7 @@ class Process {
   const Way way_;
   Device device_;
   std::unique_ptr<SvmProcess> svm_;
+  std::unique_ptr<FaultDrain> drain_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Lane>> idle_;
   int lanes_ = 0;
@@ -157,7 +162,9 @@ class Handle : public DeviceHandle {
       lane = process_.take();
       request(*lane);
       process_.give_back(std::move(lane));
-      return about_.way == Way::userptr ? 0 : process_.svm()->keep_up();
+      if (about_.way == Way::userptr) return 0;
+      if (process_.drain()) process_.drain()->wait();
+      return process_.svm()->keep_up();
     } catch (const Failure& failure) {
       if (lane && (failure.error() == EFAULT || failure.error() == EPERM)) {
         process_.give_back(std::move(lane));
