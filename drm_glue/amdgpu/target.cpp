@@ -51,13 +51,12 @@ struct Lane {
 // A process's use of the GPU. It lasts for all iterations.
 class Process {
  public:
-  explicit Process(const About& about) : way_(about.way), device_(about.render_node) {
+  explicit Process(const About& about)
+      : way_(about.way), drains_(about.way == Way::ranges && about.xnack == kfd::Xnack::on), device_(about.render_node) {
     if (!has_copy_linear(device_.family())) throw Failure("SDMA of a gfx6, which has other packets", ENOTSUP);
     if (about.gpu == 0) return;
     svm_ = std::make_unique<SvmProcess>(about.gpu, about.render_node);
     if (const int error = svm_->open(about.xnack)) throw Failure("SVM through /dev/kfd", error);
-    if (way_ == Way::ranges && about.xnack == kfd::Xnack::on)
-      drain_ = std::make_unique<FaultDrain>(std::make_unique<UserQueue>(*svm_, device_.family()), *svm_);
   }
 
   // Null on failure: sets errno and gives the reason to `words`.
@@ -73,7 +72,15 @@ class Process {
 
   Device& device() { return device_; }
   SvmProcess* svm() { return svm_.get(); }
-  FaultDrain* drain() { return drain_.get(); }  // null where accesses have no faults of the GPU
+  // After an access. A process without one has no queue.
+  void wait_for_faults() {
+    if (!drains_) return;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!drain_) drain_ = std::make_unique<FaultDrain>(std::make_unique<UserQueue>(*svm_, device_.family()), *svm_);
+    }
+    drain_->wait();
+  }
 
   std::unique_ptr<Lane> take() {
     const std::lock_guard lock(mutex_);
@@ -101,6 +108,7 @@ class Process {
   }
 
   const Way way_;
+  const bool drains_;
   Device device_;
   std::unique_ptr<SvmProcess> svm_;
   std::unique_ptr<FaultDrain> drain_;
@@ -163,7 +171,7 @@ class Handle : public DeviceHandle {
       request(*lane);
       process_.give_back(std::move(lane));
       if (about_.way == Way::userptr) return 0;
-      if (process_.drain()) process_.drain()->wait();
+      process_.wait_for_faults();
       return process_.svm()->keep_up();
     } catch (const Failure& failure) {
       if (lane && (failure.error() == EFAULT || failure.error() == EPERM)) {
