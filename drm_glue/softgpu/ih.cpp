@@ -20,10 +20,14 @@ void Ih::post(const Vector& vector, nanoseconds delay) {
   if (delay == nanoseconds(0) && waiting_.empty()) {
     tell(vector);
   } else if (waiting_.size() < most_waiting) {
-    waiting_.push_back({time_.now() + delay, vector});
+    waiting_.push_back({std::max(time_.now() + delay, settled_), vector});
   } else {
     log_("ih lost client %#x source %u", vector.client, vector.source);
   }
+}
+
+void Ih::settle() {
+  for (const Waiting& each : waiting_) settled_ = std::max(settled_, each.due);
 }
 
 std::optional<nanoseconds> Ih::run() {

@@ -32,11 +32,14 @@ class Ih {
 
   // Told when `delay` has passed. Vectors of different delays overtake each other.
   void post(const Vector& vector, nanoseconds delay = nanoseconds(0));
+  // What waits now is told before what is posted from here on: the hub's faults go through a queue, and those of an access that
+  // has ended are in it already.
+  void settle();
   std::optional<nanoseconds> run();  // when more is due
 
   bool write(unsigned offset, std::uint32_t value);  // whether the register is one of this block
   bool doorbell(std::uint64_t offset, std::uint32_t value);
-  void reset() { waiting_.clear(); }
+  void reset() { waiting_.clear(), settled_ = nanoseconds(0); }
 
   static constexpr std::uint32_t vector_bytes = 32;
   static constexpr std::size_t most_waiting = 65536;
@@ -60,6 +63,7 @@ class Ih {
   std::function<void()> msi_;
   GpuAddress gpu_address_;
   std::vector<Waiting> waiting_;
+  nanoseconds settled_{0};  // nothing is told before then that is posted now
 };
 
 }  // namespace faultline::softgpu

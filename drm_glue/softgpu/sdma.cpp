@@ -90,7 +90,10 @@ std::optional<nanoseconds> SdmaQueue::run() {
     case Outcome::Kind::polls: ready_ = now + poll_interval; break;
     case Outcome::Kind::cut: return std::nullopt;  // the rest of it comes with a doorbell
     case Outcome::Kind::done:
-    case Outcome::Kind::partly: faulting_ = false; ready_ = now + outcome.pause;
+    case Outcome::Kind::partly:
+      if (faulting_) parts_.hub.settle();
+      faulting_ = false;
+      ready_ = now + outcome.pause;
   }
   return ready_;
 }

@@ -59,6 +59,8 @@ class VmHub {
   bool drops(const Fault& fault);
   // Tells of a fault: after a while, by IH.
   void tell(const Fault& fault, std::uint8_t ring);
+  // An access that had faulted has ended: what was told of it comes before the faults of later ones.
+  void settle() { ih_.settle(); }
 
   bool owns(unsigned offset) const;
   std::uint32_t read(unsigned offset);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <set>
@@ -76,32 +78,72 @@ class SetTime : public Time {
   nanoseconds now_{0};
 };
 
-// How often the driver's IH ring overflows, though the driver has read all of it before each fault is told.
-std::size_t overflows(std::uint64_t seed, int faults) {
-  using namespace osssys;
-  SetTime time;
-  auto registers = std::make_unique<RegisterFile>();
-  std::vector<std::byte> vram(1 << 20);
-  const vfio_user::DmaMap dma;
-  const Memory memory(vram, dma);
-  Weather weather(seed);
-  Log log(time, "", "");
-  Ih ih(*registers, memory, time, weather, log, [] {});
-  ih.set_gpu_address([](std::uint64_t address) { return Physical{address, false}; });
-  VmHub hub("hub", VmHub::mmhub(), *registers, memory, time, weather, log, ih);
-  (*registers)[IH_RB_CNTL] = IH_RB_CNTL__RB_ENABLE.set(1) | IH_RB_CNTL__RB_SIZE.set(16) | IH_RB_CNTL__WPTR_OVERFLOW_ENABLE.set(1);
-  std::size_t seen = 0;
-  for (int i = 0; i < faults; ++i) {
-    hub.tell({1, 0x7000, true, true, false}, 0);
+// A hub and the IH ring of the driver, which lies at the beginning of VRAM.
+struct HubAndRing {
+  explicit HubAndRing(std::uint64_t seed) : weather(seed) {
+    using namespace osssys;
+    ih.set_gpu_address([](std::uint64_t address) { return Physical{address, false}; });
+    (*registers)[IH_RB_CNTL] =
+        IH_RB_CNTL__RB_ENABLE.set(1) | IH_RB_CNTL__RB_SIZE.set(16) | IH_RB_CNTL__WPTR_OVERFLOW_ENABLE.set(1);
+  }
+  void fault(std::uint64_t page) { hub.tell({1, page * gpu_page, true, true, false}, 0); }
+  // The pages whose faults were told since it was last read, in order.
+  std::vector<std::uint32_t> told() {
     time.pass(std::chrono::milliseconds(10));
     ih.run();
-    std::uint32_t& wptr = (*registers)[IH_RB_WPTR];
-    if (wptr & IH_RB_WPTR__RB_OVERFLOW.mask) ++seen;
-    wptr &= ~IH_RB_WPTR__RB_OVERFLOW.mask;
-    (*registers)[IH_RB_RPTR] = wptr;
+    std::vector<std::uint32_t> pages;
+    std::uint32_t& rptr = (*registers)[osssys::IH_RB_RPTR];
+    for (; rptr != (*registers)[osssys::IH_RB_WPTR]; rptr = (rptr + Ih::vector_bytes) % (4u << 16)) {
+      std::uint32_t page = 0;
+      std::memcpy(&page, vram.data() + rptr + 16, sizeof page);
+      pages.push_back(page);
+    }
+    return pages;
+  }
+
+  SetTime time;
+  std::unique_ptr<RegisterFile> registers = std::make_unique<RegisterFile>();
+  std::vector<std::byte> vram = std::vector<std::byte>(1 << 20);
+  const vfio_user::DmaMap dma;
+  const Memory memory{vram, dma};
+  Weather weather;
+  Log log{time, "", ""};
+  Ih ih{*registers, memory, time, weather, log, [] {}};
+  VmHub hub{"hub", VmHub::mmhub(), *registers, memory, time, weather, log, ih};
+};
+
+// How often the driver's IH ring overflows, though the driver has read all of it before each fault is told.
+std::size_t overflows(std::uint64_t seed, int faults) {
+  HubAndRing device(seed);
+  std::size_t seen = 0;
+  for (int i = 0; i < faults; ++i) {
+    device.fault(7);
+    device.time.pass(std::chrono::milliseconds(10));
+    device.ih.run();
+    std::uint32_t& wptr = (*device.registers)[osssys::IH_RB_WPTR];
+    if (wptr & osssys::IH_RB_WPTR__RB_OVERFLOW.mask) ++seen;
+    wptr &= ~osssys::IH_RB_WPTR__RB_OVERFLOW.mask;
+    (*device.registers)[osssys::IH_RB_RPTR] = wptr;
   }
   return seen;
 }
+
+// How often a fault is told after a later one.
+int overtaken(bool settled) {
+  HubAndRing device(3);
+  int times = 0;
+  for (int i = 0; i < 300; ++i) {
+    device.fault(1);
+    if (settled) device.hub.settle();
+    device.fault(2);
+    const std::vector<std::uint32_t> pages = device.told();
+    times += !std::ranges::is_sorted(pages);
+  }
+  return times;
+}
+
+TEST(Weather, FaultsOfAccessesThatWaitOvertakeEachOther) { EXPECT_GT(overtaken(false), 10); }
+TEST(Weather, NoneIsToldAfterThoseOfAnAccessThatBeganWhenItsOwnHadEnded) { EXPECT_EQ(overtaken(true), 0); }
 
 TEST(Weather, AFloodOfFaultsOverflowsTheRingOfTheDriver) {
   const std::size_t seen = overflows(5, 20'000);
