@@ -183,7 +183,9 @@ std::string trouble_text(const Trial& trial, const ReportStyle& style) {
     text += "Lost: " + printable(trial.lost) + "\n" + lines("Last words:", trial.words, 40);
     text += trial.machines_lost > 1 ? "The scenario was tried again on a new machine, which was lost too\n"
                                     : "Machines lost: 1; the run went on with a new one\n";
-  } else if (!trial.words.empty()) text += lines("The driver's words in the kernel log:", trial.words, 40);
+  } else {
+    text += lines(trial.error.empty() ? "The driver's words in the kernel log:" : "Last words:", trial.words, 40);
+  }
   if (!trial.error.empty()) text += "Error: " + printable(trial.error) + "\n";
   text += lines("The GPU in software, until about then (" + trial.gpu_log + "):", trial.gpu, 40);
   const std::string driver = lines("Driver:", trial.driver, 60);

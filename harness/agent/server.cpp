@@ -14,6 +14,7 @@
 
 #include "harness/executor/direct_file.h"
 #include "harness/executor/files.h"
+#include "harness/executor/memory_need.h"
 #include "harness/language/parser.h"
 #include "harness/version.h"
 
@@ -97,6 +98,7 @@ void Agent::obey(const RunRequest& request) {
     const Program program = parse(request.text, request.file);
     if (const std::string why = cannot_run(program, capabilities_here(*chosen)); !why.empty())
       return send(SkippedEvent{request.id, why});
+    if (const std::string why = too_much_memory(program); !why.empty()) return send(SkippedEvent{request.id, why});
     RunPlan plan = request.plan;
     if (plan.deadline_ms <= 0)
       plan.deadline_ms = measure_longest_offset_ns() > slow_machine_ns ? slow_deadline_ms : native_deadline_ms;

@@ -32,6 +32,12 @@ void on_signal(int) {
   if (signals.fetch_add(1) >= 2) ::_exit(130);
 }
 
+// A terminal that closes says so several times over: that is still one wish to end in good order.
+void on_hangup(int) {
+  int none = 0;
+  signals.compare_exchange_strong(none, 1);
+}
+
 std::vector<std::string> files_of(const std::string& path) {
   std::vector<std::string> files;
   if (!fs::is_directory(path)) return {path};
@@ -190,6 +196,10 @@ void watch_signals() {
   action.sa_handler = on_signal;  // without SA_RESTART, so that blocked calls return and their callers check for a stop
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  struct sigaction before {};
+  if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) return;  // nohup
+  action.sa_handler = on_hangup;
+  ::sigaction(SIGHUP, &action, nullptr);
 }
 
 Stop stop_asked() {

@@ -58,7 +58,8 @@ Answer answer_of(const std::string& shell_command);
 // The reference, with a cache of its answers.
 Predictor reference();
 
-// Watches Ctrl-C and SIGTERM. The first asks the run to end in good order, the second to end at once.
+// Watches Ctrl-C and SIGTERM: the first asks the run to end in good order, the second to end at once. SIGHUP asks for good
+// order, however often it comes; it stays ignored under nohup.
 void watch_signals();
 Stop stop_asked();
 

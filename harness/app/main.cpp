@@ -2,9 +2,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
@@ -110,10 +114,28 @@ int faultline_command(int argc, char** argv) {
   return status;
 }
 
+// A descriptor that the caller closed would become that of the journal, and a message would go there.
+void open_standard_streams() {
+  for (int fd = ::open("/dev/null", O_RDWR); fd >= 0; fd = ::open("/dev/null", O_RDWR))
+    if (fd > STDERR_FILENO) {
+      ::close(fd);
+      return;
+    }
+}
+
+// Output that is lost is no success, even if all agreed.
+int with_output(int status) {
+  const bool written = std::cout.flush().good() && std::fflush(stdout) == 0;
+  if (written) return status;
+  std::fputs("faultline: standard output could not be written; what it shows is not complete\n", stderr);
+  return status == faultline::exits::agree ? faultline::exits::bench : status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int status = faultline_command(argc, argv);
+  open_standard_streams();
+  const int status = with_output(faultline_command(argc, argv));
   // Look at the words themselves: even if the command line could not be parsed, git must not take the error for a bad commit.
   const bool bisects = std::any_of(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--bisect"; });
   return bisects ? faultline::bisect_code(status) : status;

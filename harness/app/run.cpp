@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -23,7 +25,9 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
+#include "harness/executor/parameters.h"
 #include "harness/language/diagnostic.h"
+#include "harness/language/parser.h"
 #include "results/progress.h"
 #include "results/report.h"
 
@@ -92,6 +96,18 @@ CLI::Validator above_zero(double largest) {
       "");
 }
 
+// CLI11 takes -1 for the largest number, and cuts long ones short.
+CLI::Validator a_seed() {
+  return CLI::Validator(
+      [](std::string& text) {
+        std::uint64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool good = error == std::errc() && end == text.data() + text.size();
+        return good ? std::string() : "not a number from 0 to 2^64 - 1: '" + text + "'";
+      },
+      "");
+}
+
 std::vector<std::string> own_command_line() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   std::vector<std::string> words;
@@ -99,25 +115,55 @@ std::vector<std::string> own_command_line() {
   return words;
 }
 
-// "journal.jsonl:17": the parameters of the batch on that line.
-Parameters journalled_parameters(const std::string& word) {
-  const auto bad = [&](const std::string& what) { return BadInput("faultline: --replay " + word + ": " + what + "\n"); };
-  const std::size_t colon = word.rfind(':');
-  std::uint64_t number = 0;
-  if (colon != std::string::npos) number = std::strtoull(word.c_str() + colon + 1, nullptr, 10);
-  if (number == 0) throw bad("not FILE:LINE");
-  std::ifstream file(word.substr(0, colon));
-  if (!file) throw bad("the journal cannot be read");
+// The batch on one line of a journal, and the text of its scenario, which an earlier line has.
+struct JournalledBatch {
+  json record;
+  std::string text;
+};
+
+JournalledBatch journalled_batch(std::istream& file, std::uint64_t number) {
+  JournalledBatch found;
+  std::map<std::string, std::string> texts;  // by the scenario's name
   std::string line;
-  for (std::uint64_t i = 0; i < number; ++i)
-    if (!std::getline(file, line)) throw bad("the journal has " + std::to_string(i) + " lines");
-  json record = json::parse(line, nullptr, false);
-  if (!record.is_object() || record.value("ev", "") != "batch") throw bad("that line is not a batch");
-  record["id"] = 0;
+  for (std::uint64_t i = 0; i < number; ++i) {
+    if (!std::getline(file, line)) throw std::runtime_error("the journal has " + std::to_string(i) + " lines");
+    if (line.find("\"text\"") == std::string::npos) continue;  // most lines are long, and are no scenario
+    const json told = json::parse(line, nullptr, false);
+    if (told.is_object() && told.value("ev", "") == "scenario") texts[told.value("scenario", "")] = told.value("text", "");
+  }
+  found.record = json::parse(line, nullptr, false);
+  if (!found.record.is_object() || found.record.value("ev", "") != "batch") throw std::runtime_error("that line is not a batch");
+  found.text = texts[found.record.value("scenario", "")];
+  return found;
+}
+
+// "journal.jsonl:17": the parameters of the batch on that line. They mean something only for its own scenario.
+Parameters journalled_parameters(const std::string& word, const std::vector<Scenario>& scenarios) {
   try {
-    return std::get<agent::BatchEvent>(agent::parse_event(record.dump())).batch.parameters;
-  } catch (const agent::ProtocolError& error) {
-    throw bad(error.what());
+    const std::size_t colon = word.rfind(':');
+    std::uint64_t number = 0;
+    if (colon != std::string::npos) number = std::strtoull(word.c_str() + colon + 1, nullptr, 10);
+    if (number == 0) throw std::runtime_error("not FILE:LINE");
+    const std::string name = word.substr(0, colon);
+    std::ifstream file(name);
+    if (!file) throw std::runtime_error("the journal cannot be read");
+    if (!fs::is_regular_file(name)) throw std::runtime_error("not a file");
+    JournalledBatch batch = journalled_batch(file, number);
+    batch.record["id"] = 0;
+    const Parameters parameters = std::get<agent::BatchEvent>(agent::parse_event(batch.record.dump())).batch.parameters;
+    for (const Scenario& scenario : scenarios) {
+      const std::string wanted = batch.record.value("scenario", scenario.program.name);
+      if (scenario.program.name != wanted)
+        throw std::runtime_error("that batch is of the scenario '" + wanted + "', not of " + scenario.file +
+                                 "; give only its file");
+      if (!batch.text.empty() && parse(batch.text, name) != scenario.program)
+        throw std::runtime_error(scenario.file + " has changed since; the journal has the text that was run");
+      if (const std::string wrong = misfit(parameters, scenario.program, INT_MAX); !wrong.empty())
+        throw std::runtime_error(wrong);
+    }
+    return parameters;
+  } catch (const std::exception& error) {
+    throw BadInput("faultline: --replay " + word + ": " + error.what() + "\n");
   }
 }
 
@@ -168,16 +214,13 @@ struct Files {
 };
 
 Files files_of(const Arguments& arguments, const std::string& root) {
-  if (arguments.journal.empty()) {
-    const std::string folder = root + "/results/runs/" + run_folder_name();
-    return {folder + "/journal.jsonl", folder + "/"};
-  }
+  const std::string folder = root + "/results/runs/" + run_folder_name();
+  if (arguments.journal.empty()) return {folder + "/journal.jsonl", folder + "/"};
   std::error_code error;
   if (!fs::exists(arguments.journal, error) || fs::is_regular_file(arguments.journal, error))
     return {arguments.journal, arguments.journal + "."};
-  // The journal goes to a pipe or a device, so put the machines' output into a temporary folder.
-  std::string folder = (fs::temp_directory_path() / "faultline-XXXXXX").string();
-  if (!::mkdtemp(folder.data())) throw std::system_error(errno, std::generic_category(), folder);
+  // The journal goes to a pipe or a device, beside which no file with the machines' output can lie.
+  fs::create_directories(folder);
   return {arguments.journal, folder + "/", false};
 }
 
@@ -228,8 +271,8 @@ int run_command(const Arguments& given) {
   const std::string root = project_root();
   RunOptions options;
   options.targets = targets_of(arguments);
-  if (!arguments.replay.empty()) options.parameters = journalled_parameters(arguments.replay);
   const std::vector<Scenario> scenarios = load_scenarios(arguments.paths);
+  if (!arguments.replay.empty()) options.parameters = journalled_parameters(arguments.replay, scenarios);
   options.iterations = arguments.iterations;
   if (arguments.seconds > 0) options.seconds = arguments.seconds;
   // 32 bits only, so that a user can type the seed.
@@ -255,6 +298,8 @@ int run_command(const Arguments& given) {
   std::unique_ptr<Journal> journal;
   try {
     journal = std::make_unique<Journal>(files.journal);
+  } catch (const NotAJournal& error) {
+    throw BadInput("faultline: the journal " + std::string(error.what()) + "\n");
   } catch (const std::system_error& error) {
     std::fprintf(stderr, "faultline: the journal %s: %s\n", files.journal.c_str(), error.code().message().c_str());
     return arguments.journal.empty() ? exits::bench : exits::usage;
@@ -288,6 +333,8 @@ int run_command(const Arguments& given) {
   bar.clear();
   const int status = arguments.bisect ? bisect_code(result.exit_code(), result.interrupted) : result.exit_code();
   std::cout << summary_text(result, files.journal, status) << std::flush;
+  if (std::error_code error; !files.can_replay)
+    fs::remove(fs::path(files.prefix).parent_path(), error);  // if no machine said anything
   return status;
 }
 
@@ -309,7 +356,8 @@ void add_run(CLI::App& app, int& status) {
       ->check(above_zero(1e9))
       ->type_name("SECONDS")
       ->excludes(iterations);
-  CLI::Option* seed = command->add_option("--seed", arguments->seed, "Seed of the random numbers [random]")->type_name("N");
+  CLI::Option* seed =
+      command->add_option("--seed", arguments->seed, "Seed of the random numbers [random]")->check(a_seed())->type_name("N");
   command->add_option("--json", arguments->journal, "Write the journal (JSON lines) here")->type_name("FILE");
   command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")->type_name("FILE");
   command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")->type_name("WORDS");

@@ -16,7 +16,6 @@ namespace {
 constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t batch_aim_ns = 250 * ms;       // the duration to aim at when the plan gives no batch size
 constexpr std::int64_t batch_longest_ns = 1000 * ms;  // for any batch, so that the client sees progress
-constexpr std::uint64_t most_rows = 64;
 constexpr std::int64_t longest_control_ns = 10'000 * ms;
 
 std::vector<int> usable_cpus() {
@@ -136,10 +135,10 @@ Run::Next Run::one_batch(std::uint64_t size) {
   constexpr int most_hangs_in_a_row = 2;
   Batch batch;
   batch.first = next_;
-  batch.parameters =
-      plan_.parameters ? *plan_.parameters
-                       : draw_parameters(program_, batch_seed(plan_.seed, batches_), static_cast<int>(std::min(size, most_rows)),
-                                         static_cast<int>(cpus_.size()), longest_offset_ns_);
+  batch.parameters = plan_.parameters ? *plan_.parameters
+                                      : draw_parameters(program_, batch_seed(plan_.seed, batches_),
+                                                        static_cast<int>(std::min<std::uint64_t>(size, most_rows)),
+                                                        static_cast<int>(cpus_.size()), longest_offset_ns_);
   ++batches_;
   seen_.clear();
   iterations_.place(batch.parameters.cpus);

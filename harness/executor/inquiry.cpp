@@ -185,7 +185,8 @@ Inquiry::Found Inquiry::look_into(End end, std::uint64_t iteration, const std::v
   const Cleared cleared = clear(why);
   if (!why.empty()) hang.why.push_back(why);
   hang.stuck = cleared == Cleared::stuck;
-  if (hang.stuck) hang.slow = false;  // surviving SIGKILL is a hang, however slow the machine
+  if (hang.stuck) hang.slow = false;               // surviving SIGKILL is a hang, however slow the machine
+  if (cleared == Cleared::slow) hang.slow = true;  // it cannot be repeated, and nothing is certain without that
   found.over = cleared != Cleared::yes;
   if (!hang.slow && !found.over) repeat(offsets, found);
   return found;

@@ -74,6 +74,9 @@ std::string misfit(const Parameters& parameters, const Program& program, int cpu
   for (int cpu : parameters.cpus)
     if (cpu < -1 || cpu >= cpus) return "parameters: cpu " + std::to_string(cpu) + " of " + std::to_string(cpus);
   if (parameters.offsets.empty()) return "parameters: no row of offsets";
+  if (parameters.offsets.size() > most_rows)
+    return "parameters: " + std::to_string(parameters.offsets.size()) + " rows of offsets; at most " + std::to_string(most_rows) +
+           " are drawn";
   for (const auto& row : parameters.offsets) {
     if (static_cast<int>(row.size()) != row_length(program))
       return "parameters: a row of " + std::to_string(row.size()) + " offsets where the program has " +

@@ -22,6 +22,8 @@ struct Parameters {
   friend bool operator==(const Parameters&, const Parameters&) = default;
 };
 
+inline constexpr int most_rows = 64;
+
 // Numbers in one row: for each thread 1 + the number of its barrier statements. first_offset() is the thread's first index.
 int row_length(const Program& program);
 int first_offset(const Program& program, int thread);

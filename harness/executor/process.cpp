@@ -16,6 +16,7 @@
 #include "harness/executor/access.h"
 #include "harness/executor/huge_pages.h"
 #include "harness/executor/look.h"
+#include "harness/executor/memory_need.h"
 #include "harness/executor/value.h"
 #include "harness/queries.h"
 
@@ -291,6 +292,7 @@ void check_addresses(ProcessContext& context) {
                          process,           {}};
   Area& area = context.area;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  be_first_for_oom_killer();
   install_access_guard(area, regions_base, context.layout.regions_bytes(), context.faults_end_process);
   const std::vector<int>& threads = context.layout.threads_of[process];
   const int thread = threads.empty() ? -1 : threads.front();

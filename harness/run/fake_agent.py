@@ -38,7 +38,8 @@ REUSED_PAGE = ["kernel BUG at include/linux/mm.h:780!", "RIP: 0010:migrate_devic
 # How these hang events differ from a plain hang.
 HANGS = {"hang": {}, "stuck": {"stuck": True}, "slow": {"slow": True}, "once": {"once": True}, "twice": {"once": True},
          "unready": {"set_up": "P opens its devices"}}
-FAULTS = ("die", "gpu", *LAST_WORDS, "known", "known-death", "early-death", "silent", "garbage", "notjson", "health", *HANGS, "patient",
+FAULTS = ("die", "gpu", *LAST_WORDS, "known", "known-death", "early-death", "silent", "chatter", "flood", "toomuch", "garbage",
+          "notjson", "health", *HANGS, "patient",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted", "crash")
 
 
@@ -49,7 +50,7 @@ def say(**event):
 
 def batch(run, first, count, texts):
     say(ev="batch", id=run["id"], first=first, count=count,
-        parameters={"seed": 5, "cpus": [0, -1], "offsets": [[0, 120]]},
+        parameters={"seed": 5, "cpus": [0], "offsets": [[120]]},
         outcomes=[{"texts": texts, "count": count, "first": first}] if count else [], ns=1000 * count)
 
 
@@ -124,6 +125,13 @@ class Agent:
             os._exit(1)
         if fault == "silent":
             time.sleep(3600)
+        while fault == "chatter":  # about another slice
+            time.sleep(0.05)
+            say(ev="alive", id=run["id"] + 1)
+        if fault == "toomuch":
+            return batch(run, count, run["iterations"], texts)
+        for _ in range(3000 if fault == "flood" else 0):
+            say(ev="health", id=run["id"], lines=["WARNING: CPU: 1 PID: 7 at mm/hmm.c:1" + " " * 4000])
         if fault == "garbage":
             return say(ev="greetings", id=run["id"])
         if fault == "notjson":

@@ -11,12 +11,25 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 namespace faultline {
+namespace {
+
+// At most 1 MiB of it, which is longer than any record that begins a journal: a disk image may hold no newline.
+std::string first_line(std::istream& file) {
+  constexpr std::streamsize longest = 1 << 20;
+  std::string line(longest, '\0');
+  file.getline(line.data(), longest);
+  line.resize(std::strlen(line.c_str()));
+  return line;
+}
+
+}  // namespace
 
 Journal::Journal(const std::string& path) : path_(path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
@@ -25,13 +38,33 @@ Journal::Journal(const std::string& path) : path_(path) {
     std::filesystem::create_directories(folder, error);
     if (error) throw std::system_error(error, path);
   }
-  // A run appends to an existing file, so count the lines that are there.
-  if (std::error_code error; std::filesystem::is_regular_file(path, error)) {
-    std::ifstream file(path, std::ios::binary);
-    line_ = static_cast<std::uint64_t>(std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
-  }
-  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644);
   if (fd_ < 0) throw std::system_error(errno, std::generic_category(), path);
+  struct stat status {};
+  if (::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode)) take_over(status.st_size == 0);
+}
+
+// Makes an existing file ready for this run, or throws.
+void Journal::take_over(bool empty) {
+  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    refuse("another run is writing it; give each run a file of its own");
+  if (empty) return;
+  std::ifstream file(path_, std::ios::binary);
+  const nlohmann::json record = nlohmann::json::parse(first_line(file), nullptr, false);
+  if (!record.is_object() || !record.contains("ev"))
+    refuse("it is there, and is no journal of a run (its first line is no record); give another name");
+  file.clear();
+  file.seekg(0);
+  line_ = static_cast<std::uint64_t>(std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
+  file.clear();
+  file.seekg(-1, std::ios::end);
+  // A killed machine can leave half a line. It must not spoil the first record of this run too.
+  if (file.get() != '\n' && ::write(fd_, "\n", 1) == 1) ++line_;
+}
+
+void Journal::refuse(const std::string& why) {
+  ::close(fd_);
+  throw NotAJournal(path_ + ": " + why);
 }
 
 Journal::~Journal() {

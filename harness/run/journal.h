@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
@@ -13,10 +14,16 @@
 
 namespace faultline {
 
+// A file that a run must not write to: it is something else, or another run writes it. The message begins with the path.
+struct NotAJournal : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 class Journal {
  public:
   Journal() = default;  // keeps nothing
-  // Creates the file and the folders above it. Throws std::system_error with the path in its message.
+  // Creates the file and the folders above it, or appends to a journal that is there. Holds a lock on it: two runs in one
+  // file could not be told apart. Throws std::system_error with the path in its message, or NotAJournal.
   explicit Journal(const std::string& path);
   ~Journal();
   Journal(const Journal&) = delete;
@@ -38,6 +45,9 @@ class Journal {
   const std::string& failure() const { return failure_; }
 
  private:
+  void take_over(bool empty);
+  [[noreturn]] void refuse(const std::string& why);
+
   std::string path_;
   std::string failure_;
   std::uint64_t line_ = 0;

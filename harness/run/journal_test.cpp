@@ -71,6 +71,44 @@ TEST_F(JournalTest, EveryLineButTheLastIsWholeAfterKill) {
   for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i]["number"], i);
 }
 
+TEST_F(JournalTest, AFileThatIsNoJournalIsNotTouched) {
+  for (const std::string& text : {std::string("scenario fork\nprocess P\n"), std::string("[1, 2]\n"), std::string("{}\n"),
+                                  std::string(3 << 20, '\0'), std::string(3 << 20, '{')}) {
+    const fs::path path = folder_ / "precious";
+    std::ofstream(path) << text;
+    EXPECT_THROW(Journal(path.string()), NotAJournal) << text.substr(0, 20);
+    std::ifstream file(path);
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), text);
+  }
+  std::ofstream(folder_ / "empty");
+  EXPECT_TRUE(Journal((folder_ / "empty").string()).write("run", json::object()));
+}
+
+TEST_F(JournalTest, OneRunAtATime) {
+  const std::string path = folder_ / "journal.jsonl";
+  {
+    Journal journal(path);
+    EXPECT_THROW(Journal{path}, NotAJournal);
+    EXPECT_TRUE(journal.write("run", json::object()));
+  }
+  EXPECT_TRUE(Journal(path).write("run", json::object()));
+  EXPECT_EQ(records(path).size(), 2u);
+}
+
+TEST_F(JournalTest, HalfALineOfAKilledRunSpoilsNoOther) {
+  const std::string path = folder_ / "journal.jsonl";
+  EXPECT_TRUE(Journal(path).write("run", json::object()));
+  std::ofstream(path, std::ios::app) << "{\"ev\": \"bat";
+  Journal journal(path);
+  EXPECT_EQ(journal.line(), 2u);
+  EXPECT_TRUE(journal.write("end", json::object()));
+  EXPECT_EQ(journal.line(), 3u);
+  std::ifstream file(path);
+  std::string line;
+  for (int i = 0; i < 3; ++i) std::getline(file, line);
+  EXPECT_EQ(json::parse(line)["ev"], "end");
+}
+
 TEST_F(JournalTest, AFullDiskIsToldOnce) {
   Journal journal("/dev/full");
   EXPECT_TRUE(journal.failure().empty());

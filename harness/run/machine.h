@@ -55,6 +55,8 @@ class Machine {
 
   pid_t pid() const { return pid_; }
   const std::string& name() const { return name_; }
+  // Whether it has a kernel of its own, whose console is kept.
+  bool has_kernel() const { return console_ != errors_; }
   // The file with its last words: the console, or stderr if it has no console.
   const std::string& console() const { return console_; }
   const std::string& errors() const { return errors_; }

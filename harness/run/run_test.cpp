@@ -47,8 +47,10 @@ INSTANTIATE_TEST_SUITE_P(
     Faults, RunFault,
     testing::Values(
         Row{"forbidden", Verdict::forbidden, "1 outcome is not allowed", 1, 1},
-        Row{"die", Verdict::lost, "the machine was lost: its process ended: exit status 7", 1, 3},
-        Row{"silent", Verdict::lost, "the machine was lost: it said nothing for 700 ms", 1, 3},
+        Row{"die", Verdict::error, "the agent was lost, this machine is alive: its process ended: exit status 7", 4, 2},
+        Row{"silent", Verdict::error, "the agent was lost, this machine is alive: it said nothing for 700 ms", 4, 2},
+        Row{"chatter", Verdict::error, "the agent was lost, this machine is alive: it said nothing for 700 ms", 4, 2},
+        Row{"toomuch", Verdict::error, "not the agent's protocol: it ran 600 iterations of 500", 4, 2},
         Row{"garbage", Verdict::error, "not the agent's protocol: unknown ev \"greetings\": {\"ev\": \"greetings\", \"id\": 1}",
             4, 2},
         Row{"notjson", Verdict::error, "not the agent's protocol: not JSON: \x1b[31mKernel panic: \x1b[31mKernel panic", 4, 2},
@@ -110,6 +112,15 @@ TEST_F(RunTest, ASplatBeforeTheEndIsHealth) {
   EXPECT_EQ(result.trials[0].machines_lost, 1);
   EXPECT_EQ(machines_, 2);
   EXPECT_EQ(result.exit_code(), 1);
+}
+
+TEST_F(RunTest, AKernelThatWarnsWithoutEndDoesNotFillTheDisk) {
+  const RunResult result = go({"--fault=one=flood"}, {"one"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
+  EXPECT_EQ(result.trials[0].iterations, 500u);
+  EXPECT_EQ(result.trials[0].error, "the agent told more than 4 MiB beside its outcomes; the rest is not kept");
+  EXPECT_GT(records("health").size(), 900u);
+  EXPECT_LT(fs::file_size(path()), 5u << 20);
 }
 
 TEST_F(RunTest, AConsoleIsReadByTheWordsOfTheAgentsLog) {

@@ -11,6 +11,7 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds tick{100};
 constexpr milliseconds stop_grace{10'000};
+constexpr std::size_t most_told = 4 << 20;
 constexpr int agents_own_deadline_ms = 20'000;  // the longest deadline that the agent chooses by itself
 
 struct IdOf {
@@ -18,6 +19,13 @@ struct IdOf {
   std::uint64_t operator()(const agent::GpusEvent&) const { return 0; }
   std::uint64_t operator()(const auto& event) const { return event.id; }
 };
+
+// What an agent may tell any number of times in a slice, beside the outcomes.
+bool is_remark(const agent::Event& event) {
+  return std::holds_alternative<agent::HealthEvent>(event) || std::holds_alternative<agent::DriverEvent>(event) ||
+         std::holds_alternative<agent::ErrorEvent>(event) || std::holds_alternative<agent::CrashEvent>(event) ||
+         std::holds_alternative<agent::CallsEvent>(event);
+}
 
 std::string shortened(const std::string& line) { return line.size() <= 160 ? line : line.substr(0, 160) + "..."; }
 
@@ -152,6 +160,8 @@ Session::Ended Session::run(const Slice& slice, const Handlers& handlers, const 
   auto alive = steady_clock::now();
   std::optional<steady_clock::time_point> stopped;
   bool crash = slice.crash;
+  std::uint64_t iterations = 0;
+  std::size_t told = 0;  // bytes of events other than batches
   while (true) {
     const auto now = steady_clock::now();
     const Stop wanted = stop ? stop() : Stop::none;
@@ -168,12 +178,26 @@ Session::Ended Session::run(const Slice& slice, const Handlers& handlers, const 
     const Machine::Received received = machine_.receive(tick);
     if (received.kind == Machine::Received::Kind::nothing) continue;
     if (received.kind == Machine::Received::Kind::gone) return finish(Kind::gone, death(machine_));
-    alive = steady_clock::now();
     agent::Event event;
     try {
       event = agent::parse_event(received.line);
     } catch (const agent::ProtocolError& error) {
       return finish(Kind::garbage, std::string(error.what()) + ": " + shortened(received.line));
+    }
+    // Only what is about this slice is a sign of life of it.
+    if (std::visit(IdOf{}, event) == id_) alive = steady_clock::now();
+    if (const auto* batch = std::get_if<agent::BatchEvent>(&event); batch && batch->id == id_) {
+      iterations += batch->batch.count;
+      if (iterations > slice.plan.iterations)
+        return finish(Kind::garbage,
+                      "it ran " + std::to_string(iterations) + " iterations of " + std::to_string(slice.plan.iterations));
+    } else if (is_remark(event)) {
+      // A kernel that warns in every iteration says nothing new, and would fill the disk.
+      const bool full = told > most_told;
+      told += received.line.size();
+      if (full) continue;
+      if (told > most_told && handlers.error)
+        handlers.error("the agent told more than 4 MiB beside its outcomes; the rest is not kept");
     }
     if (std::optional<Ended> ended = take(event, received.line, handlers)) return *ended;
     if (crash && std::holds_alternative<agent::BatchEvent>(event)) {

@@ -143,11 +143,17 @@ std::vector<std::string> words_of_lab(const Machine& machine, std::uint64_t mark
   return lines;
 }
 
-// The machine died or went silent. Keeps its last words, and the kernel's report if the console has one. If the console has
+// The agent died or went silent. In a machine with a kernel of its own, that kernel is the first suspect: if the console has
 // nothing but a known finding of which machines die, the trial has lost nothing but the machine. What a kernel says of a machine
-// that failed below it (a GPU in software that died) is no finding of that kernel.
+// that failed below it (a GPU in software that died) is no finding of that kernel. Otherwise the machine is this one, which is
+// alive, and the agent is to blame: a part of the bench.
 void add_loss(Machine& machine, const Marks& marks, const std::string& target, const std::string& how, Trial& trial) {
   trial.machines_lost++;
+  if (!machine.has_kernel()) {
+    trial.words = machine.console_since(marks.console);
+    if (trial.error.empty()) trial.error = "the agent was lost, this machine is alive: " + how;
+    return;
+  }
   std::vector<std::string> other;
   const bool lab_failed = machine.ending() == "exit status 4";
   const bool explained = !lab_failed && add_reports(machine.console_since(marks.console, 5000), target, trial, other);
