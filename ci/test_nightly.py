@@ -4,6 +4,7 @@ arguments; and the errors in a file. Checks of a machine are tested on mocked ma
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,12 @@ FAKE = """#!/bin/sh
 echo "${0##*/} $*${MORE:+, MORE=$MORE}" >>"$LOG"
 case "${0##*/} $1" in
   "faultline targets") cat "$ROWS"; exit 0 ;;
-  "faultline run") [ -n "$SLEEPS" ] && sleep "$SLEEPS"; n=$(grep -c "faultline run" "$LOG"); eval "exit \\${CODE$n:-0}" ;;
+  "faultline run")
+    for word; do
+      [ "$before" = --json ] && mkdir -p "${word%/*}" && echo '{"ev": "run", "t": 0}' >"$word"
+      before=$word
+    done
+    [ -n "$SLEEPS" ] && sleep "$SLEEPS"; n=$(grep -c "faultline run" "$LOG"); eval "exit \\${CODE$n:-0}" ;;
   "lab root") exit "${ROOT:-0}" ;;
   "setup "*) exit "${SETUP:-0}" ;;
 esac
@@ -40,6 +46,9 @@ def tree(tmp_path):
     shutil.copytree(HERE / "nightly.d", tmp_path / "ci/nightly.d", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(HERE / "machines", tmp_path / "ci/machines")
     shutil.copy2(HERE / "nightly", tmp_path / "ci")
+    for name in ("night.py", "journals.py"):
+        (tmp_path / "results").mkdir(exist_ok=True)
+        shutil.copy2(HERE.parent / "results" / name, tmp_path / "results")
     for name in ("ci/setup", "ci/lab", "ci/opencl-suite", "build/faultline", "bin/ninja"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -59,7 +68,8 @@ def nightly(tree, *words, **more):
     """Runs ci/nightly. Returns its exit code, the commands that it called, and its stderr."""
     (tree / "log").write_text("")
     done = subprocess.run([tree / "ci/nightly", *words], env=environment(tree, **more), text=True, capture_output=True, timeout=60)
-    return done.returncode, (tree / "log").read_text().splitlines(), done.stderr
+    calls = re.sub(r" --json results/runs/night-\S+", "", (tree / "log").read_text())
+    return done.returncode, calls.splitlines(), done.stderr
 
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="the Debian 13 root needs root")
@@ -81,6 +91,19 @@ def test_a_quick_one_with_options(tree):
         "setup ", "ninja ", "lab root",
         "faultline run -t host -t pinned -t lab:dmirror --iterations 100 --seed 7 --lab-kernel=x stress/scenarios",
         OPENCL.replace("--time 1800", "--iterations 10")]
+
+
+@root
+def test_the_total_comes_last(tree):
+    done = subprocess.run([tree / "ci/nightly", "--quick"], env=environment(tree), text=True, capture_output=True, timeout=60)
+    journals = sorted((tree / "results/runs").glob("night-*/*.jsonl"))
+    assert [path.name for path in journals] == ["1.jsonl", "2.jsonl"]
+    assert done.stdout.splitlines()[-2:] == ["2 runs, 0 minutes", "Exit 4: the bench itself failed"]  # the fakes write no end
+
+
+def test_a_journal_of_ones_own_is_refused(tree):
+    code, calls, said = nightly(tree, "--json", "x")
+    assert code == 2 and not calls and "--json cannot be given" in said
 
 
 @root

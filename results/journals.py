@@ -43,16 +43,24 @@ def kind(word, machines):
     return Kind(family, CLASSES[family])
 
 
+def records(path):
+    """The records of a journal, without what a run that was killed left of a line."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(record, dict):
+                yield record
+
+
 def seen_in(journals):
     """Returns {(scenario text, Kind of target): [outcome as {key: text}]}, without duplicates."""
     seen = {}
     for path in journals:
         texts, machines = {}, {}
-        for line in open(path):
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the last line of a run that was killed
+        for record in records(path):
             key = record.get("scenario"), record.get("target")
             if record.get("ev") == "machine" and record["event"] == "hello":
                 machines[record["place"]] = record["hello"]

@@ -171,6 +171,13 @@ std::string known_text(const Trial& trial) {
   return text;
 }
 
+// The trial from its beginning, for what has no outcome to show.
+Tally start_of(const Trial& trial) {
+  Tally start;
+  start.seed = trial.seed;
+  return start;
+}
+
 std::string trouble_text(const Trial& trial, const ReportStyle& style) {
   std::string text = lines("Kernel log:", trial.health, 60);
   if (!trial.crash.empty())
@@ -190,9 +197,7 @@ std::string trouble_text(const Trial& trial, const ReportStyle& style) {
   text += lines("The GPU in software, until about then (" + trial.gpu_log + "):", trial.gpu, 40);
   const std::string driver = lines("Driver:", trial.driver, 60);
   if (text.empty()) return driver;
-  Tally start;
-  start.seed = trial.seed;
-  return driver + text + "Again: " + again_command(trial, start, style) + "\n";
+  return driver + text + "Again: " + again_command(trial, start_of(trial), style) + "\n";
 }
 
 }  // namespace
@@ -227,6 +232,11 @@ std::string again_command(const Trial& trial, const Tally& tally, const ReportSt
   return text + " " + shell_word(trial.file);
 }
 
+std::string again_command(const Trial& trial, const ReportStyle& style) {
+  const std::vector<Outcome> strays = not_allowed(trial);
+  return again_command(trial, strays.empty() ? start_of(trial) : trial.seen.at(strays.front()), style);
+}
+
 std::string trial_text(const Trial& trial, const ReportStyle& style) {
   const std::string& name = trial.program.name;
   const Verdict found = verdict(trial);
@@ -254,13 +264,14 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
   return text + (why.empty() ? "" : ": " + one_line(printable(why))) + "\n";
 }
 
-std::string summary_text(const RunResult& result, const std::string& journal, int exit_code) {
+std::string summary_text(const RunResult& result, const ReportStyle& style, const std::string& journal, int exit_code) {
   std::vector<std::string> targets;
   std::map<std::string, std::map<Verdict, std::size_t>> counts;
   std::map<std::string, std::uint64_t> iterations;
   std::set<Verdict> columns{Verdict::agree};
   std::size_t not_run = 0;
   std::string details;
+  std::map<std::pair<std::string, std::string>, std::size_t> skipped;  // by target and reason
   for (const Trial& trial : result.trials) {
     if (std::find(targets.begin(), targets.end(), trial.target) == targets.end()) targets.push_back(trial.target);
     if (!trial.started) {
@@ -271,10 +282,15 @@ std::string summary_text(const RunResult& result, const std::string& journal, in
     counts[trial.target][found]++;
     iterations[trial.target] += trial.iterations;
     columns.insert(found);
-    if (found != Verdict::agree)
-      details += "  " + padded(verdict_text(found), 12) + " " + trial.program.name + " on " + trial.target + ": " +
-                 one_line(printable(reason(trial))) + "\n";
+    const std::string why = one_line(printable(reason(trial)));
+    if (found == Verdict::skipped) ++skipped[{trial.target, why}];
+    else if (found != Verdict::agree)
+      details += "  " + padded(verdict_text(found), 12) + " " + trial.program.name + " on " + trial.target + ": " + why +
+                 "\n      Again: " + again_command(trial, style) + "\n";
   }
+  for (const auto& [what, count] : skipped)
+    details +=
+        "  " + padded("skipped", 12) + " " + right(std::to_string(count), 3) + " on " + what.first + ": " + what.second + "\n";
   std::size_t width = 8;
   for (const std::string& target : targets) width = std::max(width, target.size());
   std::string text = padded("Summary", width + 2);

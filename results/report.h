@@ -34,9 +34,12 @@ std::string trial_text(const Trial& trial, const ReportStyle& style);
 
 // The command that repeats the run with an outcome.
 std::string again_command(const Trial& trial, const Tally& tally, const ReportStyle& style);
+// The same for the first outcome that is not allowed. If there is none: from the trial's first iteration on.
+std::string again_command(const Trial& trial, const ReportStyle& style);
 
-// Counts by verdict and target, the trials that did not agree, and the reason for the exit code.
-std::string summary_text(const RunResult& result, const std::string& journal, int exit_code);
+// Counts by verdict and target, the trials that did not agree with the commands that repeat them, how many were skipped for
+// each reason, and the reason for the exit code.
+std::string summary_text(const RunResult& result, const ReportStyle& style, const std::string& journal, int exit_code);
 
 struct ClaimRow {
   Claim claim;

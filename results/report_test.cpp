@@ -315,12 +315,13 @@ TEST(SummaryText, Table) {
   result.trials[1].skipped = "no snapshots of page tables";
   result.trials[2].target = "host";
   result.trials[2].seen[{"ok", "zero", "0"}].count = 1;
-  EXPECT_EQ(summary_text(result, "j.jsonl", 1),
+  EXPECT_EQ(summary_text(result, {}, "j.jsonl", 1),
             "Summary            agree  forbidden    skipped    iterations\n"
             "  lab:dmirror          1          0          1          1000\n"
             "  host                 0          1          0          1000\n"
-            "  skipped      order on lab:dmirror: no snapshots of page tables\n"
             "  forbidden    order on host: 1 outcome is not allowed\n"
+            "      Again: faultline run -t host --seed 0 --iterations 1000 'my scenarios/order.scn'\n"
+            "  skipped        1 on lab:dmirror: no snapshots of page tables\n"
             "Journal: j.jsonl\n"
             "Exit 1: something was found\n");
 }
@@ -331,7 +332,7 @@ TEST(SummaryText, InterruptedAndUnkept) {
   result.trials[1].started = false;
   result.interrupted = true;
   result.journal_failure = "j.jsonl: No space left on device";
-  EXPECT_EQ(summary_text(result, "j.jsonl", result.exit_code()),
+  EXPECT_EQ(summary_text(result, {}, "j.jsonl", result.exit_code()),
             "Summary            agree    iterations\n"
             "  lab:dmirror          1          1000\n"
             "Interrupted: 1 trial did not run\n"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 
@@ -12,6 +13,7 @@ import check  # noqa: E402
 import machine as machines  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+NIGHT = "results/runs/night-"
 
 HELP = """\
 Installs missing packages (ci/setup), builds, and checks this machine against the file. Makes the lab kernel (about
@@ -26,7 +28,7 @@ Other options go to the first `build/faultline run`, for instance --seed N or --
 
 Exit code, as of `faultline run` but for all runs together: 0 all agree, 1 something was found, 2 bad input,
 3 something could not be decided or this machine is not what the file says, 4 the bench failed. The journals are
-in results/runs/.
+in results/runs/. The last lines on the screen are the total of all runs (results/night.py).
 """
 
 UNDECIDED, BENCH = 3, 4
@@ -81,22 +83,26 @@ def run(machine, gpus, quick, passed):
     environment = os.environ | machine.environment
     print(f"{machine.about}: " + ("a quick run" if quick else f"{sum(each['minutes'] for each in machine.runs)} minutes"),
           flush=True)
+    folder = NIGHT + time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+    journals = []
     for number, each in enumerate(machine.runs):
         amount = ["--iterations", each["quick"]] if quick else ["--time", 60 * each["minutes"]]
         targets = [word for target in each["targets"] if rooted or not target.startswith("debian13:")
                    for word in check.with_buses(target, gpus)]
         if not targets:
             continue
+        journals.append(f"{folder}/{number + 1}.jsonl")
         command = ["build/faultline", "run", *(word for target in targets for word in ("-t", target)), *amount,
-                   *(passed if number == 0 else []), *each["scenarios"]]
+                   "--json", journals[-1], *(passed if number == 0 else []), *each["scenarios"]]
         code = subprocess.call([str(word) for word in command], env=environment)
         codes.append(code if code in (0, *ORDER) else BENCH)  # any other code: a signal ended it
-        if number == 0 and (stopped or code == 2):
+        if code == 2 and number == 0:
             return code
         if stopped:
             break
     if machine.suite and rooted and not quick and not stopped:
         codes.append(1 if subprocess.call(["ci/opencl-suite"]) else 0)
+    subprocess.call(["results/night.py", *filter(os.path.exists, journals)])
     return next((code for code in ORDER if code in codes), 0)
 
 
@@ -115,6 +121,9 @@ def main():
         machine = machines.read(os.path.relpath(path))
     except machines.BadMachine as error:
         print(error, end="", file=sys.stderr)
+        return 2
+    if any(word.split("=")[0] == "--json" for word in passed):
+        print(f"ci/nightly: each run has a journal of its own, in {NIGHT}<time>; --json cannot be given", file=sys.stderr)
         return 2
     if options.check:
         fits(machine, packages=True)

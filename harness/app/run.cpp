@@ -319,6 +319,7 @@ int run_command(const Arguments& given) {
     bar.clear();
     std::cout << trial_text(trial, style) << "\n" << std::flush;
   };
+  events.again = [&](const Trial& trial) { return again_command(trial, style); };
   events.note = [&](const std::string& line) {
     bar.clear();
     std::fprintf(stderr, "faultline: %s\n", printable(line).c_str());
@@ -332,7 +333,7 @@ int run_command(const Arguments& given) {
   }
   bar.clear();
   const int status = arguments.bisect ? bisect_code(result.exit_code(), result.interrupted) : result.exit_code();
-  std::cout << summary_text(result, files.journal, status) << std::flush;
+  std::cout << summary_text(result, style, files.journal, status) << std::flush;
   if (std::error_code error; !files.can_replay)
     fs::remove(fs::path(files.prefix).parent_path(), error);  // if no machine said anything
   return status;

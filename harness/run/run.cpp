@@ -353,6 +353,8 @@ void Runner::close(Pair& pair) {
                  {"machines_lost", trial.machines_lost}};
   if (trial.times.commands > 0) record["commands"] = summary(trial.times);
   if (!trial.calls.empty()) record["calls"] = calls_json(trial.calls);
+  if (const Verdict found = verdict(trial); events_.again && found != Verdict::agree && found != Verdict::skipped)
+    record["again"] = events_.again(trial);
   write("verdict", record);
   if (events_.trial) events_.trial(trial);
 }

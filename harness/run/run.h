@@ -75,6 +75,7 @@ struct RunProgress {
 struct RunEvents {
   std::function<void(const RunProgress&)> progress;  // several times a second
   std::function<void(const Trial&)> trial;           // when the trial is complete
+  std::function<std::string(const Trial&)> again;    // the command that repeats it, for the journal
   std::function<void(const std::string&)> note;      // one line about a machine or a finding, as it happens
   StopAsked stop;
 };
