@@ -293,9 +293,9 @@ TEST(TrialText, KnownFindingsAreToldWithWhereTheyAreExplained) {
   EXPECT_NE(told.find("Verdict order agree"), told.npos);
   RunResult result;
   result.trials = {found, agreeing()};
-  EXPECT_NE(summary_text(result, "", 0).find("\n  no finding   known finding lock-cycle (results/findings/lock-cycle.md): "),
+  EXPECT_NE(summary_text(result, {}, "", 0).find("\n  no finding   known finding lock-cycle (results/findings/lock-cycle.md): "),
             std::string::npos);
-  EXPECT_NE(summary_text(result, "", 0).find("(in 1 trial)\n"), std::string::npos);
+  EXPECT_NE(summary_text(result, {}, "", 0).find("(in 1 trial)\n"), std::string::npos);
 }
 
 TEST(TrialText, IncompletePrediction) {
