@@ -225,6 +225,10 @@ bool Runner::prepare(Pair& pair) {
   trial.skipped = cannot_run(trial.program, allowed, target->capabilities);
   if (!trial.skipped.empty()) return false;
   trial.allowed = project(allowed, trial.program, target->capabilities.sight);
+  const bool pages =
+      std::ranges::any_of(allowed.schema, [](const Observable& each) { return each.kind == Observable::Kind::identity; });
+  if (pages && !target->capabilities.sight.identity && !machine->hello().root && told_.insert(trial.target + " identity").second)
+    note(trial.target + ": which pages are the same is not seen; root sees it");
   trial.skipped = known_bug_in_the_way(allowed.known_bugs, pair.target.name, trial.kernel);
   if (!allowed.undefined.empty()) trial.skipped = "its behaviour is undefined: " + allowed.undefined;
   if (!allowed.unknown.empty()) trial.skipped = "nothing is predicted: " + allowed.unknown;
