@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -254,15 +255,15 @@ ReportStyle style_of(const Arguments& arguments, const Files& files) {
 // Asks the lab what is wrong with its options, before anything runs. Anything but that is told by the run.
 void check_lab(const std::string& root, const LabOptions& lab, const std::vector<TargetWord>& targets) {
   if (lab.kernel.empty() && lab.modules.empty() && lab.gpu.empty()) return;
+  std::set<std::string> checked;
   for (const TargetWord& target : targets) {
-    if (!target.own_gpu()) continue;
+    if (!target.own_kernel() || !checked.insert(target.machine()).second) continue;
     Machine::Spec spec = machines(root, lab, "")(target.machine(), 1);
     spec.command.push_back("--check");
     std::string line;
     for (const std::string& word : spec.command) line += shell_word(word) + " ";
     const Answer answer = answer_of(line);
     if (answer.status == exits::usage) throw BadInput("faultline: " + answer.last_line() + "\n");
-    return;
   }
 }
 

@@ -12,7 +12,7 @@ from command_line import FAKE, FAULTLINE, environment, faultline
 @pytest.mark.parametrize("words, agent, code", [
     (["one.scn"], FAKE, 0),
     (["one.scn"], FAKE + " --fault one=forbidden", 1),
-    (["one.scn"], FAKE + " --fault one=die", 1),
+    (["one.scn"], FAKE + " --fault one=die", 125),
     (["one.scn"], "false", 125),                        # 3: its machine does not start
     (["one.scn"], FAKE + " --fault one=empty", 125),
     (["one.scn"], FAKE + " --fault one=error", 125),    # 4

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from command_line import FAKE, FAULTLINE, ONE, environment, faultline, journal, start, wait_for
+from command_line import FAKE, FAULTLINE, ONE, ROOT, environment, faultline, journal, start, wait_for
 
 BATCH = {"ev": "batch", "scenario": "one", "first": 0, "count": 1, "ns": 1, "outcomes": [],
          "parameters": {"seed": 5, "cpus": [-1], "offsets": [[120]]}}
@@ -101,6 +101,18 @@ def test_seeds(folder, seed):
     result = faultline(folder, "run", f"--seed={seed}", "one.scn")
     assert result.returncode == 2
     assert result.stderr.startswith("faultline: --seed: ") and result.stdout == ""
+
+
+def test_why_a_machine_does_not_start_is_in_the_summary(folder):
+    result = faultline(folder, "run", "-t", "lab:host", "--json", "j.jsonl", "one.scn", agent="sh -c 'echo lab: no space for it >&2; exit 4'")
+    assert result.returncode == 3
+    assert "inconclusive one on lab:host: the machine did not start: its process ended: exit status 4: lab: no space for it\n" in result.stdout
+
+
+def test_a_kernel_that_is_none_is_told_before_anything_runs(folder):
+    result = faultline(folder, "run", "-t", "lab:host", "--lab-kernel", "/etc/passwd", "one.scn", FAULTLINE_LAB=str(ROOT / "ci/lab"))
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr == "faultline: lab: kernel /etc/passwd is not a bzImage: give arch/x86/boot/bzImage of your build tree\n"
 
 
 # --- replay ---

@@ -182,6 +182,9 @@ class Agent:
         done = 0
         while not (line := sys.stdin.readline()):
             time.sleep(0.01)
+            if run["iterations"] < 10**9:  # it may show no more than it was asked for
+                say(ev="alive", id=run["id"])
+                continue
             batch(run, 100 + done, 10, texts)
             done += 10
         os.set_blocking(0, True)

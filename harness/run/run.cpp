@@ -8,6 +8,7 @@
 #include "harness/language/waits.h"
 #include "harness/run/known_bugs.h"
 #include "harness/run/known_findings.h"
+#include "harness/run/machines.h"
 #include "harness/run/slice.h"
 
 namespace faultline {
@@ -17,19 +18,11 @@ using nlohmann::json;
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr int starts_tried = 2;  // attempts to start a machine
 constexpr int losses_taken = 2;  // a trial is given up after it has lost this many machines
 constexpr double shortest_slice = 0.25;
 constexpr double longest_slice = 20;
 constexpr int rounds_wanted = 4;  // a run by time makes at least this many rounds
 constexpr std::uint64_t no_end = 1'000'000'000;
-
-// A place that machines are started in, and the machine that is up.
-struct Place {
-  std::unique_ptr<Session> session;
-  int started = 0;
-  std::string failure;  // why no machine comes up
-};
 
 class Runner {
  public:
@@ -51,8 +44,6 @@ class Runner {
   };
 
   void require_local_targets();
-  Session* session(const std::string& place);
-  void end_session(const std::string& place, const std::string& why);
   bool prepare(Pair& pair);
   const Allowed& predicted(const Scenario& scenario, DeviceClass device_class);
   void slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds);
@@ -79,12 +70,17 @@ class Runner {
   const RunEvents& events_;
 
   std::vector<Pair> pairs_;
-  std::map<std::string, Place> places_;
   std::map<std::pair<const Scenario*, DeviceClass>, Allowed> predictions_;
   std::set<std::string> told_;  // notes that are the same in all trials of a target: what is not counted, known findings
   bool crashed_ = false;
   steady_clock::time_point start_ = steady_clock::now();
   RunResult result_;
+  Machines machines_{options_.patience,
+                     {.start = options_.machine,
+                      .write = [this](const json& record) { write("machine", record); },
+                      .status = [this](const std::string& status) { progress(nullptr, status); },
+                      .note = [this](const std::string& line) { note(line); },
+                      .stop = [this] { return stop(); }}};
 };
 
 void Runner::write(const std::string& event, const json& record) {
@@ -134,45 +130,10 @@ void Runner::progress(const Pair* pair, const std::string& status) {
   events_.progress(now);
 }
 
-Session* Runner::session(const std::string& name) {
-  Place& place = places_[name];
-  const std::string shown = name.empty() ? "this machine" : name;
-  while (!place.session && place.failure.empty()) {
-    const int number = ++place.started;
-    try {
-      const Machine::Spec spec = options_.machine(name, number);
-      write("machine", {{"place", name}, {"number", number}, {"event", "start"}, {"command", spec.command}});
-      place.session = std::make_unique<Session>(
-          spec, options_.patience, [this] { return stop(); },
-          [&](const std::string& said) { progress(nullptr, shown + ": " + said); });
-      write("machine", {{"place", name},
-                        {"number", number},
-                        {"event", "hello"},
-                        {"hello", json::parse(agent::to_line(agent::Event(place.session->hello())))}});
-    } catch (const StartFailure& failure) {
-      write("machine",
-            {{"place", name}, {"number", number}, {"event", "failed"}, {"why", failure.what()}, {"words", failure.words}});
-      note(shown + " does not start: " + failure.what());
-      for (const std::string& word : failure.words) note("  " + word);
-      // Try a second time, because a virtual machine can be unlucky. After two failures the place counts as not available.
-      if (stopped() || number >= starts_tried) place.failure = failure.what();
-      else note(shown + " is started again");
-    }
-  }
-  return place.session.get();
-}
-
-void Runner::end_session(const std::string& name, const std::string& why) {
-  Place& place = places_[name];
-  if (!place.session) return;
-  write("machine", {{"place", name}, {"number", place.started}, {"event", "end"}, {"why", why}});
-  place.session.reset();
-}
-
 void Runner::require_local_targets() {
   for (const TargetWord& target : options_.targets) {
     if (!target.place.empty()) continue;
-    Session* local = session(target.machine());
+    Session* local = machines_.at(target.machine());
     if (!local) continue;  // its trials report that
     const agent::TargetInfo* found = find_target(local->hello(), target.name);
     if (found && (found->available || found->crashed)) continue;
@@ -195,10 +156,10 @@ const Allowed& Runner::predicted(const Scenario& scenario, DeviceClass device_cl
 bool Runner::prepare(Pair& pair) {
   Trial& trial = pair.trial;
   trial.started = true;
-  Session* machine = session(pair.target.machine());
+  Session* machine = machines_.at(pair.target.machine());
   if (!machine) {
     if (stopped()) trial.started = false;
-    trial.undecided = "the machine did not start: " + places_[pair.target.machine()].failure;
+    trial.undecided = "the machine did not start: " + machines_.failure(pair.target.machine());
     return false;
   }
   trial.kernel = machine->hello().kernel;
@@ -253,7 +214,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
       return;
     }
   }
-  Session* machine = session(pair.target.machine());
+  Session* machine = machines_.at(pair.target.machine());
   if (!machine) {
     if (trial.iterations == 0) trial.undecided = "the machine did not start again";
     return close(pair);
@@ -314,7 +275,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   if (!told_device_log && !trial.gpu_log.empty())
     write("gpu_log", {{"scenario", trial.program.name}, {"target", trial.target}, {"path", trial.gpu_log}, {"lines", trial.gpu}});
   if (!machine->usable()) {
-    end_session(pair.target.machine(), ended.message);
+    machines_.end(pair.target.machine(), ended.message);
     if (trial.machines_lost >= losses_taken || ended.kind == Session::Ended::Kind::stuck ||
         ended.kind == Session::Ended::Kind::garbage) {
       trial.given_up = true;
@@ -322,7 +283,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
     }
   } else if (pair.target.own_kernel() && healthy && !trial.health.empty()) {
     // Do not use this kernel any more: lockdep is silent after its first report, and a kernel that warned proves nothing.
-    end_session(pair.target.machine(), "the kernel log has a finding");
+    machines_.end(pair.target.machine(), "the kernel log has a finding");
     trial.given_up = true;
     return close(pair);
   }
@@ -426,7 +387,7 @@ RunResult Runner::go() {
   result_.interrupted = events_.stop && events_.stop() != Stop::none;
   for (Pair& pair : pairs_)
     if (pair.trial.started) close(pair);
-  for (auto& [name, place] : places_) end_session(name, "the run has ended");
+  machines_.end_all("the run has ended");
   for (Pair& pair : pairs_) result_.trials.push_back(std::move(pair.trial));
   write("end", {{"exit_code", result_.exit_code()}, {"interrupted", result_.interrupted}});
   return std::move(result_);

@@ -222,7 +222,8 @@ TEST_F(RunTest, AMachineThatDoesNotStartDecidesNothing) {
   const RunResult result = go({"--late"});
   EXPECT_EQ(machines_, 2);
   EXPECT_EQ(result.exit_code(), 3);
-  EXPECT_EQ(reason(result.trials[1]), "the machine did not start: it did not say hello, and nothing else for 1 s");
+  EXPECT_EQ(reason(result.trials[1]),
+            "the machine did not start: it did not say hello, and nothing else for 1 s: [   12.5] all drivers are well");
 }
 
 TEST_F(RunTest, AMachineThatPanicsAsItStartsIsStartedAgain) {
