@@ -35,6 +35,7 @@ case "${0##*/} $1" in
     done
     [ -n "$SLEEPS" ] && sleep "$SLEEPS"; n=$(grep -c "faultline run" "$LOG"); eval "exit \\${CODE$n:-0}" ;;
   "lab root") exit "${ROOT:-0}" ;;
+  "lab qemu") exit "${QEMU:-0}" ;;
   "setup "*) exit "${SETUP:-0}" ;;
 esac
 """
@@ -75,11 +76,14 @@ def nightly(tree, *words, **more):
 root = pytest.mark.skipif(os.geteuid() != 0, reason="the Debian 13 root needs root")
 MM = "faultline run -t host -t pinned -t lab:dmirror --time 5400 stress/scenarios"
 OPENCL = "faultline run -t opencl -t debian13:opencl:pocl -t debian13:opencl:rusticl --time 1800 stress/scenarios"
+AMDGPU = ("faultline run -t lab:amdgpu -t lab:amdgpu:0000:00:03.0/xnack-on/svm -t lab:amdgpu:0000:00:03.0/xnack-off/svm "
+          "--time 1800 stress/scenarios")
+GPU_STEPS = ["ninja build/softgpu", "lab qemu", "lab build --amdgpu"]
 
 
 @root
 def test_a_plain_night(tree):
-    whole = ["setup ", "ninja ", "lab build", "lab root", MM, OPENCL, "opencl-suite "]
+    whole = ["setup ", "ninja ", "lab build", "lab root", *GPU_STEPS, MM, AMDGPU, OPENCL, "opencl-suite "]
     assert nightly(tree) == (0, whole, "")
     assert nightly(tree, "--machine", tree / "ci/machines/no-gpu.toml") == (0, whole, "")
 
@@ -88,17 +92,17 @@ def test_a_plain_night(tree):
 def test_a_quick_one_with_options(tree):
     code, calls, _ = nightly(tree, "--quick", "--seed", "7", "--lab-kernel=x")
     assert code == 0 and calls == [
-        "setup ", "ninja ", "lab root",
+        "setup ", "ninja ", "lab root", *GPU_STEPS,
         "faultline run -t host -t pinned -t lab:dmirror --iterations 100 --seed 7 --lab-kernel=x stress/scenarios",
-        OPENCL.replace("--time 1800", "--iterations 10")]
+        AMDGPU.replace("--time 1800", "--iterations 5"), OPENCL.replace("--time 1800", "--iterations 10")]
 
 
 @root
 def test_the_total_comes_last(tree):
     done = subprocess.run([tree / "ci/nightly", "--quick"], env=environment(tree), text=True, capture_output=True, timeout=60)
     journals = sorted((tree / "results/runs").glob("night-*/*.jsonl"))
-    assert [path.name for path in journals] == ["1.jsonl", "2.jsonl"]
-    assert done.stdout.splitlines()[-2:] == ["2 runs, 0 minutes", "Exit 4: the bench itself failed"]  # the fakes write no end
+    assert [path.name for path in journals] == ["1.jsonl", "2.jsonl", "3.jsonl"]
+    assert done.stdout.splitlines()[-2:] == ["3 runs, 0 minutes", "Exit 4: the bench itself failed"]  # the fakes write no end
 
 
 def test_a_journal_of_ones_own_is_refused(tree):
@@ -124,6 +128,13 @@ def test_without_the_debian_13_root(tree):
     code, calls, said = nightly(tree, ROOT="1")
     assert code == 3 and "there is no Debian 13 root" in said
     assert calls[-1] == "faultline run -t opencl --time 1800 stress/scenarios"
+
+
+@root
+def test_without_the_gpu_in_software(tree):
+    code, calls, said = nightly(tree, QEMU="1")
+    assert code == 3 and "there is no GPU in software (ci/lab qemu failed)" in said
+    assert AMDGPU not in calls and OPENCL in calls and "lab build --amdgpu" not in calls
 
 
 def test_what_cannot_be_installed(tree):

@@ -17,8 +17,8 @@ NIGHT = "results/runs/night-"
 
 HELP = """\
 Installs missing packages (ci/setup), builds, and checks this machine against the file. Makes the lab kernel (about
-6 minutes on two cores) and, as root, the Debian 13 root, if they are needed and not cached. Then runs the file's
-scenarios on its targets. Without --machine: ci/machines/no-gpu.toml.
+6 minutes on two cores) and, as root, the Debian 13 root and what the GPU in software needs, if they are needed and not
+cached. Then runs the file's scenarios on its targets. Without --machine: ci/machines/no-gpu.toml.
 
   ci/nightly --machine ci/machines/amdgpu-gfx90a.toml --check
                            only says what this machine lacks, and what would help; installs nothing
@@ -72,11 +72,25 @@ def has_root(targets):
     return False, [UNDECIDED]
 
 
+def has_software_gpu(targets):
+    """Whether targets on the GPU in software can run, and exit codes of the attempt. They are left out unless run as root."""
+    if not any(target.startswith("lab:amdgpu") for target in targets) or os.geteuid():
+        return False, []
+    for command in ("ninja", "build/softgpu"), ("ci/lab", "qemu"), ("ci/lab", "build", "--amdgpu"):
+        if subprocess.call(command, stdout=subprocess.DEVNULL):
+            say(f"there is no GPU in software ({' '.join(command)} failed): the real amdgpu driver is not tested")
+            return False, [UNDECIDED]
+    return True, []
+
+
 def run(machine, gpus, quick, passed):
     if any(target.startswith("lab:") for target in machine.targets()) and not any(
             word.startswith("--lab-kernel") for word in passed):
         must("ci/lab", "build")
     rooted, codes = has_root(machine.targets())
+    with_gpu, more = has_software_gpu(machine.targets())
+    codes += more
+    can = {"debian13:": rooted, "lab:amdgpu": with_gpu}
     stopped = []
     for number in (signal.SIGINT, signal.SIGTERM):  # let the current command end in good order, then stop
         signal.signal(number, lambda *_: stopped.append(True))
@@ -87,7 +101,7 @@ def run(machine, gpus, quick, passed):
     journals = []
     for number, each in enumerate(machine.runs):
         amount = ["--iterations", each["quick"]] if quick else ["--time", 60 * each["minutes"]]
-        targets = [word for target in each["targets"] if rooted or not target.startswith("debian13:")
+        targets = [word for target in each["targets"] if all(there or not target.startswith(kind) for kind, there in can.items())
                    for word in check.with_buses(target, gpus)]
         if not targets:
             continue
