@@ -80,7 +80,7 @@ TEST_F(JournalTest, AFileThatIsNoJournalIsNotTouched) {
     std::ifstream file(path);
     EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), text);
   }
-  std::ofstream(folder_ / "empty");
+  std::ofstream(folder_ / "empty").close();
   EXPECT_TRUE(Journal((folder_ / "empty").string()).write("run", json::object()));
 }
 
