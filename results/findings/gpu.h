@@ -25,6 +25,7 @@ static inline void check(int good, const char* what) {
 
 struct gpu {
   int kfd;
+  int node;  // the render node, whose VM is KFD's
   uint32_t id;
   uint32_t* ring;
   volatile uint64_t* pointers;  // [0] write pointer in bytes, [16] read pointer, [32] what the fence packet writes
@@ -67,9 +68,9 @@ static inline struct gpu open_gpu(int xnack) {
     char path[32];
     snprintf(path, sizeof path, "/dev/dri/renderD%d", minor);
     struct kfd_ioctl_acquire_vm_args vm = {.gpu_id = gpu.id};
-    const int node = open(path, O_RDWR | O_CLOEXEC);
-    vm.drm_fd = (uint32_t)node;
-    acquired = node >= 0 && ioctl(gpu.kfd, AMDKFD_IOC_ACQUIRE_VM, &vm) == 0;
+    gpu.node = open(path, O_RDWR | O_CLOEXEC);
+    vm.drm_fd = (uint32_t)gpu.node;
+    acquired = gpu.node >= 0 && ioctl(gpu.kfd, AMDKFD_IOC_ACQUIRE_VM, &vm) == 0;
   }
   check(acquired, "AMDKFD_IOC_ACQUIRE_VM");
   struct kfd_ioctl_set_xnack_mode_args mode = {.xnack_enabled = xnack};
