@@ -40,6 +40,19 @@ def test_each_text_has_its_program_and_its_line():
     assert all(f"]({name}.md)" in index for name in texts)
 
 
+def test_job_on_range(shows):
+    """The job is on page0, and the worker that answers its fault waits for a clear behind it. Other jobs go on."""
+    status, said = shows("job-on-range")
+    assert status == 0 and "shown: a job on page0 waits for the worker, which waits for page0" in said, said[-3000:]
+    assert re.search(r"svm_range_vram_node_new.*svm_range_restore_pages", said, re.DOTALL)
+
+
+def test_job_on_range_not_without_a_clear(shows):
+    """The same faults, on page0 too. The program fails if no job came there."""
+    status, said = shows("job-on-range", argument="in-place")
+    assert status == 1 and "not shown" in said, said[-3000:]
+
+
 def test_lock_cycle(shows):
     status, said = shows("lock-cycle")
     assert status == 0 and "shown: lockdep reports the cycle" in said
