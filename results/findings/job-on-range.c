@@ -151,15 +151,28 @@ static int is_deadlock(pid_t process, int its_node) {
   return others && worker && page0 && !rest;
 }
 
+// The GPU's faults that the driver has answered for this process.
+static unsigned long read_faults(const struct gpu* gpu) {
+  char path[96];
+  unsigned long faults = 0;
+  snprintf(path, sizeof path, "/sys/class/kfd/kfd/proc/%d/counters_%u/faults", getpid(), gpu->id);
+  FILE* file = fopen(path, "r");
+  check(file && fscanf(file, "%lu", &faults) == 1, path);
+  fclose(file);
+  return faults;
+}
+
 // Does the jobs. Gives the number of the render node to the pipe if one does not end.
 static int do_jobs(int in_place, int pipe) {
   struct gpu gpu = open_gpu(1);
   int on_page0 = 0;
   for (int i = 0; i < jobs; ++i) {
     uint32_t* a = pages(page_bytes);
-    *a = (uint32_t)i + 1;
     const uint32_t attribute = in_place ? KFD_IOCTL_SVM_ATTR_ACCESS_IN_PLACE : KFD_IOCTL_SVM_ATTR_PREFERRED_LOC;
     set_attribute(&gpu, a, page_bytes, attribute, gpu.id);
+    check(madvise(a, page_bytes, MADV_DONTNEED) == 0, "MADV_DONTNEED");  // in-place has mapped it for the GPU
+    *a = (uint32_t)i + 1;
+    const unsigned long faults = read_faults(&gpu);
     const struct context context = open_context(gpu.node);
     struct ring before[rings], after[rings];
     read_rings(before);
@@ -167,6 +180,8 @@ static int do_jobs(int in_place, int pipe) {
       check(write(pipe, &gpu.node, sizeof gpu.node) == sizeof gpu.node, "a pipe");
       for (;;) pause();
     }
+    for (int ms = 0; ms < seconds * 1000 && read_faults(&gpu) == faults; ++ms) usleep(1000);  // it is counted after the answer
+    check(read_faults(&gpu) > faults, "a job without a fault");
     check(context.commands[target_word] == (uint32_t)i + 1, "what a job copied");
     const int found = read_rings(after);
     printf("job %d:", i);
