@@ -93,3 +93,16 @@ def test_released_bo(shows):
 def test_released_bo_not_without_a_bo(shows):
     status, said = shows("released-bo", *ONE_CPU, argument="in-place")
     assert status == 1 and "not shown" in said, said[-3000:]
+
+
+def test_self_wait(shows):
+    """The last reference is dropped in the work that its own notifier waits for; the next process waits for its lock."""
+    status, said = shows("self-wait", "--append", "lockdep.prove_locking=0")
+    assert status == 0 and "no queue can be made" in said, said[-3000:]
+    assert re.search(r"cancel_delayed_work_sync\+.*kfd_process_notifier_release\+.* mmput\+.* restore_process_queues_nocpsch\+",
+                     said, re.S) and "register_process+" in said
+
+
+def test_self_wait_not_when_the_queues_are_back(shows):
+    status, said = shows("self-wait", "--append", "lockdep.prove_locking=0", argument="late")
+    assert status == 1 and "not shown" in said, said[-3000:]
