@@ -35,9 +35,14 @@ LOCK_CYCLE = ["WARNING: possible circular locking dependency detected",
 REUSED_PAGE = ["kernel BUG at include/linux/mm.h:780!", "RIP: 0010:migrate_device_finalize+0x2d9/0x320",
                " svm_migrate_ram_to_vram.part.0+0x29a/0x3b0 [amdgpu]", " svm_range_restore_pages+0xadb/0xb70 [amdgpu]",
                "Kernel panic - not syncing: Fatal exception"]
+HUNG = "INFO: task {} blocked for more than 30 seconds."
+SELF_WAIT = [HUNG.format("kworker/0:1:10"), " flush_delayed_work+0x2d/0x60", " evict_process_worker+0x36/0xe0 [amdgpu]",
+             HUNG.format("kworker/u4:1:22"), " cancel_delayed_work_sync+0xe/0x10",
+             " kfd_process_notifier_release+0x8e/0xd0 [amdgpu]", " mmput+0x2d/0x40",
+             " restore_process_queues_nocpsch+0x1be/0x270 [amdgpu]", " restore_process_worker+0x3e/0x80 [amdgpu]"]
 # How these hang events differ from a plain hang.
 HANGS = {"hang": {}, "stuck": {"stuck": True}, "slow": {"slow": True}, "once": {"once": True}, "twice": {"once": True},
-         "unready": {"set_up": "P opens its devices"}}
+         "known-stuck": {"stuck": True}, "hung-task": {"stuck": True}, "unready": {"set_up": "P opens its devices"}}
 FAULTS = ("die", "gpu", *LAST_WORDS, "known", "known-death", "early-death", "silent", "chatter", "flood", "toomuch", "garbage",
           "notjson", "health", *HANGS, "patient",
           "error", "skip", "misfit", "forbidden", "endless", "deaf", "empty", "calls", "uncounted", "crash")
@@ -113,6 +118,11 @@ class Agent:
             os._exit(7)
         if fault == "known":
             say(ev="health", id=run["id"], lines=LOCK_CYCLE)
+        if fault == "known-stuck":  # it takes a while until an iteration hangs
+            say(ev="health", id=run["id"], lines=SELF_WAIT)
+            time.sleep(0.2)
+        if fault == "hung-task":
+            say(ev="health", id=run["id"], lines=[*SELF_WAIT, HUNG.format("other:7"), " io_schedule+0x3e/0x60"])
         if fault == "known-death":
             self.console(*LOCK_CYCLE, *REUSED_PAGE)
             os._exit(1)
@@ -157,7 +167,7 @@ class Agent:
                           "pid": 90, "command": "agent", "cpu_ms": 12},
                          {"thread": "", "tid": 92, "statement": "", "state": "S", "wchan": "0", "syscall": "", "stack": [],
                           "process": "P", "pid": 90, "command": "pocl-worker", "cpu_ms": 1500}])
-            if fault == "stuck":
+            if HANGS[fault].get("stuck"):
                 time.sleep(3600)
         if fault == "crash":
             say(ev="crash", id=run["id"], iteration=31, what="took SIGSEGV at address 0x10", in_call=True,

@@ -65,6 +65,63 @@ bool is_reused_page(Lines report) {
          any_has(report, "svm_range_restore_pages+");
 }
 
+// The watchdog's line of a task that is hung (check_hung_task()). Its stack follows.
+bool is_hung_task(const std::string& line) { return has(line, "INFO: task ") && has(line, "blocked for more than "); }
+
+// The functions of a stack, the innermost first, without those that the kernel is not sure of ("? kfree+0xe6/0x1a0").
+std::vector<std::string> functions_of(Lines lines) {
+  std::vector<std::string> functions;
+  for (const std::string& line : lines) {
+    const std::size_t end = line.find("+0x");
+    const std::size_t start = end == line.npos ? line.npos : line.rfind(' ', end);
+    if (start == line.npos || (start > 0 && line[start - 1] == '?')) continue;
+    functions.push_back(line.substr(start + 1, end - start - 1));
+  }
+  return functions;
+}
+
+// Whether the stack has these functions in this order, others may be between them.
+bool has_chain(const std::vector<std::string>& stack, std::initializer_list<std::string_view> chain) {
+  auto next = chain.begin();
+  for (const std::string& function : stack) next += next != chain.end() && function == *next;
+  return next == chain.end();
+}
+
+// Whether the task waits for the lock of all queues (dqm_lock()).
+bool waits_for_queues(const std::vector<std::string>& stack) {
+  static const std::set<std::string> users{"register_process",
+                                           "unregister_process",
+                                           "create_queue_nocpsch",
+                                           "update_queue",
+                                           "destroy_queue_nocpsch",
+                                           "evict_process_queues_nocpsch",
+                                           "restore_process_queues_nocpsch",
+                                           "process_termination_nocpsch",
+                                           "set_cache_memory_policy",
+                                           "get_wave_state",
+                                           "kfd_sdma_activity_worker"};
+  const auto is_lock = [](const std::string& function) { return function.find("mutex_lock") != function.npos; };
+  const auto lock = std::ranges::find_if(stack, is_lock);
+  const auto user = std::find_if_not(lock, stack.end(), is_lock);
+  return user != stack.end() && users.contains(*user);
+}
+
+// Hung tasks: the work item that waits for itself, and only such as wait for it.
+bool is_self_wait(Lines report) {
+  if (!reports_only(report, {"INFO: task "})) return false;
+  bool waits_for_itself = false;
+  for (auto task = std::ranges::find_if(report, is_hung_task); task != report.end();) {
+    const auto next = std::find_if(task + 1, report.end(), is_hung_task);
+    const std::vector<std::string> stack = functions_of({task, next});
+    task = next;
+    if (has_chain(stack, {"cancel_delayed_work_sync", "kfd_process_notifier_release", "mmput", "restore_process_queues_nocpsch",
+                          "restore_process_worker"}))
+      waits_for_itself = true;
+    else if (!has_chain(stack, {"flush_delayed_work", "evict_process_worker"}) && !waits_for_queues(stack)) return false;
+  }
+  return waits_for_itself;
+}
+
 constexpr std::array table = {
     KnownFinding{.name = "lock-cycle",
                  .target = "amdgpu",
@@ -82,21 +139,32 @@ constexpr std::array table = {
                  .fixed_in = "",
                  .ends_machine = true,
                  .is = is_reused_page},
+    KnownFinding{.name = "self-wait",
+                 .target = "amdgpu",
+                 .what = "a work item that gives queues back waits for itself: their process died meanwhile. No queue can be "
+                         "made until the machine is started again",
+                 .since = "6.1",
+                 .fixed_in = "",
+                 .ends_machine = true,
+                 .is = is_self_wait},
 };
 
-// A health line that goes on with the report before it, where that one is a BUG.
-bool goes_on(const std::string& line) { return has(line, "Oops: ") || has(line, "Kernel panic - not syncing: Fatal exception"); }
+// Whether a health line goes on with the report that `first` began: the end of a BUG, or one more hung task, which may be hung
+// because the first one is.
+bool goes_on(const std::string& first, const std::string& line) {
+  if (is_hung_task(first)) return is_hung_task(line);
+  return has(first, "BUG") && (has(line, "Oops: ") || has(line, "Kernel panic - not syncing: Fatal exception"));
+}
 
 // The reports in the lines. What comes before the first health line belongs to the first report.
 std::vector<Lines> cut(Lines lines) {
   std::vector<Lines> reports;
   std::size_t start = 0;
-  bool open = false, bug = false;
+  const std::string* first = nullptr;
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (!is_health_line(lines[i]) || (bug && goes_on(lines[i]))) continue;
-    if (open) reports.push_back(lines.subspan(start, i - start)), start = i;
-    open = true;
-    bug = has(lines[i], "BUG");
+    if (!is_health_line(lines[i]) || (first && goes_on(*first, lines[i]))) continue;
+    if (first) reports.push_back(lines.subspan(start, i - start)), start = i;
+    first = &lines[i];
   }
   reports.push_back(lines.subspan(start));
   return reports;

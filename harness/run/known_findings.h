@@ -20,7 +20,7 @@ struct KnownFinding {
   const char* what;          // what the kernel reports, in one line
   const char* since;         // the first release that is known to have it
   const char* fixed_in;      // as of KnownBug
-  bool ends_machine;         // the kernel dies of it
+  bool ends_machine;         // the kernel dies of it, or the machine is of no more use
   bool (*is)(Lines report);  // whether the report is surely this one, and nothing else
 };
 

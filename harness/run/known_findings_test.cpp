@@ -44,6 +44,40 @@ const Text reused_page{
     "[   40.9] Kernel panic - not syncing: Fatal exception",
 };
 
+// The watchdog's reports, without most of what they say.
+const Text evicts{
+    "INFO: task kworker/0:1:10 blocked for more than 30 seconds.",
+    "Workqueue: events evict_process_worker [amdgpu]",
+    " ? __flush_work+0x274/0x4b0",
+    " __flush_work+0x2d6/0x4b0",
+    " flush_delayed_work+0x2d/0x60",
+    " evict_process_worker+0x36/0xe0 [amdgpu]",
+};
+const Text restores{
+    "INFO: task kworker/u4:1:22 blocked for more than 30 seconds.",
+    "Workqueue: kfd_restore_wq restore_process_worker [amdgpu]",
+    " __flush_work+0x2d6/0x4b0",
+    " __cancel_work_timer+0xe0/0x170",
+    " cancel_delayed_work_sync+0xe/0x10",
+    " kfd_process_notifier_release+0x8e/0xd0 [amdgpu]",
+    " __mmu_notifier_release+0x83/0x1f0",
+    " exit_mmap+0x2c3/0x390",
+    " __mmput+0x4e/0x120",
+    " mmput+0x2d/0x40",
+    " restore_process_queues_nocpsch+0x1be/0x270 [amdgpu]",
+    " kfd_process_restore_queues+0x4f/0x90 [amdgpu]",
+    " restore_process_worker+0x3e/0x80 [amdgpu]",
+};
+const Text creates{
+    "[   62.2] INFO: task lab-agent:96 blocked for more than 30 seconds.",
+    "[   62.2]  __mutex_lock+0x527/0xc10",
+    "[   62.2]  ? register_process+0x55/0x120 [amdgpu]",
+    "[   62.2]  mutex_lock_nested+0x16/0x20",
+    "[   62.2]  register_process+0x55/0x120 [amdgpu]",
+    "[   62.2]  pqm_create_queue+0x360/0x3d0 [amdgpu]",
+    "[   62.2] INFO: lockdep is turned off.",
+};
+
 const Text warning{"------------[ cut here ]------------", "WARNING: CPU: 1 PID: 7 at mm/hmm.c:1", "Call Trace:"};
 
 Text names(const SortedReports& sorted) {
@@ -104,6 +138,37 @@ TEST(KnownFindings, AnotherBugIsAFinding) {
            replaced(reused_page, "migrate_device_finalize", "do_swap_page"),
        })
     EXPECT_EQ(sorted(other).other, other);
+}
+
+TEST(KnownFindings, HungTasksThatWaitForTheOneThatWaitsForItself) {
+  for (const Text& known : {
+           joined(joined(evicts, restores), creates), restores, joined(creates, restores),
+           joined(restores, replaced(creates, " register_process", " process_termination_nocpsch")),
+           joined(joined(restores, creates), joined(restores, creates)),  // ... told again
+       }) {
+    EXPECT_EQ(names(sorted(known)), (Text{"self-wait"}));
+    EXPECT_EQ(sorted(known).other, Text{});
+  }
+}
+
+TEST(KnownFindings, AnotherHungTaskIsAFinding) {
+  for (const Text& other : {
+           evicts,
+           creates,
+           joined(evicts, creates),  // nothing says why
+           joined(restores, replaced(evicts, "evict_process_worker+", "svm_range_restore_work+")),
+           joined(restores, replaced(creates, " register_process", " kfd_ioctl")),  // another lock
+           joined(restores, {creates[0], creates[2], "io_schedule+0x3e/0x60"}),     // the function is not surely called
+           joined({creates[0], " io_schedule+0x3e/0x60"}, restores),
+           joined(restores, {creates[0]}),  // cut off
+           replaced(restores, " restore_process_queues_nocpsch", " svm_range_restore_work"),
+           replaced(restores, " mmput+", " ? mmput+"),
+           replaced(restores, "cancel_delayed_work_sync", "synchronize_srcu"),
+           Text(restores.begin(), restores.end() - 3),
+       })
+    EXPECT_EQ(sorted(other).other, other);
+  EXPECT_EQ(sorted(joined(restores, warning)).other, (Text{warning[1], warning[2]}));
+  EXPECT_EQ(names(sorted(joined(lock_cycle, restores))), (Text{"lock-cycle", "self-wait"}));
 }
 
 TEST(KnownFindings, AKnownReportHidesNoOther) {

@@ -172,6 +172,44 @@ TEST_F(RunTest, WhereAKnownFindingAlwaysEndsTheMachineTheScenarioIsSkipped) {
   EXPECT_EQ(result.exit_code(), 0);
 }
 
+// Its processes cannot be killed, but the kernel says why: the next machine does the rest. No hang is told.
+TEST_F(RunTest, AKnownFindingMayLeaveTheMachineStuck) {
+  options_.targets = {{"lab", "amdgpu"}};
+  options_.deadline_ms = 2000;
+  const RunResult result = go({"--targets", "amdgpu", "--fault=one=known-stuck", "--once", folder_ / "once"});
+  EXPECT_EQ(result.exit_code(), 0);
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
+  EXPECT_EQ(result.trials[0].iterations, 500u);
+  EXPECT_EQ(result.trials[0].known, (std::set<std::string>{"self-wait"}));
+  EXPECT_EQ(result.trials[0].machines_lost, 1);
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);
+  EXPECT_EQ(machines_, 2);
+  EXPECT_TRUE(records("hang").empty());
+  EXPECT_FALSE(result.interrupted);
+  EXPECT_EQ(records("machine").at(2)["why"], "a known finding has ended the machine");
+}
+
+TEST_F(RunTest, AScenarioThatLosesTwoMachinesToAKnownFindingIsNotContinued) {
+  options_.targets = {{"lab", "amdgpu"}};
+  const RunResult result = go({"--targets", "amdgpu", "--fault=one=known-stuck"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::agree);
+  EXPECT_EQ(result.trials[0].iterations, 200u);
+  EXPECT_TRUE(result.trials[0].given_up);
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);
+  EXPECT_EQ(machines_, 3);
+}
+
+TEST_F(RunTest, AnotherHungTaskIsAFinding) {
+  options_.targets = {{"lab", "amdgpu"}};
+  const RunResult result = go({"--targets", "amdgpu", "--fault=one=hung-task"});
+  EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
+  EXPECT_EQ(reason(result.trials[0]), "INFO: task kworker/0:1:10 blocked for more than 30 seconds.");
+  EXPECT_TRUE(result.trials[0].given_up);
+  EXPECT_EQ(result.trials[0].hang, "iteration 31 (seed 0) hangs, and survives SIGKILL");
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);
+  EXPECT_EQ(result.exit_code(), 1);
+}
+
 // A machine that dies after lockdep's report has not died of it.
 TEST_F(RunTest, AKnownFindingExcusesNoOtherDeath) {
   options_.targets = {{"lab", "amdgpu"}};

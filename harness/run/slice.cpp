@@ -193,9 +193,10 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
     keep_device_log(machine, batch, trial);
     add(batch, seed, journal_line, trial);
   };
+  bool ended_by_known = false;
   handlers.health = [&](const std::vector<std::string>& lines) {
     std::vector<std::string> other;
-    add_reports(lines, slice.target, trial, other);
+    ended_by_known |= add_reports(lines, slice.target, trial, other);
     if (!other.empty()) keep_device_log(machine, steady_clock::now(), trial);
     trial.health.insert(trial.health.end(), other.begin(), other.end());
   };
@@ -211,11 +212,17 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
     add_lines((iteration ? "iteration " + std::to_string(*iteration) : "kernel log") + ": " + words, trial.driver);
   };
   handlers.calls = [&](const DriverCalls& calls) { trial.calls.add(calls); };
-  const Session::Ended ended = session.run(slice, handlers, events.stop);
+  // A known finding that ends the machine ends the slice: what hangs from there on hangs because of it.
+  const auto stop = [&] { return ended_by_known ? Stop::now : events.stop ? events.stop() : Stop::none; };
+  Session::Ended ended = session.run(slice, handlers, stop);
   trial.seconds += std::chrono::duration<double>(steady_clock::now() - start).count();
   switch (ended.kind) {
-    case Kind::done:
     case Kind::interrupted:
+      if (!ended_by_known) break;
+      trial.machines_lost++;
+      ended.message = "a known finding has ended the machine";
+      break;
+    case Kind::done:
     case Kind::stuck: break;
     case Kind::skipped: trial.skipped = ended.message; break;
     case Kind::garbage: trial.error = "not the agent's protocol: " + ended.message; break;
