@@ -70,10 +70,15 @@ def lines(night):
     for title, kinds in ("Found", FINDINGS), ("Not decided", UNDECIDED):
         if found := list(told(night.verdicts, kinds)):
             yield from [f"{title}:", *found]
-    skipped = collections.Counter((each["target"], each["reason"]) for each in night.verdicts if each["verdict"] == "skipped")
+    skipped = collections.defaultdict(list)  # targets by reason
+    for record in night.verdicts:
+        if record["verdict"] == "skipped":
+            skipped[record["reason"]].append(record["target"])
     if skipped:
         yield "Skipped:"
-        yield from (f"  {count:5} on {target}: {reason}" for (target, reason), count in skipped.most_common())
+    for reason, targets in sorted(skipped.items(), key=lambda each: -len(each[1])):
+        few = sorted(set(targets))
+        yield f"  {len(targets):5} on {few[0] if len(few) == 1 else f'{len(few)} targets'}: {reason}"
     for path in night.unended:
         yield f"Not ended: {path} (the run was killed; what it had found before is above)"
     yield f"{night.runs} run{'s' * (night.runs != 1)}, {night.seconds / 60:.0f} minutes"

@@ -30,21 +30,21 @@ def end(code):
 def test_one_total(tmp_path):
     first = [RUN, verdict("one", "host", "agree"), verdict("two", "host", "forbidden", "1 outcome is not allowed", again="faultline run two"),
              verdict("three", "lab:dmirror", "skipped", "no pins"), verdict("four", "lab:dmirror", "skipped", "no pins"), end(1)]
-    second = [RUN, verdict("one", "opencl", "inconclusive", "no iteration was run"), verdict("two", "opencl", "skipped", "no mm"), end(3)]
+    second = [RUN, verdict("three", "opencl", "skipped", "no pins"), verdict("one", "opencl", "inconclusive", "no iteration was run"), verdict("two", "opencl", "skipped", "no mm"), end(3)]
     code, out, _ = night(tmp_path, first, second)
     assert code == 1
     assert out == """\
 Night              agree  forbidden  inconclusive    skipped  iterations
   host                 1          1             0          0          20
   lab:dmirror          0          0             0          2          20
-  opencl               0          0             1          1          20
+  opencl               0          0             1          2          30
 Found:
   forbidden    two on host: 1 outcome is not allowed
       Again: faultline run two
 Not decided:
   inconclusive one on opencl: no iteration was run
 Skipped:
-      2 on lab:dmirror: no pins
+      3 on 2 targets: no pins
       1 on opencl: no mm
 2 runs, 4 minutes
 Exit 1: something was found

@@ -73,20 +73,28 @@ def test_old_translation_not_with_a_flush(shows):
     assert status == 1 and "not shown: the CPU wrote 2, and the GPU then read 2" in said
 
 
+NO_CYCLES = ("--append", "lockdep.prove_locking=0")
+ONE_CPU = ("--cpus", "1", *NO_CYCLES)
+MACHINES = 4  # in which a race has its chance
+
+
+def raced(shows, pattern, *words):
+    """What the first machine said in which a race came about. On a busy host it does not in each."""
+    for _ in range(MACHINES):
+        _, said = shows(*words)
+        if re.search(pattern, said, re.S):
+            return said
+    raise AssertionError(said[-3000:])
+
+
 def test_reused_page(shows):
     """The lab's kernel dies of it by VM_BUG_ON, mostly before the program has told it. Then ftrace tells."""
-    _, said = shows("reused-page", "--cpus", "1", "--append", "lockdep.prove_locking=0")
-    assert re.search(r"zone_device_page_init.* references=[1-9]", said), said[-3000:]
-
-
-
-ONE_CPU = ("--cpus", "1", "--append", "lockdep.prove_locking=0")
+    raced(shows, r"zone_device_page_init[^\n]* references=[1-9]", "reused-page", *ONE_CPU)
 
 
 def test_released_bo(shows):
     """The GPU's fault waits below its own worker, behind which is the work that it waits for."""
-    status, said = shows("released-bo", *ONE_CPU)
-    assert status == 0 and re.search(r"shown: in round \d+ the GPU's fault is not answered", said), said[-3000:]
+    said = raced(shows, r"shown: in round \d+ the GPU's fault is not answered", "released-bo", *ONE_CPU)
     assert re.search(r"in-flight: .*amdgpu_irq_handle_ih_soft", said) and "svm_range_bo_wq_release" in said
 
 
@@ -97,12 +105,11 @@ def test_released_bo_not_without_a_bo(shows):
 
 def test_self_wait(shows):
     """The last reference is dropped in the work that its own notifier waits for; the next process waits for its lock."""
-    status, said = shows("self-wait", "--append", "lockdep.prove_locking=0")
-    assert status == 0 and "no queue can be made" in said, said[-3000:]
+    said = raced(shows, "no queue can be made", "self-wait", *NO_CYCLES)
     assert re.search(r"cancel_delayed_work_sync\+.*kfd_process_notifier_release\+.* mmput\+.* restore_process_queues_nocpsch\+",
                      said, re.S) and "register_process+" in said
 
 
 def test_self_wait_not_when_the_queues_are_back(shows):
-    status, said = shows("self-wait", "--append", "lockdep.prove_locking=0", argument="late")
+    status, said = shows("self-wait", *NO_CYCLES, argument="late")
     assert status == 1 and "not shown" in said, said[-3000:]
