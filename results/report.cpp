@@ -194,10 +194,10 @@ std::string trouble_text(const Trial& trial, const ReportStyle& style) {
     text += lines(trial.error.empty() ? "The driver's words in the kernel log:" : "Last words:", trial.words, 40);
   }
   if (!trial.error.empty()) text += "Error: " + printable(trial.error) + "\n";
-  text += lines("The GPU in software, until about then (" + trial.gpu_log + "):", trial.gpu, 40);
   const std::string driver = lines("Driver:", trial.driver, 60);
-  if (text.empty()) return driver;
-  return driver + text + "Again: " + again_command(trial, start_of(trial), style) + "\n";
+  const std::string gpu = lines("The GPU in software, until about then (" + trial.gpu_log + "):", trial.gpu, 40);
+  if (text.empty()) return driver + gpu;  // the outcome that they are about has its own command
+  return driver + text + gpu + "Again: " + again_command(trial, start_of(trial), style) + "\n";
 }
 
 }  // namespace
