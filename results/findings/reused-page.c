@@ -50,7 +50,7 @@ int main(void) {
 
   static char events[65536];
   int found = 0;
-  for (int round = 0; round < 500 && !found; ++round) {
+  for (int round = 0; round < 20000 && !found; ++round) {
     check(gpu_copy(&gpu, (void*)copy, (void*)a), "a copy");
     const int trace = open("trace", O_RDONLY);
     const ssize_t got = read(trace, events, sizeof events - 1);
