@@ -78,7 +78,8 @@ void UserQueue::copy(std::uint64_t to, std::uint64_t from, std::uint32_t bytes, 
   std::ranges::copy(fence(page_.address() + fence_offset, ++copies_), end);
   std::ranges::copy(request, reinterpret_cast<std::uint32_t*>(ring_.address() + written_ % ring_bytes));
   written_ += sizeof request;
-  // The driver reads the pointer when it gives a stopped queue back (kgd_hqd_sdma_load). A doorbell that rings before is lost.
+  // The driver reads the pointer when it gives a stopped queue back (kgd_hqd_sdma_load), so it is written before the doorbell
+  // rings, which hardware may lose until then.
   std::atomic_ref(*at<std::uint64_t>(write_offset)).store(written_, std::memory_order_release);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   std::atomic_ref(*doorbell_).store(written_, std::memory_order_relaxed);

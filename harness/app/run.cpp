@@ -14,6 +14,7 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -146,18 +147,21 @@ Parameters journalled_parameters(const std::string& word, const std::vector<Scen
     if (colon != std::string::npos) number = std::strtoull(word.c_str() + colon + 1, nullptr, 10);
     if (number == 0) throw std::runtime_error("not FILE:LINE");
     const std::string name = word.substr(0, colon);
+    // Before it is opened: a FIFO that nobody writes would block.
+    if (std::error_code error; fs::exists(name, error) && !fs::is_regular_file(name, error))
+      throw std::runtime_error("not a file");
     std::ifstream file(name);
     if (!file) throw std::runtime_error("the journal cannot be read");
-    if (!fs::is_regular_file(name)) throw std::runtime_error("not a file");
     JournalledBatch batch = journalled_batch(file, number);
     batch.record["id"] = 0;
     const Parameters parameters = std::get<agent::BatchEvent>(agent::parse_event(batch.record.dump())).batch.parameters;
+    const std::optional<Program> ran = batch.text.empty() ? std::nullopt : std::optional(parse(batch.text, name));
     for (const Scenario& scenario : scenarios) {
       const std::string wanted = batch.record.value("scenario", scenario.program.name);
       if (scenario.program.name != wanted)
         throw std::runtime_error("that batch is of the scenario '" + wanted + "', not of " + scenario.file +
                                  "; give only its file");
-      if (!batch.text.empty() && parse(batch.text, name) != scenario.program)
+      if (ran && *ran != scenario.program)
         throw std::runtime_error(scenario.file + " has changed since; the journal has the text that was run");
       if (const std::string wrong = misfit(parameters, scenario.program, INT_MAX); !wrong.empty())
         throw std::runtime_error(wrong);

@@ -1,6 +1,7 @@
 """What a careless caller or a hostile file may do to a run: nothing is lost, and nothing else is harmed."""
 
 import json
+import os
 import signal
 import subprocess
 
@@ -137,6 +138,12 @@ def test_a_replay_fits_its_scenario(folder, text, record, message):
 def test_a_replay_that_fits(folder):
     lines(folder / "j.jsonl", {"ev": "scenario", "scenario": "one", "text": "# a comment\n" + ONE}, BATCH)
     assert faultline(folder, "run", "--replay", "j.jsonl:2", "one.scn").returncode == 0
+
+
+def test_a_replay_of_a_fifo_does_not_block(folder):
+    os.mkfifo(folder / "fifo")
+    result = faultline(folder, "run", "--replay", "fifo:1", "one.scn", timeout=20)
+    assert (result.returncode, result.stderr) == (2, "faultline: --replay fifo:1: not a file\n")
 
 
 def test_a_replay_of_what_never_ends(folder):
