@@ -24,8 +24,8 @@ bool write_all(int fd, const std::string& text) {
   return true;
 }
 
-[[noreturn]] void be_asked(const std::function<std::string()>& ask, int answers) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+[[noreturn]] void be_asked(const std::function<std::string()>& ask, int answers, pid_t parent) {
+  die_with(parent);
   const rlimit none{};
   setrlimit(RLIMIT_CORE, &none);
   dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -53,12 +53,17 @@ bool read_all(int fd, Clock::time_point end, std::string& text) {
 
 }  // namespace
 
+void die_with(pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);
+}
+
 ChildAnswer in_child(const std::function<std::string()>& ask, std::chrono::milliseconds patience) {
   ChildAnswer answer;
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return {.error = errno};
-  const pid_t child = fork();
-  if (child == 0) be_asked(ask, ends[1]);
+  const pid_t parent = getpid(), child = fork();
+  if (child == 0) be_asked(ask, ends[1], parent);
   if (child < 0) answer.error = errno;
   close(ends[1]);
   if (child > 0) {

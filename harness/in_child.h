@@ -1,6 +1,8 @@
 // Asks drivers and their libraries questions from a child process, because they may crash or hang.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -8,6 +10,9 @@
 #include <type_traits>
 
 namespace faultline {
+
+// For a process that `parent` has just forked: it dies when the thread that forked it does, even if that is already gone.
+void die_with(pid_t parent);
 
 struct ChildAnswer {
   int error = 0;      // errno: the child could not be made

@@ -32,6 +32,17 @@ TEST(InChild, GivesPlainBytes) {
   EXPECT_FALSE(in_child<int>([]() -> int { _exit(0); }));
 }
 
+TEST(InChild, DoesNotOutliveAParentThatIsGoneAlready) {
+  const pid_t child = fork();
+  if (child == 0) {
+    die_with(getpid());  // which is not the parent
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 127);
+}
+
 TEST(InChild, OneThatDiesIsTold) {
   const ChildAnswer killed = in_child(
       []() -> std::string {

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +12,8 @@
 #include <exception>
 #include <new>
 #include <system_error>
+
+#include "harness/in_child.h"
 
 namespace faultline::agent {
 namespace {
@@ -59,9 +60,9 @@ void let_go_of_the_stream() {
 }
 
 [[noreturn]] void be_the_runner(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan,
-                                int fd, const std::atomic<bool>& stop) {
+                                int fd, const std::atomic<bool>& stop, pid_t agent) {
   setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  die_with(agent);
   let_go_of_the_stream();
   PipeListener listener(id, fd, stop);
   try {
@@ -82,11 +83,12 @@ Runner::Runner(std::uint64_t id, const Program& program, Target& target, Frames*
   stop_ = new (shared) std::atomic<bool>(false);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
+  const pid_t agent = getpid();
   pid_ = fork();
   if (pid_ < 0) fail("fork of the runner");
   if (pid_ == 0) {
     close(ends[0]);
-    be_the_runner(id, program, target, frames, plan, ends[1], *stop_);
+    be_the_runner(id, program, target, frames, plan, ends[1], *stop_, agent);
   }
   setpgid(pid_, pid_);  // the runner does the same, so that it is done whichever runs first
   close(ends[1]);

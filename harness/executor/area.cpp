@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -85,7 +85,9 @@ std::int64_t now_ns() {
 bool gave_up(const Area& area) {
   if (area.abort.load(std::memory_order_acquire) != 0) return true;
   // If the whole run is killed, a forked child outlives its root. It must notice by itself that the runner is gone.
-  return kill(area.runner_pid.load(std::memory_order_relaxed), 0) != 0 && errno == ESRCH;
+  // kill(pid, 0) would not do, because it succeeds until init has reaped the runner.
+  pollfd life{area.runner_life.load(std::memory_order_relaxed), POLLIN, 0};
+  return poll(&life, 1, 0) > 0;
 }
 
 void report_bench_error(Area& area, const char* what, int process, int thread, int code) {

@@ -149,6 +149,7 @@ struct Area {
   std::array<std::atomic<int>, limits::threads> cpus;
   std::array<std::atomic<std::int64_t>, limits::threads + limits::operations> offsets;
   std::atomic<int> runner_pid;
+  std::atomic<int> runner_life;  // a pidfd of the runner, which all processes inherit; readable when it is gone
 
   Word round;                        // workers of root processes sleep on it
   std::atomic<std::uint32_t> ready;  // root processes that are set up

@@ -5,12 +5,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/executor/process_watch.h"
 #include "harness/executor/samples.h"
+#include "harness/in_child.h"
 
 namespace faultline {
 namespace {
@@ -35,7 +35,6 @@ bool do_plain() {
 }
 
 [[noreturn]] void be_the_control(Target& target, const std::vector<int>& devices, int to) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (!do_plain()) _exit(1);
   say(to, plain_done);
   for (const int device : devices)
@@ -56,8 +55,10 @@ class ControlProcess {
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return;
     from_ = ends[0];
     started_ns_ = now_ns();
+    const pid_t runner = getpid();
     pid_ = fork();
     if (pid_ == 0) {
+      die_with(runner);
       if (target) be_the_control(*target, devices, ends[1]);
       if (!do_plain()) _exit(1);
       say(ends[1], plain_done);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,9 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
       if (std::ranges::find(devices_, device) == devices_.end()) devices_.push_back(device);
   target.speak_to(&driver_words_);
   area_->runner_pid.store(getpid());
+  const int life = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
+  if (life < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+  area_->runner_life.store(life);
   // Words in pages of an earlier run must not decode as values of this one. So start at a number that is unlikely to be near
   // that of another run.
   area_->iteration.store(static_cast<std::uint64_t>(now_ns()) / 1000);
@@ -54,6 +58,7 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
 
 Iterations::~Iterations() {
   clear(1000);
+  close(area_->runner_life.load());
   prototype_.target.speak_to(nullptr);
 }
 

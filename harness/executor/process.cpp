@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "harness/executor/look.h"
 #include "harness/executor/memory_need.h"
 #include "harness/executor/value.h"
+#include "harness/in_child.h"
 #include "harness/queries.h"
 
 namespace faultline {
@@ -291,7 +291,7 @@ void check_addresses(ProcessContext& context) {
                          prototype.crowded, prototype.faults_end_process,
                          process,           {}};
   Area& area = context.area;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  die_with(area.runner_pid.load());
   be_first_for_oom_killer();
   install_access_guard(area, regions_base, context.layout.regions_bytes(), context.faults_end_process);
   const std::vector<int>& threads = context.layout.threads_of[process];

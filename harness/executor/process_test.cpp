@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +43,23 @@ thread P.y
   EXPECT_EQ(seen.outcomes.count({"ok", "0", "ok", "0"}), 0u);
   EXPECT_GE(seen.outcomes.size(), 2u) << "starts are not aligned: one thread always wins";
   EXPECT_GT(seen.batches.size(), 1u);
+}
+
+TEST(Processes, ARunnerIsGoneBeforeItIsReaped) {
+  const pid_t runner = fork();
+  if (runner == 0) {
+    pause();
+    _exit(0);
+  }
+  SharedArea area;
+  area->runner_life.store(static_cast<int>(syscall(SYS_pidfd_open, runner, 0)));
+  EXPECT_FALSE(gave_up(*area));
+  kill(runner, SIGKILL);
+  siginfo_t ended{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(runner), &ended, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(gave_up(*area));
+  waitpid(runner, nullptr, 0);
+  close(area->runner_life.load());
 }
 
 TEST(Processes, ForkOfAProcessWithThreadsThatMakesThreads) {
