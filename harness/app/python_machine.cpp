@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include <dlfcn.h>
@@ -48,9 +47,8 @@ std::string module_path() {
 PythonMachine::PythonMachine(const std::string& place, const std::string& kernel, const std::string& append) : place_(place) {
   if (!place.empty() && place != "opencl" && std::find(places().begin(), places().end(), place) == places().end())
     throw py::value_error("a machine is '' (this one), 'opencl' (this one, with its OpenCL drivers), 'lab' or 'debian13'");
-  folder_ = (std::filesystem::temp_directory_path() / "faultline-XXXXXX").string();
-  if (!::mkdtemp(folder_.data())) throw std::system_error(errno, std::generic_category(), folder_);
-  make_ = machines(project_root(module_path()), {kernel, append}, folder_ + "/");
+  folder_.emplace();
+  make_ = machines(project_root(module_path()), {kernel, append}, folder_->path() + "/");
   (void)session();
 }
 
@@ -81,8 +79,7 @@ void PythonMachine::close() {
     const py::gil_scoped_release release;
     session_.reset();
   }
-  std::error_code error;
-  if (!folder_.empty()) std::filesystem::remove_all(folder_, error);
+  folder_.reset();
 }
 
 bool PythonMachine::crash() { return session().machine().send(agent::to_line(agent::CrashRequest{})); }

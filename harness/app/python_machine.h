@@ -6,10 +6,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include <pybind11/pybind11.h>
 
+#include "harness/app/scratch_folder.h"
 #include "harness/run/session.h"
 
 namespace faultline::app {
@@ -43,7 +45,7 @@ class PythonMachine {
 
  private:
   std::string place_;
-  std::string folder_;
+  std::optional<ScratchFolder> folder_;
   std::function<Machine::Spec(const std::string&, int)> make_;
   std::unique_ptr<Session> session_;
   std::mutex mutex_;

@@ -1,22 +1,19 @@
 // faultline targets
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <vector>
-
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "drm_glue/gpus/gpu.h"
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
+#include "harness/app/scratch_folder.h"
 #include "harness/language/words.h"
 #include "results/gpus_text.h"
 #include "results/report.h"
@@ -57,22 +54,10 @@ struct Greeting {
   std::optional<GpuList> gpus;
 };
 
-// A temporary folder for a machine's output, deleted with this object.
-struct Scratch {
-  std::string path = (std::filesystem::temp_directory_path() / "faultline-XXXXXX").string();
-  Scratch() {
-    if (!::mkdtemp(path.data())) throw std::system_error(errno, std::generic_category(), path);
-  }
-  ~Scratch() {
-    std::error_code error;
-    std::filesystem::remove_all(path, error);
-  }
-};
-
 Greeting greet(const std::string& root, const std::string& machine, bool with_gpus) {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   try {
-    Session session(machines(root, {}, scratch.path + "/")(machine, 1), {}, stop_asked, {});
+    Session session(machines(root, {}, scratch.path() + "/")(machine, 1), {}, stop_asked, {});
     return {session.hello(), "", with_gpus ? std::optional(session.gpus(stop_asked)) : std::nullopt};
   } catch (const StartFailure& error) {
     const std::string words = error.words.empty() ? "" : ": " + error.words.back();

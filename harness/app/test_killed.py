@@ -99,6 +99,23 @@ def test_killed_at_any_moment(tmp_path, target, longest, victims):
     assert not (set(TRACING.glob("faultline*")) if TRACING.exists() else set()) - before
 
 
+def test_targets_leaves_no_folder(tmp_path):
+    seen = False
+    for seconds in (0.02, 0.1, 0.2, 0.4):
+        command = subprocess.Popen([FAULTLINE, "targets"], env=os.environ | {"TMPDIR": str(tmp_path)},
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            seen = seen or any(tmp_path.iterdir())
+        command.kill()
+        command.wait()
+    assert seen, "none was made"
+    until = time.monotonic() + 60
+    while (left := list(tmp_path.iterdir())) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not left
+
+
 def test_what_is_left_is_seen(tmp_path):
     mark = str(uuid.uuid4())
     sleeper = subprocess.Popen(["sleep", "60"], env=os.environ | {MARK: mark})
