@@ -5,6 +5,7 @@ fail instead of being skipped, because nothing would be tested.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +237,33 @@ def test_exec_gives_output_and_status(built, tmp_path):
                "sh", "-c", 'cat /tmp-sent; ls /dev/hmm_dmirror0; echo "$1"; exit 9', "sh", "a  b")
     assert done.stdout.decode() == "payload\n/dev/hmm_dmirror0\na  b\n"
     assert done.returncode == 9
+
+
+@pytest.fixture
+def tree(built, tmp_path):
+    """A build tree as `make bzImage` leaves it."""
+    image = tmp_path / "linux/arch/x86/boot/bzImage"
+    image.parent.mkdir(parents=True)
+    shutil.copyfile(os.path.join(built, "bzImage"), image)
+    shutil.copyfile(os.path.join(built, "config"), tmp_path / "linux/.config")
+    return tmp_path / "linux"
+
+
+def test_a_kernel_of_ones_own_needs_none_of_ours(tree, tmp_path):
+    env = {**os.environ, "FAULTLINE_CACHE": str(tmp_path / "cache")}
+    for _ in range(2):
+        done = lab("exec", "--kernel", str(tree / "arch/x86/boot/bzImage"), "--console", str(tmp_path / "console"), "--",
+                   "sh", "-c", "ls /files.ext4; [ -e /hmm-tests ] || exit 7", env=env)
+        assert (done.returncode, done.stdout) == (7, b"/files.ext4\n"), done.stderr.decode()
+    assert [name.split("-")[0] for name in sorted(os.listdir(tmp_path / "cache/lab"))] == ["base", "kvm"]
+
+
+def test_a_kernel_without_an_option_is_told(tree):
+    config = (tree / ".config").read_text()
+    (tree / ".config").write_text(config.replace("CONFIG_VIRTIO_CONSOLE=y", "CONFIG_VIRTIO_CONSOLE=m"))
+    done = lab("exec", "--kernel", str(tree / "arch/x86/boot/bzImage"), "--", "true")
+    assert done.returncode == 2
+    assert "cannot run in the lab without VIRTIO_CONSOLE: build it with scripts/config -e VIRTIO_CONSOLE" in done.stderr.decode()
 
 
 @pytest.mark.parametrize("words, reason", [

@@ -34,6 +34,31 @@ def records(path, event):
     return [each for each in map(json.loads, path.read_text().splitlines()) if each["ev"] == event]
 
 
+# --- Its start.
+
+def test_a_gpu_that_gets_no_cpu_is_no_machine(qemu, amdgpu, softgpu, tmp_path):  # noqa: F811
+    """It is stopped while the driver tests its rings. The driver refuses all work after that, so no agent starts."""
+    console = tmp_path / "console"
+    with subprocess.Popen([HERE / "lab", "boot", "--softgpu", softgpu, "--agent", ROOT / "build/faultline-agent",
+                           "--console", console], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as boot:
+        while not (console.exists() and b"Initialized amdgpu" in console.read_bytes()):
+            assert boot.poll() is None
+            time.sleep(0.05)
+        gpu = next(int(pid) for pid in pathlib.Path(f"/proc/{boot.pid}/task/{boot.pid}/children").read_text().split()
+                   if os.readlink(f"/proc/{pid}/exe").endswith("softgpu"))
+        for _ in range(4):  # a while each, because QEMU waits for an answer for 5 s only
+            os.kill(gpu, signal.SIGSTOP)
+            time.sleep(2.5)
+            os.kill(gpu, signal.SIGCONT)
+            time.sleep(0.01)
+        boot.wait()  # its stdin stays open: it ends by itself
+        said = boot.stdout.read()
+    assert b"ib ring test failed" in console.read_bytes()
+    assert b"amdgpu got no answer in its ring tests" in console.read_bytes()
+    assert (boot.returncode, said) == (1, b"")
+
+
 # --- Options.
 
 @pytest.mark.parametrize("words, message", [

@@ -13,8 +13,7 @@ import sys
 import journals
 
 FINDINGS = ("forbidden", "health", "hang", "lost")
-UNDECIDED = ("error", "inconclusive")
-COLUMNS = ("agree", *FINDINGS, *UNDECIDED, "skipped")
+COLUMNS = ("agree", *FINDINGS, "error", "inconclusive", "skipped")
 ORDER = (1, 4, 2, 3)  # of several exit codes, the first of these counts
 REASONS = {0: "all agree", 1: "something was found", 2: "bad usage or input", 3: "nothing could be decided, or not everything",
            4: "the bench itself failed"}
@@ -65,20 +64,28 @@ def told(verdicts, kinds):
                 yield f"      Again: {record['again']}"
 
 
+def by_reason(title, verdicts, kind):
+    """Their numbers, and for each reason the command that repeats the first."""
+    same = collections.defaultdict(list)
+    for record in verdicts:
+        if record["verdict"] == kind:
+            same[record["reason"]].append(record)
+    if same:
+        yield f"{title}:"
+    for reason, records in sorted(same.items(), key=lambda each: -len(each[1])):
+        targets = sorted({record["target"] for record in records})
+        yield f"  {len(records):5} on {targets[0] if len(targets) == 1 else f'{len(targets)} targets'}: {reason}"
+        if again := records[0].get("again"):
+            yield f"      Again: {again}"
+
+
 def lines(night):
     yield from table(night.verdicts)
-    for title, kinds in ("Found", FINDINGS), ("Not decided", UNDECIDED):
+    for title, kinds in ("Found", FINDINGS), ("The bench failed", ("error",)):
         if found := list(told(night.verdicts, kinds)):
             yield from [f"{title}:", *found]
-    skipped = collections.defaultdict(list)  # targets by reason
-    for record in night.verdicts:
-        if record["verdict"] == "skipped":
-            skipped[record["reason"]].append(record["target"])
-    if skipped:
-        yield "Skipped:"
-    for reason, targets in sorted(skipped.items(), key=lambda each: -len(each[1])):
-        few = sorted(set(targets))
-        yield f"  {len(targets):5} on {few[0] if len(few) == 1 else f'{len(few)} targets'}: {reason}"
+    yield from by_reason("Not decided", night.verdicts, "inconclusive")
+    yield from by_reason("Skipped", night.verdicts, "skipped")
     for path in night.unended:
         yield f"Not ended: {path} (the run was killed; what it had found before is above)"
     yield f"{night.runs} run{'s' * (night.runs != 1)}, {night.seconds / 60:.0f} minutes"

@@ -257,7 +257,9 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
     text += "Driver " + name + ": " + printable(calls) + "\n";
   if (trial.iterations > 0) text += "Time " + name + " " + fixed(trial.seconds, 2) + "\n";
   text += "Verdict " + name + " " + verdict_text(found) + " (" + trial.target;
-  if (!trial.kernel.empty()) text += ", Linux " + kernel_release(trial.kernel) + device_text(trial);
+  if (!trial.kernel.empty()) text += ", Linux " + kernel_release(trial.kernel);
+  if (!trial.commit.empty()) text += " (" + printable(trial.commit) + ")";
+  if (!trial.kernel.empty()) text += device_text(trial);
   if (trial.iterations > 0) text += ", " + plural(trial.iterations, "iteration") + ", seed " + std::to_string(trial.seed);
   text += ")";
   const std::string why = reason(trial);

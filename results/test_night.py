@@ -30,19 +30,23 @@ def end(code):
 def test_one_total(tmp_path):
     first = [RUN, verdict("one", "host", "agree"), verdict("two", "host", "forbidden", "1 outcome is not allowed", again="faultline run two"),
              verdict("three", "lab:dmirror", "skipped", "no pins"), verdict("four", "lab:dmirror", "skipped", "no pins"), end(1)]
-    second = [RUN, verdict("three", "opencl", "skipped", "no pins"), verdict("one", "opencl", "inconclusive", "no iteration was run"), verdict("two", "opencl", "skipped", "no mm"), end(3)]
+    second = [RUN, verdict("three", "opencl", "skipped", "no pins"), verdict("one", "opencl", "inconclusive", "no iteration was run", again="faultline run one"),
+              verdict("four", "opencl", "inconclusive", "no iteration was run"), verdict("four", "opencl", "error", "it broke"), verdict("two", "opencl", "skipped", "no mm"), end(3)]
     code, out, _ = night(tmp_path, first, second)
     assert code == 1
     assert out == """\
-Night              agree  forbidden  inconclusive    skipped  iterations
-  host                 1          1             0          0          20
-  lab:dmirror          0          0             0          2          20
-  opencl               0          0             1          2          30
+Night              agree  forbidden      error  inconclusive    skipped  iterations
+  host                 1          1          0             0          0          20
+  lab:dmirror          0          0          0             0          2          20
+  opencl               0          0          1             2          2          50
 Found:
   forbidden    two on host: 1 outcome is not allowed
       Again: faultline run two
+The bench failed:
+  error        four on opencl: it broke
 Not decided:
-  inconclusive one on opencl: no iteration was run
+      2 on opencl: no iteration was run
+      Again: faultline run one
 Skipped:
       3 on 2 targets: no pins
       1 on opencl: no mm

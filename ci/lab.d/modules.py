@@ -109,13 +109,23 @@ def first_init(folder, base, early):
 
 def loader(driver, program):
     """A script that runs the program once the driver is loaded. Where it cannot be, or drives no device, the console
-    says so and what to look at, and a program that looks for a GPU tells that there is none."""
+    says so and what to look at, and a program that looks for a GPU tells that there is none.
+
+    Two seconds after its start the driver tests its rings, and gives each a second or so. If a device that is another
+    process got no CPU meanwhile, the driver refuses all work from then on: that machine is not fit, and has to end."""
     return f"""#!/bin/sh
 say() {{ echo "<3>lab: {driver} $*" >/dev/kmsg; }}
 modprobe {driver} || say "does not load: is it built for this kernel, with all that it needs?"
 if [ -d /sys/module/{driver} ] && ! ls -d /sys/bus/pci/drivers/{driver}/0000:* >/dev/null 2>&1; then
   say "drives no device. Look at its words above, its options (/etc/modprobe.d/{driver}.conf and the kernel's command line),"
   say "and at what it asked of the device last: the end of the log of a GPU in software tells"
+fi
+for node in /sys/bus/pci/drivers/{driver}/0000:*/drm/renderD*; do
+  [ -e "$node" ] && : </dev/dri/${{node##*/}} # an open waits for the tests
+done
+if dmesg | grep -q "ib ring test failed"; then
+  say "got no answer in its ring tests: the device is broken, or so is the driver, or this machine is too busy for both"
+  exit 1
 fi
 exec {program} "$@"
 """.encode()

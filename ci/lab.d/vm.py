@@ -38,6 +38,10 @@ GONE = "the process of its device ended before the machine"
 REFUSED = re.compile(rb"lab: (no virtio port|neither).*")
 
 
+# What a kernel of one's own must have built in.
+NEEDED = ("64BIT", "SERIAL_8250_CONSOLE", "VIRTIO_PCI", "VIRTIO_CONSOLE", "BLK_DEV_INITRD", "DEVTMPFS", "ACPI")
+IMAGE = "arch/x86/boot/bzImage"  # in its build tree
+
 # The words that start QEMU, and those that add to its machine.
 Hardware = namedtuple("Hardware", "program words")
 LEAVES_S = 1.0  # a process that the machine needs may end a moment before the machine, with it
@@ -53,7 +57,7 @@ class Result:
 
 
 def check_kernel(path):
-    """Refuses anything but a bzImage, because QEMU would hang on it."""
+    """Refuses anything but a bzImage, because QEMU would hang on it, and a kernel that says nothing when it boots."""
     try:
         with open(path, "rb") as f:
             head = f.read(0x206)
@@ -63,6 +67,12 @@ def check_kernel(path):
         hint = " (this is an ELF file, such as vmlinux)" if head[:4] == b"\x7fELF" else ""
         raise LabError(f"kernel {path} is not a bzImage{hint}: "
                        "give arch/x86/boot/bzImage of your build tree", BAD_INPUT)
+    config = os.path.join(os.path.dirname(os.path.abspath(path)), "../../../.config")
+    if os.path.normpath(path).endswith(IMAGE) and os.path.exists(config):
+        have = set(initramfs.read(config).decode(errors="replace").splitlines())
+        if missing := [name for name in NEEDED if f"CONFIG_{name}=y" not in have]:
+            raise LabError(f"kernel {path} cannot run in the lab without " + ", ".join(missing) + ": build it with " +
+                           "scripts/config " + " ".join(f"-e {name}" for name in missing), BAD_INPUT)
 
 
 def check_agent(path):

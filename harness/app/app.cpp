@@ -72,6 +72,12 @@ std::string project_root(const std::string& start) {
 
 std::string project_root() { return project_root(executable()); }
 
+std::vector<std::string> paths_or_all(const std::vector<std::string>& paths, const std::string& root) {
+  const std::string all = root + "/stress/scenarios";
+  std::error_code error;
+  return paths.empty() && fs::is_directory(all, error) ? std::vector{all} : paths;
+}
+
 std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths) {
   std::vector<Scenario> scenarios;
   std::set<std::string> seen;

@@ -22,6 +22,9 @@ std::string project_root(const std::string& start);
 // The same, starting from the folder of this executable.
 std::string project_root();
 
+// The paths, or the project's own scenarios if there is none.
+std::vector<std::string> paths_or_all(const std::vector<std::string>& paths, const std::string& root);
+
 // Loads every *.scn that the paths name, once each. Folders are searched and sorted. Throws BadInput with the errors of all
 // files.
 std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths);

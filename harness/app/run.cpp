@@ -27,6 +27,7 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
+#include "harness/app/kernel_tree.h"
 #include "harness/executor/parameters.h"
 #include "harness/language/diagnostic.h"
 #include "harness/language/parser.h"
@@ -48,6 +49,7 @@ constexpr const char* examples =
     "                                            on the GPUs here, amdgpu's in each of their modes\n"
     "  faultline run -t lab:dmirror --lab-kernel arch/x86/boot/bzImage stress/scenarios\n"
     "                                            on your own kernel\n"
+    "  cd ~/linux; make bzImage; faultline run   all scenarios on the kernel that was just built there\n"
     "  faultline run -t lab:amdgpu --lab-kernel bzImage --lab-modules ~/linux fork.scn\n"
     "                                            your own amdgpu on a GPU in software. What hardware is free\n"
     "                                            to choose there (latencies, the order of faults ...) follows\n"
@@ -172,9 +174,9 @@ Parameters journalled_parameters(const std::string& word, const std::vector<Scen
   }
 }
 
-std::vector<TargetWord> targets_of(const Arguments& arguments) {
+std::vector<TargetWord> targets_of(const Arguments& arguments, const std::string& usual) {
   std::vector<TargetWord> targets;
-  for (const std::string& word : arguments.targets.empty() ? std::vector<std::string>{"host"} : arguments.targets) {
+  for (const std::string& word : arguments.targets.empty() ? std::vector<std::string>{usual} : arguments.targets) {
     const TargetWord target = parse_target(word);
     if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
   }
@@ -271,12 +273,32 @@ void check_lab(const std::string& root, const LabOptions& lab, const std::vector
   }
 }
 
+// Puts the kernel that was built in `tree` into the lab, where none was given.
+void take_kernel(const KernelTree& tree, const std::vector<TargetWord>& targets, LabOptions& lab) {
+  if (!lab.kernel.empty()) return;
+  lab.kernel = tree.image;
+  if (!lab.modules.empty() || std::ranges::none_of(targets, &TargetWord::own_gpu)) return;
+  if (!has_amdgpu(tree))
+    throw BadInput("faultline: the kernel in " + tree.folder + " has no amdgpu.ko, which lab:amdgpu needs: build it with " +
+                   "CONFIG_DRM_AMDGPU=m and 'make modules', or call faultline from another folder\n");
+  lab.modules = tree.folder;
+}
+
 int run_command(const Arguments& given) {
   Arguments arguments = given;
   const std::string root = project_root();
   RunOptions options;
-  options.targets = targets_of(arguments);
-  const std::vector<Scenario> scenarios = load_scenarios(arguments.paths);
+  const fs::path here = arguments.lab.kernel.empty() ? fs::current_path() : fs::path(arguments.lab.kernel);
+  const std::optional<KernelTree> tree = kernel_tree(here);
+  options.targets = targets_of(arguments, tree ? "lab:dmirror" : "host");
+  const bool lab_kernel = std::ranges::any_of(options.targets, &TargetWord::own_kernel);
+  if (tree && lab_kernel) {
+    take_kernel(*tree, options.targets, arguments.lab);
+    options.commit = tree->commit;
+  } else if (lab_kernel && arguments.lab.kernel.empty() && in_unbuilt_source(here)) {
+    std::fputs("faultline: no kernel was built in this source tree (make bzImage): the lab's own runs\n", stderr);
+  }
+  const std::vector<Scenario> scenarios = load_scenarios(paths_or_all(arguments.paths, root));
   if (!arguments.replay.empty()) options.parameters = journalled_parameters(arguments.replay, scenarios);
   options.iterations = arguments.iterations;
   if (arguments.seconds > 0) options.seconds = arguments.seconds;
@@ -315,6 +337,8 @@ int run_command(const Arguments& given) {
 
   const ReportStyle style = style_of(arguments, files);
   std::cout << "Seed " << options.seed << "\n";
+  if (tree && lab_kernel)
+    std::cout << "Kernel " << arguments.lab.kernel << (tree->commit.empty() ? "" : " (" + tree->commit + ")") << "\n";
   if (std::ranges::any_of(options.targets, &TargetWord::own_gpu)) std::cout << "GPU in software: " << arguments.lab.gpu << "\n";
   std::cout << std::flush;
   RunEvents events;
@@ -349,10 +373,11 @@ int run_command(const Arguments& given) {
 void add_run(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("run", "Run scenarios on targets and compare with what is allowed");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("PATH", arguments->paths, "Scenarios, and folders that are searched for *.scn")->required();
+  command->add_option("PATH", arguments->paths, "Scenarios, and folders that are searched for *.scn [all of the project's]");
   command
       ->add_option("-t,--target", arguments->targets,
-                   "Where: host, lab:dmirror, amdgpu ...; 'faultline targets' lists what is here [host]")
+                   "Where: host, lab:dmirror, amdgpu ...; 'faultline targets' lists what is here [host; in a kernel tree\n"
+                   "lab:dmirror]")
       ->allow_extra_args(false)
       ->type_name("TARGET");
   CLI::Option* iterations = command->add_option("--iterations", arguments->iterations, "For each scenario on each target [1000]")

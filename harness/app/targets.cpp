@@ -1,7 +1,6 @@
 // faultline targets
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -206,9 +205,7 @@ json to_json(const TargetRow& row, std::size_t scenarios) {
 
 int targets_command(const Arguments& arguments) {
   const std::string root = project_root();
-  std::vector<std::string> paths = arguments.paths;
-  if (paths.empty() && std::filesystem::is_directory(root + "/stress/scenarios")) paths = {root + "/stress/scenarios"};
-  const std::vector<Scenario> scenarios = load_scenarios(paths);
+  const std::vector<Scenario> scenarios = load_scenarios(paths_or_all(arguments.paths, root));
   watch_signals();
   const bool asked = !arguments.targets.empty();
   Rows rows = rows_of(root, targets_of(asked ? arguments.targets : target_words()), asked);

@@ -19,7 +19,6 @@ BAD_INPUT = [
      "record\n" + tried("")),
     (["run", "--iteration", "5", "one.scn"],
      "faultline: unknown option '--iteration'; did you mean '--iterations'?\n" + tried(" run")),
-    (["run"], "faultline: PATH is required\n" + tried(" run")),
     (["run", "--iterations", "0", "one.scn"],
      "faultline: --iterations: not a number above 0: '0'\n" + tried(" run")),
     (["run", "--iterations", "5", "--time", "1", "one.scn"],

@@ -5,7 +5,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int starts_tried = 2;
+constexpr int starts_tried = 3;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ Session* Machines::at(const std::string& name) {
       write("failed", {{"why", failure.what()}, {"words", failure.words}});
       events_.note(shown + " does not start: " + failure.what());
       for (const std::string& word : failure.words) events_.note("  " + word);
-      // Try a second time, because a virtual machine can be unlucky. After two failures the place counts as not available.
+      // Try again, because a virtual machine can be unlucky. After the last failure the place counts as not available.
       if (events_.stop() != Stop::none || number >= starts_tried)
         place.failure = failure.what() + (failure.words.empty() ? "" : ": " + failure.words.back());
       else events_.note(shown + " is started again");

@@ -163,6 +163,7 @@ bool Runner::prepare(Pair& pair) {
     return false;
   }
   trial.kernel = machine->hello().kernel;
+  if (pair.target.own_kernel()) trial.commit = options_.commit;
   const agent::TargetInfo* target = find_target(machine->hello(), pair.target.name);
   if (target && target->crashed) {
     trial.crash = target->why;
@@ -316,6 +317,7 @@ void Runner::close(Pair& pair) {
                  {"slow", trial.slow},
                  {"known", trial.known},
                  {"machines_lost", trial.machines_lost}};
+  if (!trial.commit.empty()) record["commit"] = trial.commit;
   if (trial.times.commands > 0) record["commands"] = summary(trial.times);
   if (!trial.calls.empty()) record["calls"] = calls_json(trial.calls);
   if (const Verdict found = verdict(trial); events_.again && found != Verdict::agree && found != Verdict::skipped)

@@ -53,6 +53,7 @@ struct RunOptions {
   std::uint64_t seed = 0;
   int deadline_ms = 0;                   // for one iteration; 0: the agent chooses
   std::optional<Parameters> parameters;  // those of a batch in a journal, to repeat it
+  std::string commit;                    // what the kernel of the lab was built from, if that is known
   std::string crash;                     // for tests: panic the lab's kernel once, while this scenario runs
   Session::Patience patience;
   // How to start the n-th machine (from 1) of a place.

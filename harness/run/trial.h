@@ -37,6 +37,7 @@ struct Trial {
   std::string file;
   std::string target;  // "lab:dmirror"
   std::string kernel;  // "6.1.158"; empty if no machine came up
+  std::string commit;  // what it was built from, if that is known
   std::string device;  // the device and its driver, if the target's name does not tell
   Program program;
   Allowed allowed;  // limited to what the target can see
