@@ -254,7 +254,7 @@ def test_a_full_disk(folder):
 
 
 def test_interrupt(folder):
-    run = start(folder, "run", "--time", "600", "--json", "j.jsonl", ".", agent=FAKE)
+    run = start(folder, "run", "--json", "j.jsonl", ".", agent=FAKE + " --fault one=endless")
     wait_for(folder / "j.jsonl", "batch")
     run.send_signal(signal.SIGINT)
     out, _ = run.communicate(timeout=20)
