@@ -112,11 +112,6 @@ GivenCondition parse_condition(const Program& program, const std::string& condit
   return given;
 }
 
-Condition forbidden_by(const Claim& claim) {
-  if (claim.kind == Claim::Kind::never) return claim.condition;
-  return {Condition::Kind::negation, "", "", {claim.condition}, claim.place};
-}
-
 const std::vector<std::string>& places() {
   static const std::vector<std::string> all = {"lab", "debian13"};
   return all;

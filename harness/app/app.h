@@ -34,9 +34,6 @@ struct GivenCondition {
 // Throws BadInput.
 GivenCondition parse_condition(const Program& program, const std::string& condition);
 
-// The condition that a claim `never` or `always` forbids.
-Condition forbidden_by(const Claim& claim);
-
 // The places of targets, besides this machine itself: "lab", the virtual machine; "debian13", this machine's kernel with the
 // root file system that `ci/lab root` makes.
 const std::vector<std::string>& places();

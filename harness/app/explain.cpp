@@ -146,8 +146,12 @@ int explain_command(const Arguments& arguments) {
   if (!arguments.condition.empty()) {
     conditions.push_back(parse_condition(program, arguments.condition).condition);
   } else {
-    for (const Claim& claim : program.claims)
-      conditions.push_back(claim.kind == Claim::Kind::sometimes ? claim.condition : forbidden_by(claim));
+    for (const Claim& claim : program.claims) {
+      conditions.push_back(claim.condition);
+      // An `always` forbids the opposite of its condition.
+      if (claim.kind == Claim::Kind::always)
+        conditions.back() = {Condition::Kind::negation, "", "", {claim.condition}, claim.place};
+    }
     if (conditions.empty()) throw BadInput("faultline: " + arguments.file + " makes no claim: give a CONDITION\n");
   }
   watch_signals();

@@ -51,11 +51,6 @@ struct Arguments {
   bool force = false;
 };
 
-struct Looked {
-  Condition condition;
-  std::string text;
-};
-
 const std::vector<std::pair<std::string, Machine>> targets = {
     {"host", Machine::host}, {"pinned", Machine::pinned}, {"dmirror", Machine::dmirror}};
 
@@ -114,22 +109,32 @@ std::string guards_of(const Program& program, const Facets& facets, const Condit
 
 void note(const std::string& text) { std::cerr << "faultline: " << text << "\n"; }
 
-// The claims that the C program can tell and that hold on this device. Says which ones are left out.
-std::vector<Looked> looked_for_by_claims(const Scenario& scenario, Machine machine, const Allowed& allowed) {
-  std::vector<Looked> looked;
+// What the claims forbid. A claim that several things always hold forbids the opposite of each.
+std::vector<Condition> forbidden_by(const std::vector<Claim>& claims) {
+  std::vector<Condition> forbidden;
+  for (const Claim& claim : claims) {
+    const Condition& condition = claim.condition;
+    if (claim.kind == Claim::Kind::never) forbidden.push_back(condition);
+    if (claim.kind != Claim::Kind::always) continue;
+    const bool several = condition.kind == Condition::Kind::all;
+    for (const Condition& part : several ? condition.parts : std::vector{condition})
+      forbidden.push_back({Condition::Kind::negation, "", "", {part}, part.place});
+  }
+  return forbidden;
+}
+
+// Those of them that the C program can tell and that no healthy kernel shows on this device. Says which ones are left out.
+std::vector<Condition> looked_for_by_claims(const Scenario& scenario, Machine machine, const Allowed& allowed) {
+  std::vector<Condition> looked;
   std::string first_refusal;
-  for (const Claim& claim : scenario.program.claims) {
-    if (claim.kind == Claim::Kind::sometimes) continue;
-    std::string text = print(claim.condition);
-    if (claim.kind == Claim::Kind::always) text = "not (" + text + ")";
-    const Condition condition = forbidden_by(claim);
+  for (const Condition& condition : forbidden_by(scenario.program.claims)) {
     if (const auto refusal = repro::cannot_tell(scenario.program, condition, machine)) {
-      note("left out: " + text + " (" + refusal->why + ")");
+      note("left out: " + print(condition) + " (" + refusal->why + ")");
       if (first_refusal.empty()) first_refusal = message(scenario.text, scenario.file, *refusal);
     } else if (may_show(condition, allowed)) {
-      note("left out: " + text + " (a healthy kernel may show it on this device)");
+      note("left out: " + print(condition) + " (a healthy kernel may show it on this device)");
     } else {
-      looked.push_back({condition, text});
+      looked.push_back(condition);
     }
   }
   if (!looked.empty()) return looked;
@@ -186,16 +191,11 @@ int repro_command(const Arguments& arguments) {
   if (unpredicted(program, facets.device_class).empty())
     allowed = predict(program, facets, {.states = most_states}, [](std::uint64_t) { return stop_asked() == Stop::none; });
   if (!allowed.waiting.empty()) throw BadInput(render(endless_wait(scenario, allowed)));
-  std::vector<Looked> looked;
-  if (given) looked.push_back({given->condition, print(given->condition)});
-  else looked = looked_for_by_claims(scenario, machine, allowed);
-  Condition shows = looked.front().condition;
-  if (looked.size() > 1) {
-    shows = {Condition::Kind::any, "", "", {}, {}};
-    for (const Looked& each : looked) shows.parts.push_back(each.condition);
-  }
+  const std::vector<Condition> looked = given ? std::vector{given->condition} : looked_for_by_claims(scenario, machine, allowed);
+  Condition shows = looked.front();
+  if (looked.size() > 1) shows = {Condition::Kind::any, "", "", looked, {}};
   repro::Story story{arguments.seen_on, {}, reason_for(program, facets, shows, allowed)};
-  for (const Looked& each : looked) story.looked.push_back((story.looked.empty() ? "" : "or ") + each.text);
+  for (const Condition& each : looked) story.looked.push_back((story.looked.empty() ? "" : "or ") + print(each));
   if (stop_asked() != Stop::none) return exits::undecided;
   write(arguments.output, repro::c_text(program, shows, machine, story), arguments.force);
   return exits::agree;

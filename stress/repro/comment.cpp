@@ -55,10 +55,11 @@ std::string comment(const Program& program, Machine machine, const Story& story)
   text += wrapped(story.reason);
   if (!story.seen_on.empty()) text += wrapped("It was seen on " + story.seen_on + ".");
   text += " *\n";
-  text += wrapped("cc -O2 -pthread THIS.c && ./a.out [ITERATIONS [SECONDS]]        without numbers: 10000, 60");
+  text += wrapped("Run: cc -O2 -pthread THIS.c && ./a.out [ITERATIONS [SECONDS]]. It makes 10000, in at most 60 s, unasked.");
   text += wrapped(needs(machine));
-  text += wrapped("It prints the outcome and exits with 1 as soon as the bug shows; with 0 if it did not show. 2: this machine "
-                  "lacks something, 3: an iteration did not end.");
+  text += wrapped(
+      "It prints the outcome and exits with 1 as soon as the bug shows; with 0 if it did not show. 2: this machine "
+      "lacks something, 3: an iteration did not end.");
   text += " *\n" + wrapped("The same as a scenario of faultline:") + scenario_lines(program);
   for (std::size_t at = text.find("*/"); at != text.npos; at = text.find("*/", at)) text.replace(at, 2, "* /");
   return text + " */\n";

@@ -24,11 +24,20 @@ std::string value_expression(const std::string& text, const Program& program, co
 // The C constant for a text of outcome.h that is no letters of a snapshot. Empty if it has none.
 std::string constant(const std::string& text, const Program& program, const Names& names) {
   static const std::map<std::string, std::string> words = {
-      {text_ok, "0"},           {text_zero, "ZERO"},           {text_alien, "ALIEN"},
-      {text_exited, "EXITED"},  {text_killed, "KILLED"},       {text_hit, "HIT"},
-      {text_fault, "FAULT"},    {text_same, "SAME"},           {text_different, "DIFFERENT"},
-      {text_none, "NONE"},      {text_system, "SYSTEM"},       {text_device, "DEVICE"},
-      {text_unknown, "NOT_REACHED"}, {text_not_reached, "NOT_REACHED"},
+      {text_ok, "0"},
+      {text_zero, "ZERO"},
+      {text_alien, "ALIEN"},
+      {text_exited, "EXITED"},
+      {text_killed, "KILLED"},
+      {text_hit, "HIT"},
+      {text_fault, "FAULT"},
+      {text_same, "SAME"},
+      {text_different, "DIFFERENT"},
+      {text_none, "NONE"},
+      {text_system, "SYSTEM"},
+      {text_device, "DEVICE"},
+      {text_unknown, "NOT_REACHED"},
+      {text_not_reached, "NOT_REACHED"},
   };
   if (const auto found = words.find(text); found != words.end()) return found->second;
   if (text.starts_with("SIG")) return "SIGNAL + " + text;
@@ -68,12 +77,12 @@ std::string expression(const Condition& condition, std::span<const Observable> s
   if (!observable) throw std::invalid_argument("condition about '" + condition.key + "', which the Program does not have");
   const bool equal = condition.kind == Condition::Kind::equal;
   const std::string member = "s->" + names.member(*observable);
-  const bool snapshot = observable->kind == Observable::Kind::result &&
-                        std::holds_alternative<op::Snapshot>(
-                            program.threads[observable->thread].statements[observable->statement].operation);
+  const bool snapshot =
+      observable->kind == Observable::Kind::result &&
+      std::holds_alternative<op::Snapshot>(program.threads[observable->thread].statements[observable->statement].operation);
   const std::string& text = condition.value;
-  const bool error = text == text_not_reached || text == text_unknown || text == text_ok ||
-                     (text.starts_with("E") && text.size() > 1);
+  const bool error =
+      text == text_not_reached || text == text_unknown || text == text_ok || (text.starts_with("E") && text.size() > 1);
   if (!snapshot || error) return member + (equal ? " == " : " != ") + constant(text, program, names);
   return (equal ? std::string("(") + member + " == 0 && " : "(" + member + " != 0 || ") + (equal ? "!" : "") + "strcmp(" +
          member + "_pages, \"" + text + "\"))";

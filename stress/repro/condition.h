@@ -10,7 +10,8 @@
 
 namespace faultline::repro {
 
-std::string expression(const Condition& condition, std::span<const Observable> schema, const Program& program, const Names& names);
+std::string expression(const Condition& condition, std::span<const Observable> schema, const Program& program,
+                       const Names& names);
 
 // visit(comparison), for each comparison in the condition.
 void each_comparison(const Condition& condition, const std::function<void(const Condition&)>& visit);

@@ -86,20 +86,27 @@ struct Text {
 
 }  // namespace
 
-std::string assembled(const std::string& declarations, const std::string& functions) {
+std::string assembled(const Parts& parts) {
   std::vector<Piece> constants, helpers;
-  Text text;
+  std::string end;
   std::vector<Piece>* to = &constants;
   for (const Piece& piece : pieces_of(runtime)) {
-    if (piece.names.at(0) == main_begins) text.prepend(piece.text);
+    if (piece.names.at(0) == main_begins) end = piece.text;
     else if (piece.names.at(0) == functions_begin) to = &helpers;
     else to->push_back(piece);
   }
   for (const char* source : {files, dmirror, pins})
     for (const Piece& piece : pieces_of(source)) helpers.push_back(piece);
-  text.prepend(functions);
+  for (const auto& [place, text] : {std::pair("@checks@\n", parts.checks),
+                                    {"@start@\n", parts.start},
+                                    {"@wait@\n", parts.wait},
+                                    {"@shows@", parts.shows},
+                                    {"@print@\n", parts.print}})
+    end.replace(end.find(place), std::string_view(place).size(), text);
+  Text text;
+  text.prepend(parts.functions + end);
   text.prepend_used(helpers, "\n");
-  text.prepend(declarations);
+  text.prepend(parts.declarations);
   text.prepend("\n");
   text.prepend_used(constants, "");
   return "#define _GNU_SOURCE\n" + text.text;

@@ -31,9 +31,8 @@ class Generator {
   Generator(const Program& program, const Condition& shows, Machine machine)
       : program_(program),
         names_(program),
-        speech_{program, names_, machine},
+        speech_{program, names_, machine, has<op::Exit>(program) || has<op::Kill>(program)},
         schema_(schema(program)),
-        deaths_(has<op::Exit>(program) || has<op::Kill>(program)),
         threads_of_(program.processes.size()),
         main_of_(program.processes.size(), -1) {
     each_comparison(shows, [&](const Condition& comparison) { wanted_.insert(observable_of(comparison, schema_)); });
@@ -47,6 +46,9 @@ class Generator {
       threads_of_[process].push_back(static_cast<int>(t));
       if (program.threads[t].name == program.processes[process].name) main_of_[process] = static_cast<int>(t);
     }
+    // A process without a main thread runs its first thread in the place of it.
+    for (std::size_t p = 0; p < main_of_.size(); ++p)
+      if (main_of_[p] < 0 && !threads_of_[p].empty()) main_of_[p] = threads_of_[p].front();
     for (const Observable* observable : wanted_)
       if (observable->kind == Observable::Kind::location) phases_ = {1};
     for (const Observable* observable : wanted_)
@@ -55,19 +57,27 @@ class Generator {
     shows_ = expression(shows, schema_, program, names_);
   }
 
+  Parts parts() const {
+    std::string functions;
+    for (int p = static_cast<int>(program_.processes.size()) - 1; p >= 0; --p) functions += process(p);
+    return {declarations(), functions, checks(), start(), wait(), shows_, print()};
+  }
+
+ private:
   std::string declarations() const {
     std::string text = "#define BASE ((char *)0x1000000000)\n";
     const std::vector<long> offsets = region_offsets(program_);
     for (std::size_t r = 0; r < program_.regions.size(); ++r)
       text += "#define " + names_.region(static_cast<int>(r)) + " " +
               (offsets[r] == 0 ? "BASE" : "(BASE + " + std::to_string(offsets[r] >> 20) + " * 0x100000L)") + "\n";
-    text += "#define STARTERS " + std::to_string(starters()) + " /* threads of the first processes */\n";
-    if (deaths_) text += "#define PARENTS " + parents() + "\n";
+    if (starters() > 1) text += "#define STARTERS " + std::to_string(starters()) + " /* threads of the first processes */\n";
+    if (speech_.deaths) text += "#define PARENTS " + parents() + "\n";
     text += "enum { ";
     for (std::size_t p = 0; p < program_.processes.size(); ++p) text += names_.process(static_cast<int>(p)) + ", ";
-    text += "PROCESSES };\n\n/* What all processes share. */\nstatic struct shared {\n\tuint64_t iteration;\n"
-            "\tint runner, broken;\n\tatomic_int begun, over, pid[PROCESSES], left[PROCESSES] /* threads */;\n";
-    if (deaths_) text += "\tatomic_int doomed[PROCESSES];\n";
+    text +=
+        "PROCESSES };\n\n/* What all processes share. */\nstatic struct shared {\n\tuint64_t iteration;\n"
+        "\tatomic_int broken, begun, over, pid[PROCESSES], left[PROCESSES] /* threads */;\n";
+    if (speech_.deaths) text += "\tatomic_int doomed[PROCESSES];\n";
     if (!phases_.empty()) text += "\tatomic_int phase, looked[PROCESSES];\n";
     for (std::size_t b = 0; b < program_.barriers.size(); ++b)
       text += "\tatomic_int " + names_.barrier(static_cast<int>(b)) + ";\n";
@@ -85,14 +95,6 @@ class Generator {
     return text + "\n";
   }
 
-  std::string functions() const {
-    std::string text;
-    for (int p = static_cast<int>(program_.processes.size()) - 1; p >= 0; --p) text += process(p);
-    return text + prepare() + start() + quiet() + look() + "static int shows(void)\n{\n\treturn " + shows_ + ";\n}\n\n" + print() +
-           "\n";
-  }
-
- private:
   const Statement& statement(const Observable& observable) const {
     return program_.threads[observable.thread].statements[observable.statement];
   }
@@ -151,20 +153,22 @@ class Generator {
 
   std::string body(int thread) const {
     const int process = program_.threads[thread].process;
-    std::string text = root(process) ? "\tbegin();\n" : "\tstagger();\n";
+    std::string text = root(process) && starters() > 1 ? "\tbegin();\n" : "\tstagger();\n";
     for (std::size_t i = 0; i < program_.threads[thread].statements.size(); ++i) text += line(thread, static_cast<int>(i));
-    return text + "\tend_thread(" + names_.process(process) + ");\n";
+    return text + "\ts->left[" + names_.process(process) + "]--;\n";
   }
 
   std::string process(int p) const {
     std::string text;
     for (const int thread : threads_of_[p])
-      if (thread != main_of_[p]) text += "static void " + names_.run_thread(thread) + "(void)\n{\n" + body(thread) + "}\n\n";
+      if (thread != main_of_[p])
+        text += "static void *" + names_.run_thread(thread) + "(void *unused)\n{\n" + body(thread) + "\treturn unused;\n}\n\n";
     text += "static void " + names_.run(p) + "(void) /* process " + program_.processes[p].name + " */\n{\n";
     if (root(p)) text += setup(p);
     text += opens(p);
     for (const int thread : threads_of_[p])
-      if (thread != main_of_[p]) text += "\tstart_thread(" + names_.run_thread(thread) + ");\n";
+      if (thread != main_of_[p])
+        text += "\tneed(!pthread_create(&(pthread_t){ 0 }, NULL, " + names_.run_thread(thread) + ", NULL), \"a thread\");\n";
     if (main_of_[p] >= 0) text += body(main_of_[p]);
     return text + looks(p) + "\tfor (;;)\n\t\tpause();\n}\n\n";
   }
@@ -200,8 +204,7 @@ class Generator {
         const std::string slot = std::to_string(first_slot_[t] + static_cast<int>(i));
         if (const auto* read = std::get_if<op::DirectRead>(&operation))
           text += "\tdirect_file(" + slot + ", " + names_.page(read->cell) + ", " + std::to_string(read->value) + ");\n";
-        else if (std::holds_alternative<op::DirectWrite>(operation))
-          text += "\tdirect_file(" + slot + ", NULL, 0);\n";
+        else if (std::holds_alternative<op::DirectWrite>(operation)) text += "\tdirect_file(" + slot + ", NULL, 0);\n";
       }
     }
     return text;
@@ -211,12 +214,13 @@ class Generator {
     const Region& region = program_.regions[r];
     const std::string name = names_.region(r), pages = std::to_string(region.pages);
     const Protection both{true, true}, first = region.initial ? both : region.protection;
-    std::string text = "\tneed(!map(" + name + ", " + pages + ", " + mapping(speech_, region.backing, first, region.file) +
-                       ", 0), \"mmap\");\n";
+    std::string text = "\tneed(mmap(" + name + ", " + pages + " * PAGE, " + mapping(speech_, region.backing, first, region.file) +
+                       ", 0) == " + name + ", \"mmap\");\n";
     if (!region.initial) return text;
     text += "\tfill(" + name + ", " + pages + ", " + std::to_string(*region.initial) + ");\n";
     if (region.protection != both)
-      text += "\tneed(!mprotect(" + name + ", " + pages + " * PAGE, " + protection_text(region.protection) + "), \"mprotect\");\n";
+      text +=
+          "\tneed(!mprotect(" + name + ", " + pages + " * PAGE, " + protection_text(region.protection) + "), \"mprotect\");\n";
     return text;
   }
 
@@ -225,8 +229,8 @@ class Generator {
     const std::vector<int> devices = opened_first(program_)[p];
     if (speech_.machine == Machine::dmirror)
       for (const int device : devices)
-        text += "\tneed(!open_device(&" + names_.device(p, device) + ", \"" + device_path(device) + "\"), \"" +
-                device_path(device) + "\");\n";
+        text += "\t" + names_.device(p, device) + " = open(\"" + device_path(device) + "\", O_RDWR);\n\tneed(" +
+                names_.device(p, device) + " >= 0, \"" + device_path(device) + "\");\n";
     const bool pins = speech_.machine == Machine::pinned ? !devices.empty() || opens_pins(p) : has_pins(p);
     if (pins) text += "\topen_pins();\n";
     if (pins && speech_.machine == Machine::pinned && devices.empty()) text += "\tpins_open = 0;\n";
@@ -249,17 +253,18 @@ class Generator {
     std::vector<const Observable*> own;
     for (const Observable* o : wanted_)
       if (o->kind == kind && program_.observes[o->observe].process == p) own.push_back(o);
-    std::ranges::sort(own, std::ranges::greater{}, [this](const Observable* o) {
-      return std::pair(program_.observes[o->observe].cell.page, o);
-    });
+    std::ranges::sort(own, std::ranges::greater{},
+                      [this](const Observable* o) { return std::pair(program_.observes[o->observe].cell.page, o); });
     return own;
   }
   std::string looks(int p) const {
     std::string text;
     for (const int phase : phases_) {
       const auto kind = phase == 1 ? Observable::Kind::location : Observable::Kind::value;
-      text += "\tlooks(" + std::to_string(phase) + ");\n";
-      for (const Observable* o : looks_of(p, kind))
+      const std::vector<const Observable*> own = looks_of(p, kind);
+      if (own.empty()) continue;
+      text += "\tWAIT(s->phase >= " + std::to_string(phase) + ");\n";
+      for (const Observable* o : own)
         text += "\ts->" + names_.member(*o) + " = " + (phase == 1 ? "where(" : "load(") +
                 names_.page(program_.observes[o->observe].cell) + ");\n";
       text += "\ts->looked[" + names_.process(p) + "] = " + std::to_string(phase) + ";\n";
@@ -271,87 +276,96 @@ class Generator {
     return std::ranges::any_of(wanted_, [kind](const Observable* o) { return o->kind == kind; });
   }
 
-  std::string prepare() const {
-    std::string text = "static void prepare(void)\n{\n";
+  std::string checks() const {
+    std::string text;
     if (speech_.machine == Machine::dmirror) {
       std::set<int> devices;
       for (const auto& [opener, device] : descriptors()) devices.insert(device);
       for (const int device : devices)
-        text += "\tneed(!access(\"" + device_path(device) + "\", R_OK | W_OK), \"" + device_path(device) + "\");\n";
+        text += "\tif (access(\"" + device_path(device) + "\", R_OK | W_OK))\n\t\terr(2, \"" + device_path(device) + "\");\n";
     }
+    const auto unless = [&text](const std::string& there, const std::string& what) {
+      text += "\tif (!" + there + ")\n\t\terrx(2, \"" + what + "\");\n";
+    };
     if (looks_at(Observable::Kind::identity) || looks_at(Observable::Kind::location))
-      text += "\terrno = 0;\n\tneed(number(getpid(), (char *)s) != 0, \"page frames in /proc/self/pagemap: root sees them\");\n";
+      unless("number(getpid(), (char *)s)", "page frames are hidden in /proc/self/pagemap: root sees them");
     const std::string folder = "/sys/kernel/mm/transparent_hugepage/";
     if (may_have_huge_pages(program_)) {
-      text += "\tneed(!says(\"" + folder + "enabled\", \"[always]\"), \"huge pages unasked: echo madvise > " + folder + "enabled\");\n";
+      unless("says(\"" + folder + "enabled\", \"[always]\")", "huge pages unasked: echo madvise > " + folder + "enabled");
+      text.replace(text.rfind("!says"), 1, "");
       if (shares_memory(program_))
-        text += "\tneed(says(\"" + folder + "shmem_enabled\", \"[never]\"), \"huge pages unasked: echo never > " + folder +
-                "shmem_enabled\");\n";
+        unless("says(\"" + folder + "shmem_enabled\", \"[never]\")",
+               "huge pages unasked: echo never > " + folder + "shmem_enabled");
     }
     const auto pages_out = [](const Operation& o) {
       const auto* advise = std::get_if<op::Madvise>(&o);
       return advise && advise->advice == op::Advice::pageout;
     };
-    if (any_operation(program_, pages_out)) text += "\tneed(!says(\"/proc/swaps\", \"\\n/\"), \"there is swap: swapoff -a\");\n";
-    return text + "}\n\n";
+    if (any_operation(program_, pages_out)) text += "\tif (says(\"/proc/swaps\", \"\\n/\"))\n\t\terrx(2, \"swapoff -a\");\n";
+    return text;
   }
 
   std::string start() const {
-    std::string text = "static void start(void)\n{\n";
+    std::string text;
     for (std::size_t p = 0; p < program_.processes.size(); ++p)
-      text += "\ts->left[" + names_.process(static_cast<int>(p)) + "] = " + std::to_string(threads_of_[p].size()) + ";\n";
+      text += "\t\ts->left[" + names_.process(static_cast<int>(p)) + "] = " + std::to_string(threads_of_[p].size()) + ";\n";
     std::string all = listed([this](const Observable& o) { return "s->" + names_.member(o); });
     for (std::size_t at = all.find(", "); at != all.npos; at = all.find(", ", at)) all.replace(at, 2, " = ");
-    if (!all.empty()) text += "\t" + all + " = NOT_REACHED;\n";
+    if (!all.empty()) text += "\t\t" + all + " = NOT_REACHED;\n";
     for (int p = 0; p < static_cast<int>(program_.processes.size()); ++p)
-      if (root(p)) text += "\tspawn(" + names_.process(p) + ", " + names_.run(p) + ");\n";
-    return text + "}\n\n";
+      if (root(p))
+        text += std::string("\t\t") + (speech_.deaths ? "spawn_mortal(" : "spawn(") + names_.process(p) + ", " + names_.run(p) +
+                ");\n";
+    return text;
   }
 
-  std::string quiet() const {
-    const std::string busy = deaths_ ? "!dead(p) && (s->left[p] || s->doomed[p])" : "s->left[p]";
-    return "static int quiet(void) /* all threads have come to their ends */\n{\n\tfor (int p = 0; p < PROCESSES; p++)\n\t\tif (" +
-           busy + ")\n\t\t\treturn 0;\n\treturn 1;\n}\n\n";
+  // "WAIT(a && b)" with one text for each process.
+  template <typename TextOf>
+  std::string wait_for(TextOf text_of) const {
+    std::string all;
+    for (int p = 0; p < static_cast<int>(program_.processes.size()); ++p)
+      if (const std::string each = text_of(p); !each.empty()) all += (all.empty() ? "" : " && ") + each;
+    return "\t\tWAIT(" + all + ");\n";
   }
 
-  std::string look() const {
-    std::string text;
-    if (!phases_.empty())
-      text += "static int looked(void)\n{\n\tfor (int p = 0; p < PROCESSES; p++)\n\t\tif (" +
-              std::string(deaths_ ? "!dead(p) && " : "") + "s->looked[p] < s->phase)\n\t\t\treturn 0;\n\treturn 1;\n}\n\n";
-    text += "static void look(void)\n{\n";
-    const auto phase = [&](int number) {
-      if (std::ranges::find(phases_, number) != phases_.end())
-        text += "\ts->phase = " + std::to_string(number) + ";\n\twait_until(looked);\n";
+  std::string wait() const {
+    std::string text = wait_for(
+        [this](int p) { return speech_.deaths ? "at_rest(" + names_.process(p) + ")" : "!s->left[" + names_.process(p) + "]"; });
+    const auto phase = [&](int number, Observable::Kind kind) {
+      if (std::ranges::find(phases_, number) == phases_.end()) return;
+      text += "\t\ts->phase = " + std::to_string(number) + ";\n" + wait_for([&](int p) {
+                if (looks_of(p, kind).empty()) return std::string();
+                const std::string looked = "s->looked[" + names_.process(p) + "] == " + std::to_string(number);
+                return speech_.deaths ? "(dead(" + names_.process(p) + ") || " + looked + ")" : looked;
+              });
     };
-    phase(1);
+    phase(1, Observable::Kind::location);
     for (const Observable& o : schema_)
       if (wanted_.contains(&o) && o.kind == Observable::Kind::identity) {
         const Observe& observe = program_.observes[o.observe];
-        text += "\ts->" + names_.member(o) + " = same(" + names_.process(observe.process) + ", " + names_.page(observe.cell) +
+        text += "\t\ts->" + names_.member(o) + " = same(" + names_.process(observe.process) + ", " + names_.page(observe.cell) +
                 ", " + names_.process(observe.process2) + ", " + names_.page(observe.cell2) + ");\n";
       }
-    phase(2);
-    return text + "}\n\n";
+    phase(2, Observable::Kind::value);
+    return text;
   }
 
   std::string print() const {
-    std::string text = "static void print(void)\n{\n";
+    std::string text;
     for (const Observable& o : schema_) {
       if (!wanted_.contains(&o)) continue;
-      text += "\tshow(\"" + o.key + "\", s->" + names_.member(o) + ");\n";
-      if (snapshot_of(o)) text += "\tprintf(\" \\\"%s\\\"\", s->" + names_.member(o) + "_pages);\n";
+      text += "\t\t\tshow(\"" + o.key + "\", s->" + names_.member(o) + ");\n";
+      if (snapshot_of(o)) text += "\t\t\tprintf(\" \\\"%s\\\"\", s->" + names_.member(o) + "_pages);\n";
     }
-    return text + "}\n";
+    return text;
   }
 
   const Program& program_;
   Names names_;
   Speech speech_;
   std::vector<Observable> schema_;
-  bool deaths_;
   std::vector<std::vector<int>> threads_of_;
-  std::vector<int> main_of_;  // by process; -1: it has none
+  std::vector<int> main_of_;  // by process: the thread that its first thread runs; -1: it has none
   std::vector<int> first_slot_;
   std::set<const Observable*> wanted_;
   std::vector<int> phases_;  // of the looks at the end: 1 where pages are, 2 their values
@@ -362,7 +376,7 @@ class Generator {
 
 std::string c_text(const Program& program, const Condition& shows, Machine machine, const Story& story) {
   const Generator generator(program, shows, machine);
-  return comment(program, machine, story) + assembled(generator.declarations(), generator.functions());
+  return comment(program, machine, story) + assembled(generator.parts());
 }
 
 }  // namespace faultline::repro

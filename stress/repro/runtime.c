@@ -3,7 +3,9 @@
 // addresses, `struct shared`, the threads, and the functions that main() calls.
 /// syscall SYS_pidfd_open SYS_io_uring_setup
 #include <sys/syscall.h>
-/// errno ENOTSUP
+/// err errx
+#include <err.h>
+/// errno
 #include <errno.h>
 /// O_RDWR O_RDONLY fallocate tee vmsplice pipe2
 #include <fcntl.h>
@@ -58,6 +60,8 @@ enum { SIGNAL = -8000, NOT_REACHED = -7000, ZERO /* nothing was stored to the pa
 /// VIA
 /* A value that was stored through another page. */
 #define VIA(page, value) (((page) - BASE) / (long)PAGE + 1) * 256 + (value)
+/// WAIT
+#define WAIT(reached) while (!(reached) && !s->broken) usleep(100)
 /// hmm_dmirror_cmd
 /* lib/test_hmm_uapi.h */
 struct hmm_dmirror_cmd {
@@ -87,17 +91,13 @@ static int64_t now(void) /* in ns */
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 /// need
-/* Ends the run if this machine lacks something. */
 static void need(int there, const char *what)
 {
-	if (there)
-		return;
-	fprintf(stderr, "%s%s%s\n", what, errno ? ": " : "", errno ? strerror(errno) : "");
-	if (getpid() == s->runner)
-		exit(2);
-	s->broken = 1;
-	for (;;)
+	if (!there) {
+		perror(what);
+		s->broken = 1;
 		pause();
+	}
 }
 /// stagger
 /* Waits from 0 to 1 ms. Short times are as likely as long ones. */
@@ -113,15 +113,9 @@ static void stagger(void)
 /* The first threads start together. */
 static void begin(void)
 {
-	s->begun++;
-	while (s->begun < STARTERS)
+	for (s->begun++; s->begun < STARTERS;)
 		sched_yield();
 	stagger();
-}
-/// end_thread
-static void end_thread(int process) /* of a thread */
-{
-	s->left[process]--;
 }
 /// meet
 /* A barrier for that many threads. */
@@ -132,20 +126,6 @@ static void meet(atomic_int *arrived, int threads)
 	while (*arrived < (mine / threads + 1) * threads)
 		sched_yield();
 	stagger();
-}
-/// start_thread
-static void *thread(void *run)
-{
-	((void (*)(void))run)();
-	return NULL;
-}
-
-static void start_thread(void (*run)(void))
-{
-	pthread_t id;
-
-	errno = pthread_create(&id, NULL, thread, (void *)run);
-	need(errno == 0, "pthread_create");
 }
 /// says
 /* Whether the file has that text. */
@@ -162,12 +142,25 @@ static int says(const char *path, const char *text)
 /// spawn
 static long spawn(int process, void (*run)(void))
 {
+	pid_t pid = fork();
+
+	need(pid >= 0, "fork");
+	if (pid == 0)
+		run();
+	s->pid[process] = pid;
+	return 0;
+}
+/// spawn_mortal
+static long spawn_mortal(int process, void (*run)(void)) /* the parent may be killed in fork() */
+{
 	int none = 0;
 	pid_t pid = fork();
 
 	need(pid >= 0, "fork");
 	atomic_compare_exchange_strong(&s->pid[process], &none, pid ? pid : getpid());
-	if (pid == 0 && !s->over)
+	if (pid == 0 && s->over)
+		_exit(0);
+	if (pid == 0)
 		run();
 	return 0;
 }
@@ -193,14 +186,11 @@ static long meaning(uint64_t found, char *page)
 		return ((found >> 8 & 0xffffffff) + 1) * 256 + (found & 0xff); /* VIA */
 	return found & 0xff;
 }
-/// on_fault may_fault
+/// on_fault access_point
 static __thread sigjmp_buf access_point;
-static __thread volatile sig_atomic_t may_fault;
 
 static void on_fault(int signal)
 {
-	need(may_fault, "a signal outside the accesses");
-	may_fault = 0;
 	siglongjmp(access_point, signal);
 }
 /// load
@@ -211,11 +201,9 @@ static long load(char *page)
 
 	if (signal)
 		return SIGNAL + signal;
-	may_fault = 1;
 	atomic_thread_fence(memory_order_seq_cst);
 	found = *(volatile uint64_t *)page;
 	atomic_thread_fence(memory_order_seq_cst);
-	may_fault = 0;
 	return meaning(found, page);
 }
 /// store
@@ -225,17 +213,15 @@ static long store(char *page, int value)
 
 	if (signal)
 		return SIGNAL + signal;
-	may_fault = 1;
 	atomic_thread_fence(memory_order_seq_cst);
 	*(volatile uint64_t *)page = word(page, value);
 	atomic_thread_fence(memory_order_seq_cst);
-	may_fault = 0;
 	return 0;
 }
 /// map
 static long map(char *page, long pages, int prot, int flags, int fd, long offset)
 {
-	return result(mmap(page, pages * PAGE, prot, MAP_FIXED | flags, fd, offset * PAGE) == MAP_FAILED);
+	return result(mmap(page, pages * PAGE, prot, flags, fd, offset * PAGE) == MAP_FAILED);
 }
 /// fill
 static void fill(char *page, long pages, int value)
@@ -272,20 +258,19 @@ static int dead(int process)
 	static const int parent[] = { PARENTS };
 	pid_t pid = s->pid[process];
 	struct pollfd life = { .events = POLLIN };
-	int over;
+	int gone;
 
 	if (pid <= 0)
 		return pid < 0 || (parent[process] >= 0 && (dead(parent[process]) || !s->left[parent[process]]));
 	life.fd = syscall(SYS_pidfd_open, pid, 0);
-	over = life.fd < 0 || poll(&life, 1, 0) == 1;
+	gone = life.fd < 0 || poll(&life, 1, 0) == 1;
 	close(life.fd);
-	return over;
+	return gone;
 }
-/// looks
-static void looks(int phase) /* of a process: waits until it may look */
+/// at_rest
+static int at_rest(int process) /* nothing happens in the process any more */
 {
-	while (s->phase < phase)
-		usleep(100);
+	return dead(process) || (!s->left[process] && !s->doomed[process]);
 }
 /// show
 static void show(const char *what, long r)
@@ -295,63 +280,48 @@ static void show(const char *what, long r)
 
 	if (r >= NOT_REACHED && r <= DEVICE)
 		printf(" %s=%s", what, words[r - NOT_REACHED]);
-	else if (r < NOT_REACHED)
-		printf(" %s=signal %ld", what, r - SIGNAL);
 	else if (r < 0)
-		printf(" %s=errno %ld (%s)", what, -r, strerror(-r));
-	else if (r < 256)
-		printf(" %s=%ld", what, r);
+		printf(" %s=%s %ld", what, r < NOT_REACHED ? "signal" : "errno", r < NOT_REACHED ? r - SIGNAL : -r);
 	else
-		printf(" %s=%ld (stored through %p)", what, r & 0xff, (void *)(BASE + (r / 256 - 1) * PAGE));
+		printf(" %s=%ld%s", what, r & 0xff, r > 0xff ? " (stored through another page)" : "");
 }
-/// stop
-static void stop(void) /* ends all processes of an iteration */
+/// ===
+/* Ends all processes of an iteration. A signal: the iteration did not end in a minute. */
+static void stop(int signal)
 {
 	s->over = 1;
 	for (int p = 0; p < PROCESSES; p++)
 		if (s->pid[p] > 0)
 			kill(s->pid[p], SIGKILL);
+	if (signal)
+		_exit(3);
 }
-/// wait_until
-static void wait_until(int (*reached)(void))
-{
-	for (int64_t deadline = now() + 60000000000LL; !reached(); usleep(100))
-		if (s->broken || now() > deadline) {
-			stop();
-			if (!s->broken)
-				fprintf(stderr, "an iteration did not end in a minute\n");
-			exit(s->broken ? 2 : 3);
-		}
-}
-/// ===
+
 int main(int argc, char **argv)
 {
 	long iterations = argc > 1 ? atol(argv[1]) : 10000, i;
-	int64_t limit = now() + (argc > 2 ? atol(argv[2]) : 60) * 1000000000LL;
-	uint64_t first = now() >> 10;
-	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
+	int64_t limit = now() + (argc > 2 ? atol(argv[2]) : 60) * 1000000000LL, first = now() >> 10;
 
-	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (s == MAP_FAILED)
-		return 2;
-	s->runner = getpid();
-	prepare();
-	sigaction(SIGSEGV, &action, NULL);
-	sigaction(SIGBUS, &action, NULL);
+	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+@checks@
+	sigaction(SIGSEGV, &(struct sigaction){ .sa_handler = on_fault, .sa_flags = SA_NODEFER }, NULL);
+	sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_fault, .sa_flags = SA_NODEFER }, NULL);
+	signal(SIGALRM, stop);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (i = 0; i < iterations && now() < limit; i++) {
 		memset(s, 0, sizeof(*s));
-		s->runner = getpid();
 		s->iteration = first + i;
-		start();
-		wait_until(quiet);
-		look();
-		stop();
+@start@
+		alarm(60);
+@wait@
+		stop(0);
 		while (waitpid(-1, NULL, 0) > 0)
 			;
-		if (shows()) {
+		if (s->broken)
+			return 2;
+		if (@shows@) {
 			printf("iteration %ld:", i);
-			print();
+@print@
 			printf("\nThe bug shows.\n");
 			return 1;
 		}

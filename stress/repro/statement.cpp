@@ -78,7 +78,7 @@ struct Say {
     return "result(" + call("ftruncate", {speech.names.file(o.file), o.pages == 0 ? "0" : bytes(o.pages)}) + ")";
   }
   std::string operator()(const op::Fork& o) const {
-    return call("spawn", {speech.names.process(o.process), speech.names.run(o.process)});
+    return call(speech.deaths ? "spawn_mortal" : "spawn", {speech.names.process(o.process), speech.names.run(o.process)});
   }
   std::string operator()(const op::Exit&) const { return "0"; }
   std::string operator()(const op::Kill& o) const { return call("doom", {speech.names.process(o.process)}); }
@@ -110,10 +110,13 @@ struct Say {
   std::string operator()(const op::Snapshot& o) const {
     return call("snapshot", {device(o.via), page(o.range), number(o.range.count), letters});
   }
-  std::string operator()(const op::Pin& o) const { return call(o.read ? "pin_read" : "pin", {page(o.range), number(o.range.count)}); }
+  std::string operator()(const op::Pin& o) const {
+    return call(o.read ? "pin_read" : "pin", {page(o.range), number(o.range.count)});
+  }
   std::string operator()(const op::Unpin& o) const { return call("unpin", {page(o.range), number(o.range.count)}); }
   template <typename Op>
-  requires(is_one_of<Op, op::Update, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill>) std::string operator()(const Op&) const {
+  requires(is_one_of<Op, op::Update, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill>) std::string operator()(
+      const Op&) const {
     throw std::logic_error("cannot_say() refuses this operation");
   }
 
@@ -139,7 +142,7 @@ std::string protection_text(Protection protection) {
 
 std::string mapping(const Speech& speech, Backing backing, Protection protection, int file) {
   const bool shared = backing == Backing::anon_shared || backing == Backing::file_shared;
-  std::string flags = shared ? "MAP_SHARED" : "MAP_PRIVATE";
+  std::string flags = shared ? "MAP_FIXED | MAP_SHARED" : "MAP_FIXED | MAP_PRIVATE";
   if (file < 0) flags += " | MAP_ANONYMOUS";
   if (backing == Backing::stack) flags += " | MAP_GROWSDOWN";
   if (maps_without_reserve(speech.program)) flags += " | MAP_NORESERVE";

@@ -12,6 +12,7 @@ struct Speech {
   const Program& program;
   const Names& names;
   Machine machine;
+  bool deaths;  // some process may end before the iteration does
 };
 
 // The C expression for the result of a statement that has one: a long. `faults` is the address of what the device's fault goes
@@ -19,8 +20,8 @@ struct Speech {
 std::string expression(const Speech& speech, const Thread& thread, const Operation& operation, int slot,
                        const std::string& faults, const std::string& letters);
 
-// Arguments of mmap() behind the page: protection, flags and descriptor; for map() of runtime.c.
 std::string protection_text(Protection protection);
+// The arguments of mmap() for protection, flags and descriptor.
 std::string mapping(const Speech& speech, Backing backing, Protection protection, int file);
 
 // Path of the device node.
