@@ -55,7 +55,9 @@ std::string comment(const Program& program, Machine machine, const Story& story)
   text += wrapped(story.reason);
   if (!story.seen_on.empty()) text += wrapped("It was seen on " + story.seen_on + ".");
   text += " *\n";
-  text += wrapped("Run: cc -O2 -pthread THIS.c && ./a.out [ITERATIONS [SECONDS]]. It makes 10000, in at most 60 s, unasked.");
+  text += wrapped(
+      "Build it: cc -O2 -pthread THIS.c. Run it: ./a.out [ITERATIONS [SECONDS]]; without numbers that is 10000 "
+      "iterations, or 60 seconds if they take longer.");
   text += wrapped(needs(machine));
   text += wrapped(
       "It prints the outcome and exits with 1 as soon as the bug shows; with 0 if it did not show. 2: this machine "

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 /// err errx
 #include <err.h>
-/// errno
+/// errno EACCES EBADF EBUSY EEXIST EFAULT EINVAL EIO ENOENT ENOMEM ENXIO EPERM ESRCH ECHILD
 #include <errno.h>
 /// O_RDWR O_RDONLY fallocate tee vmsplice pipe2
 #include <fcntl.h>
