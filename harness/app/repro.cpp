@@ -44,7 +44,7 @@ constexpr const char* examples =
 
 constexpr const char* mark = "The same as a scenario of faultline:";  // each reproducer has it
 constexpr std::uint64_t most_states = 2'000'000;
-constexpr std::uint64_t most_states_of_a_guard = 100'000;
+constexpr std::uint64_t most_states_of_a_guard = 20'000;
 
 struct Arguments {
   std::string file, output = "-", outcome, target, seen_on;

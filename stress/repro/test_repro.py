@@ -27,7 +27,7 @@ REFUSED = {
 
 
 def make(scenario, *words, output="-"):
-    return subprocess.run([FAULTLINE, "repro", scenario, "-o", output, *words], capture_output=True, text=True, timeout=120)
+    return subprocess.run([FAULTLINE, "repro", scenario, "-o", output, *words], capture_output=True, text=True, timeout=400)
 
 
 def compiled(folder, name, text, *words):

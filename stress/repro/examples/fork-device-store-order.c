@@ -10,8 +10,8 @@
  * fork-protects-last-page.
  * It was seen on Linux 6.1.192 with planted bug 18 (ci/lab mutants), lab:dmirror.
  *
- * Run: cc -O2 -pthread THIS.c && ./a.out [ITERATIONS [SECONDS]]. It makes 10000, in at most
- * 60 s, unasked.
+ * Build it: cc -O2 -pthread THIS.c. Run it: ./a.out [ITERATIONS [SECONDS]]; without numbers
+ * that is 10000 iterations, or 60 seconds if they take longer.
  * It needs the kernel's HMM test device (CONFIG_TEST_HMM), and root.
  * It prints the outcome and exits with 1 as soon as the bug shows; with 0 if it did not
  * show. 2: this machine lacks something, 3: an iteration did not end.
