@@ -53,6 +53,8 @@ MAY = {
     "opencl_tests/layer": [],
     "opencl_tests/module": ["opencl_tests"],
     "stress/direct_io": ["drm_glue"],
+    "stress/repro": VALUES,
+    "stress/repro/examples": [],  # programs by themselves
 }
 
 INCLUDE = re.compile(r'^#include "([^"]+)/[^"/]+"', re.MULTILINE)

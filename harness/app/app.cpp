@@ -107,6 +107,17 @@ std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths) {
   return scenarios;
 }
 
+GivenCondition parse_condition(const Program& program, const std::string& condition) {
+  // Appended as a claim, so that it is parsed and checked like one.
+  GivenCondition given{{}, print(program) + "sometimes " + condition + "\n"};
+  try {
+    given.condition = parse(given.text, "CONDITION").claims.back().condition;
+  } catch (const ParseError& error) {
+    throw BadInput(render(error.diagnostic()));
+  }
+  return given;
+}
+
 const std::vector<std::string>& places() {
   static const std::vector<std::string> all = {"lab", "debian13"};
   return all;

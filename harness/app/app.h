@@ -29,6 +29,14 @@ std::vector<std::string> paths_or_all(const std::vector<std::string>& paths, con
 // files.
 std::vector<Scenario> load_scenarios(const std::vector<std::string>& paths);
 
+// A condition on outcomes of the program, written as in a claim, and the text that it was read from, for errors about it.
+struct GivenCondition {
+  Condition condition;
+  std::string text;  // its places are in here, as in a file named "CONDITION"
+};
+// Throws BadInput.
+GivenCondition parse_condition(const Program& program, const std::string& condition);
+
 // The places of targets, besides this machine itself: "lab", the virtual machine; "debian13", this machine's kernel with the
 // root file system that `ci/lab root` makes.
 const std::vector<std::string>& places();

@@ -8,6 +8,7 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
+#include "harness/app/guards.h"
 #include "harness/language/diagnostic.h"
 #include "harness/language/parser.h"
 #include "harness/language/printer.h"
@@ -109,18 +110,13 @@ bool explain_condition(const Program& program, const Facets& facets, const Condi
   }
   std::vector<std::string> guards;
   std::optional<Way> best;
-  for (int r = 0; r < ref::rule_count && stop_asked() == Stop::none; ++r) {
-    if (facets.dropped[r]) continue;
-    Facets fewer = facets;
-    fewer.dropped.set(r);
-    const Search other = search(program, fewer, wanted);
-    if (!other.way) continue;
-    guards.emplace_back(ref::name_of(static_cast<ref::Rule>(r)));
-    if (!best || other.way->steps < best->steps) {
-      best = other.way;
-      std::swap(guards.front(), guards.back());
-    }
-  }
+  const auto way = [&](const Facets& fewer) { return search(program, fewer, wanted).way; };
+  each_guard(facets, way, [&](const std::string& rule, const Way& other) {
+    guards.push_back(rule);
+    if (best && other.steps >= best->steps) return;
+    best = other;
+    std::swap(guards.front(), guards.back());
+  });
   if (!best) {
     std::cout << "Forbidden, and not by one rule alone: leaving out any one of them does not let it happen\n";
     return true;
@@ -139,7 +135,7 @@ ref::Rule rule(const std::string& name) {
 
 int explain_command(const Arguments& arguments) {
   const Scenario scenario = load_scenarios({arguments.file}).front();
-  Program program = scenario.program;
+  const Program& program = scenario.program;
   Facets facets;
   facets.device_class = class_of_claims(program);
   if (!arguments.device_class.empty()) facets.device_class = *words::find(words::device_classes, arguments.device_class);
@@ -148,13 +144,7 @@ int explain_command(const Arguments& arguments) {
     throw BadInput("faultline: nothing is predicted: " + why + "\n");
   std::vector<Condition> conditions;
   if (!arguments.condition.empty()) {
-    // Append the condition as a claim, so that it is parsed and checked like one.
-    try {
-      program = parse(print(program) + "sometimes " + arguments.condition + "\n", "CONDITION");
-    } catch (const ParseError& error) {
-      throw BadInput(render(error.diagnostic()));
-    }
-    conditions.push_back(program.claims.back().condition);
+    conditions.push_back(parse_condition(program, arguments.condition).condition);
   } else {
     for (const Claim& claim : program.claims) {
       conditions.push_back(claim.condition);

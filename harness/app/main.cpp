@@ -32,6 +32,7 @@ constexpr const char* examples =
     "  faultline run -t lab:dmirror stress/scenarios\n"
     "                                            all of them, in the virtual lab\n"
     "  faultline explain fork.scn                how an outcome comes about, or what forbids it\n"
+    "  faultline repro fork.scn -o repro.c       one C file that shows the bug, for a mail\n"
     "  faultline claims                          what kernel mail threads claim, decided\n"
     "  faultline record gpu.trace                records requests to GPUs and their answers, for a bug report\n"
     "  faultline score --reference               historic bugs, and what catches each\n"
@@ -85,6 +86,7 @@ int faultline_command(int argc, char** argv) {
   faultline::app::add_claims(app, status);
   faultline::app::add_score(app, status);
   faultline::app::add_run(app, status);
+  faultline::app::add_repro(app, status);
   faultline::app::add_record(app, status);
 
   if (argc < 2) {
