@@ -20,7 +20,7 @@ MAY = {
     "harness/agent": VALUES + ["harness/executor"],
     "harness/run": VALUES + ["harness/agent"],
     "results/findings": [],  # programs by themselves
-    "results": VALUES + ["harness/agent", "harness/run"],
+    "results": VALUES + ["harness/agent", "harness/run", "stress/storms"],
     "harness/app": None,  # puts all parts together
     "kernels_ref/engine": [],
     "kernels_ref/mm": VALUES + ENGINE,  # never a driver: it calls one through mm/driver_ops.h
@@ -53,6 +53,7 @@ MAY = {
     "opencl_tests/layer": [],
     "opencl_tests/module": ["opencl_tests"],
     "stress/direct_io": ["drm_glue"],
+    "stress/storms": VALUES + ["harness/executor"],
 }
 
 INCLUDE = re.compile(r'^#include "([^"]+)/[^"/]+"', re.MULTILINE)
