@@ -12,6 +12,7 @@ void add_run(CLI::App& app, int& status);
 void add_explain(CLI::App& app, int& status);
 void add_claims(CLI::App& app, int& status);
 void add_score(CLI::App& app, int& status);
+void add_storm(CLI::App& app, int& status);
 void add_record(CLI::App& app, int& status);
 
 }  // namespace faultline::app

@@ -161,6 +161,7 @@ void Storm::work_on_victim() {
   victim.seed = random_.seed();
   const bool short_life = plan_.kind == StormKind::teardown;
   victim.work_ns = short_life ? random_.log_uniform(ms, 60 * ms) : 400 * ms;
+  victim.least_changes = short_life ? 0 : 16;
   victim.ending = short_life ? static_cast<Ending>(random_.below(endings)) : random_.one_in(2) ? Ending::killed : Ending::exit;
   pid_t process = -1;
   if (!start([&] { be_victim(victim, target_, *board_); }, process)) return;

@@ -6,11 +6,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -27,6 +28,7 @@ constexpr std::size_t page_size = 4096;
 constexpr int pages_of_migrator = 4;
 constexpr int most_migrators = 8;
 constexpr int checked_by_child = 32;  // pages, at most
+constexpr int less_urgent = 10;       // nice
 
 // Address space with untouched pages around it: test_hmm's callback forgets one page too many.
 std::uintptr_t reserve(std::size_t bytes) {
@@ -73,6 +75,7 @@ class Victim {
 
  private:
   std::uintptr_t address(int page) const { return base_ + page * page_size; }
+  void wait_for_all();
   void use_page(int thread);
   void migrate_pages(int thread);
   bool bring_back(std::uintptr_t base, std::uint64_t value);
@@ -105,6 +108,7 @@ class Victim {
   std::uintptr_t base_ = 0;
   bool usable_ = false;
   std::vector<std::thread> threads_;
+  std::atomic<bool> all_are_here_{false};
   std::uint32_t forks_ = 0;
 };
 
@@ -120,18 +124,27 @@ int Victim::device_access(Access access) {
   return signal != 0 ? EFAULT : result.error;
 }
 
+// Threads that were running already would keep the last ones from being started.
+void Victim::wait_for_all() {
+  board_.ready.fetch_add(1);
+  all_are_here_.wait(false);
+}
+
 void Victim::use_page(int thread) {
   enter_guarded_thread(0, -1);
   Progress& progress = board_.progress[thread];
   progress.tid.store(gettid());
-  board_.ready.fetch_add(1);
+  wait_for_all();
   Random random(plan_.seed + 1000 + thread);
   PageState& page = pages_[thread];
   PageHistory history;
   const std::uintptr_t at = address(thread);
   std::uint64_t value = static_cast<std::uint64_t>(thread + 1) << 32;
+  // The main thread, which changes the mapping, is one of many on the same CPUs.
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), less_urgent);
   while (!board_.stop.load(std::memory_order_relaxed)) {
     progress.steps.fetch_add(1, std::memory_order_relaxed);
+    if (random.one_in(32)) usleep(static_cast<useconds_t>(random.log_uniform(1, 1000)));
     const bool store = random.one_in(2), by_cpu = random.one_in(4);
     if (store) page.newest.store(++value);
     std::uint64_t seen = 0;
@@ -203,7 +216,7 @@ void Victim::migrate_pages(int thread) {
   const std::uintptr_t base = reserve(bytes);
   const bool mapped =
       base != 0 && map_pages(base, bytes, MAP_FIXED) && madvise(reinterpret_cast<void*>(base), bytes, MADV_DONTFORK) == 0;
-  board_.ready.fetch_add(1);
+  wait_for_all();
   std::uint64_t value = 1;
   while (mapped && value != 0 && !board_.stop.load() && !board_.park.load()) {
     progress.steps.fetch_add(1, std::memory_order_relaxed);
@@ -329,8 +342,10 @@ int Victim::run() {
   for (int i = 0; i < users_; ++i) threads_.emplace_back([this, i] { use_page(i); });
   for (int i = 0; i < migrators_; ++i) threads_.emplace_back([this, i] { migrate_pages(i); });
   while (board_.ready.load() < plan_.threads) usleep(1000);
+  all_are_here_.store(true);
+  all_are_here_.notify_all();
   const std::int64_t end = now_ns() + plan_.work_ns;
-  while (now_ns() < end && !board_.stop.load()) {
+  for (int changes = 0; (now_ns() < end || changes < plan_.least_changes) && !board_.stop.load(); ++changes) {
     change_mapping();
     usleep(static_cast<useconds_t>(random_.log_uniform(1, 2000)));
   }

@@ -24,6 +24,7 @@ struct VictimPlan {
   int threads = 1;
   std::uint64_t seed = 0;
   std::int64_t work_ns = 0;  // from the start of the last thread
+  int least_changes = 0;     // of the mapping, however long they take
   Ending ending = Ending::killed;
 };
 
