@@ -182,6 +182,7 @@ void Storm::work_on_family() {
   board_->add(Count::processes);
   if (random_.one_in(3)) {
     sleep_until(now_ns() + random_.log_uniform(10 * ms, family.work_ns));
+    if (is_dead(process) && !is_well(process, false)) return;
     const int queue = board_->outstanding.load();
     const std::int64_t start = now_ns();
     clear(process);
