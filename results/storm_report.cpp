@@ -155,16 +155,20 @@ std::string strip_text(const Durations& durations) {
 }
 
 std::string distributions_text(const StormTally& storm) {
-  std::string text, last;
+  if (storm.calls.empty()) return "";
+  std::string text = "Calls, by queue: how many device accesses were outstanding when they began\n";
+  std::string last;
   for (const auto& [key, durations] : storm.calls) {
     const auto& [call, queue] = key;
     if (call != last)
-      text += "\n" + padded(call + ", by outstanding accesses", 36) + right("calls", 9) + right("p50", 9) + right("p90", 9) +
-              right("p99", 9) + right("max", 9) + "  1us  10us 100us1ms  10ms 100ms1s   10s\n";
+      text += padded(call, 22) + right("queue", 9) + right("calls", 9) + right("p50", 9) + right("p90", 9) + right("p99", 9) +
+              right("max", 9) + "  1us  10us 100us1ms  10ms 100ms1s   10s\n";
     last = call;
-    text += padded("  " + queue_text(queue), 36) + right(number_text(calls_in(durations)), 9);
+    text += right(queue_text(queue), 31) + right(number_text(calls_in(durations)), 9);
     for (const double part : {0.5, 0.9, 0.99}) text += right(duration_text(durations.quantile(part)), 9);
-    text += right(duration_text(durations.longest_ns), 9) + "  " + strip_text(durations) + "\n";
+    std::string strip = strip_text(durations);
+    strip.erase(strip.find_last_not_of(' ') + 1);
+    text += right(duration_text(durations.longest_ns), 9) + "  " + strip + "\n";
   }
   return text;
 }
@@ -173,7 +177,7 @@ std::string storm_text(const StormTally& storm, const std::vector<storms::LevelV
   const std::string kind(storm_word(storm.plan.kind));
   std::string text = "Storm " + kind + " on " + storm.target + "\n" + plural(storm.works, "round");
   for (const auto& [name, count] : storm.counts) text += ", " + number_text(count) + " " + name;
-  text += "\n" + distributions_text(storm) + "\n";
+  text += "\n" + distributions_text(storm);
   if (storm.skipped.empty()) text += levels_text(storm, leaks);
   text += findings_text(storm);
   if (!storm.skipped.empty()) text += "Skipped: " + printable(storm.skipped) + "\n";

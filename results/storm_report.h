@@ -48,14 +48,14 @@ std::vector<std::string> hang_lines(const Hang& hang);
 // `leaks`: of judge_levels(). A leak is a finding of its own; it counts as `health`.
 Verdict verdict_of(const StormTally& storm, const std::vector<storms::LevelVerdict>& leaks);
 
-// "12-15 outstanding", for a class.
+// "8-15", for a class of queue lengths.
 std::string queue_text(int queue);
 // "830 ns", "1.2 ms"
 std::string duration_text(std::uint64_t ns);
 // A histogram on a logarithmic axis as one line: a column for a fifth of a decade from 1 us to 100 s, darker where more are.
 std::string strip_text(const Durations& durations);
 
-// For each call a table: percentiles and a histogram for each queue length.
+// Percentiles and a histogram for each call and queue length.
 std::string distributions_text(const StormTally& storm);
 std::string storm_text(const StormTally& storm, const std::vector<storms::LevelVerdict>& leaks);
 
