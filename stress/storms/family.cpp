@@ -15,12 +15,12 @@
 
 #include "harness/executor/access.h"
 #include "harness/in_child.h"
+#include "stress/storms/memory.h"
 #include "stress/storms/random.h"
 
 namespace faultline::storms {
 namespace {
 
-constexpr std::size_t page_size = 4096;
 constexpr int pages = 8;
 constexpr int workers = 2;  // of each process; page p is stored to by worker p % workers
 constexpr int most_born = 512;
@@ -255,13 +255,13 @@ void be_family(const FamilyPlan& plan, Target& target, Board& board) {
   install_access_guard(*area, 0, 0, false);
   enter_guarded_thread(0, -1);
   void* const shared = mmap(nullptr, sizeof(Tree), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  void* const memory = mmap(nullptr, pages * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED || memory == MAP_FAILED) _exit(cannot_start);
+  const std::uintptr_t base = reserve(pages * page_size);
+  if (shared == MAP_FAILED || base == 0 || !map_pages(base, pages * page_size, MAP_FIXED)) _exit(cannot_start);
   Tree& tree = *static_cast<Tree*>(shared);  // all zero, which is a valid Tree
   tree.born = tree.alive = 1;
   tree.processes = plan.processes;
   tree.end_ns = now_ns() + plan.work_ns;
-  Process* const root = new Process(0, plan.seed, reinterpret_cast<std::uintptr_t>(memory), tree, target, board);
+  Process* const root = new Process(0, plan.seed, base, tree, target, board);
   if (!root->usable()) _exit(cannot_start);
   _exit(root->live({}));
 }

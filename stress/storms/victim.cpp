@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -18,30 +18,17 @@
 
 #include "harness/executor/access.h"
 #include "harness/in_child.h"
+#include "stress/storms/memory.h"
 #include "stress/storms/page.h"
 #include "stress/storms/random.h"
 
 namespace faultline::storms {
 namespace {
 
-constexpr std::size_t page_size = 4096;
 constexpr int pages_of_migrator = 4;
 constexpr int most_migrators = 8;
 constexpr int checked_by_child = 32;  // pages, at most
 constexpr int less_urgent = 10;       // nice
-
-// Address space with untouched pages around it: test_hmm's callback forgets one page too many.
-std::uintptr_t reserve(std::size_t bytes) {
-  void* const all = mmap(nullptr, bytes + 2 * page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return all == MAP_FAILED ? 0 : reinterpret_cast<std::uintptr_t>(all) + page_size;
-}
-
-bool map_pages(std::uintptr_t address, std::size_t bytes, int fixed) {
-  void* const where = reinterpret_cast<void*>(address);
-  if (mmap(where, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0) != where) return false;
-  madvise(where, bytes, MADV_NOHUGEPAGE);
-  return true;
-}
 
 std::vector<int> open_descriptors() {
   std::vector<int> open;
@@ -274,19 +261,23 @@ void Victim::be_child(std::uint32_t number, pid_t parent) {
   die_with(parent);
   enter_guarded_thread(0, -1);
   while (board_.forks.load() != number) usleep(100);
-  const int step = std::max(1, users_ / checked_by_child);
-  for (int page = static_cast<int>(number) % step; page < users_; page += step) {
-    const std::uint64_t first = cpu_load(address(page));
-    const bool own = first == 0 || (first >> 32 == static_cast<std::uint64_t>(page + 1) && first <= board_.newest[page].load());
-    if (!own)
+  // The second look is later, so that its parent's threads store meanwhile.
+  std::array<std::uint64_t, checked_by_child> first{};
+  const int checked = std::min(users_, checked_by_child);
+  const auto page_of = [&](int i) { return (static_cast<int>(number) + i * users_ / checked) % users_; };
+  for (int i = 0; i < checked; ++i) {
+    const int page = page_of(i);
+    const std::uint64_t seen = first[i] = cpu_load(address(page)), newest = board_.newest[page].load();
+    if (seen != 0 && (seen >> 32 != static_cast<std::uint64_t>(page + 1) || seen > newest))
       board_.say_wrong("a forked child has %llx in page %d; when fork() returned, the newest store was %llx",
-                       static_cast<unsigned long long>(first), page, static_cast<unsigned long long>(board_.newest[page].load()));
-    sched_yield();
-    if (const std::uint64_t again = cpu_load(address(page)); again != first)
-      board_.say_wrong("a forked child sees page %d change from %llx to %llx, and nobody in it stores", page,
-                       static_cast<unsigned long long>(first), static_cast<unsigned long long>(again));
-    board_.add(Count::checks);
+                       static_cast<unsigned long long>(seen), page, static_cast<unsigned long long>(newest));
   }
+  usleep(static_cast<useconds_t>(random_.log_uniform(1, 10'000)));
+  for (int i = 0; i < checked; ++i)
+    if (const std::uint64_t again = cpu_load(address(page_of(i))); again != first[i])
+      board_.say_wrong("a forked child sees page %d change from %llx to %llx, and nobody in it stores", page_of(i),
+                       static_cast<unsigned long long>(first[i]), static_cast<unsigned long long>(again));
+  board_.add(Count::checks, static_cast<std::uint64_t>(checked));
   _exit(0);
 }
 
