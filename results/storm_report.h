@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/executor/executor.h"
+#include "harness/agent/protocol.h"
 #include "harness/run/verdict.h"
 #include "harness/storm.h"
 #include "stress/storms/leaks.h"

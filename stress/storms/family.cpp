@@ -119,8 +119,8 @@ void Process::check(int page, bool by_device, const char* when) {
 }
 
 void Process::store(int page, Random& random, bool pinned) {
-  const std::uint64_t count = known_[page] >> 32 == static_cast<std::uint64_t>(id_ + 1) ? (known_[page] & UINT32_MAX) + 1 : 1;
-  const std::uint64_t value = static_cast<std::uint64_t>(id_ + 1) << 32 | count;
+  const std::uint64_t count = known_[page] >> 32 == static_cast<std::uint64_t>(id_) + 1 ? (known_[page] & UINT32_MAX) + 1 : 1;
+  const std::uint64_t value = (static_cast<std::uint64_t>(id_) + 1) << 32 | count;
   self().begun[page].store(value);
   const bool by_device = random.one_in(2) && (pinned || !only_pinned_);
   if (by_device) {

@@ -17,7 +17,7 @@ class Random {
   std::int64_t log_uniform(std::int64_t least, std::int64_t most) {
     const double low = std::log2(static_cast<double>(least)), high = std::log2(static_cast<double>(most));
     const double part = static_cast<double>(engine_() >> 11) / 9007199254740992.0;  // 2^53
-    return static_cast<std::int64_t>(std::exp2(low + part * (high - low)) + 0.5);
+    return std::llround(std::exp2(low + part * (high - low)));
   }
   std::uint64_t seed() { return engine_(); }
 

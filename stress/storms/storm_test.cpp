@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,7 +22,11 @@ struct Told : Listener {
   void news(const StormNews& news) override {
     rounds.push_back(news);
     wrong.insert(wrong.end(), news.wrong.begin(), news.wrong.end());
-    for (const StormRow& row : news.rows) ++calls[row.call];
+    for (const StormRow& row : news.rows) {
+      ++calls[row.call];
+      if (row.call == "close of the device" && row.queue > 2) late.add(row.durations);
+    }
+    if (until_late && late.longest_ns > 0) works = enough;
     for (const auto& [name, count] : news.counts) counts[name] += count;
     works += !news.idle;
   }
@@ -34,6 +40,8 @@ struct Told : Listener {
   std::vector<Hang> hangs;
   std::map<std::string, int> calls;
   std::map<std::string, std::uint64_t> counts;
+  Durations late;  // closes of the device with four accesses outstanding or more
+  bool until_late = false;
   int works = 0, enough = 3;
 };
 
@@ -104,7 +112,7 @@ TEST(Storm, OfForksFindsNothingOnThisMachine) {
 
 TEST(Storm, OfTeardownsFindsNothingOnThisMachine) {
   HostTarget host;
-  const Told told = storm(StormKind::teardown, host, 24);
+  const Told told = storm(StormKind::teardown, host, 12);
   expect_nothing_found(told);
   for (const char* call : {"exit", "SIGKILL", "exec"}) EXPECT_TRUE(told.calls.contains(call)) << call;
 }
@@ -139,6 +147,37 @@ TEST(Storm, TellsAHangWithItsThreads) {
   EXPECT_FALSE(told.hangs.front().threads.empty());
   EXPECT_FALSE(told.hangs.front().stuck);
   EXPECT_NE(told.hangs.front().why.front().find("to end with all its children"), std::string::npos);
+}
+
+// A device with a descriptor, whose accesses take 20 ms and end after it has been closed.
+class Slow : public HostTarget {
+ public:
+  std::unique_ptr<DeviceHandle> open(int) override { return std::make_unique<Handle>(); }
+
+ private:
+  struct Handle : DeviceHandle {
+    DeviceAccess load(std::uintptr_t address) override {
+      usleep(20'000);
+      return fcntl(fd, F_GETFD) < 0 ? DeviceAccess{EBADF, 0, false} : DeviceAccess{0, cpu_load(address), false};
+    }
+    DeviceAccess store(std::uintptr_t address, std::uint64_t value) override {
+      usleep(20'000);
+      if (fcntl(fd, F_GETFD) < 0) return {EBADF, 0, false};
+      cpu_store(address, value);
+      return {};
+    }
+    const int fd = eventfd(0, EFD_CLOEXEC);
+  };
+};
+
+TEST(Storm, MeasuresALateTeardown) {
+  Slow slow;
+  Told told;
+  told.enough = 200;
+  told.until_late = true;
+  run_storm({StormKind::teardown, 12, 7, 300'000, 20'000}, slow, told);
+  expect_nothing_found(told);
+  EXPECT_GT(told.late.longest_ns, 1'000'000u);  // the last of the accesses has a millisecond to go
 }
 
 TEST(Storm, SaysThatADeviceCannotBeOpened) {

@@ -126,7 +126,7 @@ void Victim::use_page(int thread) {
   PageState& page = pages_[thread];
   PageHistory history;
   const std::uintptr_t at = address(thread);
-  std::uint64_t value = static_cast<std::uint64_t>(thread + 1) << 32;
+  std::uint64_t value = (static_cast<std::uint64_t>(thread) + 1) << 32;
   // The main thread, which changes the mapping, is one of many on the same CPUs.
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), less_urgent);
   while (!board_.stop.load(std::memory_order_relaxed)) {
@@ -170,9 +170,10 @@ void Victim::use_page(int thread) {
 bool Victim::bring_back(std::uintptr_t base, std::uint64_t value) {
   for (int i = 0; i < pages_of_migrator; ++i) {
     board_.add(Count::checks);
-    if (const std::uint64_t seen = cpu_load(base + i * page_size); seen != value + i) {
+    const std::uint64_t stored = value + i;
+    if (const std::uint64_t seen = cpu_load(base + i * page_size); seen != stored) {
       board_.say_wrong("a page that was migrated holds %llx, not the last store %llx", static_cast<unsigned long long>(seen),
-                       static_cast<unsigned long long>(value + i));
+                       static_cast<unsigned long long>(stored));
       return false;
     }
   }
@@ -268,7 +269,7 @@ void Victim::be_child(std::uint32_t number, pid_t parent) {
   for (int i = 0; i < checked; ++i) {
     const int page = page_of(i);
     const std::uint64_t seen = first[i] = cpu_load(address(page)), newest = board_.newest[page].load();
-    if (seen != 0 && (seen >> 32 != static_cast<std::uint64_t>(page + 1) || seen > newest))
+    if (seen != 0 && (seen >> 32 != static_cast<std::uint64_t>(page) + 1 || seen > newest))
       board_.say_wrong("a forked child has %llx in page %d; when fork() returned, the newest store was %llx",
                        static_cast<unsigned long long>(seen), page, static_cast<unsigned long long>(newest));
   }
