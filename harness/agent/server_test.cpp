@@ -52,9 +52,7 @@ class AgentTest : public testing::Test {
   }
 
   // A function of its own, so that the Agent's destructor kills everything that it started; _exit() runs no destructors.
-  static int serve() {
-    return Agent(STDIN_FILENO, STDOUT_FILENO, false, kernel_targets(), watch_here(), tell_of_storm).serve();
-  }
+  static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false, kernel_targets(), watch_here(), tell_of_storm).serve(); }
 
   // In place of a storm. Goes on until it is stopped.
   static std::uint64_t tell_of_storm(const StormRequest& request, Target& target, Outlet& outlet) {
