@@ -61,7 +61,7 @@ struct Board {
   std::atomic<int> parked;              // threads that do so
   std::atomic<int> ready;               // threads that have begun
   std::atomic<int> outstanding;         // device accesses
-  std::atomic<std::int64_t> ending_ns;  // when the process began to end itself
+  std::atomic<std::int64_t> ending_ns;  // when the process began to end itself; 0: it did not, in the way it was to
   std::atomic<int> ending_queue;        // device accesses outstanding then
   std::atomic<bool> ends;               // the process is about to end itself, or waits to be killed
   std::array<std::atomic<std::uint64_t>, count_names.size()> counts;

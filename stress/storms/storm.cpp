@@ -148,6 +148,7 @@ void Storm::end_victim(pid_t process, Ending ending, std::int64_t work_ns) {
     kill(process, SIGKILL);
   }
   if (!await(process, ending == Ending::killed ? "to die of SIGKILL" : "to end", 0, dead)) return;
+  if (start == 0) return;
   const std::int64_t took = now_ns() - start;
   longest_ns_ = std::max(longest_ns_, took);
   if (ending == Ending::killed) board_->note(Call::sigkill, queue, took);
