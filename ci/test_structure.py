@@ -20,7 +20,7 @@ MAY = {
     "harness/agent": VALUES + ["harness/executor"],
     "harness/run": VALUES + ["harness/agent"],
     "results/findings": [],  # programs by themselves
-    "results": VALUES + ["harness/agent", "harness/run"],
+    "results": VALUES + ["harness/agent", "harness/run", "stress/storms"],
     "harness/app": None,  # puts all parts together
     "kernels_ref/engine": [],
     "kernels_ref/mm": VALUES + ENGINE,  # never a driver: it calls one through mm/driver_ops.h
@@ -55,6 +55,7 @@ MAY = {
     "stress/direct_io": ["drm_glue"],
     "stress/repro": VALUES,
     "stress/repro/examples": [],  # programs by themselves
+    "stress/storms": VALUES + ["harness/executor"],
 }
 
 INCLUDE = re.compile(r'^#include "([^"]+)/[^"/]+"', re.MULTILINE)

@@ -123,6 +123,16 @@ struct RequestWriter {
   json operator()(const GpusRequest&) const { return {{"op", "gpus"}}; }
   json operator()(const QuitRequest&) const { return {{"op", "quit"}}; }
   json operator()(const CrashRequest&) const { return {{"op", "crash"}}; }
+  json operator()(const StormRequest& storm) const {
+    return {{"op", "storm"},
+            {"id", storm.id},
+            {"target", storm.target},
+            {"kind", storm_word(storm.plan.kind)},
+            {"threads", storm.plan.threads},
+            {"seed", storm.plan.seed},
+            {"ms", storm.plan.milliseconds},
+            {"deadline_ms", storm.plan.deadline_ms}};
+  }
   json operator()(const RunRequest& run) const {
     json object = {{"op", "run"},
                    {"id", run.id},
@@ -139,6 +149,19 @@ struct RequestWriter {
 };
 
 struct EventWriter {
+  json operator()(const StormEvent& event) const {
+    json rows = json::array();
+    for (const StormRow& row : event.news.rows)
+      rows.push_back({{"call", row.call}, {"queue", row.queue}, {"durations", to_json(row.durations)}});
+    return {{"ev", "storm"},
+            {"id", event.id},
+            {"round", event.news.round},
+            {"idle", event.news.idle},
+            {"rows", rows},
+            {"counts", event.news.counts},
+            {"levels", event.news.levels},
+            {"wrong", event.news.wrong}};
+  }
   json operator()(const HelloEvent& hello) const {
     json targets = json::array();
     for (const TargetInfo& target : hello.targets)
@@ -265,6 +288,22 @@ BatchEvent parse_batch(const json& object) {
   return event;
 }
 
+StormEvent parse_storm_event(const json& object) {
+  StormEvent event{get<std::uint64_t>(object, "id"), {}};
+  StormNews& news = event.news;
+  news.round = get<std::uint64_t>(object, "round");
+  news.idle = get<bool>(object, "idle");
+  for (const json& row : list(object, "rows"))
+    news.rows.push_back({get<std::string>(row, "call"), get<int>(row, "queue"), parse_durations(part(row, "durations"))});
+  for (const StormRow& row : news.rows)
+    if (row.queue < 0 || row.queue >= storms::queue_classes)
+      throw ProtocolError("\"queue\" has a class " + std::to_string(row.queue));
+  news.counts = get<std::map<std::string, std::uint64_t>>(object, "counts");
+  news.levels = get<std::map<std::string, std::int64_t>>(object, "levels");
+  news.wrong = get<std::vector<std::string>>(object, "wrong");
+  return event;
+}
+
 CallsEvent parse_calls(const json& object) {
   CallsEvent event{get<std::uint64_t>(object, "id"),
                    {{}, get<std::vector<std::string>>(object, "not_counted"), get<std::string>(object, "why_none")}};
@@ -314,6 +353,18 @@ RunRequest parse_run(const json& object) {
   return run;
 }
 
+StormRequest parse_storm(const json& object) {
+  StormRequest storm{get<std::uint64_t>(object, "id"), get<std::string>(object, "target"), {}};
+  const auto word = get<std::string>(object, "kind");
+  const auto kind = storm_kind(word);
+  if (!kind) throw ProtocolError("unknown storm \"" + word + "\"");
+  storm.plan = {*kind, get<int>(object, "threads"), get<std::uint64_t>(object, "seed"), get<std::uint64_t>(object, "ms"),
+                get_or<int>(object, "deadline_ms", 0)};
+  if (storm.plan.threads < 1 || storm.plan.threads > storms::most_threads)
+    throw ProtocolError("\"threads\" is not from 1 to " + std::to_string(storms::most_threads));
+  return storm;
+}
+
 }  // namespace
 
 std::string to_line(const Request& request) { return dump(std::visit(RequestWriter{}, request)); }
@@ -324,6 +375,7 @@ Request parse_request(std::string_view line) {
   const auto op = get<std::string>(object, "op");
   if (op == "hello") return HelloRequest{};
   if (op == "run") return parse_run(object);
+  if (op == "storm") return parse_storm(object);
   if (op == "stop") return StopRequest{};
   if (op == "gpus") return GpusRequest{};
   if (op == "quit") return QuitRequest{};
@@ -337,6 +389,7 @@ Event parse_event(std::string_view line) {
   if (ev == "hello") return parse_hello(object);
   if (ev == "gpus") return parse_gpus_event(object);
   if (ev == "batch") return parse_batch(object);
+  if (ev == "storm") return parse_storm_event(object);
   if (ev == "health") return HealthEvent{get<std::uint64_t>(object, "id"), get<std::vector<std::string>>(object, "lines")};
   if (ev == "hang") return parse_hang(object);
   if (ev == "crash") return parse_crash(object);

@@ -7,7 +7,9 @@
 //       batch 0: as many iterations as take a fraction of a second. deadline_ms is for the statements of one iteration;
 //       0: the agent chooses for its machine. With "parameters" (as a batch reported them) every batch uses these, and
 //       none are drawn.
-//   {"op":"stop"}   ends the run in progress after its current iteration; its "done" follows.
+//   {"op":"storm","id":8,"target":"dmirror","kind":"fault","threads":256,"seed":1,"ms":10000,"deadline_ms":5000}
+//       a storm (storm.h); deadline_ms as for a run.
+//   {"op":"stop"}   ends the run in progress after its current iteration, or the storm after its round; "done" follows.
 //   {"op":"gpus"}   asks for the GPUs of the machine.
 //   {"op":"quit"}   ends the agent; so does the end of the stream.
 //   {"op":"crash"}  panics the kernel; refused unless the agent was started with --allow-crash or the kernel command line
@@ -31,6 +33,9 @@
 //   {"ev":"calls","id":7,"functions":[{"name":"dmirror_fault","what":"device faults","calls":12,"missed":0}],
 //    "not_counted":["nouveau_range_fault: ..."],"why_none":""}   how often functions of the device's driver ran; comes before
 //       "done"; left out for drivers that the bench does not know
+//   {"ev":"storm","id":8,"round":3,"idle":false,"rows":[{"call":"munmap","queue":5,"durations":{"longest_ns":900,
+//    "counts":[[31,499],[35,1]]}}],"counts":{"device accesses":71234},"levels":{"memory KiB":9123},"wrong":[]}
+//       what one round of a storm showed
 //   {"ev":"hang","id":7,"iteration":31,"stuck":false,"slow":false,"once":false,"set_up":"","why":["..."],
 //    "threads":[{"thread":"P.gpu","tid":91,"statement":"load a[0]#1","state":"D","wchan":"...","syscall":"...",
 //    "stack":["..."],"process":"P","pid":90,"command":"faultline-agent","cpu_ms":12}]}
@@ -61,6 +66,7 @@
 #include "harness/driver_calls.h"
 #include "harness/executor/executor.h"
 #include "harness/gpu.h"
+#include "harness/storm.h"
 #include "harness/target.h"
 
 namespace faultline::agent {
@@ -75,11 +81,17 @@ struct RunRequest {
   RunPlan plan;
   friend bool operator==(const RunRequest&, const RunRequest&) = default;
 };
+struct StormRequest {
+  std::uint64_t id = 0;
+  std::string target;
+  StormPlan plan;
+  friend bool operator==(const StormRequest&, const StormRequest&) = default;
+};
 struct StopRequest { friend bool operator==(const StopRequest&, const StopRequest&) = default; };
 struct GpusRequest { friend bool operator==(const GpusRequest&, const GpusRequest&) = default; };
 struct QuitRequest { friend bool operator==(const QuitRequest&, const QuitRequest&) = default; };
 struct CrashRequest { friend bool operator==(const CrashRequest&, const CrashRequest&) = default; };
-using Request = std::variant<HelloRequest, RunRequest, StopRequest, GpusRequest, QuitRequest, CrashRequest>;
+using Request = std::variant<HelloRequest, RunRequest, StormRequest, StopRequest, GpusRequest, QuitRequest, CrashRequest>;
 
 struct TargetInfo {
   std::string name;
@@ -105,6 +117,7 @@ struct HelloEvent {
 };
 struct GpusEvent { GpuList list; friend bool operator==(const GpusEvent&, const GpusEvent&) = default; };
 struct BatchEvent { std::uint64_t id = 0; Batch batch; friend bool operator==(const BatchEvent&, const BatchEvent&) = default; };
+struct StormEvent { std::uint64_t id = 0; StormNews news; friend bool operator==(const StormEvent&, const StormEvent&) = default; };
 struct HealthEvent { std::uint64_t id = 0; std::vector<std::string> lines; friend bool operator==(const HealthEvent&, const HealthEvent&) = default; };
 struct AliveEvent { std::uint64_t id = 0; friend bool operator==(const AliveEvent&, const AliveEvent&) = default; };
 struct HangEvent { std::uint64_t id = 0; Hang hang; friend bool operator==(const HangEvent&, const HangEvent&) = default; };
@@ -115,8 +128,8 @@ struct CallsEvent { std::uint64_t id = 0; DriverCalls calls; friend bool operato
 struct SkippedEvent { std::uint64_t id = 0; std::string why; friend bool operator==(const SkippedEvent&, const SkippedEvent&) = default; };
 struct DoneEvent { std::uint64_t id = 0; std::uint64_t iterations = 0; friend bool operator==(const DoneEvent&, const DoneEvent&) = default; };
 // clang-format on
-using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, HealthEvent, HangEvent, CrashEvent, AliveEvent, DriverEvent,
-                           CallsEvent, ErrorEvent, SkippedEvent, DoneEvent>;
+using Event = std::variant<HelloEvent, GpusEvent, BatchEvent, StormEvent, HealthEvent, HangEvent, CrashEvent, AliveEvent,
+                           DriverEvent, CallsEvent, ErrorEvent, SkippedEvent, DoneEvent>;
 
 // The line is not a message; what() says which key is wrong.
 struct ProtocolError : std::runtime_error {

@@ -39,6 +39,27 @@ TEST(AgentProtocol, RequestsComeBack) {
   round_trip(Request{run});
 }
 
+TEST(AgentProtocol, StormsComeBack) {
+  for (const StormWord& each : storm_words)
+    round_trip(Request{StormRequest{8, "dmirror", {each.kind, 1024, UINT64_MAX, 60'000, 20'000}}});
+  StormNews news{.round = 3, .idle = true, .counts = {{"pins", 7}}, .levels = {{"memory KiB", -4}}, .wrong = {"a \"b\""}};
+  news.rows.push_back({"munmap", storms::queue_classes - 1, {}});
+  news.rows[0].durations.note(123'456);
+  round_trip(Event{StormEvent{8, news}});
+  const std::string good = R"({"op":"storm","id":1,"target":"host","kind":"fault","threads":4,"seed":1,"ms":5})";
+  EXPECT_EQ(refusal(good), "(accepted)");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    return refusal(std::string(good).replace(good.find(from), from.size(), to));
+  };
+  EXPECT_EQ(with("fault", "flood"), "unknown storm \"flood\"");
+  EXPECT_EQ(with(":4", ":0"), "\"threads\" is not from 1 to 1024");
+  EXPECT_EQ(with(":4", ":1025"), "\"threads\" is not from 1 to 1024");
+  EXPECT_EQ(with("\"ms\":5", "\"ms\":-5"), "\"ms\" is not a natural number");
+  EXPECT_THROW(parse_event(R"({"ev":"storm","id":1,"round":1,"idle":false,"rows":[{"call":"x","queue":99,)"
+                           R"("durations":{"longest_ns":1,"counts":[]}}],"counts":{},"levels":{},"wrong":[]})"),
+               ProtocolError);
+}
+
 TEST(AgentProtocol, EventsComeBack) {
   Capabilities can;
   can.device_class = DeviceClass::recoverable;

@@ -21,19 +21,13 @@ namespace {
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
 // Writes events as lines. Exits when the agent is gone, because nobody would read the results.
-class PipeListener : public RunListener {
+class Pipe : public Outlet {
  public:
-  PipeListener(std::uint64_t id, int fd, const std::atomic<bool>& stop) : id_(id), fd_(fd), stop_(stop) {}
+  Pipe(int fd, const std::atomic<bool>& stop) : fd_(fd), stop_(stop) {}
 
-  void batch(const Batch& batch) override { send(BatchEvent{id_, batch}); }
-  void hang(const Hang& hang) override { send(HangEvent{id_, hang}); }
-  void crash(const Crash& crash) override { send(CrashEvent{id_, crash}); }
-  void error(const std::string& message) override { send(ErrorEvent{id_, message}); }
-  void driver(std::uint64_t iteration, const std::string& words) override { send(DriverEvent{id_, iteration, words}); }
-  void alive() override { send(AliveEvent{id_}); }
   bool stop_requested() override { return stop_.load(); }
 
-  void send(const Event& event) {
+  void send(const Event& event) override {
     const std::string line = to_line(event) + "\n";
     for (std::size_t sent = 0; sent < line.size();) {
       const ssize_t wrote = write(fd_, line.data() + sent, line.size() - sent);
@@ -44,9 +38,26 @@ class PipeListener : public RunListener {
   }
 
  private:
-  const std::uint64_t id_;
   const int fd_;
   const std::atomic<bool>& stop_;
+};
+
+// Makes events of what execute() tells.
+class EventListener : public RunListener {
+ public:
+  EventListener(std::uint64_t id, Outlet& outlet) : id_(id), outlet_(outlet) {}
+
+  void batch(const Batch& batch) override { outlet_.send(BatchEvent{id_, batch}); }
+  void hang(const Hang& hang) override { outlet_.send(HangEvent{id_, hang}); }
+  void crash(const Crash& crash) override { outlet_.send(CrashEvent{id_, crash}); }
+  void error(const std::string& message) override { outlet_.send(ErrorEvent{id_, message}); }
+  void driver(std::uint64_t iteration, const std::string& words) override { outlet_.send(DriverEvent{id_, iteration, words}); }
+  void alive() override { outlet_.send(AliveEvent{id_}); }
+  bool stop_requested() override { return outlet_.stop_requested(); }
+
+ private:
+  const std::uint64_t id_;
+  Outlet& outlet_;
 };
 
 // Replaces stdin and stdout by /dev/null. The processes under test inherit these, and must not read from the client's stream
@@ -59,25 +70,30 @@ void let_go_of_the_stream() {
   if (null > STDERR_FILENO) close(null);
 }
 
-[[noreturn]] void be_the_runner(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan,
-                                int fd, const std::atomic<bool>& stop, pid_t agent) {
+[[noreturn]] void be_the_runner(std::uint64_t id, const Job& job, int fd, const std::atomic<bool>& stop, pid_t agent) {
   setpgid(0, 0);
   die_with(agent);
   let_go_of_the_stream();
-  PipeListener listener(id, fd, stop);
+  Pipe pipe(fd, stop);
   try {
-    const std::uint64_t iterations = execute(program, target, frames, plan, listener);
-    listener.send(DoneEvent{id, iterations});
+    pipe.send(DoneEvent{id, job(pipe)});
   } catch (const std::exception& error) {
-    listener.error(error.what());
-    listener.send(DoneEvent{id, 0});
+    pipe.send(ErrorEvent{id, error.what()});
+    pipe.send(DoneEvent{id, 0});
   }
   _exit(0);
 }
 
 }  // namespace
 
-Runner::Runner(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan) : id_(id) {
+Job run_job(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan) {
+  return [=, &target](Outlet& outlet) {
+    EventListener listener(id, outlet);
+    return execute(program, target, frames, plan, listener);
+  };
+}
+
+Runner::Runner(std::uint64_t id, const Job& job) : id_(id) {
   void* shared = mmap(nullptr, sizeof *stop_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) fail("mmap");
   stop_ = new (shared) std::atomic<bool>(false);
@@ -88,7 +104,7 @@ Runner::Runner(std::uint64_t id, const Program& program, Target& target, Frames*
   if (pid_ < 0) fail("fork of the runner");
   if (pid_ == 0) {
     close(ends[0]);
-    be_the_runner(id, program, target, frames, plan, ends[1], *stop_, agent);
+    be_the_runner(id, job, ends[1], *stop_, agent);
   }
   setpgid(pid_, pid_);  // the runner does the same, so that it is done whichever runs first
   close(ends[1]);

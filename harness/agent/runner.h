@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,12 +16,23 @@
 
 namespace faultline::agent {
 
+// Where a runner's events go.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  virtual void send(const Event& event) = 0;
+  virtual bool stop_requested() = 0;
+};
+
+// What a runner does. Gives the number of iterations for "done".
+using Job = std::function<std::uint64_t(Outlet& outlet)>;
+
 // The agent forks it. It and everything below it form a process group, so that a broken run can be killed completely. It sends
 // its events as lines through a pipe.
 class Runner {
  public:
   // Starts it. Throws std::system_error.
-  Runner(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan);
+  Runner(std::uint64_t id, const Job& job);
   ~Runner();  // kills the group
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
@@ -45,5 +57,8 @@ class Runner {
   std::atomic<bool>* stop_;  // shared with the runner
   LineReader lines_;
 };
+
+// Runs a Program.
+Job run_job(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan);
 
 }  // namespace faultline::agent

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <fstream>
 #include <utility>
@@ -35,14 +36,24 @@ int usable_cpus() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+// Emulated machines are some twenty times slower. The time of page faults tells them apart.
+int own_deadline_ms() {
+  constexpr std::int64_t slow_machine_ns = 100'000;
+  constexpr int native_ms = 5'000;
+  constexpr int slow_ms = 20'000;
+  return pace_here().longest_offset_ns > slow_machine_ns ? slow_ms : native_ms;
+}
+
 }  // namespace
 
-Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets, std::unique_ptr<Watch> watch)
+Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets, std::unique_ptr<Watch> watch,
+             Storms storms)
     : in_(in),
       out_(out),
       allow_crash_(allow_crash || word_on_kernel_command_line("faultline.crash=1")),
       targets_(std::move(targets)),
-      watch_(std::move(watch)) {}
+      watch_(std::move(watch)),
+      storms_(std::move(storms)) {}
 
 void Agent::send_line(const std::string& line) {
   const std::string bytes = line + "\n";
@@ -77,40 +88,60 @@ void Agent::obey(const HelloRequest&) {
 }
 
 // Answers with an error, and ends the run before it begins.
-void Agent::refuse(const RunRequest& request, const std::string& why) {
-  send(ErrorEvent{request.id, why});
-  send(DoneEvent{request.id, 0});
+void Agent::refuse(std::uint64_t request, const std::string& why) {
+  send(ErrorEvent{request, why});
+  send(DoneEvent{request, 0});
+}
+
+Target* Agent::chosen(std::uint64_t request, const std::string& name) {
+  if (runner_) {
+    refuse(request, "a run is in progress");
+    return nullptr;
+  }
+  const auto found = std::ranges::find_if(targets_, [&](const auto& target) { return target->name() == name; });
+  if (found == targets_.end()) {
+    refuse(request, "there is no target \"" + name + "\"");
+    return nullptr;
+  }
+  std::string why = (*found)->unavailable();
+  if (why.empty()) why = watch_->gone((*found)->gpus());
+  if (why.empty()) return found->get();
+  send(SkippedEvent{request, why});
+  return nullptr;
 }
 
 void Agent::obey(const RunRequest& request) {
-  // Emulated machines are some twenty times slower. The time of page faults tells them apart.
-  constexpr std::int64_t slow_machine_ns = 100'000;
-  constexpr int native_deadline_ms = 5'000;
-  constexpr int slow_deadline_ms = 20'000;
-  if (runner_) return refuse(request, "a run is in progress");
-  Target* chosen = nullptr;
-  for (const auto& target : targets_)
-    if (target->name() == request.target) chosen = target.get();
-  if (chosen == nullptr) return refuse(request, "there is no target \"" + request.target + "\"");
-  if (const std::string why = chosen->unavailable(); !why.empty()) return send(SkippedEvent{request.id, why});
-  const std::vector<std::string> gpus = chosen->gpus();
-  if (const std::string why = watch_->gone(gpus); !why.empty()) return send(SkippedEvent{request.id, why});
+  Target* const target = chosen(request.id, request.target);
+  if (target == nullptr) return;
   try {
     const Program program = parse(request.text, request.file);
-    if (const std::string why = cannot_run(program, capabilities_here(*chosen)); !why.empty())
+    if (const std::string why = cannot_run(program, capabilities_here(*target)); !why.empty())
       return send(SkippedEvent{request.id, why});
     if (const std::string why = too_much_memory(program); !why.empty()) return send(SkippedEvent{request.id, why});
     RunPlan plan = request.plan;
-    const Pace& pace = pace_here();
-    if (plan.deadline_ms <= 0)
-      plan.deadline_ms = pace.longest_offset_ns > slow_machine_ns ? slow_deadline_ms : native_deadline_ms;
+    const int deadline_ms = own_deadline_ms();  // also where one is given: the runner inherits the measured pace
+    if (plan.deadline_ms <= 0) plan.deadline_ms = deadline_ms;
     if (plan.parameters)
       if (const std::string wrong = misfit(*plan.parameters, program, usable_cpus()); !wrong.empty())
-        return refuse(request, wrong);
-    watch_->begin(gpus, chosen->driver());
-    runner_ = std::make_unique<Runner>(request.id, program, *chosen, watch_->frames(), plan);
+        return refuse(request.id, wrong);
+    watch_->begin(target->gpus(), target->driver());
+    runner_ = std::make_unique<Runner>(request.id, run_job(request.id, program, *target, watch_->frames(), plan));
   } catch (const std::exception& error) {
-    refuse(request, error.what());
+    refuse(request.id, error.what());
+  }
+}
+
+void Agent::obey(const StormRequest& asked) {
+  if (!storms_) return refuse(asked.id, "this agent runs no storms");
+  Target* const target = chosen(asked.id, asked.target);
+  if (target == nullptr) return;
+  StormRequest request = asked;
+  if (request.plan.deadline_ms <= 0) request.plan.deadline_ms = own_deadline_ms();
+  try {
+    watch_->begin(target->gpus(), target->driver());
+    runner_ = std::make_unique<Runner>(asked.id, [&](Outlet& outlet) { return storms_(request, *target, outlet); });
+  } catch (const std::exception& error) {
+    refuse(asked.id, error.what());
   }
 }
 

@@ -2,6 +2,7 @@
 // harness/agent/protocol.h.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,22 +13,29 @@
 
 namespace faultline::agent {
 
+// Runs a storm (storm.h) in a runner. The agent itself knows none; the agent program gives it (harness/app/agent.cpp).
+using Storms = std::function<std::uint64_t(const StormRequest& request, Target& target, Outlet& outlet)>;
+
 // Serves one client until its stream ends. Not thread-safe; owns neither descriptor.
 class Agent {
  public:
   // `allow_crash`: obey a request to panic the kernel. faultline.crash=1 on the kernel's command line does the same.
-  Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets, std::unique_ptr<Watch> watch);
+  Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Target>> targets, std::unique_ptr<Watch> watch,
+        Storms storms = {});
   int serve();  // the exit status
 
  private:
   void obey(const std::string& line);
   void obey(const HelloRequest&);
   void obey(const RunRequest& request);
+  void obey(const StormRequest& request);
   void obey(const StopRequest&);
   void obey(const GpusRequest&) { send(GpusEvent{watch_->gpus()}); }
   void obey(const QuitRequest&) { open_ = false; }
   void obey(const CrashRequest&);
-  void refuse(const RunRequest& request, const std::string& why);
+  // The target of a request, if it can run now. Otherwise it has answered, and gives null.
+  Target* chosen(std::uint64_t request, const std::string& target);
+  void refuse(std::uint64_t request, const std::string& why);
   void report_health();
   void finish_run();
   void forward_events();
@@ -40,6 +48,7 @@ class Agent {
   const bool allow_crash_;
   std::vector<std::unique_ptr<Target>> targets_;
   std::unique_ptr<Watch> watch_;
+  Storms storms_;
   std::unique_ptr<Runner> runner_;
   LineReader requests_;
   bool open_ = true;

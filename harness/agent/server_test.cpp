@@ -52,7 +52,17 @@ class AgentTest : public testing::Test {
   }
 
   // A function of its own, so that the Agent's destructor kills everything that it started; _exit() runs no destructors.
-  static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false, kernel_targets(), watch_here()).serve(); }
+  static int serve() { return Agent(STDIN_FILENO, STDOUT_FILENO, false, kernel_targets(), watch_here(), tell_of_storm).serve(); }
+
+  // In place of a storm. Goes on until it is stopped.
+  static std::uint64_t tell_of_storm(const StormRequest& request, Target& target, Outlet& outlet) {
+    if (request.plan.seed == 0) throw std::runtime_error("no seed");
+    StormNews news;
+    news.counts[target.name()] = static_cast<std::uint64_t>(request.plan.deadline_ms);
+    outlet.send(StormEvent{request.id, news});
+    while (!outlet.stop_requested()) usleep(1000);
+    return 3;
+  }
 
   void TearDown() override {
     if (to_ >= 0) close(to_);
@@ -165,6 +175,25 @@ TEST_F(AgentTest, RefusesWithWords) {
   request.plan.parameters = Parameters{1, {0, 0}, {{0, 0}}};
   say(Request{request});
   EXPECT_EQ(hear_run().errors, std::vector<std::string>{"parameters: 2 cpus for 1 threads"});
+}
+
+TEST_F(AgentTest, RunsAStormUntilItIsStopped) {
+  say(Request{StormRequest{4, "host", {.seed = 9, .deadline_ms = 1234}}});
+  const auto told = std::get<StormEvent>(hear());
+  EXPECT_EQ(told.id, 4u);
+  EXPECT_EQ(told.news.counts.at("host"), 1234u);
+  say(Request{StormRequest{5, "host", {}}});
+  EXPECT_EQ(hear_run().errors, std::vector<std::string>{"a run is in progress"});
+  say(Request{StopRequest{}});
+  EXPECT_EQ(hear_run().iterations, 3u);
+  say(Request{StormRequest{6, "host", {.deadline_ms = 0}}});
+  EXPECT_GT(std::get<StormEvent>(hear()).news.counts.at("host"), 1000u);  // the agent's own
+  say(Request{StopRequest{}});
+  EXPECT_EQ(hear_run().iterations, 3u);
+  say(Request{StormRequest{7, "toaster", {}}});
+  EXPECT_EQ(hear_run().errors, std::vector<std::string>{"there is no target \"toaster\""});
+  say(Request{StormRequest{8, "host", {.seed = 0}}});
+  EXPECT_EQ(hear_run().errors, std::vector<std::string>{"no seed"});
 }
 
 TEST_F(AgentTest, SkipsWhatTheTargetCannotShow) {

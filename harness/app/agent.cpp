@@ -11,6 +11,7 @@
 #include "harness/app/agent_targets.h"
 #include "harness/app/agent_watch.h"
 #include "harness/version.h"
+#include "stress/storms/storm.h"
 
 namespace {
 
@@ -32,6 +33,29 @@ options:
   --version       print the version
   --help          print this
 )";
+
+using namespace faultline::agent;
+
+// Makes events of what a storm tells.
+class StormEvents : public faultline::storms::Listener {
+ public:
+  StormEvents(std::uint64_t id, Outlet& outlet) : id_(id), outlet_(outlet) {}
+
+  void news(const faultline::StormNews& news) override { outlet_.send(StormEvent{id_, news}); }
+  void hang(const faultline::Hang& hang) override { outlet_.send(HangEvent{id_, hang}); }
+  void error(const std::string& message) override { outlet_.send(ErrorEvent{id_, message}); }
+  void alive() override { outlet_.send(AliveEvent{id_}); }
+  bool stop_requested() override { return outlet_.stop_requested(); }
+
+ private:
+  const std::uint64_t id_;
+  Outlet& outlet_;
+};
+
+std::uint64_t storm(const StormRequest& request, faultline::Target& target, Outlet& outlet) {
+  StormEvents events(request.id, outlet);
+  return faultline::storms::run_storm(request.plan, target, events);
+}
 
 }  // namespace
 
@@ -58,6 +82,5 @@ int main(int count, char** words) {
   // Send the output of drivers to stderr, so that it does not reach the client.
   const int out = dup(STDOUT_FILENO);
   dup2(STDERR_FILENO, STDOUT_FILENO);
-  return faultline::agent::Agent(STDIN_FILENO, out, allow_crash, faultline::agent::targets_here(), faultline::agent::watch_here())
-      .serve();
+  return Agent(STDIN_FILENO, out, allow_crash, targets_here(), watch_here(), storm).serve();
 }

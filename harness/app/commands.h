@@ -13,6 +13,7 @@ void add_explain(CLI::App& app, int& status);
 void add_claims(CLI::App& app, int& status);
 void add_score(CLI::App& app, int& status);
 void add_repro(CLI::App& app, int& status);
+void add_storm(CLI::App& app, int& status);
 void add_record(CLI::App& app, int& status);
 
 }  // namespace faultline::app

@@ -31,6 +31,7 @@ constexpr const char* examples =
     "  faultline run fork.scn                    on this machine's own mm\n"
     "  faultline run -t lab:dmirror stress/scenarios\n"
     "                                            all of them, in the virtual lab\n"
+    "  faultline storm fault -t lab:dmirror      hundreds of device faults at once: how long calls take\n"
     "  faultline explain fork.scn                how an outcome comes about, or what forbids it\n"
     "  faultline repro fork.scn -o repro.c       one C file that shows the bug, for a mail\n"
     "  faultline claims                          what kernel mail threads claim, decided\n"
@@ -87,6 +88,7 @@ int faultline_command(int argc, char** argv) {
   faultline::app::add_score(app, status);
   faultline::app::add_run(app, status);
   faultline::app::add_repro(app, status);
+  faultline::app::add_storm(app, status);
   faultline::app::add_record(app, status);
 
   if (argc < 2) {

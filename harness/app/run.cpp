@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +27,7 @@
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/app/kernel_tree.h"
+#include "harness/app/options.h"
 #include "harness/executor/parameters.h"
 #include "harness/language/diagnostic.h"
 #include "harness/language/parser.h"
@@ -92,37 +92,6 @@ struct Arguments {
   bool has_seed = false;
   std::vector<std::string> command_line;
 };
-
-// The message of CLI11's own check would print the full range of a double.
-CLI::Validator above_zero(double largest) {
-  return CLI::Validator(
-      [largest](std::string& text) {
-        double value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size() && value > 0 && value <= largest;
-        return good ? std::string() : "not a number above 0: '" + text + "'";
-      },
-      "");
-}
-
-// CLI11 takes -1 for the largest number, and cuts long ones short.
-CLI::Validator a_seed() {
-  return CLI::Validator(
-      [](std::string& text) {
-        std::uint64_t value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size();
-        return good ? std::string() : "not a number from 0 to 2^64 - 1: '" + text + "'";
-      },
-      "");
-}
-
-std::vector<std::string> own_command_line() {
-  std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  std::vector<std::string> words;
-  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
-  return words;
-}
 
 // The batch on one line of a journal, and the text of its scenario, which an earlier line has.
 struct JournalledBatch {

@@ -15,7 +15,7 @@ from command_line import FAKE, FAULTLINE, ONE, ROOT, environment, faultline, jou
 BAD_INPUT = [
     (["rnu"], "faultline: unknown command 'rnu'; did you mean 'run'?\n" + tried("")),
     (["frobnicate"],
-     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, claims, score, run, "
+     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, claims, score, run, storm, "
      "record\n" + tried("")),
     (["run", "--iteration", "5", "one.scn"],
      "faultline: unknown option '--iteration'; did you mean '--iterations'?\n" + tried(" run")),
