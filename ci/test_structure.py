@@ -53,6 +53,9 @@ MAY = {
     "opencl_tests/layer": [],
     "opencl_tests/module": ["opencl_tests"],
     "stress/direct_io": ["drm_glue"],
+    "stress/generate": VALUES,
+    "stress/shrink": VALUES + ["stress/generate"],
+    "stress/campaign": VALUES + ["harness/run", "stress/generate"],
 }
 
 INCLUDE = re.compile(r'^#include "([^"]+)/[^"/]+"', re.MULTILINE)
