@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "harness/language/waits.h"
 #include "harness/run/known_bugs.h"
 #include "harness/run/known_findings.h"
-#include "harness/run/machines.h"
+#include "harness/run/runner.h"
 #include "harness/run/slice.h"
 
 namespace faultline {
@@ -24,64 +23,7 @@ constexpr double longest_slice = 20;
 constexpr int rounds_wanted = 4;  // a run by time makes at least this many rounds
 constexpr std::uint64_t no_end = 1'000'000'000;
 
-class Runner {
- public:
-  Runner(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
-         const RunEvents& events)
-      : scenarios_(scenarios), options_(options), predictor_(predictor), journal_(journal), events_(events) {}
-
-  RunResult go();
-
- private:
-  struct Pair {
-    const Scenario* scenario = nullptr;
-    TargetWord target;
-    std::string device;  // the full name of the target, set by prepare()
-    Trial trial;
-    bool prepared = false;
-    bool closed = false;
-    int slices = 0;
-  };
-
-  void require_local_targets();
-  bool prepare(Pair& pair);
-  const Allowed& predicted(const Scenario& scenario, DeviceClass device_class);
-  void slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds);
-  void run_by_iterations();
-  void run_by_time(double seconds);
-  void close(Pair& pair);
-
-  void write(const std::string& event, const json& record);
-  void write_trial(const Pair& pair);
-  void progress(const Pair* pair, const std::string& status);
-  void note(const std::string& line) {
-    if (events_.note) events_.note(line);
-  }
-  Stop stop() const {
-    const Stop asked = events_.stop ? events_.stop() : Stop::none;
-    return asked == Stop::none && !result_.journal_failure.empty() ? Stop::soon : asked;
-  }
-  bool stopped() const { return stop() != Stop::none; }
-
-  const std::vector<Scenario>& scenarios_;
-  const RunOptions& options_;
-  const Predictor& predictor_;
-  Journal& journal_;
-  const RunEvents& events_;
-
-  std::vector<Pair> pairs_;
-  std::map<std::pair<const Scenario*, DeviceClass>, Allowed> predictions_;
-  std::set<std::string> told_;  // notes that are the same in all trials of a target: what is not counted, known findings
-  bool crashed_ = false;
-  steady_clock::time_point start_ = steady_clock::now();
-  RunResult result_;
-  Machines machines_{options_.patience,
-                     {.start = options_.machine,
-                      .write = [this](const json& record) { write("machine", record); },
-                      .status = [this](const std::string& status) { progress(nullptr, status); },
-                      .note = [this](const std::string& line) { note(line); },
-                      .stop = [this] { return stop(); }}};
-};
+}  // namespace
 
 void Runner::write(const std::string& event, const json& record) {
   if (journal_.write(event, record) || !result_.journal_failure.empty()) return;
@@ -204,7 +146,7 @@ bool Runner::prepare(Pair& pair) {
   return trial.skipped.empty() && trial.error.empty();
 }
 
-void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds) {
+void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> seconds, std::optional<std::uint64_t> seed) {
   Trial& trial = pair.trial;
   if (!pair.prepared) {
     pair.prepared = true;
@@ -223,7 +165,7 @@ void Runner::slice(Pair& pair, std::uint64_t iterations, std::optional<double> s
   work.target = pair.device;
   work.text = pair.scenario->text;
   work.file = pair.scenario->file;
-  work.plan.seed = options_.seed + static_cast<std::uint64_t>(pair.slices++);
+  work.plan.seed = seed.value_or(options_.seed + static_cast<std::uint64_t>(pair.slices++));
   work.plan.iterations = iterations;
   work.plan.deadline_ms = options_.deadline_ms;
   work.plan.parameters = options_.parameters;
@@ -355,10 +297,8 @@ void Runner::run_by_time(double seconds) {
   }
 }
 
-RunResult Runner::go() {
-  json files = json::array();
+void Runner::write_run(const json& files) {
   json words = json::array();
-  for (const Scenario& scenario : scenarios_) files.push_back(scenario.file);
   for (const TargetWord& target : options_.targets) words.push_back(target.word());
   json record = options_.about;
   record["targets"] = words;
@@ -368,6 +308,30 @@ RunResult Runner::go() {
   if (options_.seconds) record["seconds"] = *options_.seconds;
   else record["iterations"] = options_.iterations;
   write("run", record);
+}
+
+void Runner::end() {
+  result_.interrupted = events_.stop && events_.stop() != Stop::none;
+  for (Pair& pair : pairs_)
+    if (pair.trial.started) close(pair);
+  machines_.end_all("the run has ended");
+  for (Pair& pair : pairs_) result_.trials.push_back(std::move(pair.trial));
+  write("end", {{"exit_code", result_.exit_code()}, {"interrupted", result_.interrupted}});
+}
+
+RunResult Runner::go(WorkSource& source) {
+  write_run(json::array());
+  require_local_targets();
+  run_by_source(options_.seconds.value_or(0), source);
+  std::erase_if(result_.failures, [](const auto& each) { return each.second.empty(); });
+  end();
+  return std::move(result_);
+}
+
+RunResult Runner::go() {
+  json files = json::array();
+  for (const Scenario& scenario : scenarios_) files.push_back(scenario.file);
+  write_run(files);
 
   require_local_targets();
   for (const TargetWord& target : options_.targets) {
@@ -384,19 +348,13 @@ RunResult Runner::go() {
   }
   if (options_.seconds) run_by_time(*options_.seconds);
   else run_by_iterations();
-  result_.interrupted = events_.stop && events_.stop() != Stop::none;
-  for (Pair& pair : pairs_)
-    if (pair.trial.started) close(pair);
-  machines_.end_all("the run has ended");
-  for (Pair& pair : pairs_) result_.trials.push_back(std::move(pair.trial));
-  write("end", {{"exit_code", result_.exit_code()}, {"interrupted", result_.interrupted}});
+  end();
   return std::move(result_);
 }
 
-}  // namespace
-
 int RunResult::exit_code() const {
-  std::map<std::string, std::vector<Verdict>> by_target;
+  std::map<std::string, std::vector<Verdict>> by_target = forgotten;
+  for (const auto& [target, why] : failures) by_target[target].push_back(Verdict::inconclusive);
   for (const Trial& trial : trials) {
     // A trial that was not run because of an interrupt is undecided: an interrupted night is not "all agree".
     by_target[trial.target].push_back(trial.started ? verdict(trial) : Verdict::inconclusive);
@@ -408,6 +366,12 @@ int RunResult::exit_code() const {
 RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
               const RunEvents& events) {
   return Runner(scenarios, options, predictor, journal, events).go();
+}
+
+RunResult run(WorkSource& source, const RunOptions& options, const Predictor& predictor, Journal& journal,
+              const RunEvents& events) {
+  const std::vector<Scenario> none;
+  return Runner(none, options, predictor, journal, events).go(source);
 }
 
 DeviceClass class_of_claims(const Program& program) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -19,6 +20,7 @@
 #include "harness/run/journal.h"
 #include "harness/run/session.h"
 #include "harness/run/trial.h"
+#include "harness/run/work_source.h"
 
 namespace faultline {
 
@@ -82,6 +84,9 @@ struct RunEvents {
 
 struct RunResult {
   std::vector<Trial> trials;  // by target, then by scenario
+  // Of a run with a WorkSource. By target: why nothing more could be run there, and the verdicts of the trials that are forgotten.
+  std::map<std::string, std::string> failures;
+  std::map<std::string, std::vector<Verdict>> forgotten;
   bool interrupted = false;
   std::string journal_failure;
   int exit_code() const;
@@ -95,6 +100,11 @@ struct TargetNotHere : std::runtime_error {
 // Starts the local agents first, and throws TargetNotHere before anything runs if a local target is not available. If the lab
 // does not come up, its trials are inconclusive.
 RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
+              const RunEvents& events);
+
+// The same for RunOptions::seconds, with work from a source. The targets get equal shares of the time. Trials that the source is
+// done with are forgotten, unless they have found something.
+RunResult run(WorkSource& source, const RunOptions& options, const Predictor& predictor, Journal& journal,
               const RunEvents& events);
 
 // The device class that the claims of a scenario are about.
