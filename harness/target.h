@@ -73,6 +73,9 @@ class DriverWords {
 class DeviceHandle {
  public:
   virtual ~DeviceHandle() = default;
+  // Whether the descriptor is like a newly opened one once its process has unmapped all that it mirrors. Then it need not be
+  // closed for the next iteration. Lets go of what it pins. Called when nobody uses the device, before the unmapping.
+  virtual bool keep() { return false; }
   virtual DeviceAccess load(std::uintptr_t address) = 0;
   virtual DeviceAccess store(std::uintptr_t address, std::uint64_t value) = 0;
   virtual Svm* svm() { return nullptr; }

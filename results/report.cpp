@@ -264,6 +264,12 @@ std::string trial_text(const Trial& trial, const ReportStyle& style) {
   return text + (why.empty() ? "" : ": " + one_line(printable(why))) + "\n";
 }
 
+std::string finding_line(const Finding& finding, const std::string& again) {
+  return std::string("Found ") + finding_text(finding.what) + ": " + finding.scenario + " on " + finding.target + ", " +
+         fixed(finding.seconds, 1) + " s after the start, in " + plural(finding.iterations, "iteration") + ": " +
+         one_line(printable(finding.why)) + "\n  Again: " + again + "\n";
+}
+
 std::string summary_text(const RunResult& result, const ReportStyle& style, const std::string& journal, int exit_code) {
   std::vector<std::string> targets;
   std::map<std::string, std::map<Verdict, std::size_t>> counts;
@@ -309,7 +315,12 @@ std::string summary_text(const RunResult& result, const ReportStyle& style, cons
         std::ranges::count_if(result.trials, [&](const Trial& trial) { return trial.known.contains(finding.name); });
     if (count) text += "  no finding   " + known_finding_text(finding) + " (in " + plural(count, "trial") + ")\n";
   }
+  if (result.first_finding)
+    text += "First finding: " + fixed(result.first_finding->seconds, 1) + " s after the start (" +
+            finding_text(result.first_finding->what) + ", " + result.first_finding->scenario + " on " +
+            result.first_finding->target + ")\n";
   if (result.interrupted) text += "Interrupted: " + plural(not_run, "trial") + " did not run\n";
+  if (result.stopped_at_first) text += "Stopped at the first finding: " + plural(not_run, "trial") + " did not run\n";
   if (!result.journal_failure.empty())
     text += "The journal could not be written: " + result.journal_failure + "; what is above was not all kept\n";
   else if (!journal.empty()) text += "Journal: " + journal + "\n";

@@ -37,6 +37,9 @@ std::string again_command(const Trial& trial, const Tally& tally, const ReportSt
 // The same for the first outcome that is not allowed. If there is none: from the trial's first iteration on.
 std::string again_command(const Trial& trial, const ReportStyle& style);
 
+// What was found, as it is told at once: two lines.
+std::string finding_line(const Finding& finding, const std::string& again);
+
 // Counts by verdict and target, the trials that did not agree with the commands that repeat them, how many were skipped for
 // each reason, and the reason for the exit code.
 std::string summary_text(const RunResult& result, const ReportStyle& style, const std::string& journal, int exit_code);

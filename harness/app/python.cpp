@@ -235,7 +235,7 @@ py::dict run_source(const Source& source, const std::string& target, std::uint64
   slice.plan.deadline_ms = static_cast<int>(deadline * 1000);
   {
     const py::gil_scoped_release release;
-    run_slice(session, slice, trial, {{}, {}, [&] { return interrupts.asked(); }});
+    run_slice(session, slice, trial, {.raw = {}, .tick = {}, .news = {}, .stop = [&] { return interrupts.asked(); }});
   }
   interrupts.raise();
   return to_dict(trial);

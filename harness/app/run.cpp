@@ -61,6 +61,10 @@ constexpr const char* examples =
     "after two minutes or six deadlines. The set-up of an iteration (opening devices, building kernels)\n"
     "may take two minutes and is never a hang.\n"
     "\n"
+    "What is found is told at once, with the command that shows it again; the verdicts follow at the end\n"
+    "of each scenario (with --time: of the run). --time is for the whole call, starts and ends included:\n"
+    "first a short slice for each scenario, then longer ones.\n"
+    "\n"
     "Every run keeps a journal (results/runs/, or --json FILE), readable whatever happens to the run.\n"
     "Ctrl-C ends it in good order; a second one at once.\n"
     "Exit codes: 0 all agree, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
@@ -80,6 +84,7 @@ struct Arguments {
   std::string crash;
   double grace = 30;
   bool bisect = false;
+  bool stop_at_first = false;
   bool verbose = false;
   bool unseen = false;
   bool has_seed = false;
@@ -280,6 +285,7 @@ int run_command(const Arguments& given) {
   if (!arguments.replay.empty()) options.parameters = journalled_parameters(arguments.replay, scenarios);
   options.iterations = arguments.iterations;
   if (arguments.seconds > 0) options.seconds = arguments.seconds;
+  options.stop_at_first = arguments.stop_at_first;
   // 32 bits only, so that a user can type the seed.
   options.seed = arguments.has_seed ? arguments.seed : std::random_device{}();
   // What is given comes after, and wins.
@@ -325,6 +331,10 @@ int run_command(const Arguments& given) {
     std::cout << trial_text(trial, style) << "\n" << std::flush;
   };
   events.again = [&](const Trial& trial) { return again_command(trial, style); };
+  events.finding = [&](const Finding& finding, const std::string& again) {
+    bar.clear();
+    std::cout << finding_line(finding, again) << std::flush;
+  };
   events.note = [&](const std::string& line) {
     bar.clear();
     std::fprintf(stderr, "faultline: %s\n", printable(line).c_str());
@@ -378,6 +388,7 @@ void add_run(CLI::App& app, int& status) {
       ->type_name("SECONDS");
   command->add_option("--replay", arguments->replay, "Use the parameters of the batch on this line of a journal")
       ->type_name("JOURNAL:LINE");
+  command->add_flag("--stop-at-first", arguments->stop_at_first, "End the run at the first finding");
   command->add_flag("--bisect", arguments->bisect, "Exit codes for 'git bisect run'");
   command->add_flag("--unseen", arguments->unseen, "List the allowed outcomes that were never seen");
   command->add_flag("-v,--verbose", arguments->verbose, "Print the scenarios' documentation, and results without a name");

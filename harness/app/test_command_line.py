@@ -192,6 +192,45 @@ def test_forbidden_and_shown_again(folder):
     assert faultline(folder, *words, agent=agent).returncode == 1
 
 
+ALIEN = FAKE + """ --fault one=endless --outcome '["alien"]'"""
+
+
+def test_a_finding_is_told_at_once_and_survives_a_kill(folder):
+    """The scenario never ends. stdout is a file here, as in a night run."""
+    with open(folder / "out", "w", encoding="utf-8") as out:
+        run = subprocess.Popen([FAULTLINE, "run", "--seed", "7", "--json", "j.jsonl", "one.scn"], cwd=folder, env=environment(ALIEN),
+                               stdout=out, stderr=subprocess.DEVNULL)
+    wait_for(folder / "j.jsonl", "finding")
+    while "Again" not in (folder / "out").read_text():
+        assert run.poll() is None
+        time.sleep(0.05)
+    assert run.poll() is None
+    run.kill()
+    run.wait()
+    assert re.fullmatch(r"Seed 7\nFound forbidden: one on host, \d+\.\d s after the start, in 100 iterations: P:r0=alien\n"
+                        r"  Again: faultline run -t host --seed 7 --iterations 1000 --replay j.jsonl:\d+ one.scn\n",
+                        (folder / "out").read_text())
+    found = journal(folder / "j.jsonl")[-1]
+    assert (found["ev"], found["what"], found["scenario"], found["target"]) == ("finding", "forbidden", "one", "host")
+    assert found["again"] in (folder / "out").read_text() and found["seconds"] > 0 and found["iterations"] == 100
+
+
+def test_stop_at_the_first_finding(folder):
+    result = faultline(folder, "run", "--stop-at-first", "--time", "600", "--json", "j.jsonl", ".", agent=ALIEN)
+    assert result.returncode == 1
+    assert "Verdict one forbidden (host" in result.stdout and "Test two" not in result.stdout
+    assert re.search(r"\nFirst finding: \d+\.\d s after the start \(forbidden, one on host\)\n"
+                     r"Stopped at the first finding: 1 trial did not run\n", result.stdout)
+    assert journal(folder / "j.jsonl")[-1]["first_finding_seconds"] > 0
+
+
+def test_nothing_is_told_where_nothing_is_found(folder):
+    result = faultline(folder, "run", "--stop-at-first", "--json", "j.jsonl", ".")
+    assert result.returncode == 0
+    assert not re.search("Found|irst finding", result.stdout)
+    assert "first_finding_seconds" not in journal(folder / "j.jsonl")[-1]
+
+
 def test_a_panic_loses_nothing_and_the_run_goes_on(folder):
     (folder / "three.scn").write_text(ONE.replace("scenario one", "scenario three"))
     result = faultline(folder, "run", "-t", "lab:dmirror", "--json", "j.jsonl", ".",

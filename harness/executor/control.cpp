@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/executor/parameters.h"
 #include "harness/executor/process_watch.h"
 #include "harness/executor/samples.h"
 #include "harness/in_child.h"
@@ -117,9 +118,16 @@ class ControlProcess {
 
 }  // namespace
 
-std::int64_t time_of_plain_control(std::int64_t longest_ns) {
+const Pace& pace_here() {
+  constexpr std::int64_t valid_ns = 10'000 * ms, longest_ns = 10'000 * ms;
+  static Pace pace;
+  static std::int64_t measured_ns = 0;
+  if (measured_ns != 0 && now_ns() - measured_ns < valid_ns) return pace;
+  pace.longest_offset_ns = measure_longest_offset_ns();
   ControlProcess control(nullptr, {});
-  return control.hear(plain_done, longest_ns, [](std::int64_t) { return true; }).value_or(longest_ns);
+  pace.plain_ns = control.hear(plain_done, longest_ns, [](std::int64_t) { return true; }).value_or(longest_ns);
+  measured_ns = now_ns();
+  return pace;
 }
 
 Control control_iteration(Target& target, const std::vector<int>& devices, const Usual& usual,

@@ -17,8 +17,13 @@ struct Usual {
   std::int64_t device_ns = 0;  // to set up a fresh process with its devices; 0: not measured
 };
 
-// Measures the plain part. Gives `longest_ns` if it did not end in time.
-std::int64_t time_of_plain_control(std::int64_t longest_ns);
+// How fast this machine is. To measure it takes longer than a dozen iterations, so it holds for some seconds: in the process that
+// asked, and in those that it forks. An agent asks before it forks a runner. The caller must be single-threaded.
+struct Pace {
+  std::int64_t longest_offset_ns = 0;  // measure_longest_offset_ns()
+  std::int64_t plain_ns = 0;           // Usual::plain_ns; 10 s if it did not end in that time
+};
+const Pace& pace_here();
 
 // A fresh process does the plain part, then opens the devices as the processes of the scenario do. `breathe` is called
 // regularly.

@@ -88,9 +88,13 @@ int DirectFile::written(int slot, std::uint64_t* word) const {
 
 Capabilities capabilities_here(const Target& target) {
   Capabilities can = target.capabilities();
-  const int file = open_direct();
-  can.direct = file >= 0;
-  if (file >= 0) close(file);
+  // Asked once: each slice wants to know, and to make a file takes a slow machine milliseconds.
+  static const bool direct = [] {
+    const int file = open_direct();
+    if (file >= 0) close(file);
+    return file >= 0;
+  }();
+  can.direct = direct;
   const HugePageSettings huge = huge_page_settings();
   can.huge_pages = huge.anonymous;
   can.shared_huge_pages = huge.shared;

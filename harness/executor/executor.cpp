@@ -16,7 +16,6 @@ namespace {
 constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t batch_aim_ns = 250 * ms;       // the duration to aim at when the plan gives no batch size
 constexpr std::int64_t batch_longest_ns = 1000 * ms;  // for any batch, so that the client sees progress
-constexpr std::int64_t longest_control_ns = 10'000 * ms;
 
 std::vector<int> usable_cpus() {
   cpu_set_t set;
@@ -46,10 +45,10 @@ class Run {
         listener_(listener),
         cpus_(usable_cpus()),
         limits_{plan.set_up_ms, plan.deadline_ms + delays_ms(program)},
-        longest_offset_ns_(measure_longest_offset_ns()),
+        longest_offset_ns_(pace_here().longest_offset_ns),
         iterations_(program, target, frames, cpus_, [this] { breathe(); }),
         inquiry_(
-            program, target, iterations_, limits_, time_of_plain_control(longest_control_ns), [this] { breathe(); },
+            program, target, iterations_, limits_, pace_here().plain_ns, [this] { breathe(); },
             [this] { tell_driver(Iterations::End::late, next_ - 1); }),
         reader_(program, iterations_.layout(), iterations_.area(), target.capabilities().sight) {}
 
@@ -183,7 +182,8 @@ std::uint64_t Run::all() {
   constexpr std::uint64_t first_batch = 20;
   constexpr std::uint64_t largest_batch = 100'000;
   std::uint64_t size = plan_.batch > 0 ? plan_.batch : first_batch;
-  while (next_ < plan_.iterations && !listener_.stop_requested()) {
+  // One iteration at least: the time of a short slice may end while its first one is set up.
+  while (next_ < plan_.iterations && (next_ == 0 || !listener_.stop_requested())) {
     const std::int64_t start = now_ns();
     const std::uint64_t before = next_;
     if (one_batch(std::min(size, plan_.iterations - next_)) == Next::end) break;

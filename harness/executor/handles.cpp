@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <algorithm>
+
 namespace faultline {
 
 Handles::Use::Use(Handles& handles, int opener, int device) : handles_(handles), opener_(opener), device_(device) {
@@ -55,9 +57,15 @@ bool Handles::close(int opener, int device) {
   return true;
 }
 
-void Handles::close_all() {
-  for (int opener = 0; opener < limits::processes; ++opener)
-    for (int device = 0; device < limits::devices; ++device) close(opener, device);
+void Handles::close_all(int opener, std::span<const int> devices) {
+  const auto kept = [&](int device) {
+    if (std::ranges::find(devices, device) == devices.end()) return false;
+    const Use use(*this, opener, device);
+    return use && use->keep();
+  };
+  for (int each = 0; each < limits::processes; ++each)
+    for (int device = 0; device < limits::devices; ++device)
+      if (each != opener || !kept(device)) close(each, device);
 }
 
 void Handles::after_fork() {

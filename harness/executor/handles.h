@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "harness/target.h"
 
@@ -37,7 +38,9 @@ class Handles {
   // Puts a handle into a reserved slot. Null gives the slot back.
   void fill(int opener, int device, std::unique_ptr<DeviceHandle> handle);
   bool close(int opener, int device);  // false when it was not open
-  void close_all();
+  // Closes all but those descriptors of `opener` on the `devices` that can be kept (DeviceHandle::keep()).
+  void close_all(int opener = -1, std::span<const int> devices = {});
+  bool is_open(int opener, int device) { return static_cast<bool>(Use(*this, opener, device)); }
   // A forked child calls this before anything else, because threads that were using a handle do not exist in the child.
   void after_fork();
 

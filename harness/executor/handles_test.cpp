@@ -1,6 +1,12 @@
 #include "harness/executor/handles.h"
 
+#include <sys/mman.h>
+
 #include <gtest/gtest.h>
+
+#include <new>
+
+#include "harness/executor/test_support.h"
 
 namespace faultline {
 namespace {
@@ -82,6 +88,57 @@ TEST(Handles, AChildForgetsUsesOfThreadsThatItLacks) {
   EXPECT_EQ(closed, 2);
   ::operator delete(lost);
   ::operator delete(lost_too);
+}
+
+// Counts in memory that the processes under test share.
+struct Count {
+  std::atomic<int> opened, closed;
+};
+
+class KeptHandle : public CountedHandle {
+ public:
+  KeptHandle(Count& count, bool keeps) : CountedHandle(closed_), count_(count), keeps_(keeps) { ++count_.opened; }
+  ~KeptHandle() override { ++count_.closed; }
+  bool keep() override { return keeps_; }
+
+ private:
+  int closed_ = 0;
+  Count& count_;
+  const bool keeps_;
+};
+
+class KeepingTarget : public CpuTarget {
+ public:
+  explicit KeepingTarget(bool keeps) : keeps_(keeps) {}
+  std::unique_ptr<DeviceHandle> open(int) override { return std::make_unique<KeptHandle>(count, keeps_); }
+  Count& count = *new (mmap(nullptr, sizeof(Count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Count{};
+
+ private:
+  const bool keeps_;
+};
+
+// Runs 3 batches of 10 iterations, and gives how many descriptors were opened.
+int opened(const std::string& statements, bool keeps) {
+  KeepingTarget target(keeps);
+  RunPlan plan;
+  plan.iterations = 30;
+  plan.batch = 10;
+  plan.deadline_ms = 30'000;
+  const Seen seen =
+      run_text("scenario s\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 0\n" + statements, target, plan);
+  expect_clean(seen, 30);
+  return target.count.opened;
+}
+
+TEST(Handles, ABatchKeepsTheDevicesThatCanBeKept) {
+  const std::string load = "thread P.gpu on d\n  load a[0]\n";
+  EXPECT_EQ(opened(load, true), 3) << "one for each batch";
+  EXPECT_EQ(opened(load, false), 30);
+}
+
+TEST(Handles, WhatAnIterationClosedIsOpenedForTheNext) {
+  EXPECT_EQ(opened("thread P.gpu on d\n  load a[0]\n  close d\n", true), 30);
+  EXPECT_EQ(opened("thread P.t\n  open d\n", true), 30) << "not open when the threads start: nothing is kept for them";
 }
 
 }  // namespace

@@ -100,6 +100,7 @@ void at(ProcessContext& context, Step step) {
 void open_devices(ProcessContext& context) {
   at(context, Step::opening);
   for (int device : context.layout.opens[context.process]) {
+    if (context.handles.is_open(context.process, device)) continue;  // kept from the last iteration
     std::unique_ptr<DeviceHandle> handle = context.target.open(device);
     if (!handle) give_up(context, "cannot open the device", errno);
     if (!context.handles.reserve(context.process, device)) give_up(context, "the device is open already", device);
@@ -167,14 +168,15 @@ void free_buffers(ProcessContext& context) {
 }
 
 // Closes devices before it unmaps regions: munmap() under an open device would call interval notifiers that no statement
-// asked for.
-void set_up(ProcessContext& context, Layout& layout) {
+// asked for. Devices that can be kept are closed only if they shall be `fresh`.
+void set_up(ProcessContext& context, Layout& layout, bool fresh) {
   at(context, Step::reaping);
   reap_children();
   at(context, Step::freeing);
   free_buffers(context);
   at(context, Step::closing);
-  context.handles.close_all();
+  if (fresh) context.handles.close_all();
+  else context.handles.close_all(context.process, context.layout.opens[context.process]);
   at(context, Step::unmapping);
   munmap(reinterpret_cast<void*>(regions_base), context.layout.regions_bytes());
   if (const int error = forbid_huge_pages()) give_up(context, "cannot forbid huge pages", error);
@@ -302,7 +304,7 @@ void check_addresses(ProcessContext& context) {
   if (context.layout.has_stacks) limit_stack(context);
   std::array<ThreadStart, limits::threads> starts{};
   start_workers(context, starts, worker_of_root);
-  std::uint32_t placed = 0;
+  std::uint32_t batch = 0;  // the count of placements, which are drawn for each batch
   for (std::uint32_t seen = 0;;) {
     switch (next_command(context, seen)) {
       case Command::none: break;
@@ -311,11 +313,11 @@ void check_addresses(ProcessContext& context) {
       case Command::observe: answer(context, seen); break;
       case Command::iterate: {
         const std::uint32_t round = area.round.get();
-        if (thread >= 0 && placed != area.placement.load()) {
-          placed = area.placement.load();
-          place_thread(context, thread);
-        }
-        set_up(context, layout);
+        const bool new_batch = batch != area.placement.load();
+        batch = area.placement.load();
+        if (new_batch && thread >= 0) place_thread(context, thread);
+        // A batch does not depend on the one before it, and each tries how the driver closes the device.
+        set_up(context, layout, new_batch);
         say_ready(context, round);
         if (thread < 0) break;
         if (!await(

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "harness/executor/area.h"
 #include "harness/executor/process_watch.h"
 #include "harness/executor/test_support.h"
 #include "harness/language/parser.h"
@@ -300,6 +301,18 @@ TEST(Batches, StopEndsTheRun) {
   plan.batch = 10;
   execute(parse("scenario s\nprocess P\n  a: 1 page anon rw = 0\nthread P.t\n  load a[0]\n", "t"), target, nullptr, plan, seen);
   EXPECT_EQ(seen.iterations, 20u);
+}
+
+// The time of a short slice may end before its first iteration does.
+TEST(Batches, AStopBeforeTheFirstIterationEndsAfterIt) {
+  CpuTarget target;
+  struct Stopped : Seen {
+    bool stop_requested() override { return true; }
+  } seen;
+  RunPlan plan;
+  plan.iterations = 1'000'000;
+  execute(parse("scenario s\nprocess P\n  a: 1 page anon rw = 0\nthread P.t\n  load a[0]\n", "t"), target, nullptr, plan, seen);
+  EXPECT_EQ(seen.iterations, 1u);
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -17,10 +16,10 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/allowed.h"
+#include "harness/run/finding.h"
 #include "harness/run/journal.h"
 #include "harness/run/session.h"
 #include "harness/run/trial.h"
-#include "harness/run/work_source.h"
 
 namespace faultline {
 
@@ -51,7 +50,9 @@ using Predictor = std::function<Allowed(const Program&, DeviceClass, const std::
 struct RunOptions {
   std::vector<TargetWord> targets;
   std::uint64_t iterations = 1000;  // for each scenario
-  std::optional<double> seconds;    // for the whole run, instead of iterations
+  std::optional<double> seconds;    // for the whole run from `start` on, instead of iterations
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  bool stop_at_first = false;  // end the run, in good order, at the first finding
   std::uint64_t seed = 0;
   int deadline_ms = 0;                   // for one iteration; 0: the agent chooses
   std::optional<Parameters> parameters;  // those of a batch in a journal, to repeat it
@@ -78,16 +79,17 @@ struct RunEvents {
   std::function<void(const RunProgress&)> progress;  // several times a second
   std::function<void(const Trial&)> trial;           // when the trial is complete
   std::function<std::string(const Trial&)> again;    // the command that repeats it, for the journal
-  std::function<void(const std::string&)> note;      // one line about a machine or a finding, as it happens
+  // As soon as a trial shows it; the first of each kind in a trial. `again`: the command that repeats the run with it.
+  std::function<void(const Finding&, const std::string& again)> finding;
+  std::function<void(const std::string&)> note;  // one line about a machine or a known finding, as it happens
   StopAsked stop;
 };
 
 struct RunResult {
   std::vector<Trial> trials;  // by target, then by scenario
-  // Of a run with a WorkSource. By target: why nothing more could be run there, and the verdicts of the trials that are forgotten.
-  std::map<std::string, std::string> failures;
-  std::map<std::string, std::vector<Verdict>> forgotten;
   bool interrupted = false;
+  bool stopped_at_first = false;  // by RunOptions::stop_at_first
+  std::optional<Finding> first_finding;
   std::string journal_failure;
   int exit_code() const;
 };
@@ -99,12 +101,11 @@ struct TargetNotHere : std::runtime_error {
 
 // Starts the local agents first, and throws TargetNotHere before anything runs if a local target is not available. If the lab
 // does not come up, its trials are inconclusive.
+//
+// A run by time makes rounds over all trials. The first is short, so that each has iterations and what shows at once is told
+// early; it is made whatever it takes. Each further one takes half of the time that is left, until slices would be so short
+// that their beginnings and ends took most of it.
 RunResult run(const std::vector<Scenario>& scenarios, const RunOptions& options, const Predictor& predictor, Journal& journal,
-              const RunEvents& events);
-
-// The same for RunOptions::seconds, with work from a source. The targets get equal shares of the time. Trials that the source is
-// done with are forgotten, unless they have found something.
-RunResult run(WorkSource& source, const RunOptions& options, const Predictor& predictor, Journal& journal,
               const RunEvents& events);
 
 // The device class that the claims of a scenario are about.

@@ -175,7 +175,10 @@ Session::Ended Session::run(const Slice& slice, const Handlers& handlers, const 
     if (now - alive > silence) return finish(Kind::silent, "it said nothing for " + time_text(silence));
     if (handlers.tick) handlers.tick();
 
-    const Machine::Received received = machine_.receive(tick);
+    milliseconds wait = tick;
+    if (!stopped && slice.until)
+      wait = std::clamp(std::chrono::ceil<milliseconds>(*slice.until - steady_clock::now()), milliseconds(0), tick);
+    const Machine::Received received = machine_.receive(wait);
     if (received.kind == Machine::Received::Kind::nothing) continue;
     if (received.kind == Machine::Received::Kind::gone) return finish(Kind::gone, death(machine_));
     agent::Event event;

@@ -38,11 +38,13 @@ void keep_device_log(const Machine& machine, const Batch& batch, Trial& trial) {
   }
 }
 
-void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& trial) {
+// Gives whether an outcome was seen for the first time.
+bool add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& trial) {
   if (!fits(batch, trial)) {
     if (trial.error.empty()) trial.error = "the agent's outcomes do not fit the scenario's observables";
-    return;
+    return false;
   }
+  const std::size_t known = trial.seen.size();
   for (const SeenOutcome& seen : batch.outcomes) {
     Tally& tally = trial.seen[seen.texts];
     if (tally.count == 0) tally = {0, seed, seen.first, batch.parameters.seed, batch.parameters.cpus, line};
@@ -50,6 +52,7 @@ void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& tria
   }
   trial.iterations += batch.count;
   trial.times.add(batch.times);
+  return trial.seen.size() != known;
 }
 
 // The heading of a process in a hang report; the lines of its tasks follow.
@@ -186,12 +189,15 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
   const auto start = steady_clock::now();
   const std::uint64_t seed = slice.plan.seed;
   std::uint64_t journal_line = 0;
+  const auto news = [&] {
+    if (events.news) events.news();
+  };
   Session::Handlers handlers;
   if (events.raw) handlers.raw = [&](const std::string& line) { journal_line = events.raw(line); };
   handlers.tick = events.tick;
   handlers.batch = [&](const Batch& batch) {
     keep_device_log(machine, batch, trial);
-    add(batch, seed, journal_line, trial);
+    if (add(batch, seed, journal_line, trial)) news();
   };
   bool ended_by_known = false;
   handlers.health = [&](const std::vector<std::string>& lines) {
@@ -199,12 +205,17 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
     ended_by_known |= add_reports(lines, slice.target, trial, other);
     if (!other.empty()) keep_device_log(machine, steady_clock::now(), trial);
     trial.health.insert(trial.health.end(), other.begin(), other.end());
+    news();
   };
   handlers.hang = [&](const Hang& hang) {
     if (!hang.slow) keep_device_log(machine, steady_clock::now(), trial);
     add(hang, seed, trial);
+    news();
   };
-  handlers.crash = [&](const Crash& crash) { add(crash, seed, trial); };
+  handlers.crash = [&](const Crash& crash) {
+    add(crash, seed, trial);
+    news();
+  };
   handlers.error = [&](const std::string& message) {
     if (trial.error.empty()) trial.error = message;
   };
@@ -227,7 +238,10 @@ Session::Ended run_slice(Session& session, const Session::Slice& slice, Trial& t
     case Kind::skipped: trial.skipped = ended.message; break;
     case Kind::garbage: trial.error = "not the agent's protocol: " + ended.message; break;
     case Kind::gone:
-    case Kind::silent: add_loss(machine, marks, slice.target, ended.message, trial); break;
+    case Kind::silent:
+      add_loss(machine, marks, slice.target, ended.message, trial);
+      news();
+      break;
   }
   return ended;
 }

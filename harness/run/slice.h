@@ -10,6 +10,9 @@ struct SliceEvents {
   // Gets each line of the agent as it arrives. Returns its line number in the journal, or 0.
   std::function<std::uint64_t(const std::string& line)> raw;
   std::function<void()> tick;
+  // Called when something new is in the trial: an outcome, a report of the kernel log, a hang, a crash, a lost machine. May be
+  // empty.
+  std::function<void()> news;
   StopAsked stop;
 };
 
