@@ -1,3 +1,5 @@
+#include "stress/campaign/by_slices.h"
+
 #include "harness/run/run_test.h"
 
 namespace faultline {
@@ -12,7 +14,7 @@ struct List : WorkSource {
     asked.push_back(target);
     identity = can.sight.identity;
     if (left.empty()) return std::nullopt;
-    return Work{.scenario = left.front(), .seconds = 5, .iterations = 50, .seed = 1000 + asked.size()};
+    return Work{.scenario = left.front(), .seconds = 5, .iterations = 500, .seed = 1000 + asked.size()};
   }
   bool told(const Trial& trial, bool closed) override {
     verdicts.push_back(trial.program.name + " " + verdict_text(verdict(trial)) + (closed ? " closed" : ""));
@@ -28,38 +30,40 @@ struct List : WorkSource {
   std::vector<std::string> asked, verdicts;
 };
 
-class RunBySourceTest : public RunTest {
+class BySlicesTest : public RunTest {
  protected:
   RunResult go(WorkSource& source, const std::vector<std::string>& words) {
     words_ = words;
     options_.seconds = 60;
     Journal journal(path());
-    return run(source, options_, predictor_, journal, events_);
+    return run_by_slices(source, options_, predictor_, journal, events_);
   }
 };
 
-TEST_F(RunBySourceTest, WhatItAsksForRunsSliceBySlice) {
+TEST_F(BySlicesTest, WhatItAsksForRunsSliceBySlice) {
   List list({"one", "two"}, 2);
   const RunResult result = go(list, {});
   EXPECT_EQ(list.verdicts, (std::vector<std::string>{"one agree", "one agree", "two agree", "two agree"}));
-  EXPECT_EQ(list.iterations, 100u);
+  EXPECT_EQ(list.iterations, 200u);
   EXPECT_TRUE(list.identity);
-  EXPECT_TRUE(result.trials.empty());  // agreed, and forgotten
+  ASSERT_EQ(result.trials.size(), 1u);  // of those that agreed
+  EXPECT_TRUE(result.trials[0].seen.empty());
   EXPECT_EQ(result.exit_code(), exits::agree);
   ASSERT_EQ(records("slice").size(), 4u);
   EXPECT_EQ(records("slice")[1]["seed"], 1002);
   EXPECT_EQ(told_, (std::vector<std::string>{"one", "two"}));
 }
 
-TEST_F(RunBySourceTest, AFindingIsKept) {
+TEST_F(BySlicesTest, AFindingIsKept) {
   List list({"one", "two", "three"}, 1);
   const RunResult result = go(list, {"--fault=two=forbidden"});
-  ASSERT_EQ(result.trials.size(), 1u);
-  EXPECT_EQ(result.trials[0].program.name, "two");
+  ASSERT_EQ(result.trials.size(), 2u);
+  EXPECT_EQ(result.trials[1].program.name, "two");
+  EXPECT_EQ(result.trials[1].seen.size(), 2u);
   EXPECT_EQ(result.exit_code(), exits::found);
 }
 
-TEST_F(RunBySourceTest, AfterAReportOfTheKernelItGoesOnWithAnotherMachine) {
+TEST_F(BySlicesTest, AfterAReportOfTheKernelItGoesOnWithAnotherMachine) {
   options_.targets = {{"lab", "host"}};
   List list({"one", "two", "three"}, 2);
   go(list, {"--fault=one=health"});
@@ -68,20 +72,21 @@ TEST_F(RunBySourceTest, AfterAReportOfTheKernelItGoesOnWithAnotherMachine) {
   EXPECT_EQ(machines_, 2);
 }
 
-TEST_F(RunBySourceTest, ATargetWithNothingToRunDecidesNothing) {
+TEST_F(BySlicesTest, ATargetWithNothingToRunDecidesNothing) {
   List list({}, 1);
   const RunResult result = go(list, {});
-  EXPECT_EQ(result.failures.at("host"), "no scenario runs there");
+  EXPECT_EQ(result.trials.at(0).undecided, "no scenario runs there");
   EXPECT_EQ(result.exit_code(), exits::undecided);
 }
 
-TEST_F(RunBySourceTest, ATargetThatIsNotThereEndsNotTheOthers) {
+TEST_F(BySlicesTest, ATargetThatIsNotThereEndsNotTheOthers) {
   options_.targets = {{"", "host"}, {"lab", "dmirror"}};
   List list({"one"}, 1);
   const RunResult result = go(list, {"--targets", "host"});
   EXPECT_EQ(list.verdicts.size(), 1u);
-  EXPECT_EQ(result.failures.size(), 1u);
-  EXPECT_NE(result.failures.at("lab:dmirror").find("load test_hmm"), std::string::npos);
+  EXPECT_EQ(
+      std::ranges::count_if(result.trials, [](const Trial& t) { return t.undecided.find("load test_hmm") != t.undecided.npos; }),
+      1);
 }
 
 }  // namespace

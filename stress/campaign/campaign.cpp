@@ -62,6 +62,11 @@ void add_untold(const json& record, Trial& trial) {
       tally.seed = record.value("seed", std::uint64_t{0});
     }
     trial.iterations += record.at("count").get<std::uint64_t>();
+  } else if (event == "finding") {
+    const std::string what = record.at("what"), why = record.at("why");
+    if (what == "hang") trial.hang = why;
+    if (what == "lost") trial.lost = why;
+    if (what == "crash") trial.crash = why;
   } else if (event == "health") {
     SortedReports sorted = sort_reports(record.at("lines").get<std::vector<std::string>>(), trial.target, trial.kernel);
     trial.health.insert(trial.health.end(), sorted.other.begin(), sorted.other.end());
@@ -102,9 +107,9 @@ std::size_t Campaign::resume(std::istream& journal) {
         trial.program = parse(known.text, name);
         places_[target].untold = std::move(trial);
         places_[target].untold_text = known.text;
-      } else if (event == "finding") {
+      } else if (event == "campaign_finding") {
         findings_.restore(finding_of(record));
-      } else if (event == "stress") {
+      } else if (event == "campaign") {
         Place& place = places_[target];
         place.untold.reset();
         const Item item = item_of(record);
@@ -150,14 +155,13 @@ void Campaign::tell_untold(Place& place, const Capabilities& can) {
   Trial trial = *std::exchange(place.untold, std::nullopt);
   trial.allowed = project(predicted(trial.program, can.device_class), trial.program, can.sight);
   std::erase_if(trial.seen, [&](const auto& each) { return each.first.size() != trial.allowed.schema.size(); });
-  find(trial, place.untold_text);
+  for (const CampaignFinding& each : find(trial, place.untold_text)) options_.found(each.finding);
 }
 
-void Campaign::find(const Trial& trial, const std::string& text) {
-  const std::optional<Finding> finding = findings_.add(trial, text, options_.clock());
-  if (!finding) return;
-  options_.write("finding", to_json(*finding));
-  options_.found(*finding);
+std::vector<CampaignFinding> Campaign::find(const Trial& trial, const std::string& text) {
+  std::vector<CampaignFinding> added = findings_.add(trial, text, options_.clock());
+  for (const CampaignFinding& each : added) options_.write("campaign_finding", to_json(each));
+  return added;
 }
 
 std::optional<Work> Campaign::next(const std::string& target, const Capabilities& can) {
@@ -186,7 +190,7 @@ bool Campaign::told(const Trial& trial, bool closed) {
   status_.iterations += told.iterations;
   status_.seen += told.seen - std::min(told.seen, item.seen);
   place.front->told(item, told);
-  options_.write("stress", record_of(trial.target, item));
+  options_.write("campaign", record_of(trial.target, item));
   if (!place.front->is_done_with(item)) return false;
   place.before.erase(&item);
   place.front->forget(item);

@@ -14,9 +14,9 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/run/run.h"
-#include "harness/run/work_source.h"
 #include "stress/campaign/findings.h"
 #include "stress/campaign/front.h"
+#include "stress/campaign/work_source.h"
 
 namespace faultline {
 
@@ -29,10 +29,11 @@ class Campaign : public WorkSource {
     double seconds = 0;  // for each target
     std::string prefix;  // of the files of generated scenarios
     std::function<bool()> stopped;
-    // Keeps a record: "stress" for each slice, "finding" for each finding.
+    // Keeps a record: "campaign" for each slice, "campaign_finding" for each finding.
     std::function<void(const std::string& event, const nlohmann::json& record)> write;
-    std::function<void(const Finding& finding)> found;  // as soon as it is known
-    std::function<double()> clock;                      // seconds since the campaign began, all parts of it together
+    // A finding of the earlier part that was killed before it could tell it. Those of this part the run tells.
+    std::function<void(const Finding& finding)> found;
+    std::function<double()> clock;  // seconds since the campaign began, all parts of it together
   };
   explicit Campaign(Options options);
 
@@ -52,7 +53,8 @@ class Campaign : public WorkSource {
     std::size_t findings = 0;
   };
   Status status() const;
-  const std::vector<Finding>& findings() const { return findings_.all(); }
+  const std::vector<CampaignFinding>& found() const { return findings_.all(); }
+  bool knows(const Finding& finding) const { return findings_.has(finding); }
 
  private:
   struct Place {
@@ -71,7 +73,7 @@ class Campaign : public WorkSource {
   };
   Front& front(const std::string& target, const Capabilities& can);
   Allowed predicted(const Program& program, DeviceClass device_class) const;
-  void find(const Trial& trial, const std::string& text);
+  std::vector<CampaignFinding> find(const Trial& trial, const std::string& text);
   void tell_untold(Place& place, const Capabilities& can);
 
   Options options_;

@@ -141,10 +141,10 @@ TEST(Campaign, TheSeedTellsWhatRuns) {
 TEST(Campaign, AFindingIsToldOnceAndTheScenarioIsOver) {
   Fake fake(broken_in("race"));
   fake.slices(40);
-  EXPECT_EQ(fake.told, std::vector<std::string>{"race"});
-  ASSERT_EQ(fake.campaign.findings().size(), 1u);
-  EXPECT_EQ(fake.campaign.findings()[0].what.find("not allowed: "), 0u);
-  EXPECT_EQ(fake.campaign.findings()[0].count, 10u);
+  ASSERT_EQ(fake.campaign.found().size(), 1u);
+  EXPECT_EQ(fake.campaign.found()[0].finding.scenario, "race");
+  EXPECT_EQ(fake.campaign.found()[0].count, 10u);
+  EXPECT_TRUE(fake.campaign.knows(fake.campaign.found()[0].finding));
   EXPECT_EQ(std::ranges::count(fake.order, "race"), 1);
 }
 
@@ -170,7 +170,7 @@ TEST(Campaign, AFindingThatNobodyToldIsNotLost) {
   first.slices(1, true);
   ASSERT_EQ(first.order.back(), "race");
   EXPECT_TRUE(first.told.empty());
-  std::string cut = first.journal + "{\"ev\":\"stress\",\"target\":\"ho";
+  std::string cut = first.journal + "{\"ev\":\"campaign\",\"target\":\"ho";
   Fake second({}, cut);
   second.slices(1);
   EXPECT_EQ(second.told, std::vector<std::string>{"race"});
@@ -183,7 +183,8 @@ TEST(Campaign, AFindingThatNobodyToldIsNotLost) {
 }
 
 TEST(Campaign, ForeignLinesOfAJournalArePassedOver) {
-  Fake fake({}, "garbage\n[1]\n{\"ev\":\"stress\",\"target\":\"host\",\"pool\":\"nonsense\"}\n{\"ev\":\"finding\"}\n\n");
+  Fake fake({},
+            "garbage\n[1]\n{\"ev\":\"campaign\",\"target\":\"host\",\"pool\":\"nonsense\"}\n{\"ev\":\"campaign_finding\"}\n\n");
   EXPECT_EQ(fake.resumed, 0u);
   fake.slices(3);
 }
@@ -198,21 +199,21 @@ Trial reported(const std::string& scenario, const std::string& line) {
 
 TEST(Findings, AReportIsTheSameWhereverItShows) {
   Findings findings;
-  EXPECT_TRUE(findings.add(reported("one", "BUG: KASAN: use-after-free in f+0x1c/0x40 at addr ffff8881"), "", 1));
-  EXPECT_FALSE(findings.add(reported("other", "BUG: KASAN: use-after-free in f+0x2c/0x40 at addr ffff8889"), "", 2));
-  EXPECT_TRUE(findings.add(reported("other", "BUG: KASAN: use-after-free in g+0x2c/0x40 at addr ffff8889"), "", 3));
+  EXPECT_EQ(findings.add(reported("one", "BUG: KASAN: use-after-free in f+0x1c/0x40 at addr ffff8881"), "", 1).size(), 1u);
+  EXPECT_EQ(findings.add(reported("other", "BUG: KASAN: use-after-free in f+0x2c/0x40 at addr ffff8889"), "", 2).size(), 0u);
+  EXPECT_EQ(findings.add(reported("other", "BUG: KASAN: use-after-free in g+0x2c/0x40 at addr ffff8889"), "", 3).size(), 1u);
   ASSERT_EQ(findings.all().size(), 2u);
   EXPECT_EQ(findings.all()[0].again, 1);
-  EXPECT_EQ(findings.all()[0].seconds, 1);
+  EXPECT_EQ(findings.all()[0].finding.seconds, 1);
 }
 
 TEST(Findings, SurviveTheirRecord) {
   Findings findings;
-  const Finding finding = *findings.add(reported("one", "BUG: a thing"), "scenario one", 1.5);
+  const CampaignFinding finding = findings.add(reported("one", "BUG: a thing"), "scenario one", 1.5).front();
   EXPECT_EQ(to_json(finding_of(to_json(finding))), to_json(finding));
   Findings again;
   again.restore(finding);
-  EXPECT_FALSE(again.add(reported("two", "BUG: a thing"), "", 2));
+  EXPECT_TRUE(again.add(reported("two", "BUG: a thing"), "", 2).empty());
 }
 
 }  // namespace

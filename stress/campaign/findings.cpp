@@ -11,10 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-bool is_finding(Verdict verdict) {
-  return verdict == Verdict::forbidden || verdict == Verdict::health || verdict == Verdict::hang || verdict == Verdict::lost;
-}
-
 // "BUG: KASAN: use-after-free in f+0x1c/0x40" without its numbers.
 std::string without_numbers(const std::string& line) {
   std::string result;
@@ -36,79 +32,87 @@ std::string without_numbers(const std::string& line) {
   return result;
 }
 
+constexpr Finding::What kinds[] = {Finding::What::forbidden, Finding::What::health, Finding::What::crash, Finding::What::hang,
+                                   Finding::What::lost};
+
 }  // namespace
 
-json to_json(const Finding& finding) {
-  return {{"kind", verdict_text(finding.kind)},
+json to_json(const CampaignFinding& found) {
+  const Finding& finding = found.finding;
+  return {{"what", finding_text(finding.what)},
+          {"why", finding.why},
           {"scenario", finding.scenario},
           {"target", finding.target},
-          {"file", finding.file},
-          {"text", finding.text},
-          {"what", finding.what},
           {"seconds", finding.seconds},
-          {"seed", finding.seed},
-          {"count", finding.count},
           {"iterations", finding.iterations},
-          {"again", finding.again}};
+          {"file", found.file},
+          {"text", found.text},
+          {"seed", found.seed},
+          {"count", found.count},
+          {"of", found.iterations},
+          {"again", found.again}};
 }
 
-Finding finding_of(const json& record) {
-  Finding finding;
-  const std::string kind = record.at("kind");
-  const auto* found = std::ranges::find_if(all_verdicts, [&](Verdict each) { return kind == verdict_text(each); });
-  if (found == std::end(all_verdicts)) throw std::runtime_error("no kind of finding: " + kind);
-  finding.kind = *found;
-  record.at("scenario").get_to(finding.scenario);
-  record.at("target").get_to(finding.target);
-  record.at("file").get_to(finding.file);
-  record.at("text").get_to(finding.text);
-  record.at("what").get_to(finding.what);
-  record.at("seconds").get_to(finding.seconds);
-  record.at("seed").get_to(finding.seed);
-  record.at("count").get_to(finding.count);
-  record.at("iterations").get_to(finding.iterations);
-  record.at("again").get_to(finding.again);
-  return finding;
+CampaignFinding finding_of(const json& record) {
+  CampaignFinding found;
+  const std::string what = record.at("what");
+  const auto* kind = std::ranges::find_if(kinds, [&](Finding::What each) { return what == finding_text(each); });
+  if (kind == std::end(kinds)) throw std::runtime_error("no kind of finding: " + what);
+  found.finding.what = *kind;
+  record.at("why").get_to(found.finding.why);
+  record.at("scenario").get_to(found.finding.scenario);
+  record.at("target").get_to(found.finding.target);
+  record.at("seconds").get_to(found.finding.seconds);
+  record.at("iterations").get_to(found.finding.iterations);
+  record.at("file").get_to(found.file);
+  record.at("text").get_to(found.text);
+  record.at("seed").get_to(found.seed);
+  record.at("count").get_to(found.count);
+  record.at("of").get_to(found.iterations);
+  record.at("again").get_to(found.again);
+  return found;
 }
 
 std::string identity(const Finding& finding) {
-  const std::string kind = finding.target + " " + verdict_text(finding.kind) + " ";
-  const bool of_log = finding.kind == Verdict::health;
-  return kind + (of_log ? without_numbers(finding.what) : finding.scenario);
+  const std::string kind = finding.target + " " + finding_text(finding.what) + " ";
+  const bool is_report = finding.what == Finding::What::health;
+  return kind + (is_report ? without_numbers(finding.why) : finding.scenario);
 }
 
-std::optional<Finding> Findings::add(const Trial& trial, const std::string& text, double seconds) {
-  Finding finding{
-      .kind = verdict(trial), .scenario = trial.program.name, .target = trial.target, .file = trial.file, .text = text};
-  if (!is_finding(finding.kind)) return std::nullopt;
-  finding.what = reason(trial);
-  finding.seconds = seconds;
-  finding.seed = trial.seed;
-  finding.iterations = trial.iterations;
-  if (finding.kind == Verdict::forbidden)
-    for (const Outcome& outcome : not_allowed(trial)) {
-      const Tally& tally = trial.seen.at(outcome);
-      if (finding.count == 0) {
-        finding.seed = tally.seed;
-        finding.what = "not allowed: " + describe(trial.allowed.schema, trial.program, outcome, false);
+bool Findings::has(const Finding& finding) const {
+  return std::ranges::any_of(all_,
+                             [own = identity(finding)](const CampaignFinding& each) { return identity(each.finding) == own; });
+}
+
+std::vector<CampaignFinding> Findings::add(const Trial& trial, const std::string& text, double seconds) {
+  std::vector<CampaignFinding> added;
+  for (Finding& finding : findings(trial)) {
+    finding.seconds = seconds;
+    CampaignFinding found{
+        .finding = finding, .file = trial.file, .text = text, .seed = trial.seed, .iterations = trial.iterations};
+    if (finding.what == Finding::What::forbidden)
+      for (const Outcome& outcome : not_allowed(trial)) {
+        const Tally& tally = trial.seen.at(outcome);
+        if (found.count == 0) found.seed = tally.seed;
+        found.count += tally.count;
       }
-      finding.count += tally.count;
+    const auto known = std::ranges::find_if(
+        all_, [own = identity(finding)](const CampaignFinding& each) { return identity(each.finding) == own; });
+    if (known == all_.end()) {
+      all_.push_back(found);
+      added.push_back(found);
+    } else if (known->finding.scenario == finding.scenario) {
+      known->count = found.count;
+      known->iterations = found.iterations;
+    } else {
+      ++known->again;
     }
-  const std::string own = identity(finding);
-  const auto known = std::ranges::find(all_, own, identity);
-  if (known == all_.end()) {
-    all_.push_back(finding);
-    return finding;
   }
-  if (known->scenario == finding.scenario) known->count = finding.count, known->iterations = finding.iterations;
-  else ++known->again;
-  return std::nullopt;
+  return added;
 }
 
-void Findings::restore(const Finding& finding) {
-  const auto known = std::ranges::find(all_, identity(finding), identity);
-  if (known == all_.end()) all_.push_back(finding);
-  else *known = finding;
+void Findings::restore(const CampaignFinding& finding) {
+  if (!has(finding.finding)) all_.push_back(finding);
 }
 
 }  // namespace faultline

@@ -23,8 +23,8 @@ std::uint64_t sightings(const Trial& trial) {
 
 }  // namespace
 
-Shrinking::Shrinking(std::vector<Finding> findings, Options options) : options_(std::move(options)) {
-  for (std::size_t i = findings.size(); i-- > 0;) places_[findings[i].target].waiting.push_back(std::move(findings[i]));
+Shrinking::Shrinking(std::vector<CampaignFinding> findings, Options options) : options_(std::move(options)) {
+  for (std::size_t i = findings.size(); i-- > 0;) places_[findings[i].finding.target].waiting.push_back(std::move(findings[i]));
 }
 
 void Shrinking::run(Place& place, const Program& program) {

@@ -9,15 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "harness/run/work_source.h"
 #include "stress/campaign/findings.h"
+#include "stress/campaign/work_source.h"
 #include "stress/shrink/shrink.h"
 
 namespace faultline {
 
 // What became of a finding.
 struct Shrunk {
-  Finding finding;
+  CampaignFinding finding;
   Program program;
   double rate = 0;        // the share of iterations that show it; 0: it did not show again
   int tried = 0;          // programs
@@ -34,7 +34,7 @@ class Shrinking : public WorkSource {
     std::function<void(const Shrunk& shrunk)> done;
   };
   // `findings`: in this order. Those of one target share its time: each gets its part of what is left.
-  Shrinking(std::vector<Finding> findings, Options options);
+  Shrinking(std::vector<CampaignFinding> findings, Options options);
 
   std::optional<Work> next(const std::string& target, const Capabilities& can) override;
   bool told(const Trial& trial, bool closed) override;
@@ -43,8 +43,8 @@ class Shrinking : public WorkSource {
 
  private:
   struct Place {
-    std::vector<Finding> waiting;  // the next one last
-    std::optional<Finding> finding;
+    std::vector<CampaignFinding> waiting;  // the next one last
+    std::optional<CampaignFinding> finding;
     std::optional<Shrinker> shrinker;          // once the finding has shown again
     std::shared_ptr<const Scenario> scenario;  // that runs
     double until = 0;                          // of the clock, for this finding

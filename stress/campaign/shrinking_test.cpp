@@ -23,7 +23,7 @@ bool forks(const Program& program) {
 // Runs a shrinking on a kernel that shows what is forbidden in one of `every` iterations of programs that fork.
 struct Fake {
   explicit Fake(int every, double seconds = 1000)
-      : shrinking({{.scenario = "found", .target = "host", .file = "found.scn", .text = text}},
+      : shrinking({{.finding = {.scenario = "found", .target = "host"}, .file = "found.scn", .text = text}},
                   {.seconds = seconds,
                    .clock = [this] { return now; },
                    .prefix = "x-",
