@@ -31,6 +31,8 @@ constexpr const char* examples =
     "  faultline run fork.scn                    on this machine's own mm\n"
     "  faultline run -t lab:dmirror stress/scenarios\n"
     "                                            all of them, in the virtual lab\n"
+    "  faultline stress                          ten minutes of everything on what is here\n"
+    "  faultline shrink -t lab:dmirror fork.scn  the smallest scenario that still shows what fork.scn shows\n"
     "  faultline explain fork.scn                how an outcome comes about, or what forbids it\n"
     "  faultline claims                          what kernel mail threads claim, decided\n"
     "  faultline record gpu.trace                records requests to GPUs and their answers, for a bug report\n"
@@ -85,6 +87,8 @@ int faultline_command(int argc, char** argv) {
   faultline::app::add_claims(app, status);
   faultline::app::add_score(app, status);
   faultline::app::add_run(app, status);
+  faultline::app::add_stress(app, status);
+  faultline::app::add_shrink(app, status);
   faultline::app::add_record(app, status);
 
   if (argc < 2) {

@@ -27,6 +27,7 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
+#include "harness/app/run_options.h"
 #include "harness/executor/parameters.h"
 #include "harness/language/diagnostic.h"
 #include "harness/language/parser.h"
@@ -91,37 +92,6 @@ struct Arguments {
   std::vector<std::string> command_line;
 };
 
-// The message of CLI11's own check would print the full range of a double.
-CLI::Validator above_zero(double largest) {
-  return CLI::Validator(
-      [largest](std::string& text) {
-        double value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size() && value > 0 && value <= largest;
-        return good ? std::string() : "not a number above 0: '" + text + "'";
-      },
-      "");
-}
-
-// CLI11 takes -1 for the largest number, and cuts long ones short.
-CLI::Validator a_seed() {
-  return CLI::Validator(
-      [](std::string& text) {
-        std::uint64_t value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size();
-        return good ? std::string() : "not a number from 0 to 2^64 - 1: '" + text + "'";
-      },
-      "");
-}
-
-std::vector<std::string> own_command_line() {
-  std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  std::vector<std::string> words;
-  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
-  return words;
-}
-
 // The batch on one line of a journal, and the text of its scenario, which an earlier line has.
 struct JournalledBatch {
   json record;
@@ -177,24 +147,6 @@ Parameters journalled_parameters(const std::string& word, const std::vector<Scen
   }
 }
 
-std::vector<TargetWord> targets_of(const Arguments& arguments) {
-  std::vector<TargetWord> targets;
-  for (const std::string& word : arguments.targets.empty() ? std::vector<std::string>{"host"} : arguments.targets) {
-    const TargetWord target = parse_target(word);
-    if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
-  }
-  const bool lab = std::ranges::any_of(targets, &TargetWord::own_kernel);
-  const bool gpu = std::ranges::any_of(targets, &TargetWord::own_gpu);
-  if (!lab && !(arguments.lab.kernel.empty() && arguments.lab.append.empty() && arguments.crash.empty()))
-    throw BadInput("faultline: --lab-kernel and --lab-append need a target in the lab; did you mean '-t lab:" +
-                   targets.front().name + "'?\n");
-  if (!gpu && !(arguments.lab.modules.empty() && arguments.lab.gpu.empty()))
-    throw BadInput("faultline: --lab-modules and --lab-gpu need '-t lab:amdgpu'\n");
-  if (!arguments.lab.kernel.empty() && ::access(arguments.lab.kernel.c_str(), R_OK) != 0)
-    throw BadInput("faultline: --lab-kernel " + arguments.lab.kernel + ": " + std::strerror(errno) + "\n");
-  return targets;
-}
-
 // Checks all scenarios for wrong claims and endless waits, before anything runs.
 bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predictor, ProgressBar& bar) {
   std::string refuted;
@@ -216,71 +168,22 @@ bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predi
   return true;
 }
 
-// The path of the journal, and of the files for machines' output.
-struct Files {
-  std::string journal;
-  std::string prefix;
-  bool can_replay = true;
-};
-
-Files files_of(const Arguments& arguments, const std::string& root) {
-  const std::string folder = root + "/results/runs/" + run_folder_name();
-  if (arguments.journal.empty()) return {folder + "/journal.jsonl", folder + "/"};
-  std::error_code error;
-  if (!fs::exists(arguments.journal, error) || fs::is_regular_file(arguments.journal, error))
-    return {arguments.journal, arguments.journal + "."};
-  // The journal goes to a pipe or a device, beside which no file with the machines' output can lie.
-  fs::create_directories(folder);
-  return {arguments.journal, folder + "/", false};
-}
-
-// Those that change what a run on this target does. Its GPU in software gets the weather's seed by name: the seed that shows an
-// outcome again is that of a slice.
-std::vector<std::string> options_of(const Arguments& arguments, const TargetWord& target) {
-  const LabOptions& lab = arguments.lab;
-  std::vector<std::string> words;
-  if (target.own_kernel() && !lab.kernel.empty()) words.insert(words.end(), {"--lab-kernel", lab.kernel});
-  if (target.own_kernel() && !lab.append.empty()) words.insert(words.end(), {"--lab-append", lab.append});
-  if (target.own_gpu() && !lab.modules.empty()) words.insert(words.end(), {"--lab-modules", lab.modules});
-  if (target.own_gpu()) words.insert(words.end(), {"--lab-gpu", lab.gpu});
-  if (arguments.deadline > 0) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%g", arguments.deadline);
-    words.insert(words.end(), {"--deadline", text});
-  }
-  return words;
-}
-
-ReportStyle style_of(const Arguments& arguments, const Files& files) {
+ReportStyle style_of(const Arguments& arguments, const RunFiles& files) {
   ReportStyle style;
   style.verbose = arguments.verbose;
   style.unseen = arguments.unseen;
   if (files.can_replay) style.journal = files.journal;
   style.iterations = arguments.iterations;
-  style.options = [arguments](const std::string& target) { return options_of(arguments, parse_target(target)); };
+  style.options = [arguments](const std::string& target) { return options_of(arguments.lab, arguments.deadline, parse_target(target)); };
   return style;
-}
-
-// Asks the lab what is wrong with its options, before anything runs. Anything but that is told by the run.
-void check_lab(const std::string& root, const LabOptions& lab, const std::vector<TargetWord>& targets) {
-  if (lab.kernel.empty() && lab.modules.empty() && lab.gpu.empty()) return;
-  std::set<std::string> checked;
-  for (const TargetWord& target : targets) {
-    if (!target.own_kernel() || !checked.insert(target.machine()).second) continue;
-    Machine::Spec spec = machines(root, lab, "")(target.machine(), 1);
-    spec.command.push_back("--check");
-    std::string line;
-    for (const std::string& word : spec.command) line += shell_word(word) + " ";
-    const Answer answer = answer_of(line);
-    if (answer.status == exits::usage) throw BadInput("faultline: " + answer.last_line() + "\n");
-  }
 }
 
 int run_command(const Arguments& given) {
   Arguments arguments = given;
   const std::string root = project_root();
   RunOptions options;
-  options.targets = targets_of(arguments);
+  options.targets = targets_of(arguments.targets.empty() ? std::vector<std::string>{"host"} : arguments.targets, arguments.lab,
+                               !arguments.crash.empty());
   const std::vector<Scenario> scenarios = load_scenarios(arguments.paths);
   if (!arguments.replay.empty()) options.parameters = journalled_parameters(arguments.replay, scenarios);
   options.iterations = arguments.iterations;
@@ -305,7 +208,7 @@ int run_command(const Arguments& given) {
     return arguments.bisect ? exits::bisect_abort : exits::undecided;
   }
 
-  const Files files = files_of(arguments, root);
+  const RunFiles files = run_files(arguments.journal, root);
   std::unique_ptr<Journal> journal;
   try {
     journal = std::make_unique<Journal>(files.journal);
@@ -375,14 +278,7 @@ void add_run(CLI::App& app, int& status) {
   CLI::Option* seed =
       command->add_option("--seed", arguments->seed, "Seed of the random numbers [random]")->check(a_seed())->type_name("N");
   command->add_option("--json", arguments->journal, "Write the journal (JSON lines) here")->type_name("FILE");
-  command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")->type_name("FILE");
-  command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")->type_name("WORDS");
-  command->add_option("--lab-modules", arguments->lab.modules, "Where your own amdgpu.ko is, such as a build tree (lab:amdgpu)")
-      ->type_name("DIR");
-  command
-      ->add_option("--lab-gpu", arguments->lab.gpu,
-                   "Words for the GPU in software of lab:amdgpu, such as '--vram 64M --seed 5' ('build/softgpu --help')")
-      ->type_name("WORDS");
+  add_lab_options(*command, arguments->lab);
   command->add_option("--deadline", arguments->deadline, "For the statements of one iteration [5, or 20 on a slow machine]")
       ->check(above_zero(3600))
       ->type_name("SECONDS");
