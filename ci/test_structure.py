@@ -55,7 +55,7 @@ MAY = {
     "stress/direct_io": ["drm_glue"],
     "stress/generate": VALUES,
     "stress/shrink": VALUES + ["stress/generate"],
-    "stress/campaign": VALUES + ["harness/run", "stress/generate"],
+    "stress/campaign": VALUES + ["harness/run", "stress/generate", "stress/shrink"],
 }
 
 INCLUDE = re.compile(r'^#include "([^"]+)/[^"/]+"', re.MULTILINE)

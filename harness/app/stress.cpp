@@ -52,7 +52,7 @@ constexpr const char* examples =
     "\n"
     "Nothing dangerous is done to this machine. Ctrl-C ends it in good order; a second one at once.\n"
     "Exit codes: 0 nothing was found, 1 something was found, 2 bad usage or input, 3 nothing could be\n"
-    "decided, 4 the bench itself failed.";
+    "decided, or it was interrupted, 4 the bench itself failed.";
 
 struct Arguments {
   std::vector<std::string> targets;
@@ -91,9 +91,7 @@ class Stress : public WorkSource {
   }
 
  private:
-  bool is_over() const {
-    return options_.clock() >= options_.seconds * (campaign_.found().empty() ? 1 : campaign_share);
-  }
+  bool is_over() const { return options_.clock() >= options_.seconds * (campaign_.found().empty() ? 1 : campaign_share); }
   void start() {
     std::vector<CampaignFinding> findings = campaign_.found();
     const auto rate = [](const CampaignFinding& each) {
@@ -134,18 +132,18 @@ std::string number_text(double number) {
 }
 
 // One screen at the end.
-std::string end_text(const Campaign& campaign, const RunResult& result, double seconds, const std::map<std::string, Shrunk>& small,
-                     const std::map<std::string, std::string>& files,
+std::string end_text(const Campaign& campaign, const RunResult& result, double seconds,
+                     const std::map<std::string, Shrunk>& small, const std::map<std::string, std::string>& files,
                      const std::function<std::string(const CampaignFinding&)>& again) {
   const Campaign::Status status = campaign.status();
-  std::string text = "Campaign of " + number_text(seconds) + " s\n  " + pools_text(status) + "\n  " +
-                     plural(status.iterations, "iteration") + ", " +
-                     std::to_string(std::llround(static_cast<double>(status.iterations) / std::max(seconds, 0.1))) +
-                     " a second\n  " + std::to_string(status.seen) + " of " + std::to_string(status.allowed) +
-                     " allowed outcomes seen\n  " + std::to_string(status.features) +
-                     " kinds of operations, races and results covered\n";
+  std::string text =
+      "Campaign of " + number_text(seconds) + " s\n  " + pools_text(status) + "\n  " + plural(status.iterations, "iteration") +
+      ", " + std::to_string(std::llround(static_cast<double>(status.iterations) / std::max(seconds, 0.1))) + " a second\n  " +
+      std::to_string(status.seen) + " of " + std::to_string(status.allowed) + " allowed outcomes seen\n  " +
+      std::to_string(status.features) + " kinds of operations, races and results covered\n";
   for (const Trial& trial : result.trials)
-    if (!trial.undecided.empty() && trial.iterations == 0) text += "Not run: " + trial.target + ": " + printable(trial.undecided) + "\n";
+    if (!trial.undecided.empty() && trial.iterations == 0)
+      text += "Not run: " + trial.target + ": " + printable(trial.undecided) + "\n";
   text += campaign.found().empty() ? "Nothing was found\n" : "Findings: " + std::to_string(campaign.found().size()) + "\n";
   for (const CampaignFinding& each : campaign.found()) {
     const Finding& finding = each.finding;
@@ -155,7 +153,8 @@ std::string end_text(const Campaign& campaign, const RunResult& result, double s
     if (each.again > 0) text += ", and in " + plural(static_cast<std::size_t>(each.again), "other scenario");
     text += ": " + printable(finding.why) + "\n";
     const std::string id = identity(finding);
-    if (const auto shrunk = small.find(id); shrunk != small.end()) text += "      Smaller: " + files.at(id) + ": " + shrunk_text(shrunk->second) + "\n";
+    if (const auto shrunk = small.find(id); shrunk != small.end())
+      text += "      Smaller: " + files.at(id) + ": " + shrunk_text(shrunk->second) + "\n";
     text += "      Again: " + again(each) + "\n";
   }
   return text;
@@ -171,7 +170,8 @@ int stress_command(const Arguments& given) {
     if (arguments.targets.empty()) arguments.targets = before.targets;
     if (arguments.paths.empty()) arguments.paths = before.paths;
     if (arguments.seconds == 0) arguments.seconds = before.seconds - before.elapsed;
-    if (arguments.seconds <= 0) throw BadInput("faultline: that campaign has had all of its time; --time says for how long it goes on\n");
+    if (arguments.seconds <= 0)
+      throw BadInput("faultline: that campaign has had all of its time; --time says for how long it goes on\n");
     arguments.journal = arguments.resume;
     arguments.lab = before.lab;
     arguments.seed = before.seed;
@@ -187,8 +187,11 @@ int stress_command(const Arguments& given) {
   options.seed = arguments.seed;
   options.stop_at_first = arguments.stop_at_first;
   check_lab(root, arguments.lab, options.targets);
-  options.about = {{"command", arguments.command_line}, {"program", "faultline stress"}, {"journal_version", 1},
-                   {"paths", arguments.paths},          {"lab", to_json(arguments.lab)}};
+  options.about = {{"command", arguments.command_line},
+                   {"program", "faultline stress"},
+                   {"journal_version", 1},
+                   {"paths", arguments.paths},
+                   {"lab", to_json(arguments.lab)}};
   std::vector<Scenario> written = load_scenarios(arguments.paths);
   watch_signals();
 
@@ -206,8 +209,10 @@ int stress_command(const Arguments& given) {
     std::fprintf(stderr, "faultline: %s\n", printable(line).c_str());
   };
   const auto again = [&](const CampaignFinding& found) {
-    std::string text = "faultline run -t " + shell_word(found.finding.target) + " --seed " + std::to_string(found.seed) + " --time 60";
-    for (const std::string& option : options_of(arguments.lab, 0, parse_target(found.finding.target))) text += " " + shell_word(option);
+    std::string text =
+        "faultline run -t " + shell_word(found.finding.target) + " --seed " + std::to_string(found.seed) + " --time 60";
+    for (const std::string& option : options_of(arguments.lab, 0, parse_target(found.finding.target)))
+      text += " " + shell_word(option);
     return text + " " + shell_word(found.file);
   };
 
@@ -219,44 +224,45 @@ int stress_command(const Arguments& given) {
     bar.clear();
     std::cout << finding_line(finding, how) << std::flush;
   };
-  Campaign campaign({.written = std::move(written),
-                     .predictor = predictor,
-                     .seed = options.seed,
-                     .seconds = (before.elapsed + seconds) / static_cast<double>(std::max<std::size_t>(options.targets.size(), 1)),
-                     .prefix = files.prefix,
-                     .stopped = [] { return stop_asked() != Stop::none; },
-                     .write =
-                         [&](const std::string& event, const json& record) {
-                           journal->write(event, record);
-                           const std::string file = event == "campaign_finding" ? record.at("file") : "";
-                           if (file.starts_with(files.prefix) && !std::filesystem::exists(file))
-                             if (const std::string why = write_text(record.at("text"), file); !why.empty()) complain(why);
-                         },
-                     .found = [&](const Finding& finding) { tell(finding, "faultline stress --resume " + shell_word(files.journal)); },
-                     .clock = [&] { return before.elapsed + clock(); }});
+  Campaign campaign(
+      {.written = std::move(written),
+       .predictor = predictor,
+       .seed = options.seed,
+       .seconds = (before.elapsed + seconds) / static_cast<double>(std::max<std::size_t>(options.targets.size(), 1)),
+       .prefix = files.prefix,
+       .stopped = [] { return stop_asked() != Stop::none; },
+       .write =
+           [&](const std::string& event, const json& record) {
+             journal->write(event, record);
+             const std::string file = event == "campaign_finding" ? record.at("file") : "";
+             if (file.starts_with(files.prefix) && !std::filesystem::exists(file))
+               if (const std::string why = write_text(record.at("text"), file); !why.empty()) complain(why);
+           },
+       .found = [&](const Finding& finding) { tell(finding, "faultline stress --resume " + shell_word(files.journal)); },
+       .clock = [&] { return before.elapsed + clock(); }});
   if (!arguments.resume.empty()) {
     std::ifstream earlier(arguments.resume);
     const std::size_t slices = campaign.resume(earlier);
     std::cout << "Goes on after " << number_text(before.elapsed) << " s, " << plural(slices, "slice") << ", "
-              << plural(campaign.found().size(), "finding") << "\n" << std::flush;
+              << plural(campaign.found().size(), "finding") << "\n"
+              << std::flush;
   }
 
   std::map<std::string, Shrunk> small;
   std::map<std::string, std::string> small_files;
   const auto shrinking = [&](std::size_t count) {
-    return Shrinking::Options{
-        .seed = options.seed,
-        .seconds = (seconds - clock()) / static_cast<double>(std::max<std::size_t>(count, 1)),
-        .clock = clock,
-        .prefix = files.prefix,
-        .done = [&](const Shrunk& shrunk) {
-          const std::string id = identity(shrunk.finding.finding);
-          const std::string file = files.prefix + shrunk.finding.finding.scenario + "-shrunk.scn";
-          if (shrunk.rate > 0)
-            if (const std::string why = write_shrunk(shrunk, file); !why.empty()) complain(why);
-          small.emplace(id, shrunk);
-          small_files[id] = file;
-        }};
+    return Shrinking::Options{.seed = options.seed,
+                              .seconds = (seconds - clock()) / static_cast<double>(std::max<std::size_t>(count, 1)),
+                              .clock = clock,
+                              .prefix = files.prefix,
+                              .done = [&](const Shrunk& shrunk) {
+                                const std::string id = identity(shrunk.finding.finding);
+                                const std::string file = files.prefix + shrunk.finding.finding.scenario + "-shrunk.scn";
+                                if (shrunk.rate > 0)
+                                  if (const std::string why = write_shrunk(shrunk, file); !why.empty()) complain(why);
+                                small.emplace(id, shrunk);
+                                small_files[id] = file;
+                              }};
   };
   Stress stress(campaign, {.seconds = seconds, .clock = clock, .shrinking = shrinking});
   RunEvents events;
@@ -266,8 +272,9 @@ int stress_command(const Arguments& given) {
     shown.status = progress_text(campaign.status(), progress, stress.shrinks());
     bar.update(shown);
   };
-  const ReportStyle style{.journal = files.can_replay ? files.journal : "",
-                          .options = [&](const std::string& target) { return options_of(arguments.lab, 0, parse_target(target)); }};
+  const ReportStyle style{.journal = files.can_replay ? files.journal : "", .options = [&](const std::string& target) {
+                            return options_of(arguments.lab, 0, parse_target(target));
+                          }};
   events.again = [&](const Trial& trial) { return again_command(trial, style); };
   events.finding = [&](const Finding& finding, const std::string& how) {
     Finding own = finding;
@@ -284,8 +291,10 @@ int stress_command(const Arguments& given) {
   }
   stress.end();
   bar.clear();
-  const int status = campaign.found().empty() ? result.exit_code() : exits::found;
-  std::cout << end_text(campaign, result, before.elapsed + clock(), small, small_files, again) << "Journal " << files.journal << "\n";
+  int status = campaign.found().empty() ? result.exit_code() : exits::found;
+  if (status == exits::agree && result.interrupted) status = exits::undecided;
+  std::cout << end_text(campaign, result, before.elapsed + clock(), small, small_files, again) << "Journal " << files.journal
+            << "\n";
   if (files.can_replay)
     std::cout << "Go on: faultline stress --resume " << shell_word(files.journal) << " --time " << std::llround(seconds) << "\n";
   std::cout << "Exit " << exit_reason(status) << "\n" << std::flush;
@@ -298,8 +307,7 @@ void add_stress(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("stress", "Look for bugs for some time, with scenarios of every kind");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("PATH", arguments->paths, "Scenarios, and folders that are searched for *.scn [stress/scenarios]");
-  command
-      ->add_option("-t,--target", arguments->targets, "Where; 'faultline targets' lists what is here [all that are here]")
+  command->add_option("-t,--target", arguments->targets, "Where; 'faultline targets' lists what is here [all that are here]")
       ->allow_extra_args(false)
       ->type_name("TARGET");
   CLI::Option* time = command->add_option("--time", arguments->seconds, "Seconds, for all targets together [600]")

@@ -55,6 +55,7 @@ def test_ctrl_c_ends_it_in_good_order(folder):
     wait_for(folder / "j.jsonl", "campaign")
     run.terminate()
     out, _ = run.communicate(timeout=60)
+    assert run.returncode == 3
     assert "Campaign of" in out and "Go on: faultline stress --resume j.jsonl" in out
     assert journal(folder / "j.jsonl")[-1]["ev"] == "end"
 

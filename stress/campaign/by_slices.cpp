@@ -30,7 +30,13 @@ class Slices {
     while (!open_.empty()) forget(open_.begin());
   }
 
-  std::vector<Trial> take_trials() { return std::move(trials_); }
+  // What a slice was too short to decide counts only on a target where no slice has decided anything.
+  std::vector<Trial> take_trials() {
+    std::erase_if(trials_, [&](const Trial& trial) {
+      return verdict(trial) == Verdict::inconclusive && kept_.contains({trial.target, Verdict::agree});
+    });
+    return std::move(trials_);
+  }
 
  private:
   // False if there is no more work on the target.

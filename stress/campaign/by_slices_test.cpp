@@ -44,7 +44,7 @@ TEST_F(BySlicesTest, WhatItAsksForRunsSliceBySlice) {
   List list({"one", "two"}, 2);
   const RunResult result = go(list, {});
   EXPECT_EQ(list.verdicts, (std::vector<std::string>{"one agree", "one agree", "two agree", "two agree"}));
-  EXPECT_EQ(list.iterations, 200u);
+  EXPECT_EQ(list.iterations, 1000u);
   EXPECT_TRUE(list.identity);
   ASSERT_EQ(result.trials.size(), 1u);  // of those that agreed
   EXPECT_TRUE(result.trials[0].seen.empty());
@@ -70,6 +70,14 @@ TEST_F(BySlicesTest, AfterAReportOfTheKernelItGoesOnWithAnotherMachine) {
   EXPECT_EQ(list.verdicts.front(), "one health closed");
   EXPECT_EQ(list.verdicts.back(), "three agree");
   EXPECT_EQ(machines_, 2);
+}
+
+TEST_F(BySlicesTest, WhatIsUndecidedCountsOnlyWhereNothingIsDecided) {
+  List some({"one", "two"}, 1);
+  EXPECT_EQ(go(some, {"--fault=one=empty"}).exit_code(), exits::agree);
+  EXPECT_EQ(some.verdicts.front(), "one inconclusive");
+  List none({"one", "two"}, 1);
+  EXPECT_EQ(go(none, {"--fault=one=empty", "--fault=two=empty"}).exit_code(), exits::undecided);
 }
 
 TEST_F(BySlicesTest, ATargetWithNothingToRunDecidesNothing) {
