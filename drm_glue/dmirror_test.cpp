@@ -156,6 +156,11 @@ TEST(Dmirror, Pins) {
   EXPECT_EQ(handle->pin(page, 2, true), EBUSY);
   EXPECT_EQ(handle->unpin(page, 2), 0);
   EXPECT_TRUE(driver.requests.empty());
+  // A descriptor that is kept for the next iteration pins nothing.
+  EXPECT_EQ(handle->pin(page, 1, false), 0);
+  EXPECT_TRUE(handle->keep());
+  EXPECT_EQ(handle->unpin(page, 1), ENXIO);
+  EXPECT_TRUE(driver.closed.empty());
 }
 
 // If the kernel cannot pin, neither can the target.

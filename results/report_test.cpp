@@ -340,6 +340,32 @@ TEST(SummaryText, InterruptedAndUnkept) {
             "Exit 4: the bench itself failed\n");
 }
 
+TEST(SummaryText, FirstFinding) {
+  RunResult result;
+  result.trials = {agreeing(), trial()};
+  result.trials[0].health = {"WARNING: mm/hmm.c:1"};
+  result.trials[1].started = false;
+  result.first_finding = Finding{.what = Finding::What::health, .scenario = "order", .target = "lab:dmirror", .seconds = 8.26};
+  EXPECT_EQ(summary_text(result, {}, "", 1).find("Stopped"), std::string::npos);
+  result.stopped_at_first = true;
+  EXPECT_TRUE(summary_text(result, {}, "", 1)
+                  .ends_with("\nFirst finding: 8.3 s after the start (health, order on lab:dmirror)\n"
+                             "Stopped at the first finding: 1 trial did not run\n"
+                             "Exit 1: something was found\n"));
+}
+
+TEST(FindingLine, IsFitForATerminal) {
+  const Finding finding{.what = Finding::What::hang,
+                        .why = "iteration 3\nhangs \x1b[31m",
+                        .scenario = "order",
+                        .target = "host",
+                        .seconds = 12,
+                        .iterations = 1};
+  EXPECT_EQ(finding_line(finding, "faultline run order.scn"),
+            "Found hang: order on host, 12.0 s after the start, in 1 iteration: iteration 3 hangs ?[31m\n"
+            "  Again: faultline run order.scn\n");
+}
+
 TEST(PredictionText, OutcomesClaimsAndBugs) {
   Trial t = trial();
   t.allowed.known_bugs = {"dead-mm-spin"};

@@ -77,7 +77,7 @@ def test_output_that_is_lost_is_no_success(folder):
 
 
 def test_hangups_end_it_in_good_order(folder):
-    run = start(folder, "run", "--time", "600", "--json", "j.jsonl", ".", agent=FAKE)
+    run = start(folder, "run", "--json", "j.jsonl", ".", agent=FAKE + " --fault one=endless")
     wait_for(folder / "j.jsonl", "batch")
     for _ in range(5):
         run.send_signal(signal.SIGHUP)

@@ -10,7 +10,7 @@
 namespace faultline {
 namespace {
 
-constexpr double first_slice_s = 0.1;
+constexpr double first_slice_s = 0.04;
 constexpr double longest_slice_s = 20;
 // A slice that is shorter than this is not cut in two: to begin and to end one takes some hundredths of a second in the lab.
 constexpr double shortest_cut_s = 0.4;
