@@ -56,6 +56,9 @@ MAY = {
     "stress/repro": VALUES,
     "stress/repro/examples": [],  # programs by themselves
     "stress/storms": VALUES + ["harness/executor"],
+    "stress/generate": VALUES,
+    "stress/shrink": VALUES + ["stress/generate"],
+    "stress/campaign": VALUES + ["harness/run", "stress/generate", "stress/shrink"],
 }
 
 INCLUDE = re.compile(r'^#include "([^"]+)/[^"/]+"', re.MULTILINE)

@@ -45,6 +45,10 @@ std::vector<std::string> target_words();
 // Parses [PLACE:]TARGET. The target itself may contain colons. Throws BadInput with a suggestion.
 TargetWord parse_target(const std::string& word);
 
+// The targets on which something can be run here without being asked: those of this machine, and lab:dmirror if the lab is built.
+// It starts the agents of this machine, and no other.
+std::vector<TargetWord> targets_here(const std::string& root);
+
 struct LabOptions {
   std::string kernel;
   std::string append;

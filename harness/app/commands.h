@@ -9,6 +9,8 @@ namespace faultline::app {
 void add_targets(CLI::App& app, int& status);
 void add_predict(CLI::App& app, int& status);
 void add_run(CLI::App& app, int& status);
+void add_stress(CLI::App& app, int& status);
+void add_shrink(CLI::App& app, int& status);
 void add_explain(CLI::App& app, int& status);
 void add_claims(CLI::App& app, int& status);
 void add_score(CLI::App& app, int& status);

@@ -32,6 +32,8 @@ constexpr const char* examples =
     "  faultline run -t lab:dmirror stress/scenarios\n"
     "                                            all of them, in the virtual lab\n"
     "  faultline storm fault -t lab:dmirror      hundreds of device faults at once: how long calls take\n"
+    "  faultline stress                          ten minutes of everything on what is here\n"
+    "  faultline shrink -t lab:dmirror fork.scn  the smallest scenario that still shows what fork.scn shows\n"
     "  faultline explain fork.scn                how an outcome comes about, or what forbids it\n"
     "  faultline repro fork.scn -o repro.c       one C file that shows the bug, for a mail\n"
     "  faultline claims                          what kernel mail threads claim, decided\n"
@@ -89,6 +91,8 @@ int faultline_command(int argc, char** argv) {
   faultline::app::add_run(app, status);
   faultline::app::add_repro(app, status);
   faultline::app::add_storm(app, status);
+  faultline::app::add_stress(app, status);
+  faultline::app::add_shrink(app, status);
   faultline::app::add_record(app, status);
 
   if (argc < 2) {

@@ -2,11 +2,9 @@
 #include "harness/run/run.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -27,7 +25,7 @@
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/app/kernel_tree.h"
-#include "harness/app/options.h"
+#include "harness/app/run_options.h"
 #include "harness/executor/parameters.h"
 #include "harness/language/diagnostic.h"
 #include "harness/language/parser.h"
@@ -148,24 +146,6 @@ Parameters journalled_parameters(const std::string& word, const std::vector<Scen
   }
 }
 
-std::vector<TargetWord> targets_of(const Arguments& arguments, const std::string& usual) {
-  std::vector<TargetWord> targets;
-  for (const std::string& word : arguments.targets.empty() ? std::vector<std::string>{usual} : arguments.targets) {
-    const TargetWord target = parse_target(word);
-    if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
-  }
-  const bool lab = std::ranges::any_of(targets, &TargetWord::own_kernel);
-  const bool gpu = std::ranges::any_of(targets, &TargetWord::own_gpu);
-  if (!lab && !(arguments.lab.kernel.empty() && arguments.lab.append.empty() && arguments.crash.empty()))
-    throw BadInput("faultline: --lab-kernel and --lab-append need a target in the lab; did you mean '-t lab:" +
-                   targets.front().name + "'?\n");
-  if (!gpu && !(arguments.lab.modules.empty() && arguments.lab.gpu.empty()))
-    throw BadInput("faultline: --lab-modules and --lab-gpu need '-t lab:amdgpu'\n");
-  if (!arguments.lab.kernel.empty() && ::access(arguments.lab.kernel.c_str(), R_OK) != 0)
-    throw BadInput("faultline: --lab-kernel " + arguments.lab.kernel + ": " + std::strerror(errno) + "\n");
-  return targets;
-}
-
 // Checks all scenarios for wrong claims and endless waits, before anything runs.
 bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predictor, ProgressBar& bar) {
   std::string refuted;
@@ -187,91 +167,26 @@ bool check_claims(const std::vector<Scenario>& scenarios, const Predictor& predi
   return true;
 }
 
-// The path of the journal, and of the files for machines' output.
-struct Files {
-  std::string journal;
-  std::string prefix;
-  bool can_replay = true;
-};
-
-Files files_of(const Arguments& arguments, const std::string& root) {
-  const std::string folder = root + "/results/runs/" + run_folder_name();
-  if (arguments.journal.empty()) return {folder + "/journal.jsonl", folder + "/"};
-  std::error_code error;
-  if (!fs::exists(arguments.journal, error) || fs::is_regular_file(arguments.journal, error))
-    return {arguments.journal, arguments.journal + "."};
-  // The journal goes to a pipe or a device, beside which no file with the machines' output can lie.
-  fs::create_directories(folder);
-  return {arguments.journal, folder + "/", false};
-}
-
-// Those that change what a run on this target does. Its GPU in software gets the weather's seed by name: the seed that shows an
-// outcome again is that of a slice.
-std::vector<std::string> options_of(const Arguments& arguments, const TargetWord& target) {
-  const LabOptions& lab = arguments.lab;
-  std::vector<std::string> words;
-  if (target.own_kernel() && !lab.kernel.empty()) words.insert(words.end(), {"--lab-kernel", lab.kernel});
-  if (target.own_kernel() && !lab.append.empty()) words.insert(words.end(), {"--lab-append", lab.append});
-  if (target.own_gpu() && !lab.modules.empty()) words.insert(words.end(), {"--lab-modules", lab.modules});
-  if (target.own_gpu()) words.insert(words.end(), {"--lab-gpu", lab.gpu});
-  if (arguments.deadline > 0) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%g", arguments.deadline);
-    words.insert(words.end(), {"--deadline", text});
-  }
-  return words;
-}
-
-ReportStyle style_of(const Arguments& arguments, const Files& files) {
+ReportStyle style_of(const Arguments& arguments, const RunFiles& files) {
   ReportStyle style;
   style.verbose = arguments.verbose;
   style.unseen = arguments.unseen;
   if (files.can_replay) style.journal = files.journal;
   style.iterations = arguments.iterations;
-  style.options = [arguments](const std::string& target) { return options_of(arguments, parse_target(target)); };
+  style.options = [arguments](const std::string& target) {
+    return options_of(arguments.lab, arguments.deadline, parse_target(target));
+  };
   return style;
-}
-
-// Asks the lab what is wrong with its options, before anything runs. Anything but that is told by the run.
-void check_lab(const std::string& root, const LabOptions& lab, const std::vector<TargetWord>& targets) {
-  if (lab.kernel.empty() && lab.modules.empty() && lab.gpu.empty()) return;
-  std::set<std::string> checked;
-  for (const TargetWord& target : targets) {
-    if (!target.own_kernel() || !checked.insert(target.machine()).second) continue;
-    Machine::Spec spec = machines(root, lab, "")(target.machine(), 1);
-    spec.command.push_back("--check");
-    std::string line;
-    for (const std::string& word : spec.command) line += shell_word(word) + " ";
-    const Answer answer = answer_of(line);
-    if (answer.status == exits::usage) throw BadInput("faultline: " + answer.last_line() + "\n");
-  }
-}
-
-// Puts the kernel that was built in `tree` into the lab, where none was given.
-void take_kernel(const KernelTree& tree, const std::vector<TargetWord>& targets, LabOptions& lab) {
-  if (!lab.kernel.empty()) return;
-  lab.kernel = tree.image;
-  if (!lab.modules.empty() || std::ranges::none_of(targets, &TargetWord::own_gpu)) return;
-  if (!has_amdgpu(tree))
-    throw BadInput("faultline: the kernel in " + tree.folder + " has no amdgpu.ko, which lab:amdgpu needs: build it with " +
-                   "CONFIG_DRM_AMDGPU=m and 'make modules', or call faultline from another folder\n");
-  lab.modules = tree.folder;
 }
 
 int run_command(const Arguments& given) {
   Arguments arguments = given;
   const std::string root = project_root();
   RunOptions options;
-  const fs::path here = arguments.lab.kernel.empty() ? fs::current_path() : fs::path(arguments.lab.kernel);
-  const std::optional<KernelTree> tree = kernel_tree(here);
-  options.targets = targets_of(arguments, tree ? "lab:dmirror" : "host");
-  const bool lab_kernel = std::ranges::any_of(options.targets, &TargetWord::own_kernel);
-  if (tree && lab_kernel) {
-    take_kernel(*tree, options.targets, arguments.lab);
-    options.commit = tree->commit;
-  } else if (lab_kernel && arguments.lab.kernel.empty() && in_unbuilt_source(here)) {
-    std::fputs("faultline: no kernel was built in this source tree (make bzImage): the lab's own runs\n", stderr);
-  }
+  const std::optional<KernelTree> tree = kernel_tree_for(arguments.lab);
+  const std::vector<std::string> usual = {tree ? "lab:dmirror" : "host"};
+  options.targets = targets_of(arguments.targets.empty() ? usual : arguments.targets, arguments.lab, !arguments.crash.empty());
+  options.commit = take_kernel(tree, options.targets, arguments.lab);
   const std::vector<Scenario> scenarios = load_scenarios(paths_or_all(arguments.paths, root));
   if (!arguments.replay.empty()) options.parameters = journalled_parameters(arguments.replay, scenarios);
   options.iterations = arguments.iterations;
@@ -296,7 +211,7 @@ int run_command(const Arguments& given) {
     return arguments.bisect ? exits::bisect_abort : exits::undecided;
   }
 
-  const Files files = files_of(arguments, root);
+  const RunFiles files = run_files(arguments.journal, root);
   std::unique_ptr<Journal> journal;
   try {
     journal = std::make_unique<Journal>(files.journal);
@@ -312,8 +227,7 @@ int run_command(const Arguments& given) {
 
   const ReportStyle style = style_of(arguments, files);
   std::cout << "Seed " << options.seed << "\n";
-  if (tree && lab_kernel)
-    std::cout << "Kernel " << arguments.lab.kernel << (tree->commit.empty() ? "" : " (" + tree->commit + ")") << "\n";
+  std::cout << kernel_line(tree, options.targets, arguments.lab);
   if (std::ranges::any_of(options.targets, &TargetWord::own_gpu)) std::cout << "GPU in software: " << arguments.lab.gpu << "\n";
   std::cout << std::flush;
   RunEvents events;
@@ -369,14 +283,7 @@ void add_run(CLI::App& app, int& status) {
   CLI::Option* seed =
       command->add_option("--seed", arguments->seed, "Seed of the random numbers [random]")->check(a_seed())->type_name("N");
   command->add_option("--json", arguments->journal, "Write the journal (JSON lines) here")->type_name("FILE");
-  command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")->type_name("FILE");
-  command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")->type_name("WORDS");
-  command->add_option("--lab-modules", arguments->lab.modules, "Where your own amdgpu.ko is, such as a build tree (lab:amdgpu)")
-      ->type_name("DIR");
-  command
-      ->add_option("--lab-gpu", arguments->lab.gpu,
-                   "Words for the GPU in software of lab:amdgpu, such as '--vram 64M --seed 5' ('build/softgpu --help')")
-      ->type_name("WORDS");
+  add_lab_options(*command, arguments->lab);
   command->add_option("--deadline", arguments->deadline, "For the statements of one iteration [5, or 20 on a slow machine]")
       ->check(above_zero(3600))
       ->type_name("SECONDS");

@@ -15,7 +15,7 @@
 
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
-#include "harness/app/options.h"
+#include "harness/app/run_options.h"
 #include "harness/language/diagnostic.h"
 #include "harness/run/known_findings.h"
 #include "harness/run/machines.h"

@@ -230,6 +230,15 @@ int targets_command(const Arguments& arguments) {
 
 }  // namespace
 
+std::vector<TargetWord> targets_here(const std::string& root) {
+  std::vector<TargetWord> here;
+  for (const TargetRow& row : rows_of(root, targets_of(target_words()), false).targets) {
+    const TargetWord target = parse_target(row.word);
+    if (row.available && (target.place.empty() || target.word() == "lab:dmirror")) here.push_back(target);
+  }
+  return here;
+}
+
 void add_targets(CLI::App& app, int& status) {
   CLI::App* command = app.add_subcommand("targets", "What can be tested here, on which GPUs, and how to get what is missing");
   auto arguments = std::make_shared<Arguments>();
