@@ -258,7 +258,7 @@ TEST_F(RunTest, AMachineThatDoesNotStartDecidesNothing) {
   options_.targets = {{"lab", "dmirror"}};
   options_.patience.start = std::chrono::seconds(1);
   const RunResult result = go({"--late"});
-  EXPECT_EQ(machines_, 2);
+  EXPECT_EQ(machines_, 3);
   EXPECT_EQ(result.exit_code(), 3);
   EXPECT_EQ(reason(result.trials[1]),
             "the machine did not start: it did not say hello, and nothing else for 1 s: [   12.5] all drivers are well");
