@@ -156,7 +156,7 @@ std::string end_text(const Campaign& campaign, const RunResult& result, double s
     text += ": " + printable(finding.why) + "\n";
     const std::string id = identity(finding);
     if (const auto shrunk = small.find(id); shrunk != small.end())
-      text += "      Smaller: " + files.at(id) + ": " + shrunk_text(shrunk->second) + "\n";
+      text += "      Smaller: " + (shrunk->second.rate > 0 ? files.at(id) + ": " : "") + shrunk_text(shrunk->second) + "\n";
     text += "      Again: " + again(each) + "\n";
   }
   return text;
@@ -316,9 +316,9 @@ void add_stress(CLI::App& app, int& status) {
   command->add_option("-t,--target", arguments->targets, "Where; 'faultline targets' lists what is here [all that are here]")
       ->allow_extra_args(false)
       ->type_name("TARGET");
-  CLI::Option* time = command->add_option("--time", arguments->seconds, "Seconds, for all targets together [600]")
-                          ->check(above_zero(1e9))
-                          ->type_name("SECONDS");
+  command->add_option("--time", arguments->seconds, "Seconds, for all targets together [600]")
+      ->check(above_zero(1e9))
+      ->type_name("SECONDS");
   CLI::Option* seed = command->add_option("--seed", arguments->seed, "Seed of the scenarios and of all random numbers [random]")
                           ->check(a_seed())
                           ->type_name("N");
@@ -331,8 +331,7 @@ void add_stress(CLI::App& app, int& status) {
   command->add_flag("--stop-at-first", arguments->stop_at_first, "End the campaign at the first finding");
   add_lab_options(*command, arguments->lab);
   command->footer(examples);
-  command->callback([arguments, seed, time, &status] {
-    (void)time;
+  command->callback([arguments, seed, &status] {
     arguments->has_seed = seed->count() > 0;
     arguments->command_line = own_command_line();
     status = stress_command(*arguments);
