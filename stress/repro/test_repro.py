@@ -70,7 +70,7 @@ def test_each_file_compiles_without_a_warning_and_is_quiet_on_a_healthy_kernel(m
 
     def tried(text):
         program = compiled(tmp_path, names[text].removesuffix(".scn").replace("/", "-"), text)
-        return run(program, 200, 20)
+        return run(program, 100, 5)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         done = dict(zip(names.values(), pool.map(tried, names)))
