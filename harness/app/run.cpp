@@ -174,7 +174,9 @@ ReportStyle style_of(const Arguments& arguments, const RunFiles& files) {
   style.unseen = arguments.unseen;
   if (files.can_replay) style.journal = files.journal;
   style.iterations = arguments.iterations;
-  style.options = [arguments](const std::string& target) { return options_of(arguments.lab, arguments.deadline, parse_target(target)); };
+  style.options = [arguments](const std::string& target) {
+    return options_of(arguments.lab, arguments.deadline, parse_target(target));
+  };
   return style;
 }
 

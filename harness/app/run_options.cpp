@@ -53,7 +53,7 @@ void add_lab_options(CLI::App& command, LabOptions& lab) {
       ->type_name("DIR");
   command
       .add_option("--lab-gpu", lab.gpu,
-                   "Words for the GPU in software of lab:amdgpu, such as '--vram 64M --seed 5' ('build/softgpu --help')")
+                  "Words for the GPU in software of lab:amdgpu, such as '--vram 64M --seed 5' ('build/softgpu --help')")
       ->type_name("WORDS");
 }
 
@@ -93,8 +93,7 @@ RunFiles run_files(const std::string& journal, const std::string& root) {
   const std::string folder = root + "/results/runs/" + run_folder_name();
   if (journal.empty()) return {folder + "/journal.jsonl", folder + "/"};
   std::error_code error;
-  if (!fs::exists(journal, error) || fs::is_regular_file(journal, error))
-    return {journal, journal + "."};
+  if (!fs::exists(journal, error) || fs::is_regular_file(journal, error)) return {journal, journal + "."};
   // The journal goes to a pipe or a device, beside which no file with the machines' output can lie.
   fs::create_directories(folder);
   return {journal, folder + "/", false};
