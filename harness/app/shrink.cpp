@@ -125,7 +125,9 @@ void add_shrink(CLI::App& app, int& status) {
   auto arguments = std::make_shared<Arguments>();
   command->add_option("FILE", arguments->file, "The scenario")->required();
   command->add_option("-t,--target", arguments->target, "Where it shows [host]")->type_name("TARGET");
-  command->add_option("--time", arguments->seconds, "At most so many seconds [120]")->check(above_zero(1e9))->type_name("SECONDS");
+  command->add_option("--time", arguments->seconds, "At most so many seconds [120]")
+      ->check(above_zero(1e9))
+      ->type_name("SECONDS");
   command->add_option("-o,--output", arguments->out, "Write the small scenario here [FILE-shrunk.scn]")->type_name("FILE");
   CLI::Option* seed =
       command->add_option("--seed", arguments->seed, "Seed of the random numbers [random]")->check(a_seed())->type_name("N");

@@ -32,8 +32,7 @@ std::string shrunk_text(const Shrunk& shrunk) {
   std::string text = std::to_string(statements(shrunk.program)) + " statements";
   try {
     text += " of " + std::to_string(statements(parse(shrunk.finding.text, shrunk.finding.file)));
-  } catch (const ParseError&) {
-  }
+  } catch (const ParseError&) {}
   text += ", shows in " + percent(shrunk.rate) + " of the iterations";
   return text + (shrunk.smallest ? "" : "; not yet the smallest, the time was up");
 }

@@ -15,8 +15,8 @@ from command_line import FAKE, FAULTLINE, ONE, ROOT, environment, faultline, jou
 BAD_INPUT = [
     (["rnu"], "faultline: unknown command 'rnu'; did you mean 'run'?\n" + tried("")),
     (["frobnicate"],
-     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, claims, score, run, storm, "
-     "record\n" + tried("")),
+     "faultline: unknown command 'frobnicate'; there are targets, predict, explain, claims, score, run, repro, storm, "
+     "stress, shrink, record\n" + tried("")),
     (["run", "--iteration", "5", "one.scn"],
      "faultline: unknown option '--iteration'; did you mean '--iterations'?\n" + tried(" run")),
     (["run", "--iterations", "0", "one.scn"],

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 #include <vector>
 
 #include "harness/queries.h"
@@ -156,9 +155,9 @@ std::optional<Operation> Draft::operation(int thread, const Action& action, Page
 bool Draft::add(int thread, const Action& action, PageRange range) {
   const std::vector<Statement>& before = statements(thread);
   if (!before.empty() && std::holds_alternative<op::Exit>(before.back().operation)) return false;
-  std::optional<Operation> made = operation(thread, action, range);
+  const std::optional<Operation> made = operation(thread, action, range);
   if (!made) return false;
-  say(thread, std::move(*made));
+  say(thread, *made);
   return true;
 }
 

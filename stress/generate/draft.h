@@ -53,7 +53,7 @@ class Draft {
   const Program& program() const { return program_; }
 
  private:
-  void say(int thread, Operation operation) { statements(thread).push_back({"", std::move(operation), {}}); }
+  void say(int thread, const Operation& operation) { statements(thread).push_back({"", operation, {}}); }
   std::vector<Statement>& statements(int thread) { return program_.threads[static_cast<std::size_t>(thread)].statements; }
   int device();
   int file();

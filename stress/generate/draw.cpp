@@ -57,8 +57,11 @@ class Drawer {
     for (const Action& each : actions())
       if (fits(each)) all += each.often;
     int left = below(all);
-    for (const Action& each : actions())
-      if (fits(each) && (left -= each.often) < 0) return each;
+    for (const Action& each : actions()) {
+      if (!fits(each)) continue;
+      left -= each.often;
+      if (left < 0) return each;
+    }
     return actions().front();
   }
 
@@ -91,7 +94,8 @@ class Drawer {
     const auto act = [&](int thread, const Action& action) {
       PageRange pages = range(action, setting.pages);
       if (pages.region >= static_cast<int>(draft.program().regions.size())) pages.region = Draft::a;
-      if (action.kind == Kind::free && (freed += pages.count) > most_freed) return;
+      if (action.kind == Kind::free) freed += pages.count;
+      if (freed > most_freed && action.kind == Kind::free) return;
       if (!draft.add(thread, action, pages) || action.kind != Kind::fork) return;
       threads.push_back(draft.last_child());
       if (device && can_.inherited && chance(2) && draft.program().threads.size() < limits::threads) {
