@@ -10,10 +10,11 @@ FAULTLINE = """#!/bin/sh
 echo "$FAULTLINE_LAB" > {folder}/lab
 echo "$@" > {folder}/words
 case "$*" in *mutant=0*) echo 'Verdict one agree (lab)'; exit 0;; esac
+sleep 30 >/dev/null &
+trap 'kill $!; echo "Verdict two hang (lab)"; exit 1' INT
 echo '   3  *> P:a[0]=1'
 echo 'Verdict one forbidden (lab, 3 iterations, seed 1)'
-trap 'kill $!; echo "Verdict two hang (lab)"; exit 1' INT
-sleep 30 >/dev/null & wait
+wait
 """
 
 
