@@ -21,15 +21,6 @@ std::optional<fs::path> nearest(const fs::path& from, const std::function<bool(c
   return std::nullopt;
 }
 
-// Changes of tracked files only: a build leaves many others.
-std::string commit_of(const std::string& source) {
-  const std::string git = "git -C " + shell_word(source) + " ";
-  const Answer commit = answer_of(git + "rev-parse --short=12 HEAD");
-  if (commit.status != 0) return {};
-  const bool changed = answer_of(git + "diff-index --quiet HEAD --").status != 0;
-  return "commit " + commit.words + (changed ? " with changes" : "");
-}
-
 }  // namespace
 
 std::optional<KernelTree> kernel_tree(const fs::path& from) {
@@ -39,7 +30,16 @@ std::optional<KernelTree> kernel_tree(const fs::path& from) {
   });
   if (!folder) return std::nullopt;
   const fs::path source = *folder / "source";  // a link that make O= makes
-  return KernelTree{*folder, *folder / image, commit_of(fs::exists(source, error) ? source : *folder)};
+  return KernelTree{*folder, *folder / image, fs::exists(source, error) ? source : *folder};
+}
+
+// Changes of tracked files only: a build leaves many others.
+std::string commit_of(const KernelTree& tree) {
+  const std::string git = "git -C " + shell_word(tree.source) + " ";
+  const Answer commit = answer_of(git + "rev-parse --short=12 HEAD");
+  if (commit.status != 0) return {};
+  const bool changed = answer_of(git + "diff-index --quiet HEAD --").status != 0;
+  return "commit " + commit.words + (changed ? " with changes" : "");
 }
 
 bool in_unbuilt_source(const fs::path& from) {

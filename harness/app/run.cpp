@@ -227,7 +227,7 @@ int run_command(const Arguments& given) {
 
   const ReportStyle style = style_of(arguments, files);
   std::cout << "Seed " << options.seed << "\n";
-  std::cout << kernel_line(tree, options.targets, arguments.lab);
+  std::cout << kernel_line(tree, options, arguments.lab);
   if (std::ranges::any_of(options.targets, &TargetWord::own_gpu)) std::cout << "GPU in software: " << arguments.lab.gpu << "\n";
   std::cout << std::flush;
   RunEvents events;

@@ -97,7 +97,7 @@ std::string take_kernel(const std::optional<KernelTree>& tree, const std::vector
   if (std::ranges::none_of(targets, &TargetWord::own_kernel)) return {};
   if (!tree && lab.kernel.empty() && in_unbuilt_source(fs::current_path()))
     std::fputs("faultline: no kernel was built in this source tree (make bzImage): the lab's own runs\n", stderr);
-  if (!tree || !lab.kernel.empty()) return tree ? tree->commit : "";
+  if (!tree || !lab.kernel.empty()) return tree ? commit_of(*tree) : "";
   lab.kernel = tree->image;
   if (lab.modules.empty() && std::ranges::any_of(targets, &TargetWord::own_gpu)) {
     if (!has_amdgpu(*tree))
@@ -105,12 +105,12 @@ std::string take_kernel(const std::optional<KernelTree>& tree, const std::vector
                      "CONFIG_DRM_AMDGPU=m and 'make modules', or call faultline from another folder\n");
     lab.modules = tree->folder;
   }
-  return tree->commit;
+  return commit_of(*tree);
 }
 
-std::string kernel_line(const std::optional<KernelTree>& tree, const std::vector<TargetWord>& targets, const LabOptions& lab) {
-  if (!tree || std::ranges::none_of(targets, &TargetWord::own_kernel)) return {};
-  return "Kernel " + lab.kernel + (tree->commit.empty() ? "" : " (" + tree->commit + ")") + "\n";
+std::string kernel_line(const std::optional<KernelTree>& tree, const RunOptions& options, const LabOptions& lab) {
+  if (!tree || std::ranges::none_of(options.targets, &TargetWord::own_kernel)) return {};
+  return "Kernel " + lab.kernel + (options.commit.empty() ? "" : " (" + options.commit + ")") + "\n";
 }
 
 RunFiles run_files(const std::string& journal, const std::string& root) {

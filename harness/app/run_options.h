@@ -38,7 +38,7 @@ std::optional<KernelTree> kernel_tree_for(const LabOptions& lab);
 // it lacks a module that a target needs. Without a tree nothing changes; one that was not built is told on stderr.
 std::string take_kernel(const std::optional<KernelTree>& tree, const std::vector<TargetWord>& targets, LabOptions& lab);
 // Which kernel that is, for the user. Empty if none of the targets runs on it.
-std::string kernel_line(const std::optional<KernelTree>& tree, const std::vector<TargetWord>& targets, const LabOptions& lab);
+std::string kernel_line(const std::optional<KernelTree>& tree, const RunOptions& options, const LabOptions& lab);
 
 // The path of the journal, and of the files for machines' output.
 struct RunFiles {

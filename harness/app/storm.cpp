@@ -264,16 +264,8 @@ int storm_command(const Arguments& arguments) {
   storm.plan = plan_of(arguments);
   const TargetWord target = target_of(arguments, storm.plan.kind);
   storm.target = target.word();
-  const std::string folder = project_root() + "/results/runs/" + run_folder_name() + "/";
-  const std::string file = arguments.journal.empty() ? folder + "journal.jsonl" : arguments.journal;
-  std::unique_ptr<Journal> journal;
-  try {
-    journal = std::make_unique<Journal>(file);
-  } catch (const NotAJournal& error) {
-    throw BadInput("faultline: the journal " + std::string(error.what()) + "\n");
-  } catch (const std::system_error& error) {
-    throw BadInput("faultline: the journal " + file + ": " + error.code().message() + "\n");
-  }
+  const RunFiles files = run_files(arguments.journal, project_root());
+  const std::unique_ptr<Journal> journal = open_journal(files.journal);
   watch_signals();
   std::cout << "Seed " << storm.plan.seed << "\n" << std::flush;
   journal->write("run", {{"program", "faultline"},
@@ -285,14 +277,14 @@ int storm_command(const Arguments& arguments) {
                          {"seed", storm.plan.seed},
                          {"seconds", arguments.seconds}});
   ProgressBar bar(stderr, ::isatty(2));
-  run_on(target, arguments, arguments.journal.empty() ? folder : file + ".", *journal, storm, bar);
+  run_on(target, arguments, files.prefix, *journal, storm, bar);
   bar.clear();
   const std::vector<storms::LevelVerdict> leaks = storms::judge_levels(storm.rounds);
   const Verdict verdict = verdict_of(storm, leaks);
   const int status = exit_code({{storm.target, {verdict}}});
   journal->write("verdict", {{"target", storm.target}, {"storm", arguments.kind}, {"verdict", verdict_text(verdict)}});
   journal->write("end", {{"exit", status}});
-  std::cout << storm_text(storm, leaks) << "Journal " << file << "\n";
+  std::cout << storm_text(storm, leaks) << "Journal " << files.journal << "\n";
   if (!journal->failure().empty()) std::cout << "The journal is not complete: " << journal->failure() << "\n";
   std::cout << "Exit " << status << "\n" << std::flush;
   return status;

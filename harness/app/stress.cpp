@@ -224,7 +224,7 @@ int stress_command(const Arguments& given) {
   std::string targets;
   for (const TargetWord& target : options.targets) targets += " " + target.word();
   std::cout << "Seed " << options.seed << ", " << number_text(seconds) << " s on" << targets << "\n"
-            << kernel_line(tree, options.targets, arguments.lab) << std::flush;
+            << kernel_line(tree, options, arguments.lab) << std::flush;
 
   const auto tell = [&](const Finding& finding, const std::string& how) {
     bar.clear();
