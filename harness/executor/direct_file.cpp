@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "harness/executor/huge_pages.h"
+#include "harness/executor/userfault.h"
 #include "harness/executor/value.h"
 
 namespace faultline {
@@ -91,6 +92,7 @@ Capabilities capabilities_here(const Target& target) {
   const int file = open_direct();
   can.direct = file >= 0;
   if (file >= 0) close(file);
+  can.uffd = has_userfaultfd();
   const HugePageSettings huge = huge_page_settings();
   can.huge_pages = huge.anonymous;
   can.shared_huge_pages = huge.shared;

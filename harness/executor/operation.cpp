@@ -167,6 +167,13 @@ struct Perform {
     return result;
   }
 
+  // The ioctls of userfaultfd.
+  template <typename Op>
+  requires requires(const Userfault& uffd, const Op& o, const Layout& layout) { uffd.request(o, layout, 0); }
+  SeenResult operator()(const Op& o) const {
+    return errno_result(context().userfault.request(o, context().layout, run.iteration));
+  }
+
   SeenResult operator()(const op::Mmap& map) const {
     return call_result(map_fixed(context(), map.range, map.backing, map.protection, map.file));
   }
