@@ -315,14 +315,20 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
     write_unlock(w, mm);
     co_return failed(EFAULT);
   }
+  bool moved = false;
   for (Slot s = from; s <= to;) {
     if (!w.mm[mm].vma[s].mapped()) {
       ++s;
       continue;
     }
     const Slot last = vma_end(cpu, mm, s, to);
+    if (w.mm[mm].vma[s].uffd_armed() && (moved || last < to)) {  // vma_multi_allowed
+      write_unlock(w, mm);
+      co_return failed(EFAULT);
+    }
     co_await unmap_target(cpu, mm, target + s - from, target + last - from);
     co_await move_vma(cpu, mm, s, last, target + s - from);
+    moved = true;
     s = last + 1;
   }
   write_unlock(w, mm);
