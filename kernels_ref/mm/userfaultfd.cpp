@@ -103,10 +103,13 @@ Task<Result> uffd_unregister(Cpu cpu, Slot from, Slot to) {
     const Slot last = vma_end(cpu, mm, s, to);
     const VmaPage& vma = w.mm[mm].vma[s];
     if (vma.uffd_armed()) {
+      // Nobody wakes those that wait for protected pages alone.
+      const bool wakes = vma.uffd_missing && cpu.on(Rule::uffd_unregister_wakes);
+      if (wakes) wake_userfault(cpu, s, last);
+      co_await cpu.step("userfaultfd_clear_vma");
       split(cpu, mm, s, last);
       co_await write_lock_vmas(cpu, mm, s, last);
-      // Nobody wakes those that wait for protected pages alone.
-      if (vma.uffd_missing && cpu.on(Rule::uffd_unregister_wakes)) wake_userfault(cpu, s, last);
+      if (wakes && anyone_waits(cpu, s, last)) cpu.meets(MetBug::lost_userfault_wake);
       if (vma.uffd_wp && cpu.on(Rule::uffd_unregister_resolves)) co_await uffd_wp_range(cpu, mm, s, last, false);
       co_await set_flags(cpu, mm, s, last, false, false);
     }

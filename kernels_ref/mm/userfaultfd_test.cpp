@@ -81,6 +81,18 @@ TEST(Userfaultfd, WaitThatUnregisteringDoesNotEnd) {
   EXPECT_TRUE(hangs(" uffd-register k both\n" + ready + store, {Rule::uffd_unregister_wakes}));
 }
 
+// Since 6.7 a fault may begin under the VMA's own lock, between the wake and the change of the VMA.
+TEST(Userfaultfd, UnregisteringMayLoseAFault) {
+  const std::vector<std::string> lost{"lost-userfault-wake"}, none;
+  EXPECT_EQ(allowed(" uffd-register a missing\n barrier go\n uffd-unregister a\n" + beside + " load a[0]\n", {}).known_bugs,
+            lost);
+  EXPECT_EQ(allowed(" uffd-register a missing\n uffd-unregister a\n barrier go\n" + beside + " load a[0]\n", {}).known_bugs,
+            none);
+  EXPECT_EQ(allowed(" uffd-register a missing\n barrier go\n uffd-unregister a\n" + beside + " madvise a populate-read\n", {})
+                .known_bugs,
+            none);
+}
+
 TEST(Userfaultfd, CopyFillsMissingPagesAlone) {
   const std::string body =
       " uffd-register a missing\n c0 = uffd-copy a[1] 5\n c1 = uffd-copy a[1] 6\n z0 = uffd-zero a\n z1 = uffd-zero a\n"

@@ -244,6 +244,7 @@ enum class MetBug : int {
   unrestored_range,         // amdkfd cuts a range while queues are stopped, and forgets to map the pieces before they run again
   reused_page,              // amdkfd moves a range to VRAM again, to a page that a fault of the CPU still holds
   released_bo,              // ... or waits for ever until the range's old memory in VRAM is released
+  lost_userfault_wake,      // unregistering leaves a fault asleep that has begun under the VMA's own lock
   unresolved_fault,         // no bug: an access of the GPU that its driver cannot resolve
   count_
 };

@@ -224,7 +224,7 @@ class _Writer:
         access = {"held load": f"load {cell}", "held store": f"store {cell} {value}",
                   "held populate": f"madvise {cell} populate-write"}[kind]
         process.helpers.append([barrier, access, barrier])
-        process.lines += [barrier, f"uffd-copy {cell} {value + 50}", f"uffd-unprotect {cell}", barrier]
+        process.lines += [barrier, f"uffd-copy {cell} {value + 50}", f"uffd-unprotect {cell}", f"uffd-wake {cell}", barrier]
         self.done.append((kind, process.name, access))
 
     def write(self, statement: Statement, value: int) -> None:
