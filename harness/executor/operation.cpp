@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <span>
 
 #include "harness/executor/access.h"
@@ -391,6 +392,9 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
     record(slot, result);
   }
   finish_thread(context, thread);
+  const auto done = [&](int each) { return area.threads[each].done.load() != 0 || area.iteration.load() != run.iteration; };
+  const std::vector<int>& all = context.layout.threads_of[context.process];
+  context.userfault.repeat_wakes(context.program.threads[thread], context.layout, [&] { return std::ranges::all_of(all, done); });
 }
 
 }  // namespace faultline

@@ -5,6 +5,7 @@
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -106,6 +107,22 @@ int Userfault::request(const op::UffdProtect& o, const Layout& layout, std::uint
 int Userfault::request(const op::UffdWake& o, const Layout& layout, std::uint64_t) const {
   uffdio_range range = range_of(layout, o.range);
   return ioctl_errno(descriptor_, UFFDIO_WAKE, &range);
+}
+
+void Userfault::repeat_wakes(const Thread& thread, const Layout& layout, const std::function<bool()>& over) const {
+  constexpr long longest_ns = 500'000'000;
+  for (long ns = 1'000'000; ns <= longest_ns && descriptor_ >= 0; ns *= 2) {
+    bool any = false;
+    for (const Statement& statement : thread.statements) {
+      const auto* protect = std::get_if<op::UffdProtect>(&statement.operation);
+      if (!protect || protect->set) continue;
+      any = true;
+      request(op::UffdWake{protect->range}, layout, 0);
+    }
+    if (!any || over()) return;
+    const timespec time{0, ns};
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+  }
 }
 
 bool has_userfaultfd() {

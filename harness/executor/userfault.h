@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "harness/executor/layout.h"
 
@@ -24,6 +25,11 @@ class Userfault {
   int request(const op::UffdZero& o, const Layout& layout, std::uint64_t iteration) const;
   int request(const op::UffdProtect& o, const Layout& layout, std::uint64_t iteration) const;
   int request(const op::UffdWake& o, const Layout& layout, std::uint64_t iteration) const;
+
+  // After a thread's statements: repeats the wake of each uffd-unprotect among them until `over`, for about a second.
+  // userfaultfd_must_wait() looks at pte_write() only: a store that has just seen the protection may join the queue behind the
+  // wake, and would sleep on though its page is no longer protected (seen on 6.1.192).
+  void repeat_wakes(const Thread& thread, const Layout& layout, const std::function<bool()>& over) const;
 
  private:
   int descriptor_ = -1;

@@ -224,7 +224,9 @@ class _Writer:
         access = {"held load": f"load {cell}", "held store": f"store {cell} {value}",
                   "held populate": f"madvise {cell} populate-write"}[kind]
         process.helpers.append([barrier, access, barrier])
-        process.lines += [barrier, f"uffd-copy {cell} {value + 50}", f"uffd-unprotect {cell}", f"uffd-wake {cell}", barrier]
+        # More wakes: the first may come before the store has joined the queue (Userfault::repeat_wakes).
+        process.lines += [barrier, f"uffd-copy {cell} {value + 50}", f"uffd-unprotect {cell}", *[f"uffd-wake {cell}"] * 2,
+                          barrier]
         self.done.append((kind, process.name, access))
 
     def write(self, statement: Statement, value: int) -> None:

@@ -121,7 +121,8 @@ def test_every_draft_is_a_scenario(can, device_class):
 def test_held_access_has_a_thread_of_its_own():
     assert lines(Statement("uffd-register both"), Statement("held store")) == [
         "process P", "a: 2 pages anon rw = 100", "b: 2 pages none", "uffd-register a[0] both",
-        "barrier held1", "uffd-copy a[0] 52", "uffd-unprotect a[0]", "uffd-wake a[0]", "barrier held1",
+        "barrier held1", "uffd-copy a[0] 52", "uffd-unprotect a[0]", "uffd-wake a[0]", "uffd-wake a[0]",
+        "barrier held1",
         "thread P.h0", "barrier held1", "store a[0] 2", "barrier held1"]
 
 
