@@ -127,7 +127,7 @@ bool in_registered_vma(Cpu cpu, MmId mm, Slot from, Slot to) {
   return vma.mapped() && vma.uffd_armed() && vma_end(cpu, mm, from, to) == to;
 }
 
-// uffd_mfill_lock (6.10): the VMA's own lock will do, if its anon_vma exists. Before, it was always mmap_lock.
+// uffd_mfill_lock (6.9): the VMA's own lock will do, if its anon_vma exists. Before, it was always mmap_lock.
 bool can_lock_dst_vma(Cpu cpu, MmId mm, Slot from) {
   const VmaPage& vma = cpu.world().mm[mm].vma[from];
   return vma.mapped() && !vma.locked && vma.anon_vma;
@@ -138,8 +138,15 @@ template <typename Fill>
 Task<Result> mfill_atomic(Cpu cpu, Slot from, Slot to, Fill fill) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
-  co_await cpu.until("mfill_atomic: lock",
-                     [cpu, mm, from] { return can_lock_dst_vma(cpu, mm, from) || can_read_lock(cpu.world(), mm); });
+  // Since 6.9 find_vma_and_prepare_anon comes before the check whether the VMA is registered.
+  const auto prepares = [cpu, mm, from, to] {
+    const VmaPage& vma = cpu.world().mm[mm].vma[from];
+    return vma.mapped() && !vma.anon_vma && !in_registered_vma(cpu, mm, from, to);
+  };
+  const int early = co_await cpu.until("mfill_atomic: lock", [cpu, mm, from, prepares] {
+    return can_lock_dst_vma(cpu, mm, from) || can_read_lock(cpu.world(), mm) ? 1 + prepares() : 0;
+  });
+  if (early) prepare_anon_vma(cpu, mm, from);
   if (!in_registered_vma(cpu, mm, from, to)) co_return failed(ENOENT);
   const bool by_vma = can_lock_dst_vma(cpu, mm, from);
   prepare_anon_vma(cpu, mm, from);

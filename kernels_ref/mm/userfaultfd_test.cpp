@@ -108,6 +108,13 @@ TEST(Userfaultfd, CopyFillsMissingPagesAlone) {
   EXPECT_EQ(seen(body, {"P:c0", "P:c1", "P:a[1]"}, {Rule::uffd_copy_keeps_page}), Texts{"ok ok zero"});
 }
 
+// Since 6.9 a copy into a VMA that is not registered leaves an anon_vma behind, so that fork() copies the entries.
+TEST(Userfaultfd, RefusedCopyMayPrepareAnonVma) {
+  const std::string fork = " load a[0]\n fork C\nprocess C\nobserve same(P:a[0], C:a[0])\n";
+  EXPECT_EQ(seen(" c0 = uffd-copy a[0] 1\n" + fork, {"P:c0", "same(P:a[0],C:a[0])"}), (Texts{"ENOENT -", "ENOENT same"}));
+  EXPECT_EQ(seen(" c0 = uffd-wake a\n" + fork, {"P:c0", "same(P:a[0],C:a[0])"}), Texts{"ok -"});
+}
+
 TEST(Userfaultfd, RegisterAndUnregisterNeedAMapping) {
   EXPECT_EQ(seen(" r0 = uffd-register n missing\n r1 = uffd-unregister n\n r2 = uffd-unregister k\n w0 = uffd-wake n\n",
                  {"P:r0", "P:r1", "P:r2", "P:w0"}),
