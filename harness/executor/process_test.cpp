@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "harness/executor/area.h"
 #include "harness/executor/process_watch.h"
 #include "harness/executor/test_support.h"
 #include "harness/language/parser.h"
