@@ -93,8 +93,8 @@ MIGRATION_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exc
 PIN_KINDS = ("pin", "pin read", "unpin")
 DIRECT_KINDS = ("direct-read", "direct-write")
 UFFD_CALLS = ("uffd-unregister", "uffd-copy", "uffd-zero", "uffd-protect", "uffd-unprotect", "uffd-wake")
-UFFD_KINDS = ("uffd-register missing", "uffd-register wp", "uffd-register both", *UFFD_CALLS, "held load", "held store",
-              "held populate")
+UFFD_KINDS = ("uffd-register", *UFFD_CALLS, "held")
+UFFD_MODES = ("both", "missing", "wp")
 DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DIRECT_KINDS + UFFD_KINDS + DEVICE_KINDS
 NOT_ANON = {"mmap shared", "mmap stack", "mmap private f", "mmap shared f", "truncate"}  # not in a scenario with userfaultfd
@@ -215,19 +215,18 @@ class _Writer:
         opener = openers[statement.via % len(openers)]
         return name if opener is process else f"{opener.name}.{name}"
 
-    def _hold(self, kind: str, process: _Process, statement: Statement, value: int) -> None:
+    def _hold(self, process: _Process, statement: Statement, value: int) -> None:
         """An access by another thread. Whatever it may wait for, one of these resolves it."""
         if self.held == MOST_HELD:
             return
         self.held += 1
         barrier, cell = f"barrier held{self.held}", self._cell(statement)
-        access = {"held load": f"load {cell}", "held store": f"store {cell} {value}",
-                  "held populate": f"madvise {cell} populate-write"}[kind]
+        access = (f"store {cell} {value}", f"load {cell}", f"madvise {cell} populate-write")[statement.via % 3]
         process.helpers.append([barrier, access, barrier])
         # More wakes: the first may come before the store has joined the queue (Userfault::repeat_wakes).
         process.lines += [barrier, f"uffd-copy {cell} {value + 50}", f"uffd-unprotect {cell}", *[f"uffd-wake {cell}"] * 2,
                           barrier]
-        self.done.append((kind, process.name, access))
+        self.done.append((statement.kind, process.name, access))
 
     def write(self, statement: Statement, value: int) -> None:
         alive = [p for p in self.processes if p.alive]
@@ -265,8 +264,8 @@ class _Writer:
                 return
             self.freed += pages[2]
         self._give(process)
-        if kind.startswith("held"):
-            self._hold(kind, process, statement, value)
+        if kind == "held":
+            self._hold(process, statement, value)
             return
         if kind == "load":
             line = f"load {self._cell(statement)}"
@@ -284,8 +283,8 @@ class _Writer:
             line = f"mmap {self._text(*pages)} {kind[5:]} {statement.protection}"
         elif kind in ("munmap", "msync"):
             line = f"{kind} {self._text(*pages)}"
-        elif kind.startswith("uffd-register"):
-            line = f"uffd-register {self._text(*pages)} {kind.split()[1]}"
+        elif kind == "uffd-register":
+            line = f"uffd-register {self._text(*pages)} {UFFD_MODES[statement.via % 3]}"
         elif kind == "uffd-copy":
             line = f"uffd-copy {self._cell(statement)} {value}"
         elif kind in UFFD_CALLS:

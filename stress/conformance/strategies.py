@@ -29,8 +29,10 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
         fields["protection"] = _protections
     if kind == "mremap":
         fields |= {"to_region": _region, "to_first": _page}
+    if kind in (*DEVICE_KINDS, "uffd-register", "held"):
+        fields["via"] = st.integers(0, 2)
     if kind in DEVICE_KINDS:
-        fields |= {"via": st.integers(0, 2), "device": _device}
+        fields["device"] = _device
     return st.builds(Statement, **fields)
 
 
@@ -45,9 +47,8 @@ _device_weights = {"device load": 5, "device store": 5, "to device": 4, "to syst
                    "check-exclusive": 2, "open": 1, "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
 
 # In programs with userfaultfd. Few plain accesses: one that waits for user space has nobody who resolves it.
-_uffd_weights = {"uffd-register missing": 6, "uffd-register wp": 4, "uffd-register both": 6, "uffd-unregister": 2,
-                 "uffd-copy": 5, "uffd-zero": 3, "uffd-protect": 6, "uffd-unprotect": 2, "uffd-wake": 1, "held load": 6,
-                 "held store": 8, "held populate": 2, "load": 1, "store": 1, "direct-read": 1, "direct-write": 1,
+_uffd_weights = {"uffd-register": 16, "uffd-unregister": 2, "uffd-copy": 5, "uffd-zero": 3, "uffd-protect": 6,
+                 "uffd-unprotect": 2, "uffd-wake": 1, "held": 16, "load": 1, "store": 1, "direct-read": 1, "direct-write": 1,
                  "populate-read": 1, "populate-write": 1, "free": 1}
 
 # Used in addition, in programs with huge regions.
