@@ -27,6 +27,7 @@ struct Capabilities {
   bool pin = false;         // pin and unpin, through a descriptor that the process opened itself
   bool exclusive = false;   // exclusive and check-exclusive
   bool direct = false;      // direct-read and direct-write: the machine has a file system with O_DIRECT
+  bool uffd = false;        // userfaultfd, for faults of the kernel too, and for write protection
   bool inherited = true;    // a child may drive the descriptor that its parent opened
   bool forked = true;       // a process that the scenario forks may open the device
   bool system = true;       // the device reaches any memory of its process
@@ -72,6 +73,7 @@ inline constexpr std::array capability_table = {
     Capability("exclusive", Capability::Line::own, ", exclusive access", &Capabilities::exclusive),
     Capability("pin", Capability::Line::own, "; pins", &Capabilities::pin),
     Capability("direct", Capability::Line::own, "; direct I/O", &Capabilities::direct),
+    Capability("uffd", Capability::Line::own, "; userfaultfd", &Capabilities::uffd),
     Capability("migrate", Capability::Line::own, "; migrates", &Capabilities::migrate),
     Capability("svm_coarse", Capability::Line::svm, "coarse-grained buffers", &Capabilities::svm_coarse),
     Capability("svm_fine", Capability::Line::svm, ", fine-grained buffers", &Capabilities::svm_fine),

@@ -250,6 +250,36 @@ struct Exclusive {
   Via via;
   friend bool operator==(const Exclusive&, const Exclusive&) = default;
 };
+// The ioctls of userfaultfd. A process has one userfaultfd, which the executor opens before its threads start, without any
+// feature. Its own threads resolve faults: no handler runs beside the scenario.
+struct UffdRegister {
+  enum class Mode { missing, wp, both };  // which faults wait (UFFDIO_REGISTER_MODE_...)
+  PageRange range;
+  Mode mode = Mode::missing;
+  friend bool operator==(const UffdRegister&, const UffdRegister&) = default;
+};
+struct UffdUnregister {
+  PageRange range;
+  friend bool operator==(const UffdUnregister&, const UffdUnregister&) = default;
+};
+struct UffdCopy {
+  Cell cell;
+  int value = 0;
+  friend bool operator==(const UffdCopy&, const UffdCopy&) = default;
+};
+struct UffdZero {  // UFFDIO_ZEROPAGE
+  PageRange range;
+  friend bool operator==(const UffdZero&, const UffdZero&) = default;
+};
+struct UffdProtect {  // UFFDIO_WRITEPROTECT: set, or clear and wake
+  PageRange range;
+  bool set = true;
+  friend bool operator==(const UffdProtect&, const UffdProtect&) = default;
+};
+struct UffdWake {
+  PageRange range;
+  friend bool operator==(const UffdWake&, const UffdWake&) = default;
+};
 // clEnqueueSVMMap (for reading, writing or both), clEnqueueSVMUnmap, clEnqueueSVMMemcpy of one cell and
 // clEnqueueSVMMemFill of one cell, or the equivalent calls for other kinds of buffers. Each waits until it is done.
 struct SvmMap {
@@ -280,7 +310,8 @@ struct SvmFill {
 using Operation = std::variant<op::Load, op::Store, op::Update, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Madvise,
                                op::Msync, op::Truncate, op::Fork, op::Exit, op::Kill, op::Wait, op::Barrier, op::Delay, op::Open,
                                op::Close, op::Migrate, op::Snapshot, op::Pin, op::Unpin, op::Exclusive, op::DirectRead,
-                               op::DirectWrite, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill>;
+                               op::DirectWrite, op::UffdRegister, op::UffdUnregister, op::UffdCopy, op::UffdZero, op::UffdProtect,
+                               op::UffdWake, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill>;
 
 struct Statement {
   std::string name;  // the register that the text gives it ("r0"), or empty

@@ -71,6 +71,15 @@ inline const Cell* cell_of_result(const Operation& operation) {
   return nullptr;
 }
 
+// Whether the operation is one of userfaultfd.
+inline bool is_uffd(const Operation& operation) {
+  return std::visit(
+      []<typename Op>(const Op&) {
+        return is_one_of<Op, op::UffdRegister, op::UffdUnregister, op::UffdCopy, op::UffdZero, op::UffdProtect, op::UffdWake>;
+      },
+      operation);
+}
+
 // Whether the operation is an OpenCL command on buffers or other memory.
 inline bool is_svm_command(const Operation& operation) {
   return std::holds_alternative<op::SvmMap>(operation) || std::holds_alternative<op::SvmUnmap>(operation) ||

@@ -126,6 +126,9 @@ std::string cannot_run(const Program& program, const Capabilities& capabilities)
       const auto* advise = std::get_if<op::Madvise>(&statement.operation);
       if (advise && advise->advice == op::Advice::pageout && capabilities.swap)
         return "pageout where there is swap: swapoff -a, or the virtual lab";
+      if (is_uffd(statement.operation) && !capabilities.uffd)
+        return "no userfaultfd for faults of the kernel, with write protection: root, or sysctl vm.unprivileged_userfaultfd=1, "
+               "and a kernel with CONFIG_USERFAULTFD";
       const Request request = std::visit(RequestOf{}, statement.operation);
       if (const std::string why = missing(request, program, capabilities); !why.empty()) return why;
       if (request.via.cpu()) continue;

@@ -46,6 +46,12 @@ TEST(Target, SaysWhatItCannotDo) {
             "no file system here with O_DIRECT: ext4 or xfs in /var/tmp or /tmp");
   EXPECT_NE(cannot_run(program("direct-write a[0]"), everything), "");
   some.direct = true;
+  EXPECT_EQ(
+      cannot_run(program("uffd-register a missing"), some),
+      "no userfaultfd for faults of the kernel, with write protection: root, or sysctl vm.unprivileged_userfaultfd=1, and a "
+      "kernel with CONFIG_USERFAULTFD");
+  some.uffd = true;
+  EXPECT_EQ(cannot_run(program("uffd-register a missing"), some), "");
   EXPECT_EQ(cannot_run(program("direct-write a[0]"), some), "");
   some = everything;
   some.swap = true;

@@ -32,18 +32,24 @@ std::string finding_text(int broken) {
   return "?";
 }
 
-// The threads that wait in an end state. Empty if one of them waits inside the kernel: then the Program is not the cause.
+// The threads that wait in an end state. Empty if one of them waits inside the kernel and none for user space, which resolves
+// userfaults: then the Program is not the cause.
 std::vector<Waiting> waiting_in(const Program& program, const World& world) {
   std::vector<Waiting> waiting;
+  bool in_kernel = false, for_user = false;
   for (int t = 0; t < static_cast<int>(program.threads.size()); ++t) {
     if (world.thread[t].life != ThreadState::Life::running) continue;
     const int at = world.thread[t].next;
     const auto& statements = program.threads[t].statements;
     if (at >= static_cast<int>(statements.size())) return {};
     const Operation& operation = statements[at].operation;
-    if (!std::holds_alternative<op::Wait>(operation) && !std::holds_alternative<op::Barrier>(operation)) return {};
-    waiting.push_back({t, at});
+    const bool userfault = world.thread[t].userfault != none;
+    for_user = for_user || userfault;
+    if (userfault || std::holds_alternative<op::Wait>(operation) || std::holds_alternative<op::Barrier>(operation))
+      waiting.push_back({t, at});
+    else in_kernel = true;
   }
+  if (in_kernel && !for_user) return {};
   return waiting;
 }
 

@@ -149,6 +149,7 @@ Rows rows_of(const std::string& root, const std::vector<TargetWord>& targets, bo
       row.capabilities.sight.identity = true;  // the agent is root in the lab
       row.capabilities.sight.location = target.name == "dmirror";
       row.capabilities.direct = true;  // an ext4 on a RAM disk
+      row.capabilities.uffd = true;
       rows.targets.push_back(row);
     } else {
       add_rows(rows.targets, target, greeting(target.machine()));

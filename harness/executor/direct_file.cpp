@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "harness/executor/huge_pages.h"
+#include "harness/executor/userfault.h"
 #include "harness/executor/value.h"
 
 namespace faultline {
@@ -95,6 +96,7 @@ Capabilities capabilities_here(const Target& target) {
     return file >= 0;
   }();
   can.direct = direct;
+  can.uffd = has_userfaultfd();
   const HugePageSettings huge = huge_page_settings();
   can.huge_pages = huge.anonymous;
   can.shared_huge_pages = huge.shared;

@@ -35,7 +35,8 @@ bool populates(const op::Madvise& advise) {
 }
 template <typename Op>
 bool populates(const Op&) {
-  return !is_one_of<Op, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Msync>;
+  return !is_one_of<Op, op::Mmap, op::Munmap, op::Mprotect, op::Mremap, op::Msync, op::UffdRegister, op::UffdUnregister,
+                    op::UffdProtect, op::UffdWake>;
 }
 
 std::string gib(std::uint64_t bytes) {

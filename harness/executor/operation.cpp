@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <span>
 
 #include "harness/executor/access.h"
@@ -165,6 +166,13 @@ struct Perform {
     result.code = file.written(run.slot, &result.word);
     if (result.code == 0) result.kind = SeenResult::Kind::word;
     return result;
+  }
+
+  // The ioctls of userfaultfd.
+  template <typename Op>
+  requires requires(const Userfault& uffd, const Op& o, const Layout& layout) { uffd.request(o, layout, 0); }
+  SeenResult operator()(const Op& o) const {
+    return errno_result(context().userfault.request(o, context().layout, run.iteration));
   }
 
   SeenResult operator()(const op::Mmap& map) const {
@@ -384,6 +392,9 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
     record(slot, result);
   }
   finish_thread(context, thread);
+  const auto done = [&](int each) { return area.threads[each].done.load() != 0 || area.iteration.load() != run.iteration; };
+  const std::vector<int>& all = context.layout.threads_of[context.process];
+  context.userfault.repeat_wakes(context.program.threads[thread], context.layout, [&] { return std::ranges::all_of(all, done); });
 }
 
 }  // namespace faultline

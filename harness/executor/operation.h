@@ -9,6 +9,7 @@
 #include "harness/executor/files.h"
 #include "harness/executor/handles.h"
 #include "harness/executor/layout.h"
+#include "harness/executor/userfault.h"
 #include "harness/target.h"
 
 namespace faultline {
@@ -27,6 +28,7 @@ struct ProcessContext {
   Handles handles;
   Files files;
   DirectFile direct_file;
+  Userfault userfault;
 };
 
 // mmap(MAP_FIXED), for a region or an mmap statement. False with errno set on failure.

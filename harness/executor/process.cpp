@@ -97,6 +97,10 @@ void at(ProcessContext& context, Step step) {
   context.area.processes[context.process].step.store(static_cast<std::uint32_t>(step), std::memory_order_relaxed);
 }
 
+void open_userfault(ProcessContext& context) {
+  if (const char* failure = context.userfault.prepare(context.program, context.process)) give_up(context, failure, errno);
+}
+
 void open_devices(ProcessContext& context) {
   at(context, Step::opening);
   for (int device : context.layout.opens[context.process]) {
@@ -175,6 +179,7 @@ void set_up(ProcessContext& context, Layout& layout, bool fresh) {
   at(context, Step::freeing);
   free_buffers(context);
   at(context, Step::closing);
+  context.userfault.close();
   if (fresh) context.handles.close_all();
   else context.handles.close_all(context.process, context.layout.opens[context.process]);
   at(context, Step::unmapping);
@@ -192,6 +197,7 @@ void set_up(ProcessContext& context, Layout& layout, bool fresh) {
       map_region(context, region);
   if (may_have_huge_pages(context.program))
     if (const int error = allow_advised_huge_pages()) give_up(context, "cannot allow huge pages", error);
+  open_userfault(context);
   open_devices(context);
   at(context, Step::allocating);
   each_buffer(context, [&](int region) { allocate_buffer(context, layout, region); });
@@ -229,9 +235,10 @@ SeenResult observed(ProcessContext& context, Cell cell) {
   return result;
 }
 
-// Loads the last pages first. A load may map a whole huge page, beyond the end of the file too. A later load from there would
+// No load may wait for a userfault that nobody resolves any more. Loads the last pages first. A load may map a whole huge page, beyond the end of the file too. A later load from there would
 // then find zeroes.
 void answer_observes(ProcessContext& context) {
+  context.userfault.close();
   Area& area = context.area;
   const std::vector<Observe>& observes = context.program.observes;
   std::vector<std::size_t> own;
@@ -345,6 +352,7 @@ void check_addresses(ProcessContext& context) {
   const std::vector<int>& threads = context.layout.threads_of[process];
   const int thread = threads.empty() ? -1 : threads.front();
   enter_guarded_thread(process, thread);
+  open_userfault(context);
   open_devices(context);
   at(context, Step::none);
   record.origin_ns.store(now_ns());

@@ -48,6 +48,7 @@ class Checker {
     for (const Thread& thread : program_.threads) check_thread(thread);
     check_spans();
     if (is_about_memory_model(program_)) check_memory_model();
+    if (any_operation(program_, is_uffd)) check_userfaults();
     for (const Device& device : program_.devices)
       if (device.device_class != program_.devices[0].device_class)
         source_.fail_at(device.place, device.name, "all devices of a scenario are of one class");
@@ -125,6 +126,18 @@ class Checker {
     for (const Thread& thread : program_.threads)
       for (const Statement& statement : thread.statements)
         std::visit([&](const auto& operation) { check_in_memory_model(statement, operation); }, statement.operation);
+  }
+
+  // The model of userfaultfd knows private anonymous memory.
+  void check_userfaults() const {
+    const auto wrong = [](Backing backing) { return backing != Backing::anon_private && backing != Backing::none; };
+    const std::string only = "in a scenario with userfaultfd, all memory is 'anon' or 'none'";
+    for (const Region& region : program_.regions)
+      if (wrong(region.backing)) source_.fail_at(region.place, region.name, only);
+    for (const Thread& thread : program_.threads)
+      for (const Statement& statement : thread.statements)
+        if (const auto* map = std::get_if<op::Mmap>(&statement.operation); map && wrong(map->backing))
+          source_.fail_at(statement.place, program_.regions[map->range.region].name, only);
   }
 
   void check_sum() const {

@@ -116,6 +116,10 @@ struct advice : word {
   static constexpr auto expected = "an advice (dontneed, free, populate-read, ...)";
   static constexpr auto unknown = "advice";
 };
+struct uffd_mode : word {
+  static constexpr auto& table = words::uffd_modes;
+  static constexpr auto expected = "which faults wait (missing, wp or both)";
+};
 struct protection : sor<word, one<'-'>> {
   static constexpr auto& table = words::protections;
   static constexpr auto expected = "a protection (rw, r, w or -)";
@@ -193,6 +197,13 @@ struct pin : seq<verb<"pin">, opt<token<pin_kind>>, range, request_via> {};
 struct unpin : seq<verb<"unpin">, range, request_via> {};
 struct exclusive : seq<verb<"exclusive">, range, request_via> {};
 struct check_exclusive : seq<verb<"check-exclusive">, range, request_via> {};
+struct uffd_register : seq<verb<"uffd-register">, range, expect<uffd_mode>> {};
+struct uffd_unregister : seq<verb<"uffd-unregister">, range> {};
+struct uffd_copy : seq<verb<"uffd-copy">, cell, expect<value>> {};
+struct uffd_zero : seq<verb<"uffd-zero">, range> {};
+struct uffd_protect : seq<verb<"uffd-protect">, range> {};
+struct uffd_unprotect : seq<verb<"uffd-unprotect">, range> {};
+struct uffd_wake : seq<verb<"uffd-wake">, range> {};
 struct svm_map : seq<verb<"svm-map">, range, expect<protection>, request_via> {};
 struct svm_unmap : seq<verb<"svm-unmap">, range, request_via> {};
 struct source : cell {};
@@ -202,7 +213,8 @@ struct svm_fill : seq<verb<"svm-fill">, cell, expect<value>, request_via> {};
 // If you add one, the compiler asks for code in statements.cpp that reads it.
 struct operation : sor<load, store, mmap, munmap, mprotect, mremap, madvise, msync, truncate, fork, exit, kill, wait,
                        barrier, delay, open, close, migrate, snapshot, pin, unpin, exclusive, check_exclusive, direct_read,
-                       direct_write, svm_map, svm_unmap, svm_copy, svm_fill, exchange, add, compare_exchange> {};
+                       direct_write, uffd_register, uffd_unregister, uffd_copy, uffd_zero, uffd_protect, uffd_unprotect, uffd_wake,
+                       svm_map, svm_unmap, svm_copy, svm_fill, exchange, add, compare_exchange> {};
 
 // The word that an operation begins with, and those of all operations.
 template <typename Op>

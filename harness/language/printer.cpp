@@ -50,6 +50,18 @@ class StatementText {
     return "direct-read " + cell(read.cell) + " " + std::to_string(read.value);
   }
   std::string operator()(const op::DirectWrite& write) const { return "direct-write " + cell(write.cell); }
+  std::string operator()(const op::UffdRegister& uffd) const {
+    return "uffd-register " + range(uffd.range) + " " + words::text(words::uffd_modes, uffd.mode);
+  }
+  std::string operator()(const op::UffdUnregister& uffd) const { return "uffd-unregister " + range(uffd.range); }
+  std::string operator()(const op::UffdCopy& uffd) const {
+    return "uffd-copy " + cell(uffd.cell) + " " + std::to_string(uffd.value);
+  }
+  std::string operator()(const op::UffdZero& uffd) const { return "uffd-zero " + range(uffd.range); }
+  std::string operator()(const op::UffdProtect& uffd) const {
+    return (uffd.set ? "uffd-protect " : "uffd-unprotect ") + range(uffd.range);
+  }
+  std::string operator()(const op::UffdWake& uffd) const { return "uffd-wake " + range(uffd.range); }
   std::string operator()(const op::Mmap& mmap) const {
     return "mmap " + range(mmap.range) + " " + backing_text(program_, mmap.backing, mmap.file) + " " +
            protection_text(mmap.protection);

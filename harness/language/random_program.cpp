@@ -72,6 +72,7 @@ class Generator {
 
   // A random backing: a file only if the root has one; `none` is possible too.
   std::pair<Backing, int> backing(int root) {
+    if (anon_only_) return {static_cast<Backing>(below(2)), -1};
     for (int i = 0; i < static_cast<int>(program_.files.size()); i++) {
       if (program_.files[i].owner == root && chance(2)) return {chance(2) ? Backing::file_private : Backing::file_shared, i};
     }
@@ -141,7 +142,7 @@ class Generator {
 
   Operation operation(const Thread& thread) {
     const bool device = !program_.devices.empty();
-    switch (below(device ? 23 : 16)) {
+    switch (below(device ? 24 : 17)) {
       case 0:
       case 1: return op::Load{cell(thread), via(thread, true)};
       case 2: return op::Store{cell(thread), below(limits::value + 1), via(thread, true)};
@@ -158,13 +159,26 @@ class Generator {
       case 13: return op::Msync{range(thread)};
       case 14: return op::DirectRead{cell(thread), below(limits::value + 1)};
       case 15: return op::DirectWrite{cell(thread)};
-      case 16: return op::Open{0};
-      case 17: return op::Close{0};
-      case 18: return op::Migrate{range(thread), chance(2), via(thread, false)};
-      case 19: return op::Pin{range(thread), chance(2), via(thread, false)};
-      case 20: return op::Unpin{range(thread), via(thread, false)};
-      case 21: return op::Exclusive{range(thread), chance(2), via(thread, false)};
+      case 16: return userfault(thread);
+      case 17: return op::Open{0};
+      case 18: return op::Close{0};
+      case 19: return op::Migrate{range(thread), chance(2), via(thread, false)};
+      case 20: return op::Pin{range(thread), chance(2), via(thread, false)};
+      case 21: return op::Unpin{range(thread), via(thread, false)};
+      case 22: return op::Exclusive{range(thread), chance(2), via(thread, false)};
       default: return op::Snapshot{range(thread), via(thread, false)};
+    }
+  }
+
+  Operation userfault(const Thread& thread) {
+    if (!anon_only_) return op::Msync{range(thread)};
+    switch (below(6)) {
+      case 0: return op::UffdRegister{range(thread), static_cast<op::UffdRegister::Mode>(below(3))};
+      case 1: return op::UffdUnregister{range(thread)};
+      case 2: return op::UffdCopy{cell(thread), below(limits::value + 1)};
+      case 3: return op::UffdZero{range(thread)};
+      case 4: return op::UffdProtect{range(thread), chance(2)};
+      default: return op::UffdWake{range(thread)};
     }
   }
 
@@ -266,6 +280,7 @@ class Generator {
   }
 
   std::mt19937& random_;
+  const bool anon_only_ = chance(3);  // userfaultfd is for such a scenario
   Program program_;
 };
 

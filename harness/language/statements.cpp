@@ -9,8 +9,8 @@
 namespace faultline {
 namespace {
 
-// Each operation has its line in the grammar. Updates have three words, exclusive accesses two.
-static_assert(grammar::verbs.size() == std::variant_size_v<Operation> + 3);
+// Each operation has its line in the grammar. Updates have three words, exclusive accesses and write protection two.
+static_assert(grammar::verbs.size() == std::variant_size_v<Operation> + 4);
 
 class Reader : Names {
  public:
@@ -117,6 +117,18 @@ class Reader : Names {
   Operation read(grammar::direct_write, const Node& operation) const {
     return op::DirectWrite{cell(get<grammar::cell>(operation))};
   }
+
+  Operation read(grammar::uffd_register, const Node& operation) const {
+    return op::UffdRegister{range_of(operation), closed<grammar::uffd_mode>(operation)};
+  }
+  Operation read(grammar::uffd_unregister, const Node& operation) const { return op::UffdUnregister{range_of(operation)}; }
+  Operation read(grammar::uffd_copy, const Node& operation) const {
+    return op::UffdCopy{cell(get<grammar::cell>(operation)), value(get<grammar::value>(operation))};
+  }
+  Operation read(grammar::uffd_zero, const Node& operation) const { return op::UffdZero{range_of(operation)}; }
+  Operation read(grammar::uffd_protect, const Node& operation) const { return op::UffdProtect{range_of(operation), true}; }
+  Operation read(grammar::uffd_unprotect, const Node& operation) const { return op::UffdProtect{range_of(operation), false}; }
+  Operation read(grammar::uffd_wake, const Node& operation) const { return op::UffdWake{range_of(operation)}; }
 
   Operation read(grammar::mmap, const Node& operation) const {
     const auto [backing, file] = backed(operation, closed<grammar::mapped_backing>(operation));

@@ -121,6 +121,8 @@ void Texts::add_values(const Program& program, Cell cell) {
       if (update && update->kind != op::Update::Kind::add) add(update->cell, update->value);
       const auto* read = std::get_if<op::DirectRead>(&statement.operation);
       if (read) add(read->cell, read->value);
+      const auto* copy = std::get_if<op::UffdCopy>(&statement.operation);
+      if (copy) add(copy->cell, copy->value);
       const auto* fill = std::get_if<op::SvmFill>(&statement.operation);
       if (fill) add(fill->cell, fill->value);
     }

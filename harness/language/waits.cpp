@@ -5,6 +5,7 @@
 
 #include "harness/language/printer.h"
 #include "harness/outcome.h"
+#include "harness/queries.h"
 
 namespace faultline {
 namespace {
@@ -131,11 +132,20 @@ Diagnostic endless_wait(const Program& program, const Source& source, const std:
   }
   const Statement& statement = statement_of(program, first);
   const auto* wait = std::get_if<op::Wait>(&statement.operation);
-  const std::string word =
-      wait ? program.processes[wait->process].name : program.barriers[std::get<op::Barrier>(statement.operation).barrier];
+  const auto* barrier = std::get_if<op::Barrier>(&statement.operation);
+  std::string word, reasons;
   std::string cure = "use barriers in the same order in all threads, and fork a process before the first barrier that it uses";
+  if (wait) word = program.processes[wait->process].name;
+  if (barrier) word = program.barriers[barrier->barrier];
+  if (!wait && !barrier) {  // the access of a page that is registered with the process's userfaultfd
+    const std::vector<PageRange> pages = std::visit([](const auto& o) { return pages_of(o); }, statement.operation);
+    if (!pages.empty()) word = program.regions[pages.front().region].name;
+    reasons = "nothing resolves or wakes its userfault";
+    cure =
+        "another thread of the process resolves a fault by uffd-copy, uffd-zero, uffd-unprotect or uffd-unregister, and ends "
+        "the wait alone by uffd-wake; an 'exit' or a 'kill' ends it too";
+  }
   if (wait) cure = "end '" + word + "' by an 'exit', or by a 'kill " + word + "' that does not come after this wait";
-  std::string reasons;
   if (wait && others.empty()) reasons = "nothing ends '" + word + "', which stays when its statements have run";
   for (const std::string& each : others) reasons += (reasons.empty() ? "" : "; ") + each;
   return source.about(statement.place, word, (certain ? "waits for ever: " : "may wait for ever: ") + reasons, cure);

@@ -1,5 +1,5 @@
-// Finds threads that wait for ever because of the Program itself: at a barrier where the other threads never arrive, or for a
-// process that nothing ends. That is bad input, not a bug of a kernel.
+// Finds threads that wait for ever because of the Program itself: at a barrier where the other threads never arrive, for a
+// process that nothing ends, or at a userfault that nobody resolves (only the prediction can tell that). That is bad input, not a bug of a kernel.
 #pragma once
 
 #include <vector>

@@ -95,6 +95,12 @@ inline constexpr Table<File::Kind, 2> file_kinds{{
 // The word after 'pin'. No word: for writing.
 inline constexpr Table<bool, 1> pin_kinds{{{"read", true}}};
 
+inline constexpr Table<op::UffdRegister::Mode, 3> uffd_modes{{
+    {"missing", op::UffdRegister::Mode::missing},
+    {"wp", op::UffdRegister::Mode::wp},
+    {"both", op::UffdRegister::Mode::both},
+}};
+
 inline constexpr Table<Claim::Kind, 3> claims{{
     {"never", Claim::Kind::never},
     {"sometimes", Claim::Kind::sometimes},

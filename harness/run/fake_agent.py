@@ -14,7 +14,8 @@ import time
 
 NO_USM = {"access": False, "atomics": False, "concurrent": False, "concurrent_atomics": False}
 BUFFERS = {"events": False, "migration_errors": True, "svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM,
-           "usm_shared": NO_USM, "usm_device": NO_USM, "device_address": False, "huge_pages": False, "shared_huge_pages": False}
+           "usm_shared": NO_USM, "usm_device": NO_USM, "device_address": False, "uffd": False, "huge_pages": False,
+           "shared_huge_pages": False}
 TARGETS = {
     "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "location": False, "migrate": False,
              "snapshot": False, "pin": False, "exclusive": False, "direct": False, "inherited": True, "swap": False,

@@ -87,6 +87,12 @@ constexpr std::array table = {
              "that waits, on the same CPU",
              "up to 6.1 at least: 6.12.117 answers faults on an unbound workqueue", "6.12.117 7.3+",
              "drivers/gpu/drm/amd/amdkfd/kfd_svm.c: svm_range_validate_svm_bo(); amdgpu_irq.c: amdgpu_irq_delegate()"},
+    KnownBug{"lost-userfault-wake", "",
+             "a fault sleeps for ever though its page is no longer registered with userfaultfd",
+             "userfaultfd_unregister() wakes first and takes the VMA's lock then. In between a fault that has only the VMA's own "
+             "lock (29a22b9e08d7) may join the queue, and nobody wakes it any more",
+             "6.7 to 6.18 at least", "6.1.0 6.2.0 6.3.0 6.4.0 6.5.0 6.6.0",
+             "fs/userfaultfd.c: userfaultfd_unregister(), handle_userfault()"},
 };
 // clang-format on
 
@@ -123,7 +129,8 @@ bool is_fixed(std::string_view releases, std::string_view kernel) {
 }
 
 bool has_bug(const KnownBug& bug, std::string_view target, std::string_view kernel) {
-  return target.substr(0, target.find(':')) == bug.target && !is_fixed(bug.fixed_in, kernel);  // amdgpu:BUS
+  const bool there = *bug.target == '\0' || target.substr(0, target.find(':')) == bug.target;  // amdgpu:BUS
+  return there && !is_fixed(bug.fixed_in, kernel);
 }
 
 std::string known_bug_in_the_way(std::span<const std::string> names, std::string_view target, std::string_view kernel) {

@@ -13,7 +13,7 @@ namespace faultline {
 
 struct KnownBug {
   const char* name;       // as the reference reports it (Allowed::known_bugs)
-  const char* target;     // the target that has it: "dmirror"
+  const char* target;     // the target that has it: "dmirror". Empty: mm has it, beside any target
   const char* what;       // what goes wrong, in one line
   const char* reason;     // why it goes wrong
   const char* kernels;    // the kernels that have it, for a person

@@ -16,6 +16,14 @@ TEST(KnownBugs, AKernelHasOneUntilItIsFixedThere) {
   EXPECT_TRUE(has_bug(bug, "dmirror", "99.1"));
 }
 
+TEST(KnownBugs, OneOfMmIsThereBesideAnyTarget) {
+  const KnownBug bug{.name = "b", .target = "", .fixed_in = "6.1.0"};
+  for (const char* target : {"host", "dmirror", "amdgpu:0000:03:00.0"}) {
+    EXPECT_TRUE(has_bug(bug, target, "6.18.44"));
+    EXPECT_FALSE(has_bug(bug, target, "6.1.192"));
+  }
+}
+
 TEST(KnownBugs, TheFirstOneThatIsThereIsInTheWay) {
   const std::vector<std::string> names{"dead-mm-spin", "erased-private-read"};
   EXPECT_EQ(known_bug_in_the_way(names, "dmirror", "6.12.1"), known_bug_text("dead-mm-spin"));

@@ -27,7 +27,11 @@ Task<int> io_pin_page(Cpu cpu, MmId mm, Slot slot, std::uint8_t* pin) {
   int way = in_memory;
   if (tracked) way = co_await cpu.choose("writable_file_mapping_allowed", 2 + !vma.is_private());
   if (way == refused) co_return EFAULT;
-  const int error = co_await gup(cpu, mm, slot, {.write = true, .pins = true}, pin);
+  World& w = cpu.world();
+  // Before 6.10 it held mmap_lock (pin_user_pages). Since then it uses pin_user_pages_fast. A kernel does one or the other.
+  if (w.mm[mm].vma[slot].uffd_armed() && w.pin_waits == none)
+    w.pin_waits = static_cast<std::uint8_t>(co_await cpu.choose("io_pin_pages: pin_user_pages_fast", 2));
+  const int error = co_await gup(cpu, mm, slot, {.write = true, .pins = true, .waits = w.pin_waits == 1}, pin);
   if (error || way == in_memory) co_return error;
   unpin_page(cpu.world(), *pin);
   co_return EOPNOTSUPP;

@@ -41,7 +41,8 @@ Task<int> get_user_pages(Cpu cpu, MmId mm, Slot from, Slot to, FramesOfRange* pa
     if (!vma.mapped()) co_await gup_expand_stack(cpu, mm, s);
     if (!vma.mapped() || !vma.write) co_return s - from;  // check_vma_flags
     while (!serves(pte, true)) {
-      if (co_await handle_mm_fault(cpu, mm, s, true, true) == Fault::sigbus) co_return s - from;
+      const Fault fault = co_await handle_mm_fault(cpu, mm, s, true, true);
+      if (fault == Fault::sigbus || fault == Fault::userfault) co_return s - from;  // it may not drop mmap_lock
       co_await cpu.step("faultin_page: again");
     }
     split_huge_pmd(cpu, mm, s);  // FOLL_SPLIT_PMD

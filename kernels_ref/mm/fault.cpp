@@ -7,6 +7,7 @@
 #include "kernels_ref/mm/filemap.h"
 #include "kernels_ref/mm/huge_memory.h"
 #include "kernels_ref/mm/stack.h"
+#include "kernels_ref/mm/userfaultfd.h"
 
 namespace faultline::ref {
 
@@ -38,7 +39,9 @@ Task<void> copy_page(Cpu cpu, MmId mm, Slot slot, bool unshare = false) {
   if (w.mm[mm].pte[slot] == old || !cpu.on(Rule::cow_rechecks_pte)) {
     w.frame[copy].exclusive = 1;
     leave_stale(cpu, mm, slot, old);
-    set_pte(w, mm, slot, page_pte(copy, !unshare));
+    Pte fresh = page_pte(copy, !unshare);
+    fresh.uffd_wp = unshare && old.uffd_wp;
+    set_pte(w, mm, slot, fresh);
     if (cpu.on(Rule::cow_flushes)) flush(w, mm, slot, slot);
   }
   if (cpu.on(Rule::cow_notifies)) co_await invalidate_end(cpu, mm);
@@ -84,6 +87,10 @@ Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mm
   World& w = cpu.world();
   VmaPage& vma = w.mm[mm].vma[slot];
   Pte& pte = w.mm[mm].pte[slot];
+  if (is_userfault(cpu, mm, slot, write)) {
+    if (write && pte.kind == Pte::Kind::none) prepare_anon_vma(cpu, mm, slot);  // before do_anonymous_page looks
+    co_return Fault::userfault;
+  }
   if (pte.huge && write && !pte.writable) {
     const bool done = co_await huge_write_protected(cpu, mm, slot, false);
     if (done) co_return Fault::done;
@@ -163,6 +170,10 @@ Task<int> user_fault(Cpu cpu, Slot slot, bool write) {
   ++(by_vma ? vma.faulting : w.mm[mm].readers);
   const Fault fault = co_await handle_mm_fault(cpu, mm, slot, write, !by_vma);
   --(by_vma ? vma.faulting : w.mm[mm].readers);
+  if (fault == Fault::userfault) {
+    const bool woken = co_await handle_userfault(cpu, slot);
+    if (!woken) co_return SIGKILL;
+  }
   co_return fault == Fault::sigbus ? SIGBUS : 0;
 }
 

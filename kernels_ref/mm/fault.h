@@ -10,8 +10,9 @@ namespace faultline::ref {
 // the entry may or may not serve the access, so the caller looks again.
 enum class Fault : std::uint8_t {
   done,
-  retry,   // the fault needs mmap_lock and has done nothing (VM_FAULT_RETRY)
-  sigbus,  // beyond the end of the file (VM_FAULT_SIGBUS)
+  retry,      // the fault needs mmap_lock and has done nothing (VM_FAULT_RETRY)
+  sigbus,     // beyond the end of the file (VM_FAULT_SIGBUS)
+  userfault,  // a caller that can drop its lock sleeps in handle_userfault(); for any other one it is VM_FAULT_SIGBUS
 };
 Task<Fault> handle_mm_fault(Cpu cpu, MmId mm, Slot slot, bool write, bool has_mmap_lock);
 

@@ -31,6 +31,7 @@ void copy_entry(Cpu cpu, MmId parent, MmId child, Slot s, bool last) {
   if (!(pte == old)) leave_stale(cpu, parent, s, old);
   Pte copy = pte;
   if (cpu.on(Rule::fork_write_protects)) copy.writable = 0;
+  if (!w.mm[child].vma[s].uffd_wp) copy.uffd_wp = 0;
   set_pte(w, child, s, copy);
 }
 
@@ -88,6 +89,7 @@ Task<void> copy_mm(Cpu cpu, MmId parent, MmId child) {
       vma = w.mm[parent].vma[p];
       vma.dontfork = vma.locked = vma.faulting = 0;
       vma.growsdown = vma.growsdown && cpu.on(Rule::copied_vma_grows);
+      if (cpu.on(Rule::fork_drops_userfaults)) vma.uffd_missing = vma.uffd_wp = 0;  // dup_userfaultfd
       // anon_vma_fork: the child gets an anon_vma of its own for each VMA.
       if (wiped) vma.anon_vma = vma.inherited = 0;
       if (vma.anon_vma) {

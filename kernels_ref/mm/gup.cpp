@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "kernels_ref/mm/stack.h"
+#include "kernels_ref/mm/userfaultfd.h"
 
 namespace faultline::ref {
 
@@ -87,7 +88,17 @@ Task<int> gup(Cpu cpu, MmId mm, Slot slot, GupFlags flags, std::uint8_t* page) {
     }
     const bool unshares = pte.kind == Pte::Kind::page && !pte.protnone && must_unshare(cpu, pte, flags);
     if (unshares) co_await unshare_page(cpu, mm, slot);
-    else if (co_await handle_mm_fault(cpu, mm, slot, flags.write, true) == Fault::sigbus) error = EFAULT;
+    Fault fault = Fault::done;
+    if (!unshares) fault = co_await handle_mm_fault(cpu, mm, slot, flags.write, true);
+    if (fault == Fault::userfault && flags.waits) {
+      read_unlock(w, mm);
+      const bool woken = co_await handle_userfault(cpu, slot);
+      if (!woken) co_return EINTR;
+      co_await cpu.until("__get_user_pages_locked: mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
+      ++w.mm[mm].readers;
+      continue;
+    }
+    if (fault == Fault::sigbus || fault == Fault::userfault) error = EFAULT;
     if (error) break;
     co_await cpu.step("__get_user_pages: follow_page again");
   }

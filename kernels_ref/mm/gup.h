@@ -8,6 +8,7 @@ namespace faultline::ref {
 struct GupFlags {
   bool write = false;  // FOLL_WRITE
   bool pins = false;   // FOLL_PIN, which fork() respects; otherwise FOLL_GET, which fork() does not see
+  bool waits = true;   // FOLL_UNLOCKABLE: it may drop mmap_lock and wait for a userfault
 };
 
 // pin_user_pages_fast or get_user_pages_fast for one page of this thread's process. Returns 0 or an errno. With 0, `page`

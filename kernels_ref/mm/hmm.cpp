@@ -40,7 +40,9 @@ Task<HmmPage> hmm_range_fault(Cpu cpu, MmId mm, Slot slot, bool write, int devic
     if (action.kind == HmmAction::Kind::efault) co_return HmmPage{EFAULT};
     if (action.write && !vma.write && cpu.on(Rule::hmm_checks_write)) co_return HmmPage{EPERM};  // hmm_vma_fault
     // handle_mm_fault also does the waiting for a migration entry.
-    if (co_await handle_mm_fault(cpu, mm, slot, action.write, true) == Fault::sigbus) co_return HmmPage{EFAULT};
+    // hmm_vma_fault holds mmap_lock throughout (no FAULT_FLAG_ALLOW_RETRY), so a userfault fails as well.
+    const Fault fault = co_await handle_mm_fault(cpu, mm, slot, action.write, true);
+    if (fault == Fault::sigbus || fault == Fault::userfault) co_return HmmPage{EFAULT};
     co_await cpu.step("hmm_range_fault: walk again");
   }
 }

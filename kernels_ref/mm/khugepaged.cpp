@@ -45,8 +45,12 @@ bool unheld(const World& w, MmId mm, HugePage huge) {
 
 // __collapse_huge_page_isolate: checks again, when nobody can take another reference, and that no page is on a device.
 bool can_isolate(const World& w, MmId mm, HugePage huge) {
-  return unheld(w, mm, huge) && std::all_of(&w.mm[mm].pte[huge.first], &w.mm[mm].pte[huge.last] + 1, [](const Pte& pte) {
-           return pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero || pte.kind == Pte::Kind::page;
+  const VmaPage& vma = w.mm[mm].vma[huge.first];
+  // It fills no page for which a fault would wait, and keeps pages small that userfaultfd protects.
+  const bool fills = !vma.uffd_armed();
+  return unheld(w, mm, huge) && std::all_of(&w.mm[mm].pte[huge.first], &w.mm[mm].pte[huge.last] + 1, [fills](const Pte& pte) {
+           if (pte.kind == Pte::Kind::none || pte.kind == Pte::Kind::zero) return fills;
+           return pte.kind == Pte::Kind::page && !pte.uffd_wp;
          });
 }
 

@@ -4,6 +4,7 @@
 #include "kernels_ref/mm/khugepaged.h"
 #include "kernels_ref/mm/mmap.h"
 #include "kernels_ref/mm/reclaim.h"
+#include "kernels_ref/mm/userfaultfd.h"
 
 namespace faultline::ref {
 
@@ -149,9 +150,22 @@ Task<Result> madvise_populate(Cpu cpu, Slot from, Slot to, bool write) {
     }
     if (!cpu.on(Rule::populate_faults)) continue;
     while (!serves(w.mm[mm].pte[s], write)) {
-      if (co_await handle_mm_fault(cpu, mm, s, write, true) == Fault::sigbus) {
+      const Fault fault = co_await handle_mm_fault(cpu, mm, s, write, true);
+      if (fault == Fault::sigbus) {
         read_unlock(w, mm);
         co_return failed(EFAULT);
+      }
+      if (fault == Fault::userfault) {  // drops mmap_lock, and looks the VMA up again
+        read_unlock(w, mm);
+        const bool woken = co_await handle_userfault(cpu, s);
+        if (!woken) co_return failed(EINTR);
+        co_await read_lock(cpu, mm);
+        if (!vma.mapped() || (write ? !vma.write : !vma.read)) {
+          result = failed(vma.mapped() ? EINVAL : ENOMEM);
+          read_unlock(w, mm);
+          co_return result;
+        }
+        continue;
       }
       co_await cpu.step("faultin_page: again");
     }

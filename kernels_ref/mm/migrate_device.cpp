@@ -46,6 +46,7 @@ bool migrate_vma_insert_page(Cpu cpu, MmId mm, Slot slot, FrameId page, bool wri
   const Pte pte = w.mm[mm].pte[slot];
   if (pte.kind != Pte::Kind::none && pte.kind != Pte::Kind::zero) return false;
   prepare_anon_vma(cpu, mm, slot);
+  if (w.mm[mm].vma[slot].uffd_missing && cpu.on(Rule::migrate_leaves_missing)) return false;
   set_pte(w, mm, slot, {Pte::Kind::device, static_cast<std::uint8_t>(page), writable});
   flush(w, mm, slot, slot);
   return true;

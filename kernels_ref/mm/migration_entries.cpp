@@ -39,6 +39,7 @@ void remove_migration_entries(Cpu cpu, FrameId page, FrameId to) {
       pte.kind = device ? Pte::Kind::device : Pte::Kind::page;
       pte.frame = static_cast<std::uint8_t>(to);
       if (!cpu.on(Rule::migrate_respects_write)) pte.writable = 1;
+      if (!cpu.on(Rule::migrate_keeps_protection)) pte.uffd_wp = 0;
       // A shared mapping's vm_page_prot allows what the VMA does, unless it waits for page_mkwrite.
       const VmaPage& vma = w.mm[m].vma[s];
       if (vma.object != none && !vma.is_private() && !cpu.shape->tracks_dirty[vma.object]) pte.writable = vma.write;

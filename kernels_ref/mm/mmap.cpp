@@ -143,8 +143,18 @@ Task<Result> sys_munmap(Cpu cpu, Slot from, Slot to) {
 
 namespace {
 
-// change_protection for one page: what change_pte_range does to the entry.
-void change_entry(Cpu cpu, MmId mm, Slot s, bool keep_readonly) {
+// Whether change_entry may make the entry writable at once, or leave that to the next store. Some kernels make it
+// writable only if it is dirty (64fe24a3e05e). can_change_pte_writable: a private page that is exclusive, a shared one that is
+// dirty, and none that userfaultfd protects.
+bool may_upgrade(const World& w, MmId mm, Slot s, UffdWp wp) {
+  const Pte& pte = w.mm[mm].pte[s];
+  const VmaPage& vma = w.mm[mm].vma[s];
+  if (wp == UffdWp::set || (wp == UffdWp::keep && (pte.writable || (vma.uffd_wp && pte.uffd_wp)))) return false;
+  return vma.write && pte.kind == Pte::Kind::page && (!vma.is_private() || w.frame[pte.frame].exclusive);
+}
+
+// change_pte_range for one page.
+void change_entry(Cpu cpu, MmId mm, Slot s, UffdWp wp, bool keep_readonly) {
   World& w = cpu.world();
   const VmaPage& vma = w.mm[mm].vma[s];
   Pte& pte = w.mm[mm].pte[s];
@@ -154,10 +164,8 @@ void change_entry(Cpu cpu, MmId mm, Slot s, bool keep_readonly) {
     case Pte::Kind::page:
     case Pte::Kind::zero:
       pte.protnone = !vma.accessible();
-      if (!vma.write) pte.writable = 0;
-      // can_change_pte_writable: a private page that is exclusive, a shared one that is dirty.
-      if (vma.write && pte.kind == Pte::Kind::page && !old.writable && !keep_readonly)
-        pte.writable = !vma.is_private() || w.frame[pte.frame].exclusive;
+      if (!vma.write || wp != UffdWp::keep) pte.writable = 0;  // vm_page_prot
+      if (may_upgrade(w, mm, s, wp) && !keep_readonly) pte.writable = 1;
       break;
     case Pte::Kind::device:
     case Pte::Kind::migration:
@@ -165,18 +173,29 @@ void change_entry(Cpu cpu, MmId mm, Slot s, bool keep_readonly) {
       pte.writable = 0;  // "a protection check is difficult so just be safe and disable write"
       break;
   }
-  if (!(pte == old)) leave_stale(cpu, mm, s, old);
-}
-
-// Whether change_entry may make the entry writable at once, or leave that to the next store. Some kernels make it
-// writable only if it is dirty (64fe24a3e05e).
-bool may_upgrade(const World& w, MmId mm, Slot s) {
-  const Pte& pte = w.mm[mm].pte[s];
-  const VmaPage& vma = w.mm[mm].vma[s];
-  return vma.write && pte.kind == Pte::Kind::page && !pte.writable && (!vma.is_private() || w.frame[pte.frame].exclusive);
+  if (wp != UffdWp::keep) pte.uffd_wp = wp == UffdWp::set;
+  const bool narrowed = pte.writable < old.writable || pte.protnone != old.protnone || pte.kind != old.kind;
+  if (wp == UffdWp::keep ? !(pte == old) : narrowed) leave_stale(cpu, mm, s, old);
 }
 
 }  // namespace
+
+Task<bool> change_protection(Cpu cpu, MmId mm, Slot from, Slot to, UffdWp wp) {
+  World& w = cpu.world();
+  bool changed = false;
+  if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_start(cpu, mm, from, to, Notify::protection_vma);
+  split_huge_pmd_at(cpu, mm, from, to);
+  for (Slot p = from; p <= to && cpu.on(Rule::mprotect_changes_ptes); ++p) {
+    if (w.mm[mm].pte[p].kind == Pte::Kind::none) continue;
+    const int keep = co_await cpu.until("change_pte_range", [cpu, mm, p, wp] { return 1 + may_upgrade(cpu.world(), mm, p, wp); });
+    const Slot with = w.mm[mm].pte[p].huge ? huge_page_of(*cpu.shape, p).last : p;  // change_huge_pmd
+    for (; p < with; ++p) change_entry(cpu, mm, p, wp, keep);
+    change_entry(cpu, mm, p, wp, keep);
+    changed = true;
+  }
+  if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_end(cpu, mm);
+  co_return changed;
+}
 
 Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
   const MmId mm = cpu.process();
@@ -207,16 +226,8 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
           vma.account = Account::maybe;  // since 6.6 mprotect() takes VM_ACCOUNT back
       }
       co_await merge_vma(cpu, mm, s, last);
-      if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_start(cpu, mm, s, last, Notify::protection_vma);
-      for (Slot p = s; p <= last && cpu.on(Rule::mprotect_changes_ptes); ++p) {
-        if (w.mm[mm].pte[p].kind == Pte::Kind::none) continue;
-        const int keep = co_await cpu.until("change_pte_range", [cpu, mm, p] { return 1 + may_upgrade(cpu.world(), mm, p); });
-        const Slot with = w.mm[mm].pte[p].huge ? huge_page_of(*cpu.shape, p).last : p;  // change_huge_pmd
-        for (; p < with; ++p) change_entry(cpu, mm, p, keep);
-        change_entry(cpu, mm, p, keep);
-        changed = true;
-      }
-      if (cpu.on(Rule::mprotect_notifies)) co_await invalidate_end(cpu, mm);
+      const bool any = co_await change_protection(cpu, mm, s, last, UffdWp::keep);
+      changed = changed || any;
     }
     s = last + 1;
   }
@@ -235,6 +246,7 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   World& w = cpu.world();
   const int pages = to - from + 1;
   const Slot target_last = target + to - from;
+  const bool drops = w.mm[mm].vma[from].uffd_armed() && cpu.on(Rule::mremap_drops_userfaults);
   split(cpu, mm, from, to);
   co_await write_lock_vmas(cpu, mm, from, to);
   if (w.mm[mm].vma[from].object != none) co_await lock_i_mmap(cpu, w.mm[mm].vma[from].object);
@@ -256,7 +268,9 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
     if (!aligned) split_huge_pmd(cpu, mm, from + i);
     const Pte old = w.mm[mm].pte[from + i];
     leave_stale(cpu, mm, from + i, old);
-    if (cpu.on(Rule::mremap_moves_contents)) set_pte(w, mm, target + i, old);
+    Pte moved = old;
+    if (drops) moved.uffd_wp = 0;
+    if (cpu.on(Rule::mremap_moves_contents)) set_pte(w, mm, target + i, moved);
     set_pte(w, mm, from + i, {});
   }
   co_await cpu.step("move_ptes: flush");  // before the page-table locks drop
@@ -264,6 +278,9 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   if (cpu.on(Rule::mremap_notifies)) co_await invalidate_end(cpu, mm);
   for (Slot s = from; s <= to; ++s) drop_vma(w, mm, s);
   co_await merge_vma(cpu, mm, target, target_last);
+  // mremap_userfaultfd_prep, after copy_vma: a registered neighbour that it has merged with is no longer registered either.
+  const Slot last = drops ? vma_end(cpu, mm, target, cpu.shape->slots() - 1) : -1;
+  for (Slot s = vma_start(cpu, mm, target); s <= last; ++s) w.mm[mm].vma[s].uffd_missing = w.mm[mm].vma[s].uffd_wp = 0;
 }
 
 }  // namespace
@@ -298,14 +315,20 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
     write_unlock(w, mm);
     co_return failed(EFAULT);
   }
+  bool moved = false;
   for (Slot s = from; s <= to;) {
     if (!w.mm[mm].vma[s].mapped()) {
       ++s;
       continue;
     }
     const Slot last = vma_end(cpu, mm, s, to);
+    if (w.mm[mm].vma[s].uffd_armed() && (moved || last < to)) {  // vma_multi_allowed
+      write_unlock(w, mm);
+      co_return failed(EFAULT);
+    }
     co_await unmap_target(cpu, mm, target + s - from, target + last - from);
     co_await move_vma(cpu, mm, s, last, target + s - from);
+    moved = true;
     s = last + 1;
   }
   write_unlock(w, mm);

@@ -23,6 +23,11 @@ Task<void> unmap_pages(Cpu cpu, MmId mm, Slot from, Slot to, Rule notifies, Gath
 // tlb_finish_mmu. Takes no step if nothing was zapped.
 Task<void> finish(Cpu cpu, MmId mm, Slot from, Slot to, const Gather* gather, Rule flushes);
 
+// change_protection for [from, to] of one VMA, whose flags are the new ones: notifier start, entries one by one, notifier end.
+// The caller flushes. Returns whether there was an entry. `wp`: MM_CP_UFFD_WP, MM_CP_UFFD_WP_RESOLVE, or neither.
+enum class UffdWp { keep, set, clear };
+Task<bool> change_protection(Cpu cpu, MmId mm, Slot from, Slot to, UffdWp wp);
+
 Task<void> write_lock(Cpu cpu, MmId mm);  // mmap_write_lock
 Task<void> read_lock(Cpu cpu, MmId mm);   // mmap_read_lock
 // vma_start_write. Takes no step of its own if nobody faults there.

@@ -68,7 +68,7 @@ void set_pte(World& world, MmId mm, Slot slot, Pte pte) {
 void leave_stale(Cpu cpu, MmId mm, Slot slot, Pte old) {
   if ((old.kind != Pte::Kind::page && old.kind != Pte::Kind::zero) || old.protnone) return;
   if (old.lazyfree) old.writable = old.lazyfree = 0;  // not dirty: a store walks the page table first
-  old.huge = 0;
+  old.huge = old.uffd_wp = 0;
   auto& stale = cpu.world().mm[mm].stale[slot];
   for (Stale& s : stale) {
     if (s.pte == old) return;
@@ -116,7 +116,8 @@ enum class Joint { never, perhaps, surely };
 // can_vma_merge_before/after for the pages on both sides of a boundary.
 Joint joint(const VmaPage& a, const VmaPage& b) {
   if (!a.mapped() || a.backing != b.backing || a.read != b.read || a.write != b.write || a.dontfork != b.dontfork ||
-      a.wipeonfork != b.wipeonfork || a.hugepage != b.hugepage || a.growsdown != b.growsdown)
+      a.wipeonfork != b.wipeonfork || a.hugepage != b.hugepage || a.growsdown != b.growsdown ||
+      a.uffd_missing != b.uffd_missing || a.uffd_wp != b.uffd_wp)
     return Joint::never;
   if (a.object != b.object || a.pgoff + 1 != b.pgoff) return Joint::never;
   using Account = VmaPage::Account;
@@ -216,7 +217,7 @@ void prepare_anon_vma(Cpu cpu, MmId mm, Slot slot) {
   const auto reusable = [](const VmaPage& other, const VmaPage& a, const VmaPage& b) {  // anon_vma_compatible
     return other.anon_vma && !other.inherited && a.backing == b.backing && a.object == b.object && a.dontfork == b.dontfork &&
            a.wipeonfork == b.wipeonfork && a.hugepage == b.hugepage && a.growsdown == b.growsdown && a.account == b.account &&
-           a.pgoff + 1 == b.pgoff;
+           a.uffd_missing == b.uffd_missing && a.uffd_wp == b.uffd_wp && a.pgoff + 1 == b.pgoff;
   };
   const Slot left = cpu.shape->before(first), right = cpu.shape->after(last);
   std::uint8_t identity = 0;

@@ -60,6 +60,18 @@ enum class Rule {
   collapse_flushes,        // pmdp_collapse_flush
   collapse_flushes_first,  // ... before it checks who holds the pages: then nobody can take another reference
   populate_faults,         // madvise_populate: every page is faulted in
+  // fs/userfaultfd.c, mm/userfaultfd.c
+  missing_fault_waits,       // do_anonymous_page: handle_userfault(VM_UFFD_MISSING)
+  protected_fault_waits,     // do_wp_page: handle_userfault(VM_UFFD_WP)
+  uffd_copy_keeps_page,      // mfill_atomic_install_pte: -EEXIST where a page is
+  uffd_copy_wakes,           // userfaultfd_copy: wake_userfault
+  uffd_protect_flushes,      // uffd_wp_range: tlb_finish_mmu
+  uffd_unregister_wakes,     // userfaultfd_unregister: wake_userfault, if the VMA has VM_UFFD_MISSING
+  uffd_unregister_resolves,  // ... and uffd_wp_range, if it has VM_UFFD_WP
+  fork_drops_userfaults,     // dup_userfaultfd: the child's VMA is not registered
+  mremap_drops_userfaults,   // mremap_userfaultfd_prep: the moved VMA is not registered
+  migrate_keeps_protection,  // set_migration_pte, remove_migration_pte: pte_swp_mkuffd_wp
+  migrate_leaves_missing,    // migrate_vma_insert_page: backs off where a fault would wait
   // mm/truncate.c
   truncate_unmaps,    // unmap_mapping_range, truncate_inode_folio
   truncate_notifies,  // zap_page_range_single: CLEAR

@@ -65,6 +65,7 @@ struct Pte {
   std::uint8_t protnone = 0;  // present, but not accessible (PROT_NONE)
   std::uint8_t lazyfree = 0;  // MADV_FREE made it clean, and no CPU has stored through it since
   std::uint8_t huge = 0;      // a PMD maps it, together with the rest of its huge page
+  std::uint8_t uffd_wp = 0;   // _PAGE_UFFD_WP: write-protected by userfaultfd. It means something only in a VMA with VM_UFFD_WP
   friend bool operator==(const Pte&, const Pte&) = default;
 };
 
@@ -80,7 +81,8 @@ struct VmaPage {
   Backing backing = Backing::none;                       // a stack: anon_private
   std::uint8_t read = 0, write = 0;
   std::uint8_t dontfork = 0, wipeonfork = 0, hugepage = 0;
-  std::uint8_t growsdown = 0;  // VM_GROWSDOWN
+  std::uint8_t growsdown = 0;                  // VM_GROWSDOWN
+  std::uint8_t uffd_missing = 0, uffd_wp = 0;  // VM_UFFD_MISSING, VM_UFFD_WP: registered with the process's userfaultfd
   std::uint8_t head = 0;
   Account account = Account::no;
   std::uint8_t pgoff = none;   // which page of the object; anonymous: where it was first mapped (Shape::pgoff)
@@ -92,6 +94,7 @@ struct VmaPage {
   bool mapped() const { return backing != Backing::none; }
   bool is_private() const { return backing == Backing::anon_private || backing == Backing::file_private; }
   bool accessible() const { return read || write; }
+  bool uffd_armed() const { return uffd_missing || uffd_wp; }
 };
 
 struct Mm {
@@ -179,12 +182,14 @@ struct ProcessState {
 struct ThreadState {
   enum class Life : std::uint8_t { waiting, running, done, dead };
   Life life = Life::waiting;
-  std::uint8_t next = 0;        // statement
-  std::uint8_t collided = 0;    // a callback stamped the subscription since this thread's read_begin
-  std::uint8_t reading = none;  // the mirror that this thread is reading for (read_begin to read_retry) ...
-  std::uint8_t asked = none;    // ... for this page
-  std::uint8_t moved = 0;       // ... and a migration to the device has stored its entry since hmm_range_fault()
-  std::uint8_t retries = none;  // its device's access to this page (Slot) has faulted, and amdkfd may yet be at work on that
+  std::uint8_t next = 0;          // statement
+  std::uint8_t collided = 0;      // a callback stamped the subscription since this thread's read_begin
+  std::uint8_t reading = none;    // the mirror that this thread is reading for (read_begin to read_retry) ...
+  std::uint8_t asked = none;      // ... for this page
+  std::uint8_t moved = 0;         // ... and a migration to the device has stored its entry since hmm_range_fault()
+  std::uint8_t retries = none;    // its device's access to this page (Slot) has faulted, and amdkfd may yet be at work on that
+  std::uint8_t userfault = none;  // it sleeps in handle_userfault() for this page (Slot) of its own process
+  std::uint8_t interrupted = 0;   // a SIGKILL has ended that sleep, so the thread never returns to user space
   std::array<std::uint8_t, limits::barriers> arrivals{};
 };
 
@@ -213,6 +218,7 @@ struct World {
   std::uint32_t known_bugs = 0;                        // bit per MetBug that this execution ran into
   std::array<std::uint64_t, limits::observes> told{};  // the events that the driver has reported, for observes of events
   std::uint32_t broken = 0;                            // bit per Broken: the execution ends here
+  std::uint32_t pin_waits = none;  // whether this kernel's io_pin_pages waits for a userfault; none: not chosen yet
 };
 static_assert(std::is_trivially_copyable_v<World>);
 // Types that are assigned as a whole have no padding: it would be copied with arbitrary contents, and equal states would differ.
@@ -238,6 +244,7 @@ enum class MetBug : int {
   unrestored_range,         // amdkfd cuts a range while queues are stopped, and forgets to map the pieces before they run again
   reused_page,              // amdkfd moves a range to VRAM again, to a page that a fault of the CPU still holds
   released_bo,              // ... or waits for ever until the range's old memory in VRAM is released
+  lost_userfault_wake,      // unregistering leaves a fault asleep that has begun under the VMA's own lock
   unresolved_fault,         // no bug: an access of the GPU that its driver cannot resolve
   count_
 };

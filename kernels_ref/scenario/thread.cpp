@@ -9,6 +9,7 @@
 #include "kernels_ref/mm/driver_ops.h"
 #include "kernels_ref/mm/filemap.h"
 #include "kernels_ref/mm/fork_exit.h"
+#include "kernels_ref/mm/userfaultfd.h"
 
 namespace faultline::ref {
 
@@ -97,6 +98,17 @@ Task<Result> run(Cpu cpu, const op::Wait& o) { return sys_wait(cpu, o.process); 
 Task<Result> run(Cpu cpu, const op::DirectRead& o) { return direct_read(cpu, cpu.shape->spans.of(o.cell), o.value); }
 Task<Result> run(Cpu cpu, const op::DirectWrite& o) { return direct_write(cpu, cpu.shape->spans.of(o.cell)); }
 
+Task<Result> run(Cpu cpu, const op::UffdRegister& o) {
+  return uffd_register(cpu, first(cpu, o.range), last(cpu, o.range), o.mode);
+}
+Task<Result> run(Cpu cpu, const op::UffdUnregister& o) { return uffd_unregister(cpu, first(cpu, o.range), last(cpu, o.range)); }
+Task<Result> run(Cpu cpu, const op::UffdCopy& o) { return uffd_copy(cpu, cpu.shape->spans.of(o.cell), o.value); }
+Task<Result> run(Cpu cpu, const op::UffdZero& o) { return uffd_zeropage(cpu, first(cpu, o.range), last(cpu, o.range)); }
+Task<Result> run(Cpu cpu, const op::UffdProtect& o) {
+  return uffd_writeprotect(cpu, first(cpu, o.range), last(cpu, o.range), o.set);
+}
+Task<Result> run(Cpu cpu, const op::UffdWake& o) { return uffd_wake(cpu, first(cpu, o.range), last(cpu, o.range)); }
+
 Task<Result> run(Cpu cpu, const op::Migrate& o) {
   return ask(cpu, o.via, cpu.driver().migrate, first(cpu, o.range), last(cpu, o.range), o.to_device);
 }
@@ -152,6 +164,7 @@ Task<bool> run_statements(Cpu cpu) {
       co_return true;
     }
     const Result result = co_await std::visit([cpu](const auto& o) { return run(cpu, o); }, statements[i].operation);
+    if (cpu.self().interrupted) co_return true;
     if (ends_process(cpu, statements[i].operation, result)) {
       ProcessState& own = cpu.own_process();
       if (!own.ending) own.ending = own.killed = 1;

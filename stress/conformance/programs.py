@@ -1,20 +1,19 @@
 """Random programs in which one thread runs at a time, and their scenario text.
 
 A program (a Draft) is drawn as plain values: regions, and a list of statements that are independent of each other.
-`script()` interprets the statements in order: which process runs one, which pages it uses, which process it ends. Such
-values shrink best. Hypothesis can remove any statement or make any number smaller, and the rest is still a program, and
+`script()` interprets the statements in order: which process runs one, which pages it uses, which process it ends.
+strategies.py draws them. Such values shrink best. Hypothesis can remove any statement or make any number smaller, and the rest is still a program, and
 mostly the same one. Nothing has to be filtered out or repaired. A RuleBasedStateMachine would make each draw depend on
 the draws before, and would gain nothing: a program runs as a whole, not step by step.
 
 Processes hand a token to each other at barriers, one barrier name for each child. The process with the token runs and
-all others wait. So the statements run in the order of the list.
+all others wait. So the statements run in the order of the list. One kind has two threads at once: a `held` access may wait
+for user space (userfaultfd), and the thread with the token resolves it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from hypothesis import strategies as st
 
 MOST_STATEMENTS = 14
 MOST_PROCESSES = 3
@@ -26,6 +25,7 @@ PROTECTIONS = ("rw", "r", "-", "w")
 HUGE = 512  # pages of a huge page
 HUGE_REGION = 2 * HUGE
 MOST_REQUESTED = 4  # pages of a device request in a huge region
+MOST_HELD = 3  # each needs a thread and a barrier
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,12 @@ ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
 MIGRATION_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive")
 PIN_KINDS = ("pin", "pin read", "unpin")
 DIRECT_KINDS = ("direct-read", "direct-write")
+UFFD_CALLS = ("uffd-unregister", "uffd-copy", "uffd-zero", "uffd-protect", "uffd-unprotect", "uffd-wake")
+UFFD_KINDS = ("uffd-register", *UFFD_CALLS, "held")
+UFFD_MODES = ("both", "missing", "wp")
 DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
-KINDS = PLAIN_KINDS + DIRECT_KINDS + DEVICE_KINDS
+KINDS = PLAIN_KINDS + DIRECT_KINDS + UFFD_KINDS + DEVICE_KINDS
+NOT_ANON = {"mmap shared", "mmap stack", "mmap private f", "mmap shared f", "truncate"}  # not in a scenario with userfaultfd
 ADVICES = ("dontneed", "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free",
            "pageout", "remove", "collapse")
 MOST_FREED = 2  # pages: the kernel may take each of them at any time or never, and that multiplies the outcomes
@@ -102,8 +106,14 @@ MOST_FREED = 2  # pages: the kernel may take each of them at any time or never, 
 def kinds_of(capabilities: dict) -> tuple[str, ...]:
     """The kinds of statements for a target with these capabilities (faultline.Machine.hello)."""
     migrates, pins = capabilities["migrate"] and capabilities["snapshot"], capabilities["pin"]
-    return (PLAIN_KINDS + DIRECT_KINDS * capabilities["direct"] + ANY_DEVICE_KINDS * (migrates or pins) +
+    return (PLAIN_KINDS + DIRECT_KINDS * capabilities["direct"] + UFFD_KINDS * capabilities["uffd"] + ANY_DEVICE_KINDS * (migrates or pins) +
             MIGRATION_KINDS * migrates + PIN_KINDS * pins)
+
+
+def together(first: str, second: str) -> bool:
+    """Whether a scenario can have statements of both kinds."""
+    kinds = {first, second}
+    return not (kinds & set(UFFD_KINDS) and kinds & NOT_ANON)
 
 
 @dataclass
@@ -112,6 +122,7 @@ class _Process:
     parent: "_Process | None"
     lines: list[str] = field(default_factory=list)
     alive: bool = True
+    helpers: list[list[str]] = field(default_factory=list)  # the lines of its other threads
     opened: str = ""  # devices that it has opened itself
     pinned: list[tuple[int, int, int]] = field(default_factory=list)  # as _range() returns them
 
@@ -143,6 +154,7 @@ class _Writer:
         self.done: list[tuple[str, str, str]] = []
         self.touched: dict[tuple[int, int], None] = {}
         self.freed = 0
+        self.held = 0
         devices = [1 if s.device and s.kind not in PIN_KINDS else 0 for s in draft.statements if s.kind in DEVICE_KINDS]
         self.devices = max(devices, default=-1) + 1
         # Unless P has an `open` statement for a device, it has the device open before its threads start.
@@ -203,6 +215,19 @@ class _Writer:
         opener = openers[statement.via % len(openers)]
         return name if opener is process else f"{opener.name}.{name}"
 
+    def _hold(self, process: _Process, statement: Statement, value: int) -> None:
+        """An access by another thread. Whatever it may wait for, one of these resolves it."""
+        if self.held == MOST_HELD:
+            return
+        self.held += 1
+        barrier, cell = f"barrier held{self.held}", self._cell(statement)
+        access = (f"store {cell} {value}", f"load {cell}", f"madvise {cell} populate-write")[statement.via % 3]
+        process.helpers.append([barrier, access, barrier])
+        # More wakes: the first may come before the store has joined the queue (Userfault::repeat_wakes).
+        process.lines += [barrier, f"uffd-copy {cell} {value + 50}", f"uffd-unprotect {cell}", *[f"uffd-wake {cell}"] * 2,
+                          barrier]
+        self.done.append((statement.kind, process.name, access))
+
     def write(self, statement: Statement, value: int) -> None:
         alive = [p for p in self.processes if p.alive]
         process = alive[statement.who % len(alive)]
@@ -239,6 +264,9 @@ class _Writer:
                 return
             self.freed += pages[2]
         self._give(process)
+        if kind == "held":
+            self._hold(process, statement, value)
+            return
         if kind == "load":
             line = f"load {self._cell(statement)}"
         elif kind == "store":
@@ -254,6 +282,12 @@ class _Writer:
         elif kind in MAPPINGS:
             line = f"mmap {self._text(*pages)} {kind[5:]} {statement.protection}"
         elif kind in ("munmap", "msync"):
+            line = f"{kind} {self._text(*pages)}"
+        elif kind == "uffd-register":
+            line = f"uffd-register {self._text(*pages)} {UFFD_MODES[statement.via % 3]}"
+        elif kind == "uffd-copy":
+            line = f"uffd-copy {self._cell(statement)} {value}"
+        elif kind in UFFD_CALLS:
             line = f"{kind} {self._text(*pages)}"
         elif kind == "truncate":
             line = f"truncate f {statement.count}"
@@ -327,6 +361,8 @@ class _Writer:
                             line += f" = {100 + i}"
                     lines.append(line)
             lines += ["  " + line for line in process.lines]
+            for number, helper in enumerate(process.helpers):
+                lines += [f"thread {process.name}.h{number}", *("  " + line for line in helper)]
         observes = self._observes()
         for i in range(0, len(observes), 6):
             lines.append("observe " + " ".join(observes[i:i + 6]))
@@ -350,88 +386,6 @@ def cuts_too_fine(error: ValueError) -> bool:
     return "too many pages and ranges" in str(error)
 
 
-# --- strategies ---
-
-# Mostly the same few pages, so that statements meet.
-_page = st.sampled_from((0, 0, 0, 1, 1, 2, 3, 4))
-_region = st.sampled_from((0, 0, 0, 1, 1, 2))
-_who = st.sampled_from((0, 0, 0, 1, 1, 2))
-_device = st.sampled_from((0, 0, 0, 1))
-_protections = st.sampled_from(PROTECTIONS)
-
-
-def _statement(kind: str) -> st.SearchStrategy[Statement]:
-    if kind in ("open", "close"):
-        return st.builds(Statement, kind=st.just(kind), who=_who, device=_device)
-    if kind in ("fork", "exit", "kill"):
-        return st.builds(Statement, kind=st.just(kind), who=_who)
-    fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
-    if kind == "truncate":
-        return st.builds(Statement, kind=st.just(kind), who=_who, count=st.integers(0, 5))
-    if kind in (*ADVICES, *MAPPINGS, "msync", "munmap", "mprotect", "mremap", *REQUEST_KINDS):
-        fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
-    if kind in (*MAPPINGS, "mprotect"):
-        fields["protection"] = _protections
-    if kind == "mremap":
-        fields |= {"to_region": _region, "to_first": _page}
-    if kind in DEVICE_KINDS:
-        fields |= {"via": st.integers(0, 2), "device": _device}
-    return st.builds(Statement, **fields)
-
-
-# How often each kind is drawn. Loads and stores are frequent: they show what the others did.
-_weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap stack": 2, "mmap private f": 2,
-            "mmap shared f": 2,
-            "msync": 1, "truncate": 3, "remove": 2, "collapse": 1, "munmap": 2, "mprotect": 3, "mremap": 3,
-            "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
-            "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1,
-            "direct-read": 3, "direct-write": 2}
-_device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "exclusive": 3,
-                   "check-exclusive": 2, "open": 1, "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
-
-
-# Used in addition, in programs with huge regions.
-_huge_weights = {"hugepage": 6, "collapse": 6}
-
-
-def _statements(weights: dict[str, int]) -> st.SearchStrategy[Statement]:
-    kinds = [kind for kind, weight in weights.items() for _ in range(weight)]
-    by_kind = {kind: _statement(kind) for kind in weights}
-    return st.sampled_from(kinds).flatmap(by_kind.__getitem__)
-
-
-_backings = st.sampled_from(("anon", "anon", "anon", "shared", "stack", "none", "private f", "shared f"))
-
-
-def _some_regions(pages: st.SearchStrategy[int], least: int, most: int) -> st.SearchStrategy[tuple[Region, ...]]:
-    region = st.builds(Region, backing=_backings, pages=pages, protection=st.sampled_from(("rw", "rw", "rw", "r", "-", "w")),
-                       populated=st.booleans())
-    return st.lists(region, min_size=least, max_size=most).map(tuple)
-
-
-def drafts(kinds: tuple[str, ...], device_class: str = "recoverable",
-           around: tuple[str, str] | None = None) -> st.SearchStrategy[Draft]:
-    """Programs with these kinds of statements, for a target of this class. `around`: two statements that are neighbours in
-    each program. Half of the programs have regions in which huge pages fit."""
-    small = _drafts(kinds, device_class, around, _weights | _device_weights, _some_regions(st.integers(2, 5), 2, 3))
-    pages = st.sampled_from((HUGE_REGION, HUGE_REGION, 4))
-    return st.one_of(small, _drafts(kinds, device_class, around, _weights | _device_weights | _huge_weights,
-                                    _some_regions(pages, 2, 2)))
-
-
-def _drafts(kinds: tuple[str, ...], device_class: str, around: tuple[str, str] | None, weights: dict[str, int],
-            regions: st.SearchStrategy[tuple[Region, ...]]) -> st.SearchStrategy[Draft]:
-    statement = _statements({kind: weights[kind] for kind in kinds})
-    device = "device load" in kinds
-    # The longer ones second: shrinking prefers the first branch.
-    statements = st.one_of(st.lists(statement, min_size=1, max_size=MOST_STATEMENTS),
-                           st.lists(statement, min_size=8, max_size=MOST_STATEMENTS))
-    if around:
-        # Some pairs need other processes, and there are none without fork().
-        forks = st.lists(_statement("fork"), min_size=1, max_size=2)
-        before = st.one_of(st.lists(statement, max_size=4), forks)
-        pair = st.tuples(*map(_statement, around)).map(list)
-        statements = st.builds(lambda *parts: sum(parts, []), before, pair, st.lists(statement, max_size=4))
-    return st.builds(Draft, regions=regions, statements=statements.map(tuple), file=st.sampled_from(("memfd", "file")),
-                     file_pages=st.integers(0, 5), probe=st.booleans() if device else st.just(False),
-                     device_class=st.just(device_class))
+def waits_for_ever(error: ValueError) -> bool:
+    """Whether a faultline.ParseError says that nobody resolves a userfault: the statements are drawn without a look at that."""
+    return "wait for ever" in str(error)

@@ -171,11 +171,12 @@ def run_target(target: str, args: argparse.Namespace, seed: int, folder: Path) -
              "interrupted": interrupted})
     print(pair_table(checker.pairs, kinds), end="")
     tried = len(checker.pairs)
-    print(f"{tried} of {len(kinds) ** 2} pairs of neighbouring operations were tried, "
+    possible = sum(programs.together(first, second) for first in kinds for second in kinds)
+    print(f"{tried} of {possible} pairs of neighbouring operations were tried, "
           f"{checker.statements} operations, {checker.allowed} outcomes allowed")
     if args.each_pair:
         seldom = checker.seldom(args.each_pair)
-        print(f"{len(kinds) ** 2 - len(seldom)} of them {args.each_pair} times or more" +
+        print(f"{possible - len(seldom)} of them {args.each_pair} times or more" +
               "".join(f"\n  only {checker.pairs[pair]}: {pair[0]}, then {pair[1]}" for pair in seldom[:SHOWN_PAIRS]) +
               (f"\n  and {len(seldom) - SHOWN_PAIRS} more" if len(seldom) > SHOWN_PAIRS else ""))
     for bug, number in checker.bugs.most_common():

@@ -19,6 +19,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 import programs  # noqa: E402
+import strategies  # noqa: E402
 from checker import BadInput, Checker  # noqa: E402
 from programs import Draft, Region, Statement, script  # noqa: E402
 
@@ -75,10 +76,11 @@ def test_every_operation_is_drawn():
     assert set(faultline.operations()) - drawn == not_here
 
 
-NEITHER = {"migrate": False, "snapshot": False, "pin": False, "direct": False}
+NEITHER = {"migrate": False, "snapshot": False, "pin": False, "direct": False, "uffd": False}
 MIGRATES = NEITHER | {"migrate": True, "snapshot": True}
 PINS = NEITHER | {"pin": True}
 DIRECT = NEITHER | {"direct": True}
+UFFD = NEITHER | {"uffd": True}
 ALL = dict.fromkeys(NEITHER, True)
 
 
@@ -86,16 +88,17 @@ def test_kinds_follow_from_what_a_target_can_do():
     assert programs.kinds_of(NEITHER) == programs.PLAIN_KINDS
     assert programs.kinds_of(ALL) == programs.KINDS
     assert programs.kinds_of(DIRECT) == programs.PLAIN_KINDS + programs.DIRECT_KINDS
-    no_direct = set(programs.KINDS) - set(programs.DIRECT_KINDS)
-    assert set(programs.kinds_of(MIGRATES)) == no_direct - set(programs.PIN_KINDS)
-    assert set(programs.kinds_of(PINS)) == no_direct - set(programs.MIGRATION_KINDS)
+    assert programs.kinds_of(UFFD) == programs.PLAIN_KINDS + programs.UFFD_KINDS
+    devices = set(programs.KINDS) - set(programs.DIRECT_KINDS) - set(programs.UFFD_KINDS)
+    assert set(programs.kinds_of(MIGRATES)) == devices - set(programs.PIN_KINDS)
+    assert set(programs.kinds_of(PINS)) == devices - set(programs.MIGRATION_KINDS)
 
 
-@pytest.mark.parametrize("can, device_class", [(NEITHER, "shares-cpu-tables"), (DIRECT, "shares-cpu-tables"), (ALL, "recoverable"),
-                                               (MIGRATES, "recoverable"), (PINS, "pinned")])
+@pytest.mark.parametrize("can, device_class", [(NEITHER, "shares-cpu-tables"), (DIRECT, "shares-cpu-tables"), (UFFD, "shares-cpu-tables"),
+                                               (ALL, "recoverable"), (MIGRATES, "recoverable"), (PINS, "pinned")])
 def test_every_draft_is_a_scenario(can, device_class):
     @settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(programs.drafts(programs.kinds_of(can), device_class))
+    @given(strategies.drafts(programs.kinds_of(can), device_class))
     def attempt(draft):
         drawn = script(draft)
         if not drawn.done:
@@ -113,6 +116,19 @@ def test_every_draft_is_a_scenario(can, device_class):
     too_fine = []
     attempt()
     assert len(too_fine) < 20  # of 200
+
+
+def test_held_access_has_a_thread_of_its_own():
+    assert lines(Statement("uffd-register"), Statement("held")) == [
+        "process P", "a: 2 pages anon rw = 100", "b: 2 pages none", "uffd-register a[0] both",
+        "barrier held1", "uffd-copy a[0] 52", "uffd-unprotect a[0]", "uffd-wake a[0]", "uffd-wake a[0]",
+        "barrier held1",
+        "thread P.h0", "barrier held1", "store a[0] 2", "barrier held1"]
+
+
+def test_userfaults_are_beside_anonymous_memory_alone():
+    assert not programs.together("uffd-copy", "mmap shared") and programs.together("uffd-copy", "mmap anon")
+    assert programs.together("mmap shared", "truncate")
 
 
 # --- conformance ---
@@ -168,6 +184,7 @@ HOST_RULES = ["cow-keeps-shared-page", "fault-checks-write", "fork-write-protect
               "mprotect-changes-ptes", "mremap-moves-contents", "dontneed-zaps", "shared-fault-uses-cache",
               "fault-checks-size", "cow-fault-copies", "truncate-unmaps", "hole-keeps-copies",
               "stack-grows", "stack-keeps-gap", "copied-vma-grows"]
+UFFD_RULES = ["uffd-copy-keeps-page", "fork-drops-userfaults", "mremap-drops-userfaults"]
 PIN_RULES = ["pin-breaks-cow", "pin-checks-write", "fork-copies-pinned", "unpin-lets-go"]
 DIRECT_RULES = ["pin-breaks-cow", "pin-checks-write"]
 DEVICE_RULES = ["hmm-checks-write", "hmm-extends-nothing", "migrate-copies", "callback-erases",
@@ -200,6 +217,13 @@ def test_broken_reference(host, rule):
 def test_broken_direct_io(host, rule):
     if "direct-read" not in host.kinds:
         pytest.skip("no file system with O_DIRECT")
+    found_out(host, rule)
+
+
+@pytest.mark.parametrize("rule", UFFD_RULES)
+def test_broken_userfaults(host, rule):
+    if "uffd-copy" not in host.kinds:
+        pytest.skip("no userfaultfd for faults of the kernel")
     found_out(host, rule)
 
 

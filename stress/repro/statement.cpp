@@ -115,8 +115,9 @@ struct Say {
   }
   std::string operator()(const op::Unpin& o) const { return call("unpin", {page(o.range), number(o.range.count)}); }
   template <typename Op>
-  requires(is_one_of<Op, op::Update, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill>) std::string operator()(
-      const Op&) const {
+  requires(is_one_of<Op, op::Update, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill, op::UffdRegister, op::UffdUnregister,
+                     op::UffdCopy, op::UffdZero, op::UffdProtect, op::UffdWake>) std::string
+  operator()(const Op&) const {
     throw std::logic_error("cannot_say() refuses this operation");
   }
 
