@@ -1,0 +1,50 @@
+// Which parameters are drawn more often: those that produced rare outcomes in this run (Thompson sampling).
+//
+// Each way of placing threads, and each kind of disturbance, is an arm of a bandit. An iteration is a try of its arm. It is a
+// hit if its outcome was rare: seen in less than one in a hundred of the iterations so far, or never. A draw takes a number
+// from the Beta distribution of each arm's hits and misses, and the arm with the largest number wins. So an arm that nothing
+// is known of is drawn as often as the best one, and no arm is ever left out. The draws follow from the seed and the outcomes.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "harness/executor/parameters.h"
+
+namespace faultline {
+
+class Bandit {
+ public:
+  explicit Bandit(int arms) : arms_(static_cast<std::size_t>(arms)) {}
+  int draw(std::mt19937_64& random) const;
+  void learn(int arm, bool hit);
+
+ private:
+  struct Arm {
+    double hits = 0;
+    double misses = 0;
+  };
+  std::vector<Arm> arms_;
+  double tries_ = 0;
+};
+
+// What a run prefers, for one scenario on one target.
+class Preferences {
+ public:
+  // For each batch, draw_parameters() asks for a placement, and for the disturbance of each row; 0: none.
+  int placement(std::mt19937_64& random) const { return placements_.draw(random); }
+  int disturbance(std::mt19937_64& random) const { return disturbances_.draw(random); }
+  // Iteration `index` of a batch with these parameters showed the outcome with this key (OutcomeReader::key()).
+  void learn(const Parameters& parameters, std::uint64_t index, const std::string& outcome);
+
+ private:
+  Bandit placements_{placement_ways};
+  Bandit disturbances_{1 + disturbance_kinds};
+  std::unordered_map<std::string, std::uint64_t> seen_;
+  std::uint64_t iterations_ = 0;
+};
+
+}  // namespace faultline
