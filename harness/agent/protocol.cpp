@@ -1,6 +1,7 @@
 #include "harness/agent/protocol.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -48,7 +49,7 @@ json to_json(const Parameters& parameters) {
   json& rows = object["disturbances"] = json::array();
   for (const auto& disturbances : parameters.disturbances) {
     json& row = rows.emplace_back(json::array());
-    for (const Disturbance& it : disturbances) row.push_back({word(it.kind), it.whom, it.where, it.at_ns, it.ns});
+    for (const Disturbance& it : disturbances) row.push_back({word(it.kind), it.whom, it.where, it.gap_ns, it.ns});
   }
   return object;
 }
@@ -57,14 +58,16 @@ Disturbance parse_disturbance(const json& row) {
   const auto refuse = [&row] { return ProtocolError("\"disturbances\" has " + row.dump().substr(0, 80)); };
   if (!row.is_array() || row.size() != 5 || !row[0].is_string()) throw refuse();
   if (!std::all_of(row.begin() + 1, row.end(), [](const json& number) { return number.is_number_integer(); })) throw refuse();
+  const auto whom = row[1].get<std::int64_t>(), where = row[2].get<std::int64_t>();
+  if (!std::in_range<int>(whom) || !std::in_range<int>(where)) throw refuse();
   for (int kind = 0; kind < disturbance_kinds; ++kind)
     if (row[0] == word(static_cast<Disturbance::Kind>(kind)))
-      return {static_cast<Disturbance::Kind>(kind), row[1].get<int>(), row[2].get<int>(), row[3].get<std::int64_t>(),
+      return {static_cast<Disturbance::Kind>(kind), static_cast<int>(whom), static_cast<int>(where), row[3].get<std::int64_t>(),
               row[4].get<std::int64_t>()};
   throw refuse();
 }
 
-// Journals of before 0.2 have no disturbances.
+// Journals of older versions have no disturbances.
 Parameters parse_parameters(const json& object) {
   Parameters parameters{get<std::uint64_t>(object, "seed"),
                         get<std::vector<int>>(object, "cpus"),

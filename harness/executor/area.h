@@ -145,7 +145,7 @@ struct DisturbanceRecord {
   std::atomic<Disturbance::Kind> kind;
   std::atomic<int> whom;
   std::atomic<int> where;
-  std::atomic<std::int64_t> at_ns;
+  std::atomic<std::int64_t> gap_ns;
   std::atomic<std::int64_t> ns;
 };
 

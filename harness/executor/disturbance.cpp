@@ -16,6 +16,7 @@ constexpr std::int64_t us = 1'000, ms = 1'000'000, s = 1'000'000'000;
 constexpr std::int64_t longest_nap_ns = 2 * s;
 constexpr std::int64_t longest_preemption_ns = 100 * ms;
 constexpr std::int64_t shortest_period_ns = 10 * us;
+constexpr std::int64_t shortest_gap_ns = us;
 
 // Statements before which a thread may wait. It must not wait between accesses with an order: they follow each other at once.
 bool may_wait_before(const Thread& thread, int statement) {
@@ -25,9 +26,14 @@ bool may_wait_before(const Thread& thread, int statement) {
 
 // What `disturbance` costs an iteration that it delays by all its length.
 std::int64_t cost_ns(const Disturbance& disturbance, const Circumstances& here) {
-  if (disturbance.kind != Kind::signals) return disturbance.ns;
   const std::int64_t fault_ns = here.longest_offset_ns / 20;  // a signal takes about as long as a page fault
-  return fault_ns * (2 + here.statements_ns / disturbance.ns);
+  switch (disturbance.kind) {
+    case Kind::stall:
+    case Kind::nap: return disturbance.ns;
+    case Kind::preempt: return disturbance.ns * (1 + here.statements_ns / disturbance.gap_ns);
+    case Kind::signals: return fault_ns * (2 + here.statements_ns / disturbance.ns);
+  }
+  return 0;
 }
 
 std::string duration_text(std::int64_t ns) {
@@ -36,13 +42,6 @@ std::string duration_text(std::int64_t ns) {
   else if (ns < ms) std::snprintf(text, sizeof text, "%.3g us", static_cast<double>(ns) / us);
   else std::snprintf(text, sizeof text, "%.3g ms", static_cast<double>(ns) / ms);
   return text;
-}
-
-// A moment of the iteration. Half of them are anywhere in it, and half near its start, where all threads run.
-std::int64_t draw_moment(const Circumstances& here, std::mt19937_64& random) {
-  const std::int64_t reach = std::min<std::int64_t>(std::max(here.longest_offset_ns, here.statements_ns), s);
-  if (below(random, 2) == 0) return log_uniform(random, 100, reach);
-  return static_cast<std::int64_t>(unit(random) * static_cast<double>(reach));
 }
 
 std::optional<Disturbance> draw_wait(Kind kind, const Program& program, const Circumstances& here, std::mt19937_64& random) {
@@ -70,8 +69,9 @@ std::optional<Disturbance> draw(Kind kind, const Program& program, const Circums
     case Kind::stall:
     case Kind::nap: return draw_wait(kind, program, here, random);
     case Kind::preempt: {
-      const std::int64_t longest = std::min(20 * here.longest_offset_ns, longest_preemption_ns);
-      return Disturbance{kind, cpu, 0, draw_moment(here, random), log_uniform(random, here.longest_offset_ns / 4, longest)};
+      const std::int64_t shortest = here.longest_offset_ns / 10;
+      const std::int64_t gap_ns = log_uniform(random, shortest, 40 * shortest);
+      return Disturbance{kind, cpu, 0, gap_ns, log_uniform(random, shortest, 100 * shortest)};
     }
     case Kind::signals: return draw_signals(program, here, random);
   }
@@ -116,7 +116,7 @@ std::vector<Disturbance> draw_disturbances(Kind kind, const Program& program, co
                                            std::mt19937_64& random) {
   const std::int64_t usual_ns = here.iteration_ns > 0 ? here.iteration_ns : 20 * here.longest_offset_ns;
   const auto allowance = static_cast<double>(usual_ns) / 25;
-  const int wanted = kind == Kind::signals ? 1 : 1 + below(random, 2);
+  const int wanted = kind == Kind::stall || kind == Kind::nap ? 1 + below(random, 2) : 1;
   std::vector<Disturbance> drawn;
   double cost = 0;
   for (int i = 0; i < wanted; ++i)
@@ -140,7 +140,9 @@ std::string misfit(std::span<const Disturbance> disturbances, const Program& pro
     const int statements = waits ? static_cast<int>(program.threads[it.whom].statements.size()) : 1;
     if (it.where < 0 || it.where >= statements || (waits && !may_wait_before(program.threads[it.whom], it.where)))
       return what + " before statement " + std::to_string(it.where);
-    if (it.at_ns < 0 || it.at_ns > s) return what + " at " + std::to_string(it.at_ns) + " ns";
+    const bool gap = it.kind == Kind::preempt;
+    if (it.gap_ns < (gap ? shortest_gap_ns : 0) || it.gap_ns > (gap ? s : 0))
+      return what + " every " + std::to_string(it.gap_ns) + " ns";
     const std::int64_t shortest = it.kind == Kind::signals ? shortest_period_ns : 0;
     const std::int64_t longest = it.kind == Kind::preempt ? longest_preemption_ns : longest_nap_ns;
     if (it.ns < shortest || it.ns > longest) return what + " for " + std::to_string(it.ns) + " ns";
@@ -153,14 +155,16 @@ std::string misfit(std::span<const Disturbance> disturbances, const Program& pro
 std::int64_t delay_ns(std::span<const Disturbance> disturbances) {
   std::int64_t sum = 0;
   for (const Disturbance& disturbance : disturbances)
-    if (disturbance.kind != Kind::signals) sum += disturbance.at_ns + disturbance.ns;
+    if (disturbance.kind == Kind::preempt) sum += longest_taken_ns;
+    else if (disturbance.kind != Kind::signals) sum += disturbance.ns;
   return sum;
 }
 
 std::string text(const Disturbance& it, const Program& program) {
   const std::string length = duration_text(it.ns);
   if (it.kind == Kind::preempt)
-    return "CPU " + std::to_string(it.whom) + " is taken for " + length + ", " + duration_text(it.at_ns) + " after the start";
+    return "CPU " + std::to_string(it.whom) + " is taken for " + length + ", and left for " + duration_text(it.gap_ns) +
+           ", by turns";
   const Thread& thread = program.threads[it.whom];
   const std::string name = program.processes[thread.process].name + "." + thread.name;
   if (it.kind == Kind::signals) return name + " gets a signal every " + length;

@@ -21,19 +21,21 @@ struct Disturbance {
   enum class Kind : std::uint8_t {
     stall,    // thread `whom` spins for `ns` before its statement `where`. It keeps its CPU, and what the TLB holds
     nap,      // the same, but it sleeps: its CPU is free for another thread
-    preempt,  // from `at_ns` after the start, somebody else takes CPU `whom` for `ns`, also in the middle of a system call
+    preempt,  // somebody else takes CPU `whom` for `ns` and leaves it for `gap_ns`, by turns, until the threads have ended or
+              // longest_taken_ns have been taken; also in the middle of a system call
     signals,  // thread `whom` gets a signal every `ns`: in page faults, in requests to devices
   };
   Kind kind = Kind::stall;
-  int whom = 0;   // a thread of the Program; preempt: an index into the CPUs that the agent may use
-  int where = 0;  // stall, nap: a statement's index; otherwise 0
-  std::int64_t at_ns = 0;
+  int whom = 0;             // a thread of the Program; preempt: an index into the CPUs that the agent may use
+  int where = 0;            // stall, nap: a statement's index; otherwise 0
+  std::int64_t gap_ns = 0;  // preempt; otherwise 0
   std::int64_t ns = 0;
   friend bool operator==(const Disturbance&, const Disturbance&) = default;
 };
 
 inline constexpr int disturbance_kinds = 4;
 inline constexpr int most_disturbances = 4;  // of an iteration
+inline constexpr std::int64_t longest_taken_ns = 200'000'000;
 
 const char* word(Disturbance::Kind kind);
 

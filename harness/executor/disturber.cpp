@@ -18,11 +18,6 @@ namespace {
 
 using Kind = Disturbance::Kind;
 
-struct Preemption {
-  std::int64_t at_ns = 0;
-  std::int64_t ns = 0;
-};
-
 void sleep_until(std::int64_t ns) {
   constexpr std::int64_t second = 1'000'000'000;
   const timespec when{ns / second, ns % second};
@@ -34,32 +29,32 @@ bool goes_on(const Area& area, std::uint32_t round) {
   return area.round.get() == round && area.live.load(std::memory_order_relaxed) > 0 && area.abort.load() == 0;
 }
 
+void take_cpu(const Area& area, std::uint32_t round, std::int64_t gap_ns, std::int64_t ns) {
+  sleep_until(area.start_ns.load() + gap_ns);
+  for (std::int64_t taken = 0; taken < longest_taken_ns && goes_on(area, round); taken += ns) {
+    const std::int64_t until = now_ns() + ns;
+    while (now_ns() < until && goes_on(area, round)) __builtin_ia32_pause();
+    sleep_until(now_ns() + gap_ns);
+  }
+}
+
 void disturb(Area& area, const std::vector<int>& cpus, int& cpu) {
-  std::vector<Preemption> taken;
   const std::uint32_t round = area.round.get();
-  for (int i = 0; i < area.disturbances_used.load(); ++i) {
-    const DisturbanceRecord& record = area.disturbances[i];
-    if (record.kind.load() != Kind::preempt) continue;
-    taken.push_back({record.at_ns.load(), record.ns.load()});
-    if (std::exchange(cpu, record.whom.load()) == record.whom.load()) continue;
+  const auto used = std::span(area.disturbances).first(static_cast<std::size_t>(area.disturbances_used.load()));
+  const auto record = std::ranges::find_if(used, [](const DisturbanceRecord& each) { return each.kind.load() == Kind::preempt; });
+  if (record == used.end()) return;
+  if (const int wanted = record->whom.load(); std::exchange(cpu, wanted) != wanted) {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(cpus[cpu], &set);
+    CPU_SET(cpus[wanted], &set);
     sched_setaffinity(0, sizeof set, &set);
   }
-  std::ranges::sort(taken, {}, &Preemption::at_ns);
   // The set-up may take long, so do not spin before the start.
   while (area.started.get() != round) {
     if (gave_up(area) || area.round.get() != round) return;
     area.started.sleep_while(area.started.get(), 100'000'000);
   }
-  const std::int64_t start = area.start_ns.load();
-  for (const Preemption& preemption : taken) {
-    if (!goes_on(area, round)) return;
-    sleep_until(start + preemption.at_ns);
-    const std::int64_t until = now_ns() + preemption.ns;
-    while (now_ns() < until && goes_on(area, round)) __builtin_ia32_pause();
-  }
+  take_cpu(area, round, record->gap_ns.load(), record->ns.load());
 }
 
 [[noreturn]] void live_as_disturber(Area& area, const std::vector<int>& cpus, std::uint32_t seen) {
@@ -86,7 +81,7 @@ void Disturber::prepare(std::span<const Disturbance> disturbances) {
     record.kind.store(disturbances[i].kind, std::memory_order_relaxed);
     record.whom.store(disturbances[i].whom, std::memory_order_relaxed);
     record.where.store(disturbances[i].where, std::memory_order_relaxed);
-    record.at_ns.store(disturbances[i].at_ns, std::memory_order_relaxed);
+    record.gap_ns.store(disturbances[i].gap_ns, std::memory_order_relaxed);
     record.ns.store(disturbances[i].ns, std::memory_order_relaxed);
     needed_ = needed_ || disturbances[i].kind == Kind::preempt;
   }

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "harness/executor/area.h"
 #include "harness/executor/process_watch.h"
 #include "harness/executor/test_support.h"
 #include "harness/language/parser.h"
@@ -274,7 +275,7 @@ TEST(Batches, ReplayTakesTheGivenParameters) {
   RunPlan plan;
   plan.iterations = 30;
   plan.batch = 10;
-  plan.parameters = Parameters{99, {0}, {{5}, {7}}};
+  plan.parameters = Parameters{99, {0}, {{5}, {7}}, {}};
   const char* text = R"(scenario s
 process P
   a: 1 page anon rw = 0
