@@ -47,15 +47,25 @@ void Bandit::learn(int arm, bool hit) {
   tries_ /= 2;
 }
 
-void Preferences::learn(const Parameters& parameters, std::uint64_t index, const std::string& outcome) {
+Placement Preferences::placement(std::mt19937_64& random) {
+  placement_ = placements_.draw(random);
+  rows_.clear();
+  return static_cast<Placement>(placement_);
+}
+
+std::optional<Disturbance::Kind> Preferences::disturbance(std::mt19937_64& random) {
+  rows_.push_back(disturbances_.draw(random));
+  return rows_.back() == 0 ? std::nullopt : std::optional(static_cast<Disturbance::Kind>(rows_.back() - 1));
+}
+
+void Preferences::learn(std::uint64_t index, const std::string& outcome) {
   constexpr std::uint64_t rare = 100;
   std::uint64_t& count = seen_[outcome];
   const bool hit = count * rare <= iterations_;
   ++count;
   ++iterations_;
-  placements_.learn(static_cast<int>(placement_of(parameters.cpus)), hit);
-  const Row row = row_of(parameters, index);
-  disturbances_.learn(row.disturbances.empty() ? 0 : 1 + static_cast<int>(row.disturbances.front().kind), hit);
+  placements_.learn(placement_, hit);
+  disturbances_.learn(rows_[index % rows_.size()], hit);
 }
 
 }  // namespace faultline

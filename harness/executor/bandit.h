@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <unordered_map>
@@ -31,18 +32,22 @@ class Bandit {
   double tries_ = 0;
 };
 
-// What a run prefers, for one scenario on one target.
+// What a run prefers, for one scenario on one target. draw_parameters() asks it for a batch, then the batch's outcomes teach it.
 class Preferences {
  public:
-  // For each batch, draw_parameters() asks for a placement, and for the disturbance of each row; 0: none.
-  int placement(std::mt19937_64& random) const { return placements_.draw(random); }
-  int disturbance(std::mt19937_64& random) const { return disturbances_.draw(random); }
-  // Iteration `index` of a batch with these parameters showed the outcome with this key (OutcomeReader::key()).
-  void learn(const Parameters& parameters, std::uint64_t index, const std::string& outcome);
+  // The placement of the next batch.
+  Placement placement(std::mt19937_64& random);
+  // The kind of disturbance of that batch's next row. Nothing: none. Whether the row then gets one is another draw. So a kind
+  // that takes long, and is seldom kept, has to show the more for it.
+  std::optional<Disturbance::Kind> disturbance(std::mt19937_64& random);
+  // Iteration `index` of that batch showed the outcome with this key (OutcomeReader::key()).
+  void learn(std::uint64_t index, const std::string& outcome);
 
  private:
   Bandit placements_{placement_ways};
   Bandit disturbances_{1 + disturbance_kinds};
+  int placement_ = 0;      // of the batch
+  std::vector<int> rows_;  // arms of disturbances_, by row of the batch
   std::unordered_map<std::string, std::uint64_t> seen_;
   std::uint64_t iterations_ = 0;
 };

@@ -43,24 +43,40 @@ TEST(Bandit, GoesBackToAnArmThatFailed) {
   EXPECT_GT(draws(bandit, 2)[0], 1000) << "what was learnt of it fades, and nothing hits any more";
 }
 
-// Iterations with a stall show an outcome that no other shows.
+int stalls(Preferences& preferences) {
+  std::mt19937_64 random(1);
+  int count = 0;
+  for (int i = 0; i < 3000; ++i) count += preferences.disturbance(random) == Disturbance::Kind::stall;
+  return count;
+}
+
 TEST(Preferences, ADisturbanceThatShowsRareOutcomesIsDrawnMoreOften) {
-  const Parameters plain{0, {-1}, {{0}}, {}};
-  const Parameters stalled{0, {-1}, {{0}}, {{{Disturbance::Kind::stall, 0, 0, 0, 5}}}};
   Preferences preferences, indifferent;
-  for (int i = 0; i < 400; ++i) {
-    preferences.learn(plain, 0, "usual");
-    preferences.learn(stalled, 0, i % 100 == 50 ? "rare" : "usual");
-    indifferent.learn(plain, 0, "usual");
-    indifferent.learn(stalled, 0, "usual");
+  std::mt19937_64 random(1);
+  int stalled = 0;
+  for (std::uint64_t batch = 0; batch < 100; ++batch)
+    for (Preferences* each : {&preferences, &indifferent}) {
+      each->placement(random);
+      std::vector<bool> stall;
+      for (int row = 0; row < 20; ++row) stall.push_back(each->disturbance(random) == Disturbance::Kind::stall);
+      for (std::uint64_t row = 0; row < 20; ++row) {
+        const bool shows = each == &preferences && stall[row] && ++stalled % 20 == 0;
+        each->learn(row, shows ? "rare" + std::to_string(batch) : "usual");
+      }
+    }
+  EXPECT_GT(stalls(preferences), 2 * stalls(indifferent));
+}
+
+// A kind that is never possible here must not be drawn for ever because nothing is known of it.
+TEST(Preferences, WhatIsDrawnInVainIsATryToo) {
+  Preferences preferences;
+  std::mt19937_64 random(1);
+  for (int batch = 0; batch < 50; ++batch) {
+    preferences.placement(random);
+    preferences.disturbance(random);
+    preferences.learn(0, "usual");
   }
-  const auto stalls = [](const Preferences& of) {
-    std::mt19937_64 random(1);
-    int count = 0;
-    for (int i = 0; i < 3000; ++i) count += of.disturbance(random) == 1 + static_cast<int>(Disturbance::Kind::stall);
-    return count;
-  };
-  EXPECT_GT(stalls(preferences), 3 * stalls(indifferent) / 2);
+  EXPECT_NEAR(stalls(preferences), 600, 400) << "a fifth";
 }
 
 }  // namespace

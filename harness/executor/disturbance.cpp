@@ -165,8 +165,7 @@ std::string text(const Disturbance& it, const Program& program) {
   if (it.kind == Kind::preempt)
     return "CPU " + std::to_string(it.whom) + " is taken for " + length + ", and left for " + duration_text(it.gap_ns) +
            ", by turns";
-  const Thread& thread = program.threads[it.whom];
-  const std::string name = program.processes[thread.process].name + "." + thread.name;
+  const std::string& name = program.threads[it.whom].name;
   if (it.kind == Kind::signals) return name + " gets a signal every " + length;
   return name + (it.kind == Kind::stall ? " stalls" : " sleeps") + " for " + length + " before #" + std::to_string(it.where + 1);
 }

@@ -87,12 +87,12 @@ TEST(Disturbances, SignalsOnlyWhereTheyEndNothing) {
 
 TEST(Disturbances, NoneBetweenAccessesWithAnOrder) {
   const Program program = parse(R"(scenario s
-device d: recoverable
+device d: fatal-faults
 process P
-  a: 1 page svm-fine = 0
-thread P.x
-  store a[0] 1 relaxed system
-  store a[0] 2 relaxed system
+  a: 1 page anon rw = 3
+thread P.x on d
+  load a[0] relaxed
+  load a[0] relaxed
 )",
                                 "t");
   for (const Disturbance& each : many(Kind::stall, program, slow)) ASSERT_EQ(each.where, 0);

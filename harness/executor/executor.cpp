@@ -98,7 +98,7 @@ Parameters Run::draw(std::uint64_t rows) {
 
 void Run::count(Batch& batch, std::uint64_t iteration) {
   std::string key = reader_.key(iterations_.identities());
-  preferences_.learn(batch.parameters, iteration - batch.first, key);
+  if (!plan_.parameters) preferences_.learn(iteration - batch.first, key);
   const auto [found, fresh] = seen_.try_emplace(std::move(key), batch.outcomes.size());
   if (fresh) batch.outcomes.push_back({reader_.texts(iterations_.identities()), 0, iteration});
   ++batch.outcomes[found->second].count;

@@ -52,20 +52,13 @@ bool has_signals(const Parameters& parameters) {
   return false;
 }
 
-Placement placement_of(const std::vector<int>& cpus) {
-  if (std::ranges::all_of(cpus, [](int cpu) { return cpu < 0; })) return Placement::scheduler;
-  for (std::size_t i = 1; i < cpus.size(); ++i)
-    if (cpus[i] != cpus[i - 1] + 1 && cpus[i] != 0) return Placement::anywhere;
-  return Placement::spread;
-}
-
 Parameters draw_parameters(const Program& program, std::uint64_t seed, int rows, const Circumstances& here,
-                           const Preferences& preferences) {
+                           Preferences& preferences) {
   std::mt19937_64 random(seed);
   Parameters drawn;
   drawn.seed = seed;
   const int threads = static_cast<int>(program.threads.size());
-  const auto placement = static_cast<Placement>(preferences.placement(random));
+  const Placement placement = preferences.placement(random);
   const int turn = below(random, here.cpus), taken = below(random, here.cpus);
   for (int thread = 0; thread < threads; ++thread) {
     const int anywhere = below(random, here.cpus);
@@ -78,10 +71,8 @@ Parameters draw_parameters(const Program& program, std::uint64_t seed, int rows,
     std::vector<std::int64_t> offsets(static_cast<std::size_t>(length));
     for (std::int64_t& offset : offsets) offset = draw_offset(random, here.longest_offset_ns);
     drawn.offsets.push_back(std::move(offsets));
-    const int arm = preferences.disturbance(random);
-    drawn.disturbances.emplace_back();
-    if (arm > 0)
-      drawn.disturbances.back() = draw_disturbances(static_cast<Disturbance::Kind>(arm - 1), program, here, taken, random);
+    const auto kind = preferences.disturbance(random);
+    drawn.disturbances.push_back(kind ? draw_disturbances(*kind, program, here, taken, random) : std::vector<Disturbance>{});
   }
   return drawn;
 }

@@ -44,7 +44,6 @@ Row row_of(const Parameters& parameters, std::uint64_t index);
 // CPU, several on one included.
 enum class Placement : std::uint8_t { scheduler, spread, anywhere };
 inline constexpr int placement_ways = 3;
-Placement placement_of(const std::vector<int>& cpus);
 
 // Numbers in one row: for each thread 1 + the number of its barrier statements. first_offset() is the thread's first index.
 int row_length(const Program& program);
@@ -56,7 +55,7 @@ class Preferences;  // bandit.h
 // times that, because a fork takes as long as a hundred faults. `preferences` say which placement and which disturbances; they
 // are asked once for each row, so a batch has several kinds.
 Parameters draw_parameters(const Program& program, std::uint64_t seed, int rows, const Circumstances& here,
-                           const Preferences& preferences);
+                           Preferences& preferences);
 
 // Empty if `parameters` fit the program and this machine; otherwise what is wrong with them.
 std::string misfit(const Parameters& parameters, const Program& program, int cpus);

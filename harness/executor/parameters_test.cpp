@@ -27,7 +27,8 @@ thread P.z
 }
 
 Parameters drawn_from(const Program& program, std::uint64_t seed, int rows, int cpus) {
-  return draw_parameters(program, seed, rows, {.cpus = cpus}, Preferences());
+  Preferences preferences;
+  return draw_parameters(program, seed, rows, {.cpus = cpus}, preferences);
 }
 
 TEST(Parameters, OneOffsetForEachStartAndEachBarrier) {
@@ -70,7 +71,7 @@ TEST(Parameters, PlacementIsFreeSpreadOrAnywhere) {
   for (int seed = 0; seed < batches; ++seed) {
     const auto cpus = drawn_from(program, static_cast<std::uint64_t>(seed), 1, 3).cpus;
     ASSERT_EQ(cpus.size(), 3u);
-    free += placement_of(cpus) == Placement::scheduler;
+    free += std::ranges::all_of(cpus, [](int cpu) { return cpu == -1; });
     spread += cpus[0] >= 0 && cpus[0] != cpus[1] && cpus[1] != cpus[2] && cpus[0] != cpus[2];
   }
   EXPECT_GT(free, batches / 4);
@@ -82,7 +83,8 @@ TEST(Parameters, WhatDrawingGivesFits) {
   const Parameters drawn = drawn_from(program, 9, 2, 2);
   EXPECT_EQ(misfit(drawn, program, 2), "");
   EXPECT_FALSE(has_signals(drawn)) << "the target does not take them";
-  const Parameters many = draw_parameters(program, 9, 64, {.cpus = 2, .signals = true}, Preferences());
+  Preferences preferences;
+  const Parameters many = draw_parameters(program, 9, 64, {.cpus = 2, .signals = true}, preferences);
   EXPECT_EQ(misfit(many, program, 2), "");
   EXPECT_TRUE(has_signals(many));
   EXPECT_EQ(misfit(drawn, program, 64), "");
@@ -113,13 +115,6 @@ TEST(Parameters, MisfitsAreNamed) {
   EXPECT_EQ(misfit(bad, program, 2), "") << "as in a journal of an older version";
   bad.disturbances = {{}, {{Disturbance::Kind::preempt, 2, 0, 2000, 1}}};
   EXPECT_EQ(misfit(bad, program, 2), "parameters: preempt of 2 where there are 2");
-}
-
-TEST(Parameters, PlacementIsToldFromTheCpus) {
-  EXPECT_EQ(placement_of({-1, -1}), Placement::scheduler);
-  EXPECT_EQ(placement_of({1, 0, 1}), Placement::spread);
-  EXPECT_EQ(placement_of({2, 3, 0}), Placement::spread);
-  EXPECT_EQ(placement_of({1, 1}), Placement::anywhere);
 }
 
 TEST(Parameters, RowsComeAgain) {
