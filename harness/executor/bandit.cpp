@@ -48,9 +48,9 @@ void Bandit::learn(int arm, bool hit) {
 }
 
 Placement Preferences::placement(std::mt19937_64& random) {
-  placement_ = placements_.draw(random);
+  placement_ = below(random, 2) == 0 ? Placement::scheduler : static_cast<Placement>(1 + placements_.draw(random));
   rows_.clear();
-  return static_cast<Placement>(placement_);
+  return placement_;
 }
 
 std::optional<Disturbance::Kind> Preferences::disturbance(std::mt19937_64& random) {
@@ -64,7 +64,7 @@ void Preferences::learn(std::uint64_t index, const std::string& outcome) {
   const bool hit = count * rare <= iterations_;
   ++count;
   ++iterations_;
-  placements_.learn(placement_, hit);
+  if (placement_ != Placement::scheduler) placements_.learn(static_cast<int>(placement_) - 1, hit);
   disturbances_.learn(rows_[index % rows_.size()], hit);
 }
 

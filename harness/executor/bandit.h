@@ -35,7 +35,7 @@ class Bandit {
 // What a run prefers, for one scenario on one target. draw_parameters() asks it for a batch, then the batch's outcomes teach it.
 class Preferences {
  public:
-  // The placement of the next batch.
+  // The placement of the next batch. Half of the batches leave it to the scheduler: several threads on one CPU take longer.
   Placement placement(std::mt19937_64& random);
   // The kind of disturbance of that batch's next row. Nothing: none. Whether the row then gets one is another draw. So a kind
   // that takes long, and is seldom kept, has to show the more for it.
@@ -44,10 +44,10 @@ class Preferences {
   void learn(std::uint64_t index, const std::string& outcome);
 
  private:
-  Bandit placements_{placement_ways};
+  Bandit placements_{placement_ways - 1};  // all but Placement::scheduler
   Bandit disturbances_{1 + disturbance_kinds};
-  int placement_ = 0;      // of the batch
-  std::vector<int> rows_;  // arms of disturbances_, by row of the batch
+  Placement placement_ = Placement::scheduler;  // of the batch
+  std::vector<int> rows_;                       // arms of disturbances_, by row of the batch
   std::unordered_map<std::string, std::uint64_t> seen_;
   std::uint64_t iterations_ = 0;
 };

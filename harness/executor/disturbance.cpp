@@ -27,11 +27,13 @@ bool may_wait_before(const Thread& thread, int statement) {
 // What `disturbance` costs an iteration that it delays by all its length.
 std::int64_t cost_ns(const Disturbance& disturbance, const Circumstances& here) {
   const std::int64_t fault_ns = here.longest_offset_ns / 20;  // a signal takes about as long as a page fault
+  const std::int64_t switch_ns = 5 * fault_ns;                // to a task that a timer wakes, and back
+  const std::int64_t statements_ns = here.statements_ns > 0 ? here.statements_ns : 20 * here.longest_offset_ns;
   switch (disturbance.kind) {
     case Kind::stall:
     case Kind::nap: return disturbance.ns;
-    case Kind::preempt: return disturbance.ns * (1 + here.statements_ns / disturbance.gap_ns);
-    case Kind::signals: return fault_ns * (2 + here.statements_ns / disturbance.ns);
+    case Kind::preempt: return (disturbance.ns + switch_ns) * (1 + statements_ns / disturbance.gap_ns);
+    case Kind::signals: return fault_ns * (2 + statements_ns / disturbance.ns);
   }
   return 0;
 }
@@ -69,9 +71,10 @@ std::optional<Disturbance> draw(Kind kind, const Program& program, const Circums
     case Kind::stall:
     case Kind::nap: return draw_wait(kind, program, here, random);
     case Kind::preempt: {
-      const std::int64_t shortest = here.longest_offset_ns / 10;
-      const std::int64_t gap_ns = log_uniform(random, shortest, 40 * shortest);
-      return Disturbance{kind, cpu, 0, gap_ns, log_uniform(random, shortest, 100 * shortest)};
+      // A shorter gap may end before the thread that gets the CPU back has done anything: then it starves.
+      const std::int64_t shortest = here.longest_offset_ns;
+      const std::int64_t gap_ns = log_uniform(random, shortest, 10 * shortest);
+      return Disturbance{kind, cpu, 0, gap_ns, log_uniform(random, shortest / 10, 10 * shortest)};
     }
     case Kind::signals: return draw_signals(program, here, random);
   }
