@@ -56,8 +56,8 @@ void add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& tria
   for (const SeenOutcome& seen : batch.outcomes) {
     Tally& tally = trial.seen[seen.texts];
     if (tally.count == 0)
-      tally = {0,   seed, seen.first, batch.parameters.seed, batch.parameters.cpus, disturbed(batch, seen.first, trial.program),
-               line};
+      tally = {
+          0, seed, seen.first, batch.parameters.seed, batch.parameters.cpus, line, disturbed(batch, seen.first, trial.program)};
     tally.count += seen.count;
   }
   trial.iterations += batch.count;

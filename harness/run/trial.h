@@ -30,8 +30,8 @@ struct Tally {
   std::uint64_t iteration = 0;         // of the slice
   std::uint64_t batch_seed = 0;        // what the batch's parameters were drawn from
   std::vector<int> cpus;               // where its threads ran; -1: any CPU
-  std::vector<std::string> disturbed;  // what disturbed that iteration, in words (harness/executor/disturbance.h)
   std::uint64_t line = 0;              // of the journal, where all parameters of the batch are; 0: not in a journal
+  std::vector<std::string> disturbed;  // what disturbed that iteration, in words (harness/executor/disturbance.h)
 };
 
 struct Trial {
