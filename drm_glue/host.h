@@ -12,6 +12,7 @@ class HostTarget : public Target {
   std::string name() const override { return "host"; }
   std::string unavailable() const override { return {}; }
   Capabilities capabilities() const override;
+  bool takes_signals() const override { return true; }  // there are no requests
   std::unique_ptr<DeviceHandle> open(int device) override;
 
  private:

@@ -102,6 +102,9 @@ class Target {
   // True when the target does not work because its driver crashed while listing its devices.
   virtual bool crashed() const { return false; }
   virtual Capabilities capabilities() const = 0;
+  // Whether no request to the device ends early when a signal comes, or does a part, or does it twice. Read the driver, and
+  // what it waits for, before saying so.
+  virtual bool takes_signals() const { return false; }
   // The bus ids ("0000:03:00.0") of the GPUs to watch while the target runs.
   virtual std::vector<std::string> gpus() const { return {}; }
   // A driver ("test_hmm") that has its function calls counted while the target runs, besides the drivers of its GPUs.

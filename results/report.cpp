@@ -144,6 +144,7 @@ std::string stray_text(const Trial& trial, const ReportStyle& style) {
     text += "Parameters: seed " + std::to_string(tally.seed) + ", batch seed " + std::to_string(tally.batch_seed) + ", CPUs";
     if (tally.cpus.empty()) text += " free";
     for (int cpu : tally.cpus) text += cpu < 0 ? " free" : " " + std::to_string(cpu);
+    for (const std::string& disturbed : tally.disturbed) text += "\nDisturbed: " + printable(disturbed);
     text += "\nTarget: " + trial.target + ", Linux " + printable(trial.kernel) + device_text(trial) +
             "\nAgain: " + again_command(trial, tally, style) + "\n";
   }

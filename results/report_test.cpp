@@ -151,6 +151,8 @@ TEST(TrialText, Forbidden) {
     return target == "lab:dmirror" ? std::vector<std::string>{"--lab-append", "faultline_mutant=3 quiet"}
                                    : std::vector<std::string>{};
   };
+  for (auto& [outcome, tally] : bad.seen)
+    if (tally.count == 2) tally.disturbed = {"P.x stalls for 1.2 ms before #1"};
   EXPECT_EQ(trial_text(bad, style),
             "Test order on lab:dmirror\n"
             "Histogram (3 outcomes)\n"
@@ -167,6 +169,7 @@ TEST(TrialText, Forbidden) {
             "Nearest allowed outcome: differs in 1 of 3 observables\n"
             "  C:r0  seen zero, allowed 0\n"
             "Parameters: seed 43, batch seed 9, CPUs 0 free\n"
+            "Disturbed: P.x stalls for 1.2 ms before #1\n"
             "Target: lab:dmirror, Linux 6.1.158 #1 SMP\n"
             "Again: faultline run -t lab:dmirror --seed 43 --iterations 5012 --lab-append 'faultline_mutant=3 quiet' "
             "--replay results/runs/x/journal.jsonl:17 'my scenarios/order.scn'\n"

@@ -1,6 +1,7 @@
 #include "harness/agent/protocol.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -43,12 +44,42 @@ const json& list(const json& object, const char* key) {
 }
 
 json to_json(const Parameters& parameters) {
-  return {{"seed", parameters.seed}, {"cpus", parameters.cpus}, {"offsets", parameters.offsets}};
+  json object = {{"seed", parameters.seed}, {"cpus", parameters.cpus}, {"offsets", parameters.offsets}};
+  if (parameters.disturbances.empty()) return object;
+  json& rows = object["disturbances"] = json::array();
+  for (const auto& disturbances : parameters.disturbances) {
+    json& row = rows.emplace_back(json::array());
+    for (const Disturbance& it : disturbances) row.push_back({word(it.kind), it.whom, it.where, it.gap_ns, it.ns});
+  }
+  return object;
 }
 
+Disturbance parse_disturbance(const json& row) {
+  const auto refuse = [&row] { return ProtocolError("\"disturbances\" has " + row.dump().substr(0, 80)); };
+  if (!row.is_array() || row.size() != 5 || !row[0].is_string()) throw refuse();
+  if (!std::all_of(row.begin() + 1, row.end(), [](const json& number) { return number.is_number_integer(); })) throw refuse();
+  const auto whom = row[1].get<std::int64_t>(), where = row[2].get<std::int64_t>();
+  if (!std::in_range<int>(whom) || !std::in_range<int>(where)) throw refuse();
+  for (int kind = 0; kind < disturbance_kinds; ++kind)
+    if (row[0] == word(static_cast<Disturbance::Kind>(kind)))
+      return {static_cast<Disturbance::Kind>(kind), static_cast<int>(whom), static_cast<int>(where), row[3].get<std::int64_t>(),
+              row[4].get<std::int64_t>()};
+  throw refuse();
+}
+
+// Journals of older versions have no disturbances.
 Parameters parse_parameters(const json& object) {
-  return {get<std::uint64_t>(object, "seed"), get<std::vector<int>>(object, "cpus"),
-          get<std::vector<std::vector<std::int64_t>>>(object, "offsets")};
+  Parameters parameters{get<std::uint64_t>(object, "seed"),
+                        get<std::vector<int>>(object, "cpus"),
+                        get<std::vector<std::vector<std::int64_t>>>(object, "offsets"),
+                        {}};
+  if (!object.contains("disturbances")) return parameters;
+  for (const json& row : list(object, "disturbances")) {
+    if (!row.is_array()) throw ProtocolError("\"disturbances\" has a row that is not a list");
+    std::vector<Disturbance>& disturbances = parameters.disturbances.emplace_back();
+    for (const json& disturbance : row) disturbances.push_back(parse_disturbance(disturbance));
+  }
+  return parameters;
 }
 
 // "shares_cpu_tables": the word of the language, with underscores for dashes.

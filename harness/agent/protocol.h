@@ -21,10 +21,12 @@
 //    "capabilities":{"class":"recoverable","faults":true,...,"usm_host":{"access":false,...},"usm_shared":{...},"usm_device":{...}}}]}
 //       class: "recoverable", "shares_cpu_tables", ...; the names of the other capabilities are in capabilities.h.
 //   {"ev":"gpus","gpus":[...],"why_none":""}   the GPUs, as gpus_json() makes them (gpu.h)
-//   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]]},
+//   {"ev":"batch","id":7,"first":0,"count":250,"parameters":{"seed":9,"cpus":[0,-1],"offsets":[[0,120]],
+//    "disturbances":[[["stall",1,0,0,4800]]]},
 //    "outcomes":[{"texts":["ok","1"],"count":249,"first":0}],"ns":101002003,
 //    "times":{"commands":500,"disordered":0,"waited":{"longest_ns":900,"counts":[[31,499],[35,1]]},"ran":{...}}}
-//       texts: in the order of schema(program, capabilities.sight). first: the first iteration that showed the outcome.
+//       disturbances: for each row of offsets, lists of kind, whom, where, gap_ns, ns (disturbance.h); left out if nothing is
+//       disturbed. texts: in the order of schema(program, capabilities.sight). first: the first iteration that showed the outcome.
 //       Iterations without an outcome (hang, error) are in no batch. times: of device commands, by class (times.h); left
 //       out if there are none.
 //   {"ev":"health","id":7,"lines":[...]}   the kernel log or a GPU reported a problem; id 0: between runs

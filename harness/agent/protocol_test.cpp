@@ -35,7 +35,11 @@ TEST(AgentProtocol, RequestsComeBack) {
   RunRequest run{7, "dmirror", "scenario s\n  \"a doc\"\n", "a.scn", {}};
   run.plan = {UINT64_MAX, 1'000'000'000'000, 5, 123, std::nullopt};
   round_trip(Request{run});
-  run.plan.parameters = Parameters{UINT64_MAX, {-1, 0, 3}, {{0, 20'000}, {7, 8}}};
+  run.plan.parameters = Parameters{UINT64_MAX, {-1, 0, 3}, {{0, 20'000}, {7, 8}}, {}};
+  round_trip(Request{run});
+  using Kind = Disturbance::Kind;
+  run.plan.parameters->disturbances = {{{Kind::stall, 1, 2, 0, 10}, {Kind::nap, 0, 0, 0, 2'000'000'000}},
+                                       {{Kind::preempt, 3, 0, 500, 70'000}, {Kind::signals, 2, 0, 0, 10'000}}};
   round_trip(Request{run});
 }
 
@@ -130,6 +134,18 @@ TEST(AgentProtocol, RefusalsNameTheKey) {
   EXPECT_EQ(refusal(R"({"op":"run","id":1,"target":7})"), "\"target\" has the wrong type");
   EXPECT_EQ(refusal(R"({"op":"run","id":1,"target":"h","text":"t","seed":1,"iterations":2,"parameters":{"seed":1}})"),
             "no \"cpus\" in the message");
+  const auto disturbed = [](const std::string& rows) {
+    return refusal(R"({"op":"run","id":1,"target":"h","text":"t","seed":1,"iterations":2,"parameters":)"
+                   R"({"seed":1,"cpus":[0],"offsets":[[0]],"disturbances":)" +
+                   rows + "}}");
+  };
+  EXPECT_EQ(disturbed(R"([[["stall",0,0,0,10]]])"), "(accepted)");
+  EXPECT_EQ(disturbed("7"), "\"disturbances\" is not a list");
+  EXPECT_EQ(disturbed("[7]"), "\"disturbances\" has a row that is not a list");
+  EXPECT_EQ(disturbed(R"([[["quake",0,0,0,10]]])"), "\"disturbances\" has [\"quake\",0,0,0,10]");
+  EXPECT_EQ(disturbed(R"([[["stall",0,0,10]]])"), "\"disturbances\" has [\"stall\",0,0,10]");
+  EXPECT_EQ(disturbed(R"([[["stall",0,0.5,0,10]]])"), "\"disturbances\" has [\"stall\",0,0.5,0,10]");
+  EXPECT_EQ(disturbed(R"([[["stall",4294967296,0,0,10]]])"), "\"disturbances\" has [\"stall\",4294967296,0,0,10]");
   EXPECT_THROW((void)parse_event(R"({"ev":"gpus","why_none":"","gpus":[{"bus":"0000:03:00.0"}]})"), ProtocolError);
   EXPECT_THROW((void)parse_event(R"({"ev":"gpus","why_none":"","gpus":7})"), ProtocolError);
   EXPECT_THROW(

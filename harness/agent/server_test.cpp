@@ -172,7 +172,7 @@ TEST_F(AgentTest, RefusesWithWords) {
   say(Request{CrashRequest{}});
   EXPECT_EQ(std::get<ErrorEvent>(hear()).message, "crash: this agent was not started with --allow-crash");
   RunRequest request{3, "host", small_scenario, "t.scn", {}};
-  request.plan.parameters = Parameters{1, {0, 0}, {{0, 0}}};
+  request.plan.parameters = Parameters{1, {0, 0}, {{0, 0}}, {}};
   say(Request{request});
   EXPECT_EQ(hear_run().errors, std::vector<std::string>{"parameters: 2 cpus for 1 threads"});
 }

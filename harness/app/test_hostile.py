@@ -13,6 +13,10 @@ BATCH = {"ev": "batch", "scenario": "one", "first": 0, "count": 1, "ns": 1, "out
          "parameters": {"seed": 5, "cpus": [-1], "offsets": [[120]]}}
 
 
+def disturbed(row):
+    return BATCH | {"parameters": BATCH["parameters"] | {"disturbances": [row]}}
+
+
 def lines(path, *records):
     path.write_text("".join(json.dumps(each) + "\n" for each in records))
 
@@ -127,7 +131,12 @@ def test_a_kernel_that_is_none_is_told_before_anything_runs(folder):
      "parameters: 100000 rows of offsets; at most 64 are drawn"),
     (ONE, BATCH | {"parameters": {"seed": 5, "cpus": [-1], "offsets": [[0] * 3_000_000]}},
      "parameters: a row of 3000000 offsets where the program has 1"),
-], ids=["another", "changed", "cpus", "rows", "offsets"])
+    (ONE, disturbed([["preempt", 0, 0, 10**6, 10**12]]), "parameters: preempt of 0 for 1000000000000 ns"),
+    (ONE, disturbed([["stall", 1, 0, 0, 10]]), "parameters: stall of 1 where there are 1"),
+    (ONE, disturbed([["signals", 0, 0, 0, 0]]), "parameters: signals of 0 for 0 ns"),
+    (ONE, disturbed([["stall", 0, 0, 0, 10]] * 9), "parameters: 9 disturbances of an iteration; at most 4"),
+    (ONE, disturbed(["stall", 0, 0, 0, 10]), '"disturbances" has "stall"'),
+], ids=["another", "changed", "cpus", "rows", "offsets", "long", "whom", "often", "many", "nonsense"])
 def test_a_replay_fits_its_scenario(folder, text, record, message):
     lines(folder / "j.jsonl", {"ev": "scenario", "scenario": "one", "text": text}, record)
     result = faultline(folder, "run", "--replay", "j.jsonl:2", "one.scn")

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "harness/executor/disturbance.h"
 #include "harness/program.h"
 #include "harness/target.h"
 #include "harness/times.h"
@@ -139,6 +140,15 @@ struct FatalSignal {
   std::uintptr_t address = 0;
 };
 
+// A Disturbance of the iteration.
+struct DisturbanceRecord {
+  std::atomic<Disturbance::Kind> kind;
+  std::atomic<int> whom;
+  std::atomic<int> where;
+  std::atomic<std::int64_t> gap_ns;
+  std::atomic<std::int64_t> ns;
+};
+
 enum class Command : std::uint32_t { none, iterate, look, observe, leave };
 
 struct Area {
@@ -148,6 +158,9 @@ struct Area {
   std::atomic<std::uint32_t> placement;  // bumped when `cpus` changed
   std::array<std::atomic<int>, limits::threads> cpus;
   std::array<std::atomic<std::int64_t>, limits::threads + limits::operations> offsets;
+  std::array<DisturbanceRecord, most_disturbances> disturbances;
+  std::atomic<int> disturbances_used;
+  Word taken;  // what the Disturber sleeps on; the runner bumps it
   std::atomic<int> runner_pid;
   std::atomic<int> runner_life;  // a pidfd of the runner, which all processes inherit; readable when it is gone
 

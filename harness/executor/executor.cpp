@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "harness/executor/bandit.h"
 #include "harness/executor/direct_file.h"
 #include "harness/executor/driver_words.h"
 #include "harness/executor/inquiry.h"
@@ -45,7 +46,9 @@ class Run {
         listener_(listener),
         cpus_(usable_cpus()),
         limits_{plan.set_up_ms, plan.deadline_ms + delays_ms(program)},
-        longest_offset_ns_(pace_here().longest_offset_ns),
+        here_{.cpus = static_cast<int>(cpus_.size()),
+              .longest_offset_ns = pace_here().longest_offset_ns,
+              .signals = target.takes_signals()},
         iterations_(program, target, frames, cpus_, [this] { breathe(); }),
         inquiry_(
             program, target, iterations_, limits_, pace_here().plain_ns, [this] { breathe(); },
@@ -61,13 +64,15 @@ class Run {
   void breathe();
   void tell_driver(Iterations::End end, std::uint64_t iteration);
   void count(Batch& batch, std::uint64_t iteration);
+  Parameters draw(std::uint64_t rows);
 
   const Program& program_;
   const RunPlan& plan_;
   RunListener& listener_;
   const std::vector<int> cpus_;
   const Iterations::Limits limits_;
-  const std::int64_t longest_offset_ns_;
+  Circumstances here_;
+  Preferences preferences_;
   Iterations iterations_;
   Inquiry inquiry_;
   const OutcomeReader reader_;
@@ -83,8 +88,17 @@ class Run {
   std::string driver_last_;
 };
 
+// Parameters for a batch.
+Parameters Run::draw(std::uint64_t rows) {
+  here_.statements_ns = iterations_.usual_ns();
+  return draw_parameters(program_, batch_seed(plan_.seed, batches_), static_cast<int>(std::min<std::uint64_t>(rows, most_rows)),
+                         here_, preferences_);
+}
+
 void Run::count(Batch& batch, std::uint64_t iteration) {
-  const auto [found, fresh] = seen_.try_emplace(reader_.key(iterations_.identities()), batch.outcomes.size());
+  std::string key = reader_.key(iterations_.identities());
+  if (!plan_.parameters) preferences_.learn(iteration - batch.first, key);
+  const auto [found, fresh] = seen_.try_emplace(std::move(key), batch.outcomes.size());
   if (fresh) batch.outcomes.push_back({reader_.texts(iterations_.identities()), 0, iteration});
   ++batch.outcomes[found->second].count;
   ++batch.count;
@@ -134,10 +148,7 @@ Run::Next Run::one_batch(std::uint64_t size) {
   constexpr int most_hangs_in_a_row = 2;
   Batch batch;
   batch.first = next_;
-  batch.parameters = plan_.parameters ? *plan_.parameters
-                                      : draw_parameters(program_, batch_seed(plan_.seed, batches_),
-                                                        static_cast<int>(std::min<std::uint64_t>(size, most_rows)),
-                                                        static_cast<int>(cpus_.size()), longest_offset_ns_);
+  batch.parameters = plan_.parameters ? *plan_.parameters : draw(size);
   ++batches_;
   seen_.clear();
   iterations_.place(batch.parameters.cpus);
@@ -145,10 +156,10 @@ Run::Next Run::one_batch(std::uint64_t size) {
   const std::int64_t start = now_ns();
   for (std::uint64_t i = 0; i < size && next == Next::go_on; ++i) {
     const std::uint64_t iteration = next_++;
-    const auto& offsets = batch.parameters.offsets[i % batch.parameters.offsets.size()];
-    Iterations::End end = iterations_.run(offsets, limits_);
+    const Row row = row_of(batch.parameters, i);
+    Iterations::End end = iterations_.run(row, limits_);
     if (end == Iterations::End::late || end == Iterations::End::unprepared) {
-      const Inquiry::Found found = inquiry_.look_into(end, iteration, offsets);
+      const Inquiry::Found found = inquiry_.look_into(end, iteration, row);
       if (found.hang) listener_.hang(*found.hang);
       // Each inquiry takes long. If the iteration hangs again and again, or the machine stays too slow, the next inquiry will
       // tell nothing new.
@@ -174,6 +185,7 @@ Run::Next Run::one_batch(std::uint64_t size) {
   batch.times = iterations_.take_times();
   batch.ns = static_cast<std::uint64_t>(now_ns() - start);
   done_ += batch.count;
+  if (batch.count > 0) here_.iteration_ns = static_cast<std::int64_t>(batch.ns / batch.count);
   if (batch.count > 0) listener_.batch(batch);
   return next;
 }
@@ -200,6 +212,8 @@ std::uint64_t execute(const Program& program, Target& target, Frames* frames, co
   const int cpus = static_cast<int>(usable_cpus().size());
   std::string refusal = cannot_run(program, capabilities_here(target));
   if (refusal.empty() && plan.parameters) refusal = misfit(*plan.parameters, program, cpus);
+  if (refusal.empty() && plan.parameters && has_signals(*plan.parameters) && !target.takes_signals())
+    refusal = "parameters: signals, which end requests to the driver of " + target.name();
   if (!refusal.empty()) {
     listener.error(refusal);
     return 0;

@@ -124,12 +124,12 @@ Inquiry::Found Inquiry::not_set_up(std::uint64_t iteration) {
   return {std::move(hang), std::nullopt, true};
 }
 
-// Repeats the iteration in new processes, with the same offsets and placement but a longer deadline.
-void Inquiry::repeat(const std::vector<std::int64_t>& offsets, Found& found) {
+// Repeats the iteration in new processes, with the same parameters but a longer deadline.
+void Inquiry::repeat(const Row& row, Found& found) {
   Hang& hang = *found.hang;
   const int patience_ms = patient_times * limits_.deadline_ms;
   const std::string again = "repeated with " + seconds_text(patience_ms);
-  const End end = iterations_.run(offsets, {limits_.set_up_ms, patience_ms});
+  const End end = iterations_.run(row, {limits_.set_up_ms, patience_ms});
   hang.once = true;
   if (end == End::outcome || end == End::error || end == End::crash) {
     hang.why.push_back(again + " it did not come back");
@@ -157,7 +157,7 @@ void Inquiry::repeat(const std::vector<std::int64_t>& offsets, Found& found) {
   found.over = !hang.once || cleared != Cleared::yes;
 }
 
-Inquiry::Found Inquiry::look_into(End end, std::uint64_t iteration, const std::vector<std::int64_t>& offsets) {
+Inquiry::Found Inquiry::look_into(End end, std::uint64_t iteration, const Row& row) {
   if (end == End::unprepared) return not_set_up(iteration);
   Watched watched = watch();
   if (watched.end == End::unprepared) return not_set_up(iteration);
@@ -188,7 +188,7 @@ Inquiry::Found Inquiry::look_into(End end, std::uint64_t iteration, const std::v
   if (hang.stuck) hang.slow = false;               // surviving SIGKILL is a hang, however slow the machine
   if (cleared == Cleared::slow) hang.slow = true;  // it cannot be repeated, and nothing is certain without that
   found.over = cleared != Cleared::yes;
-  if (!hang.slow && !found.over) repeat(offsets, found);
+  if (!hang.slow && !found.over) repeat(row, found);
   return found;
 }
 

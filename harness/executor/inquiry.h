@@ -30,7 +30,7 @@ class Inquiry {
     bool over = false;                   // the run must end
   };
   // Call it after Iterations::run() returned `end`, which must be late or unprepared.
-  Found look_into(Iterations::End end, std::uint64_t iteration, const std::vector<std::int64_t>& offsets);
+  Found look_into(Iterations::End end, std::uint64_t iteration, const Row& row);
 
   // Ends the processes that the iteration left, once its outcome has been read. Nothing, or a report on those that do not die.
   std::optional<Hang> finish(std::uint64_t iteration);
@@ -48,7 +48,7 @@ class Inquiry {
   };
   Watched watch();
   Found not_set_up(std::uint64_t iteration);
-  void repeat(const std::vector<std::int64_t>& offsets, Found& found);
+  void repeat(const Row& row, Found& found);
   Sample sample() const;
 
   const Program& program_;

@@ -132,21 +132,24 @@ void Iterations::forget_end() {
   }
 }
 
-void Iterations::launch(const std::vector<std::int64_t>& offsets) {
+void Iterations::launch(const Row& row) {
   Area& area = *area_;
-  for (std::size_t i = 0; i < offsets.size(); ++i) area.offsets[i].store(offsets[i], std::memory_order_relaxed);
+  for (std::size_t i = 0; i < row.offsets.size(); ++i) area.offsets[i].store(row.offsets[i], std::memory_order_relaxed);
+  disturber_.prepare(row.disturbances);
   area.command.store(static_cast<std::uint32_t>(Command::iterate));
   area.round.bump();
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
     if (root(process)) area.processes[process].command.bump();
+  disturber_.begin();
 }
 
 // A thread was killed inside fork(). Either the child exists but has not set its pid yet, or it will never exist. Children
 // of the dead process have become children of the runner, the subreaper.
 void Iterations::resolve_cut_fork(int process) {
   for (pid_t child : children_of(getpid())) {
-    const bool known =
-        std::ranges::any_of(area_->processes, [&](const ProcessRecord& record) { return record.pid.load() == child; });
+    const bool known = child == disturber_.pid() || std::ranges::any_of(area_->processes, [&](const ProcessRecord& record) {
+                         return record.pid.load() == child;
+                       });
     if (!known) return;
   }
   // The child may have set its pid after children_of() listed it.
@@ -218,16 +221,22 @@ Iterations::End Iterations::ended(int process) {
 
 // Whether the limit for the current phase has passed. While a process waits for children of the last iteration to die, the
 // deadline applies, not the limit of the set-up.
-std::optional<Iterations::End> Iterations::passed() const {
+std::optional<Iterations::End> Iterations::passed() {
   const std::int64_t now = now_ns(), deadline_ns = limits_.deadline_ms * ms + longer_ns_;
-  if (quiet_ns_ != 0) return now - quiet_ns_ > deadline_ns ? std::optional(End::late) : std::nullopt;
-  if (area_->started.get() == area_->round.get())
-    return now - area_->start_ns.load() > deadline_ns ? std::optional(End::late) : std::nullopt;
-  const bool reaps = std::ranges::any_of(area_->processes, [](const ProcessRecord& record) {
-    return record.step.load() == static_cast<std::uint32_t>(Step::reaping);
-  });
-  if (reaps) return now - launched_ns_ > deadline_ns ? std::optional(End::late) : std::nullopt;
-  return now - launched_ns_ > limits_.set_up_ms * ms + longer_ns_ ? std::optional(End::unprepared) : std::nullopt;
+  std::optional<End> end;
+  if (quiet_ns_ != 0) {
+    if (now - quiet_ns_ > deadline_ns) end = End::late;
+  } else if (area_->started.get() == area_->round.get()) {
+    if (now - area_->start_ns.load() > deadline_ns) end = End::late;
+  } else if (std::ranges::any_of(area_->processes, [](const ProcessRecord& record) {
+               return record.step.load() == static_cast<std::uint32_t>(Step::reaping);
+             })) {
+    if (now - launched_ns_ > deadline_ns) end = End::late;
+  } else if (now - launched_ns_ > limits_.set_up_ms * ms + longer_ns_) {
+    end = End::unprepared;
+  }
+  if (end) disturber_.end();  // it is no part of what hangs
+  return end;
 }
 
 std::string Iterations::unprepared() const {
@@ -336,6 +345,7 @@ void Iterations::end_children() {
 
 bool Iterations::clear(int longest_ms) {
   const std::int64_t deadline = now_ns() + longest_ms * ms;
+  disturber_.end();
   area_->abort.store(1);
   roots_alive_ = false;
   const auto kill_all = [&] {
@@ -383,14 +393,15 @@ std::string Iterations::error() const {
   return error_;
 }
 
-Iterations::End Iterations::run(const std::vector<std::int64_t>& offsets, const Limits& limits) {
+Iterations::End Iterations::run(const Row& row, const Limits& limits) {
   error_.clear();
   limits_ = limits;
+  limits_.deadline_ms += static_cast<int>(delay_ns(row.disturbances) / ms);
   quiet_ns_ = longer_ns_ = 0;
   launched_ns_ = now_ns();
   reset();
   if (!roots_alive_) start_roots();
-  launch(offsets);
+  launch(row);
   return wait_for_end();
 }
 

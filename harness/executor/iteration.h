@@ -10,6 +10,7 @@
 
 #include "harness/executor/area.h"
 #include "harness/executor/crash.h"
+#include "harness/executor/disturber.h"
 #include "harness/executor/driver_words.h"
 #include "harness/executor/executor.h"
 #include "harness/executor/layout.h"
@@ -43,7 +44,8 @@ class Iterations {
   // Sets the CPU of each thread, from the next iteration on.
   void place(const std::vector<int>& cpus);
   // After End::outcome the area holds the outcome until the next call.
-  End run(const std::vector<std::int64_t>& offsets, const Limits& limits);
+  // The disturbances of the row are added to the deadline.
+  End run(const Row& row, const Limits& limits);
   // Waits `longer_ms` more for the same iteration, which was late.
   End go_on(int longer_ms);
   // Ends the processes that the iteration left, once its outcome has been read. False if something survives SIGKILL.
@@ -70,10 +72,10 @@ class Iterations {
  private:
   void start_roots();
   void reset();
-  void launch(const std::vector<std::int64_t>& offsets);
+  void launch(const Row& row);
   End wait_for_end();
   End wait_for_quiet();
-  std::optional<End> passed() const;
+  std::optional<End> passed();
   bool quiet();
   bool settled(int process);
   void resolve_cut_fork(int process);
@@ -99,6 +101,7 @@ class Iterations {
   const std::vector<int> cpus_;
   ProcessContext prototype_;
   const std::function<void()> breathe_;
+  Disturber disturber_{*area_, cpus_};
   std::vector<int> devices_;
   bool roots_alive_ = false;
   Limits limits_;

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "harness/executor/access.h"
+#include "harness/executor/disturbed.h"
 #include "harness/executor/meeting.h"
 #include "harness/executor/ordered.h"
 #include "harness/executor/process.h"
@@ -63,13 +64,6 @@ int number_of(op::Advice advice) {
     case op::Advice::collapse: return madv_collapse;
   }
   return -1;
-}
-
-void spin_until(std::int64_t when, bool oversubscribed) {
-  while (now_ns() < when) {
-    if (oversubscribed) sched_yield();
-    else __builtin_ia32_pause();
-  }
 }
 
 SeenResult device_result(const ThreadRun& run, int signal, const DeviceAccess& access) {
@@ -273,8 +267,8 @@ struct Perform {
   SeenResult operator()(const op::Delay& delay) const {
     constexpr int worth_sleeping_us = 200;
     if (delay.us >= worth_sleeping_us) {
-      const timespec time{delay.us / 1'000'000, delay.us % 1'000'000 * 1'000L};
-      clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+      timespec time{delay.us / 1'000'000, delay.us % 1'000'000 * 1'000L};
+      while (clock_nanosleep(CLOCK_MONOTONIC, 0, &time, &time) == EINTR) {}
     } else {
       spin_until(now_ns() + delay.us * 1'000LL, context().oversubscribed);
     }
@@ -374,10 +368,12 @@ void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns)
   ThreadRun run{context, thread, area.iteration.load(std::memory_order_relaxed), context.layout.first_offset[thread]};
   const Perform perform{run};
   const std::vector<Statement>& statements = context.program.threads[thread].statements;
+  const Disturbed disturbed(context, thread);
   spin_until(origin_ns + area.offsets[run.next_offset++].load(std::memory_order_relaxed), context.oversubscribed);
   for (int i = 0; i < static_cast<int>(statements.size()); ++i) {
     if (area.abort.load(std::memory_order_relaxed) != 0) return;
     run.slot = context.layout.first_slot[thread] + i;
+    disturbed.wait_before(i);
     if (order_of(statements[i].operation) != Order::plain) {
       i += run_ordered(run, std::span(statements).subspan(static_cast<std::size_t>(i))) - 1;
       continue;

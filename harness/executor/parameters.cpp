@@ -4,8 +4,8 @@
 #include <time.h>
 
 #include <algorithm>
-#include <cmath>
-#include <string>
+
+#include "harness/executor/bandit.h"
 
 namespace faultline {
 namespace {
@@ -15,17 +15,12 @@ int barriers_of(const Thread& thread) {
       thread.statements, [](const Statement& statement) { return std::holds_alternative<op::Barrier>(statement.operation); }));
 }
 
-// Unlike the standard distributions, these give the same numbers with every C++ library.
-int below(std::mt19937_64& random, int bound) { return static_cast<int>(random() % static_cast<std::uint64_t>(bound)); }
-double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
-
 std::int64_t draw_offset(std::mt19937_64& random, std::int64_t longest_ns) {
-  constexpr double shortest_ns = 10;
+  constexpr std::int64_t shortest_ns = 10;
   const int kind = below(random, 8);
   if (kind == 0) return 0;
   if (kind == 1) longest_ns *= 10;
-  const double range = std::log(std::max<double>(static_cast<double>(longest_ns), shortest_ns) / shortest_ns);
-  return static_cast<std::int64_t>(shortest_ns * std::exp(unit(random) * range));
+  return log_uniform(random, shortest_ns, longest_ns);
 }
 
 std::int64_t now_ns() {
@@ -44,24 +39,40 @@ int first_offset(const Program& program, int thread) {
 
 int row_length(const Program& program) { return first_offset(program, static_cast<int>(program.threads.size())); }
 
-Parameters draw_parameters(const Program& program, std::uint64_t seed, int rows, int cpus, std::int64_t longest_ns) {
+Row row_of(const Parameters& parameters, std::uint64_t index) {
+  const std::size_t row = index % parameters.offsets.size();
+  if (parameters.disturbances.empty()) return {parameters.offsets[row], {}};
+  return {parameters.offsets[row], parameters.disturbances[row]};
+}
+
+bool has_signals(const Parameters& parameters) {
+  for (const auto& disturbances : parameters.disturbances)
+    for (const Disturbance& disturbance : disturbances)
+      if (disturbance.kind == Disturbance::Kind::signals) return true;
+  return false;
+}
+
+Parameters draw_parameters(const Program& program, std::uint64_t seed, int rows, const Circumstances& here,
+                           Preferences& preferences) {
   std::mt19937_64 random(seed);
   Parameters drawn;
   drawn.seed = seed;
   const int threads = static_cast<int>(program.threads.size());
-  // Half of the batches leave placement to the scheduler. A quarter spreads the threads over the CPUs, so that they overlap
-  // best. A quarter places each thread at random, several on one CPU included.
-  const int style = below(random, 4);
-  const int turn = below(random, cpus);
+  const Placement placement = preferences.placement(random);
+  const int turn = below(random, here.cpus), taken = below(random, here.cpus);
   for (int thread = 0; thread < threads; ++thread) {
-    const int anywhere = below(random, cpus);
-    drawn.cpus.push_back(style < 2 ? -1 : style == 2 ? (thread + turn) % cpus : anywhere);
+    const int anywhere = below(random, here.cpus);
+    drawn.cpus.push_back(placement == Placement::scheduler ? -1
+                         : placement == Placement::spread  ? (thread + turn) % here.cpus
+                                                           : anywhere);
   }
   const int length = row_length(program);
   for (int row = 0; row < rows; ++row) {
     std::vector<std::int64_t> offsets(static_cast<std::size_t>(length));
-    for (std::int64_t& offset : offsets) offset = draw_offset(random, longest_ns);
+    for (std::int64_t& offset : offsets) offset = draw_offset(random, here.longest_offset_ns);
     drawn.offsets.push_back(std::move(offsets));
+    const auto kind = preferences.disturbance(random);
+    drawn.disturbances.push_back(kind ? draw_disturbances(*kind, program, here, taken, random) : std::vector<Disturbance>{});
   }
   return drawn;
 }
@@ -84,6 +95,11 @@ std::string misfit(const Parameters& parameters, const Program& program, int cpu
     for (std::int64_t offset : row)
       if (offset < 0 || offset > longest_allowed_ns) return "parameters: offset " + std::to_string(offset) + " ns";
   }
+  if (!parameters.disturbances.empty() && parameters.disturbances.size() != parameters.offsets.size())
+    return "parameters: disturbances of " + std::to_string(parameters.disturbances.size()) + " rows, offsets of " +
+           std::to_string(parameters.offsets.size());
+  for (const auto& disturbances : parameters.disturbances)
+    if (const std::string wrong = misfit(disturbances, program, cpus); !wrong.empty()) return "parameters: " + wrong;
   return {};
 }
 

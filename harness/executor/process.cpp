@@ -13,6 +13,7 @@
 #include <array>
 
 #include "harness/executor/access.h"
+#include "harness/executor/disturbed.h"
 #include "harness/executor/huge_pages.h"
 #include "harness/executor/look.h"
 #include "harness/executor/memory_need.h"
@@ -305,6 +306,7 @@ void check_addresses(ProcessContext& context) {
   install_access_guard(area, regions_base, context.layout.regions_bytes(), context.faults_end_process);
   const std::vector<int>& threads = context.layout.threads_of[process];
   const int thread = threads.empty() ? -1 : threads.front();
+  bear_signals();
   enter_guarded_thread(process, thread);
   if (thread >= 0) area.threads[thread].tid.store(gettid());
   check_addresses(context);

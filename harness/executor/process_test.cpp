@@ -275,7 +275,7 @@ TEST(Batches, ReplayTakesTheGivenParameters) {
   RunPlan plan;
   plan.iterations = 30;
   plan.batch = 10;
-  plan.parameters = Parameters{99, {0}, {{5}, {7}}};
+  plan.parameters = Parameters{99, {0}, {{5}, {7}}, {}};
   const char* text = R"(scenario s
 process P
   a: 1 page anon rw = 0

@@ -18,7 +18,10 @@ class CpuTarget : public Target {
   Capabilities capabilities() const override;
   std::unique_ptr<DeviceHandle> open(int device) override;
 
+  bool takes_signals() const override { return signals; }
+
   int open_error = 0;
+  bool signals = true;
 };
 
 // The results of a run: outcomes with their counts, and everything else that the listener was told.

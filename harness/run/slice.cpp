@@ -1,6 +1,7 @@
 #include "harness/run/slice.h"
 
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <sstream>
 
@@ -38,6 +39,15 @@ void keep_device_log(const Machine& machine, const Batch& batch, Trial& trial) {
   }
 }
 
+// What disturbed the iteration, in words. Nothing if the agent's parameters do not fit the scenario.
+std::vector<std::string> disturbed(const Batch& batch, std::uint64_t iteration, const Program& program) {
+  std::vector<std::string> words;
+  if (!misfit(batch.parameters, program, INT_MAX).empty() || iteration < batch.first) return words;
+  for (const Disturbance& disturbance : row_of(batch.parameters, iteration - batch.first).disturbances)
+    words.push_back(text(disturbance, program));
+  return words;
+}
+
 // Gives whether an outcome was seen for the first time.
 bool add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& trial) {
   if (!fits(batch, trial)) {
@@ -47,7 +57,9 @@ bool add(const Batch& batch, std::uint64_t seed, std::uint64_t line, Trial& tria
   const std::size_t known = trial.seen.size();
   for (const SeenOutcome& seen : batch.outcomes) {
     Tally& tally = trial.seen[seen.texts];
-    if (tally.count == 0) tally = {0, seed, seen.first, batch.parameters.seed, batch.parameters.cpus, line};
+    if (tally.count == 0)
+      tally = {
+          0, seed, seen.first, batch.parameters.seed, batch.parameters.cpus, line, disturbed(batch, seen.first, trial.program)};
     tally.count += seen.count;
   }
   trial.iterations += batch.count;

@@ -26,11 +26,12 @@ struct Scenario {
 // How often an outcome was seen, and where it was first seen.
 struct Tally {
   std::uint64_t count = 0;
-  std::uint64_t seed = 0;        // of the slice
-  std::uint64_t iteration = 0;   // of the slice
-  std::uint64_t batch_seed = 0;  // what the batch's parameters were drawn from
-  std::vector<int> cpus;         // where its threads ran; -1: any CPU
-  std::uint64_t line = 0;        // of the journal, where all parameters of the batch are; 0: not in a journal
+  std::uint64_t seed = 0;              // of the slice
+  std::uint64_t iteration = 0;         // of the slice
+  std::uint64_t batch_seed = 0;        // what the batch's parameters were drawn from
+  std::vector<int> cpus;               // where its threads ran; -1: any CPU
+  std::uint64_t line = 0;              // of the journal, where all parameters of the batch are; 0: not in a journal
+  std::vector<std::string> disturbed;  // what disturbed that iteration, in words (harness/executor/disturbance.h)
 };
 
 struct Trial {

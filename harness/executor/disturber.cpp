@@ -1,0 +1,109 @@
+#include "harness/executor/disturber.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/in_child.h"
+
+namespace faultline {
+namespace {
+
+using Kind = Disturbance::Kind;
+
+void sleep_until(std::int64_t ns) {
+  constexpr std::int64_t second = 1'000'000'000;
+  const timespec when{ns / second, ns % second};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) == EINTR) {}
+}
+
+// Whether the iteration still has a thread to disturb.
+bool goes_on(const Area& area, std::uint32_t round) {
+  return area.round.get() == round && area.live.load(std::memory_order_relaxed) > 0 && area.abort.load() == 0;
+}
+
+void take_cpu(const Area& area, std::uint32_t round, std::int64_t gap_ns, std::int64_t ns) {
+  sleep_until(area.start_ns.load() + gap_ns);
+  for (std::int64_t taken = 0; taken < longest_taken_ns && goes_on(area, round); taken += ns) {
+    const std::int64_t until = now_ns() + ns;
+    while (now_ns() < until && goes_on(area, round)) __builtin_ia32_pause();
+    sleep_until(now_ns() + gap_ns);
+  }
+}
+
+void disturb(Area& area, const std::vector<int>& cpus, int& cpu) {
+  const std::uint32_t round = area.round.get();
+  const auto used = std::span(area.disturbances).first(static_cast<std::size_t>(area.disturbances_used.load()));
+  const auto record = std::ranges::find_if(used, [](const DisturbanceRecord& each) { return each.kind.load() == Kind::preempt; });
+  if (record == used.end()) return;
+  if (const int wanted = record->whom.load(); std::exchange(cpu, wanted) != wanted) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpus[wanted], &set);
+    sched_setaffinity(0, sizeof set, &set);
+  }
+  // The set-up may take long, so do not spin before the start.
+  while (area.started.get() != round) {
+    if (gave_up(area) || area.round.get() != round) return;
+    area.started.sleep_while(area.started.get(), 100'000'000);
+  }
+  take_cpu(area, round, record->gap_ns.load(), record->ns.load());
+}
+
+[[noreturn]] void live_as_disturber(Area& area, const std::vector<int>& cpus, std::uint32_t seen) {
+  prctl(PR_SET_TIMERSLACK, 1);
+  const sched_param lowest{1};
+  sched_setscheduler(0, SCHED_FIFO, &lowest);  // without the right to it: a thread that has slept preempts others as well
+  int cpu = -1;
+  for (;;) {
+    while (area.taken.get() == seen) {
+      if (gave_up(area)) _exit(0);
+      area.taken.sleep_while(seen, 1'000'000'000);
+    }
+    seen = area.taken.get();
+    disturb(area, cpus, cpu);
+  }
+}
+
+}  // namespace
+
+void Disturber::prepare(std::span<const Disturbance> disturbances) {
+  needed_ = false;
+  for (std::size_t i = 0; i < disturbances.size(); ++i) {
+    DisturbanceRecord& record = area_.disturbances[i];
+    record.kind.store(disturbances[i].kind, std::memory_order_relaxed);
+    record.whom.store(disturbances[i].whom, std::memory_order_relaxed);
+    record.where.store(disturbances[i].where, std::memory_order_relaxed);
+    record.gap_ns.store(disturbances[i].gap_ns, std::memory_order_relaxed);
+    record.ns.store(disturbances[i].ns, std::memory_order_relaxed);
+    needed_ = needed_ || disturbances[i].kind == Kind::preempt;
+  }
+  area_.disturbances_used.store(static_cast<int>(disturbances.size()), std::memory_order_release);
+  if (!needed_ || pid_ > 0) return;
+  const pid_t runner = getpid();
+  const std::uint32_t seen = area_.taken.get();
+  pid_ = fork();
+  if (pid_ != 0) return;
+  die_with(runner);
+  live_as_disturber(area_, cpus_, seen);
+}
+
+void Disturber::begin() {
+  if (needed_) area_.taken.bump();
+}
+
+void Disturber::end() {
+  if (pid_ <= 0) return;
+  kill(pid_, SIGKILL);
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
+  pid_ = -1;
+}
+
+}  // namespace faultline

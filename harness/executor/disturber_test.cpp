@@ -1,0 +1,201 @@
+#include "harness/executor/disturber.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "harness/executor/disturbed.h"
+#include "harness/executor/process_watch.h"
+#include "harness/executor/test_support.h"
+#include "harness/language/parser.h"
+
+namespace faultline {
+namespace {
+
+using Kind = Disturbance::Kind;
+
+constexpr std::int64_t ms = 1'000'000;
+
+std::int64_t cpu_time_ns(pid_t pid) {
+  clockid_t clock;
+  timespec time{};
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) return -1;
+  return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
+}
+
+char state_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  const std::string line((std::istreambuf_iterator<char>(file)), {});
+  const std::size_t end = line.rfind(')');
+  return end == line.npos ? '?' : line.at(end + 2);
+}
+
+class DisturberTest : public testing::Test {
+ protected:
+  DisturberTest() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof set, &set);
+    for (int cpu = 0; cpu < CPU_SETSIZE && cpus.empty(); ++cpu)
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    const int life = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
+    area->runner_life.store(life);
+    area->live.store(1);
+  }
+  ~DisturberTest() override { close(area->runner_life.load()); }
+
+  void begin(Disturber& disturber, std::vector<Disturbance> disturbances) {
+    disturber.prepare(disturbances);
+    area->round.bump();
+    disturber.begin();
+    area->start_ns.store(now_ns());
+    area->started.set(area->round.get());
+  }
+
+  SharedArea area;
+  std::vector<int> cpus;
+};
+
+TEST_F(DisturberTest, TakesTheCpuAsLongAsTheIterationGoesOn) {
+  Disturber disturber(*area, cpus);
+  begin(disturber, {{Kind::preempt, 0, 0, 1 * ms, 100'000 * ms}});
+  ASSERT_GT(disturber.pid(), 0);
+  while (cpu_time_ns(disturber.pid()) < 20 * ms) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  area->live.store(0);
+  while (state_of(disturber.pid()) != 'S') std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const std::int64_t used = cpu_time_ns(disturber.pid());
+  area->live.store(1);
+  begin(disturber, {{Kind::stall, 0, 0, 0, 5}});
+  EXPECT_LT(cpu_time_ns(disturber.pid()), used + 10 * ms) << "nothing to do in this iteration";
+  disturber.end();
+  EXPECT_TRUE(children_of(getpid()).empty());
+}
+
+TEST_F(DisturberTest, StartsOnlyWhenItIsNeeded) {
+  Disturber disturber(*area, cpus);
+  begin(disturber, {{Kind::stall, 0, 0, 0, 5}, {Kind::signals, 0, 0, 0, 10 * ms}});
+  EXPECT_EQ(disturber.pid(), -1);
+  EXPECT_EQ(area->disturbances_used.load(), 2);
+}
+
+constexpr const char* shape = R"(scenario s
+process P
+  a: 1 page anon rw = 0
+thread P.x
+  store a[0] 1
+  r = load a[0]
+thread P.y
+  load a[0]
+)";
+
+class DisturbedTest : public DisturberTest {
+ protected:
+  DisturbedTest() { disturber.prepare({}); }
+  void disturb(std::vector<Disturbance> disturbances) { disturber.prepare(disturbances); }
+
+  const Program program = parse(shape, "t");
+  const Layout layout{program};
+  CpuTarget target;
+  ProcessContext context{program, layout, target, *area, cpus, false, false, false, 0, {}};
+  Disturber disturber{*area, cpus};
+};
+
+// How long the thread waits before the statement.
+std::int64_t wait_ns(const Disturbed& disturbed, int statement) {
+  const std::int64_t start = now_ns();
+  disturbed.wait_before(statement);
+  return now_ns() - start;
+}
+
+TEST_F(DisturbedTest, WaitsBeforeItsStatement) {
+  for (const Kind kind : {Kind::stall, Kind::nap}) {
+    disturb({{kind, 0, 1, 0, 30 * ms}});
+    EXPECT_GE(wait_ns(Disturbed(context, 0), 1), 30 * ms);
+    // Elsewhere it does not. A busy machine may delay it, but not every time.
+    std::int64_t least = INT64_MAX;
+    while (least >= 30 * ms) least = std::min({least, wait_ns(Disturbed(context, 0), 0), wait_ns(Disturbed(context, 1), 1)});
+  }
+}
+
+bool interrupted(std::int64_t ns) {
+  const timespec time{ns / 1'000'000'000, ns % 1'000'000'000};
+  return clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr) == EINTR;
+}
+
+TEST_F(DisturbedTest, SignalsComeUntilTheEndOfTheThread) {
+  bear_signals();
+  disturb({{Kind::signals, 0, 0, 0, 5 * ms}});
+  {
+    const Disturbed disturbed(context, 0);
+    EXPECT_TRUE(interrupted(60'000 * ms));
+    EXPECT_TRUE(interrupted(60'000 * ms)) << "again and again";
+  }
+  EXPECT_FALSE(interrupted(20 * ms));
+  const Disturbed other(context, 1);
+  EXPECT_FALSE(interrupted(20 * ms)) << "they are for another thread";
+}
+
+RunPlan plan_with(std::vector<Disturbance> disturbances, std::uint64_t iterations) {
+  RunPlan plan;
+  plan.iterations = iterations;
+  plan.deadline_ms = 30'000;
+  plan.parameters = Parameters{1, {-1, -1}, {{0, 0}}, {std::move(disturbances)}};
+  return plan;
+}
+
+TEST(DisturbedRun, ShowsTheSameOutcomes) {
+  CpuTarget target;
+  for (const Disturbance& each : std::vector<Disturbance>{{Kind::stall, 0, 1, 0, 50'000},
+                                                          {Kind::nap, 1, 0, 0, 50'000},
+                                                          {Kind::preempt, 0, 0, 20'000, 20'000},
+                                                          {Kind::signals, 0, 0, 0, 20'000}}) {
+    const Seen seen = run_text(shape, target, plan_with({each}, 50));
+    expect_clean(seen, 50);
+    EXPECT_EQ(seen.only("P.x:r"), "1") << word(each.kind);
+  }
+}
+
+TEST(DisturbedRun, AStarvedThreadIsNoHang) {
+  CpuTarget target;
+  RunPlan plan = plan_with({{Kind::nap, 0, 0, 0, 1'500 * ms}}, 1);
+  plan.deadline_ms = 30;
+  const Seen seen = run_text(shape, target, plan);
+  EXPECT_TRUE(seen.hangs.empty());
+  EXPECT_EQ(seen.iterations, 1u);
+}
+
+TEST(DisturbedRun, SignalsAreRefusedWhereTheyMayEndARequest) {
+  CpuTarget target;
+  target.signals = false;
+  EXPECT_EQ(run_text(shape, target, plan_with({{Kind::signals, 0, 0, 0, 20'000}}, 5)).errors,
+            std::vector<std::string>{"parameters: signals, which end requests to the driver of cpu"});
+}
+
+// The reward is what the run saw: with nothing to see, every kind is drawn.
+TEST(DisturbedRun, BatchesHaveDisturbancesOfEachKind) {
+  CpuTarget target;
+  RunPlan plan;
+  plan.iterations = 600;
+  plan.batch = 60;
+  plan.deadline_ms = 30'000;
+  const Seen seen = run_text(shape, target, plan);
+  expect_clean(seen, 600);
+  std::map<Kind, int> kinds;
+  for (const Batch& batch : seen.batches) {
+    ASSERT_EQ(batch.parameters.disturbances.size(), batch.parameters.offsets.size());
+    for (const auto& row : batch.parameters.disturbances)
+      for (const Disturbance& each : row) ++kinds[each.kind];
+  }
+  EXPECT_EQ(kinds.size(), static_cast<std::size_t>(disturbance_kinds));
+}
+
+}  // namespace
+}  // namespace faultline
