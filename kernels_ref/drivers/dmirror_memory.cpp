@@ -83,7 +83,7 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
     if (!inserts) inserts = co_await tell_others(cpu, id, s, to);
     co_await cpu.step("migrate_vma_insert_page");
     if (migrate_vma_insert_page(cpu, mm, s, device[s - from], writable[s - from])) continue;
-    put_ref(w, device[s - from]);
+    release_device_page(w, device[s - from]);
     device[s - from] = none;
   }
   if (inserts) co_await invalidate_end(cpu, mm);
@@ -100,7 +100,7 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from], d = device[s - from];
     if (f != none && f != zero_page) migrate_vma_finalize(cpu, f, d == none ? f : d);
-    if (d != none) put_ref(w, d);
+    if (d != none) release_device_page(w, d);
   }
 }
 

@@ -63,6 +63,14 @@ TEST(DmirrorMemory, WhatTellsTheDeviceWaitsForTheCopy) {
             Names{});
 }
 
+// A page that migrate_vma_insert_page has mapped stays locked until the migration ends. So no fault and no other migration takes
+// it away before the device has it.
+TEST(DmirrorMemory, AnInsertedPageIsLocked) {
+  EXPECT_EQ(bugs_of("thread P.m\n  madvise a[0] dontneed\n  load a[0]\n  migrate a[0] to d\n  load a[0]\n"
+                    "thread P.s\n  migrate a[0] to system via d\n"),
+            Names{});
+}
+
 // The device's own MIGRATE stamps nothing. So the fault still has the old page, even if it is in system memory again.
 TEST(DmirrorMemory, AFaultBeginsBeforeAMigration) {
   EXPECT_EQ(bugs_of("thread P.m\n  migrate a[0] to d\n  load a[0]\nthread P.d\n  load a[0] via d\n"),

@@ -21,8 +21,14 @@ FrameId device_page_for(Cpu cpu, MirrorId owner, FrameId source, Slot slot) {
       alloc_frame(cpu, Frame::Kind::device, copies ? w.frame[source].contents : Contents{}, {mm_of(owner), slot});
   w.frame[page].owner = static_cast<std::uint8_t>(owner);
   w.frame[page].exclusive = source == zero_page ? 1 : w.frame[source].exclusive;
+  w.frame[page].locked = 1;
   get_ref(w, page);
   return page;
+}
+
+void release_device_page(World& world, FrameId page) {
+  world.frame[page].locked = 0;
+  put_ref(world, page);
 }
 
 FramesOfRange system_pages_for(Cpu cpu, const FramesOfRange& device, MmId mm, Slot from) {

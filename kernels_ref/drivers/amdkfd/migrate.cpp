@@ -70,7 +70,7 @@ Task<int> vma_to_vram(Cpu cpu, MirrorId id, Slot from, Slot to) {
     const std::uint8_t f = source[s - from];
     if (f == none) continue;
     if (f != zero_page) migrate_vma_finalize(cpu, f, device[s - from]);
-    put_ref(w, device[s - from]);
+    release_device_page(w, device[s - from]);
   }
   tell(cpu, mm, from, to, 'D');
   co_return collected;
