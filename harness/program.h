@@ -189,8 +189,9 @@ struct Update {
 struct Mmap { PageRange range; Backing backing = Backing::anon_private; Protection protection; int file = -1; friend bool operator==(const Mmap&, const Mmap&) = default; };
 struct Munmap { PageRange range; friend bool operator==(const Munmap&, const Munmap&) = default; };
 struct Mprotect { PageRange range; Protection protection; friend bool operator==(const Mprotect&, const Mprotect&) = default; };
-// mremap(MREMAP_MAYMOVE | MREMAP_FIXED), same length: moves `range` so that it starts at `to`.
-struct Mremap { PageRange range; Cell to; friend bool operator==(const Mremap&, const Mremap&) = default; };
+// mremap(MREMAP_MAYMOVE | MREMAP_FIXED), same length: moves `range` so that it starts at `to`. With MREMAP_DONTUNMAP the old place
+// stays mapped, without its pages.
+struct Mremap { PageRange range; Cell to; bool dontunmap = false; friend bool operator==(const Mremap&, const Mremap&) = default; };
 enum class Advice {
   dontneed, dontfork, hugepage, populate_read, populate_write, wipeonfork, keeponfork, free, pageout, remove,
   collapse

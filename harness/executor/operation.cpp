@@ -185,7 +185,7 @@ struct Perform {
   SeenResult operator()(const op::Mremap& move) const {
     void* const to = pointer(run.context.layout.address_of(move.to));
     return call_result(mremap(pointer(run.context.layout.address_of(move.range)), bytes_of(move.range), bytes_of(move.range),
-                              MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+                              MREMAP_MAYMOVE | MREMAP_FIXED | (move.dontunmap ? MREMAP_DONTUNMAP : 0), to) == to);
   }
 
   SeenResult operator()(const op::Madvise& advise) const {

@@ -174,7 +174,10 @@ struct mmap : seq<verb<"mmap">, range, expect<mapped_backing>, file_of, expect<p
 struct munmap : seq<verb<"munmap">, range> {};
 struct mprotect : seq<verb<"mprotect">, range, expect<protection>> {};
 struct target : range {};
-struct mremap : seq<verb<"mremap">, range, expect<symbol<"->">>, target> {};
+struct mremap_kind : word {
+  static constexpr auto& table = words::mremap_kinds;
+};
+struct mremap : seq<verb<"mremap">, range, expect<symbol<"->">>, target, opt<token<mremap_kind>>> {};
 struct madvise : seq<verb<"madvise">, range, expect<advice>> {};
 struct msync : seq<verb<"msync">, range> {};
 struct truncate : seq<verb<"truncate">, expect<file_name>, expect<page_count>> {};

@@ -91,12 +91,13 @@ TEST(Parser, ReadsWhoDoesAnAccess) {
 TEST(Parser, ReadsPageRanges) {
   const Program program = parse(head +
                                     "  b: 4 pages none\nthread P.t\n  munmap b\n  munmap b[1]\n  munmap b[1..2]\n"
-                                    "  mremap a -> b[2]\n",
+                                    "  mremap a -> b[2]\n  mremap a -> b[2] dontunmap\n",
                                 "x.scn");
   EXPECT_EQ(operation<op::Munmap>(program, 0, 0).range, (PageRange{1, 0, 4}));
   EXPECT_EQ(operation<op::Munmap>(program, 0, 1).range, (PageRange{1, 1, 1}));
   EXPECT_EQ(operation<op::Munmap>(program, 0, 2).range, (PageRange{1, 1, 2}));
   EXPECT_EQ(operation<op::Mremap>(program, 0, 3), (op::Mremap{{0, 0, 2}, {1, 2}}));
+  EXPECT_EQ(operation<op::Mremap>(program, 0, 4), (op::Mremap{{0, 0, 2}, {1, 2}, true}));
 }
 
 TEST(Parser, RootsHaveAMainThreadOnlyWithStatements) {

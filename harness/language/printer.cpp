@@ -73,7 +73,8 @@ class StatementText {
   std::string operator()(const op::Mremap& mremap) const {
     const Region& target = program_.regions.at(mremap.to.region);
     const bool whole = mremap.to.page == 0 && mremap.range.count == target.pages;
-    return "mremap " + range(mremap.range) + " -> " + (whole ? target.name : cell(mremap.to));
+    return "mremap " + range(mremap.range) + " -> " + (whole ? target.name : cell(mremap.to)) +
+           (mremap.dontunmap ? " dontunmap" : "");
   }
   std::string operator()(const op::Madvise& madvise) const {
     return "madvise " + range(madvise.range) + " " + words::text(words::advices, madvise.advice);

@@ -201,7 +201,7 @@ class Generator {
     const Cell to = cell(thread);
     PageRange from = range(thread);
     from.count = std::min(from.count, program_.regions[to.region].pages - to.page);
-    return op::Mremap{from, to};
+    return op::Mremap{from, to, chance(3)};
   }
 
   Via via(const Thread& thread, bool cpu_too) {

@@ -156,7 +156,7 @@ class Reader : Names {
     if (!place && target.count != from.count) {
       fail_start(source_, to, "mremap keeps the length: name the first page of its target");
     }
-    return op::Mremap{from, {target.region, target.first}};
+    return op::Mremap{from, {target.region, target.first}, find<grammar::mremap_kind>(operation) != nullptr};
   }
 
   Operation read(grammar::madvise, const Node& operation) const {

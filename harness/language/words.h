@@ -95,6 +95,9 @@ inline constexpr Table<File::Kind, 2> file_kinds{{
 // The word after 'pin'. No word: for writing.
 inline constexpr Table<bool, 1> pin_kinds{{{"read", true}}};
 
+// The word at the end of 'mremap'.
+inline constexpr Table<bool, 1> mremap_kinds{{{"dontunmap", true}}};
+
 inline constexpr Table<op::UffdRegister::Mode, 3> uffd_modes{{
     {"missing", op::UffdRegister::Mode::missing},
     {"wp", op::UffdRegister::Mode::wp},

@@ -241,14 +241,28 @@ Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection) {
 
 namespace {
 
-// move_vma for [from, to], which lies in one VMA.
-Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
+// unlink_anon_vmas for a VMA without pages, which has become as new. Only newer kernels give it the vm_pgoff of a new one too.
+Task<void> unlink_anon_vmas(Cpu cpu, MmId mm, Slot from, Slot to) {
+  const VmaPage& vma = cpu.world().mm[mm].vma[from];
+  int resets = 0;
+  if (vma.backing == Backing::anon_private && vma.pgoff != cpu.shape->pgoff(from))
+    resets = co_await cpu.choose("move_vma: pgoff_unfaulted", 2);
+  for (Slot s = from; s <= to; ++s) {
+    VmaPage& page = cpu.world().mm[mm].vma[s];
+    page.anon_vma = page.inherited = 0;
+    if (resets) page.pgoff = cpu.shape->pgoff(s);
+  }
+}
+
+// move_vma for [from, to], which lies in one VMA. With `dontunmap` that VMA stays as it is, without these pages.
+Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target, bool dontunmap) {
   World& w = cpu.world();
   const int pages = to - from + 1;
   const Slot target_last = target + to - from;
   const bool drops = w.mm[mm].vma[from].uffd_armed() && cpu.on(Rule::mremap_drops_userfaults);
-  split(cpu, mm, from, to);
-  co_await write_lock_vmas(cpu, mm, from, to);
+  const Slot vma_first = vma_start(cpu, mm, from), vma_last = vma_end(cpu, mm, from, cpu.shape->slots() - 1);
+  if (!dontunmap) split(cpu, mm, from, to);
+  co_await write_lock_vmas(cpu, mm, dontunmap ? vma_first : from, dontunmap ? vma_last : to);
   if (w.mm[mm].vma[from].object != none) co_await lock_i_mmap(cpu, w.mm[mm].vma[from].object);
   for (int i = 0; i < pages; ++i) {  // copy_vma
     VmaPage& moved = w.mm[mm].vma[target + i];
@@ -276,8 +290,15 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
   co_await cpu.step("move_ptes: flush");  // before the page-table locks drop
   if (cpu.on(Rule::mremap_flushes)) flush(w, mm, from, to);
   if (cpu.on(Rule::mremap_notifies)) co_await invalidate_end(cpu, mm);
-  for (Slot s = from; s <= to; ++s) drop_vma(w, mm, s);
-  co_await merge_vma(cpu, mm, target, target_last);
+  int apart = 0;
+  if (dontunmap) {  // copy_vma: newer kernels never merge the new VMA with the old one, which stays
+    const bool beside = target_last + 1 == vma_first || vma_last + 1 == target;
+    if (beside && !w.mm[mm].vma[from].anon_vma) apart = co_await cpu.choose("copy_vma: self-merge", 2);
+  } else {
+    for (Slot s = from; s <= to; ++s) drop_vma(w, mm, s);
+  }
+  if (!apart) co_await merge_vma(cpu, mm, target, target_last);
+  if (dontunmap && from == vma_first && to == vma_last) co_await unlink_anon_vmas(cpu, mm, from, to);
   // mremap_userfaultfd_prep, after copy_vma: a registered neighbour that it has merged with is no longer registered either.
   const Slot last = drops ? vma_end(cpu, mm, target, cpu.shape->slots() - 1) : -1;
   for (Slot s = vma_start(cpu, mm, target); s <= last; ++s) w.mm[mm].vma[s].uffd_missing = w.mm[mm].vma[s].uffd_wp = 0;
@@ -285,7 +306,7 @@ Task<void> move_vma(Cpu cpu, MmId mm, Slot from, Slot to, Slot target) {
 
 }  // namespace
 
-Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
+Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target, bool dontunmap) {
   const MmId mm = cpu.process();
   World& w = cpu.world();
   const Slot target_last = target + to - from;
@@ -327,7 +348,7 @@ Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target) {
       co_return failed(EFAULT);
     }
     co_await unmap_target(cpu, mm, target + s - from, target + last - from);
-    co_await move_vma(cpu, mm, s, last, target + s - from);
+    co_await move_vma(cpu, mm, s, last, target + s - from, dontunmap);
     moved = true;
     s = last + 1;
   }

@@ -11,7 +11,8 @@ namespace faultline::ref {
 Task<Result> sys_mmap(Cpu cpu, Slot from, Slot to, Backing backing, Protection protection, int file);
 Task<Result> sys_munmap(Cpu cpu, Slot from, Slot to);
 Task<Result> sys_mprotect(Cpu cpu, Slot from, Slot to, Protection protection);
-Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target);         // MREMAP_FIXED, same length
+// MREMAP_FIXED, same length. `dontunmap`: MREMAP_DONTUNMAP.
+Task<Result> sys_mremap(Cpu cpu, Slot from, Slot to, Slot target, bool dontunmap);
 Task<Result> sys_madvise(Cpu cpu, Slot from, Slot to, op::Advice advice);  // madvise.cpp
 
 // Maps pages and takes no lock. Either the caller holds the locks, or this builds the state in which a scenario starts.

@@ -87,7 +87,7 @@ Task<Result> run(Cpu cpu, const op::Mprotect& o) {
   return sys_mprotect(cpu, first(cpu, o.range), last(cpu, o.range), o.protection);
 }
 Task<Result> run(Cpu cpu, const op::Mremap& o) {
-  return sys_mremap(cpu, first(cpu, o.range), last(cpu, o.range), cpu.shape->spans.of(o.to));
+  return sys_mremap(cpu, first(cpu, o.range), last(cpu, o.range), cpu.shape->spans.of(o.to), o.dontunmap);
 }
 Task<Result> run(Cpu cpu, const op::Madvise& o) { return sys_madvise(cpu, first(cpu, o.range), last(cpu, o.range), o.advice); }
 Task<Result> run(Cpu cpu, const op::Msync& o) { return sys_msync(cpu, first(cpu, o.range), last(cpu, o.range)); }

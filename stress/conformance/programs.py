@@ -84,7 +84,8 @@ class Draft:
 
 # Values of Statement.kind: for every target, for every device, and for some devices only.
 MAPPINGS = ("mmap anon", "mmap shared", "mmap stack", "mmap private f", "mmap shared f")
-PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprotect", "mremap", "dontneed",
+MOVES = ("mremap", "mremap dontunmap")
+PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprotect", "mremap", "mremap dontunmap", "dontneed",
                "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
                "remove", "collapse", "fork", "exit", "kill")
 REQUEST_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive", "pin", "pin read", "unpin")
@@ -293,13 +294,13 @@ class _Writer:
             line = f"truncate f {statement.count}"
         elif kind == "mprotect":
             line = f"mprotect {self._text(*pages)} {statement.protection}"
-        elif kind == "mremap":
+        elif kind in MOVES:
             region, first, count = pages
             to_region, to_first, _ = self._range(statement.to_region, statement.to_first, 1)
             room = min(count, self.draft.regions[to_region].pages - to_first)
             source = self._text(region, first, min(count, room))
             self._text(to_region, to_first, min(count, room))
-            line = f"mremap {source} -> {REGION_NAMES[to_region]}[{to_first}]"
+            line = f"mremap {source} -> {REGION_NAMES[to_region]}[{to_first}]{kind.removeprefix('mremap')}"
         elif kind in ADVICES:
             line = f"madvise {self._text(*pages)} {kind}"
         elif kind == "to device":

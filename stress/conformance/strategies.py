@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from programs import (ADVICES, DEVICE_KINDS, HUGE_REGION, MAPPINGS, MOST_STATEMENTS, NOT_ANON, PROTECTIONS, REQUEST_KINDS,
+from programs import (ADVICES, DEVICE_KINDS, HUGE_REGION, MAPPINGS, MOST_STATEMENTS, MOVES, NOT_ANON, PROTECTIONS, REQUEST_KINDS,
                       UFFD_KINDS, Draft, Region, Statement)
 
 # Mostly the same few pages, so that statements meet.
@@ -23,11 +23,11 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
     fields = {"kind": st.just(kind), "who": _who, "region": _region, "first": _page}
     if kind == "truncate":
         return st.builds(Statement, kind=st.just(kind), who=_who, count=st.integers(0, 5))
-    if kind in (*ADVICES, *MAPPINGS, "msync", "munmap", "mprotect", "mremap", *REQUEST_KINDS, *UFFD_KINDS):
+    if kind in (*ADVICES, *MAPPINGS, "msync", "munmap", "mprotect", *MOVES, *REQUEST_KINDS, *UFFD_KINDS):
         fields["count"] = st.sampled_from((1, 1, 2, 2, 3, 5))
     if kind in (*MAPPINGS, "mprotect"):
         fields["protection"] = _protections
-    if kind == "mremap":
+    if kind in MOVES:
         fields |= {"to_region": _region, "to_first": _page}
     if kind in (*DEVICE_KINDS, "uffd-register", "held"):
         fields["via"] = st.integers(0, 2)
@@ -39,7 +39,7 @@ def _statement(kind: str) -> st.SearchStrategy[Statement]:
 # How often each kind is drawn. Loads and stores are frequent: they show what the others did.
 _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap stack": 2, "mmap private f": 2,
             "mmap shared f": 2,
-            "msync": 1, "truncate": 3, "remove": 2, "collapse": 1, "munmap": 2, "mprotect": 3, "mremap": 3,
+            "msync": 1, "truncate": 3, "remove": 2, "collapse": 1, "munmap": 2, "mprotect": 3, "mremap": 2, "mremap dontunmap": 2,
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
             "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1,
             "direct-read": 3, "direct-write": 2}

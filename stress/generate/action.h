@@ -20,6 +20,7 @@ struct Action {
     protect_none,
     protect_write,
     move,
+    move_pages,  // with MREMAP_DONTUNMAP
     replace,
     replace_shared,
     dontneed,

@@ -107,9 +107,10 @@ std::optional<Operation> Draft::operation(int thread, const Action& action, Page
     case Kind::protect_none: return op::Mprotect{range, unreachable};
     case Kind::protect_write: return op::Mprotect{range, writable};
     case Kind::move:
+    case Kind::move_pages:
       if (program_.regions.size() == 1)
         program_.regions.push_back({.name = "b", .owner = 0, .pages = setting_.pages, .backing = Backing::none});
-      return op::Mremap{range, {range.region == a ? b : a, range.first}};
+      return op::Mremap{range, {range.region == a ? b : a, range.first}, action.kind == Kind::move_pages};
     case Kind::replace: return op::Mmap{range, Backing::anon_private, writable};
     case Kind::replace_shared: return op::Mmap{range, Backing::anon_shared, writable};
     case Kind::dontneed: return op::Madvise{range, op::Advice::dontneed};

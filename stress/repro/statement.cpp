@@ -69,7 +69,10 @@ struct Say {
   std::string operator()(const op::Mprotect& o) const { return on("mprotect", o.range, {protection_text(o.protection)}); }
   std::string operator()(const op::Mremap& o) const {
     const std::string size = bytes(o.range.count);
-    return "result(" + call("mremap", {page(o.range), size, size, "MREMAP_MAYMOVE | MREMAP_FIXED", page(o.to)}) +
+    return "result(" +
+           call("mremap",
+                {page(o.range), size, size,
+                 std::string("MREMAP_MAYMOVE | MREMAP_FIXED") + (o.dontunmap ? " | MREMAP_DONTUNMAP" : ""), page(o.to)}) +
            " == MAP_FAILED)";
   }
   std::string operator()(const op::Madvise& o) const { return on("madvise", o.range, {advice_text(o.advice)}); }
