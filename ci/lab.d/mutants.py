@@ -207,6 +207,9 @@ MUTANTS = [
                  "if (folio_ref_count(folio) != expected_count)",
                  "if (folio_ref_count(folio) != expected_count &&\n"
                  "\t\t    !(faultline_mutant == 32 && folio_is_device_private(newfolio)))")]),
+    Mutant(33, "rmap-unmap-no-notify", "mm", False,
+           "Reclaim unmaps a page, and the device keeps it. Seen only where pages are paged out.",
+           silent(33, "mm/rmap.c", "try_to_unmap_one")),
 ]
 
 KERNEL = Bugs(SWITCH, MUTANTS)

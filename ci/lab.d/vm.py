@@ -30,7 +30,7 @@ LAST_WORDS = 40
 # no_timer_check: timer_irq_works() wants four ticks within 40 million TSC cycles. If a busy machine delays QEMU's
 # timers for longer, the kernel panics ("IO-APIC + timer doesn't work"). Under KVM the kernel skips this check anyway.
 APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=off acpi=noirq no_timer_check "
-          "rcupdate.rcu_cpu_stall_timeout=60 tsc=reliable rdinit=/init")
+          "rcupdate.rcu_cpu_stall_timeout=60 tsc=reliable rdinit=/init faultline.lab=1")
 
 STARTED = re.compile(rb"lab: (agent|command) starts")
 ENDED = re.compile(rb"lab: (?:agent|command) ended with status (\d+)")

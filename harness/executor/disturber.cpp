@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,12 +14,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/executor/layout.h"
 #include "harness/in_child.h"
 
 namespace faultline {
 namespace {
 
 using Kind = Disturbance::Kind;
+
+bool is_done_by_disturber(Kind kind) { return kind == Kind::preempt || kind == Kind::reclaim; }
 
 void sleep_until(std::int64_t ns) {
   constexpr std::int64_t second = 1'000'000'000;
@@ -38,26 +44,51 @@ void take_cpu(const Area& area, std::uint32_t round, std::int64_t gap_ns, std::i
   }
 }
 
-void disturb(Area& area, const std::vector<int>& cpus, int& cpu) {
+void move_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
+
+// Each call is on the next CPU: pages that were just made wait in a list of their CPU, where reclaim does not see them, and
+// MADV_PAGEOUT empties that of its own CPU. A device's request fails after a second of invalidations (test_hmm), hence the limit.
+void page_out(const Area& area, const std::vector<int>& cpus, std::size_t bytes, const DisturbanceRecord& record) {
+  constexpr int most = 10;
+  const std::uint32_t round = area.round.get();
+  sleep_until(area.start_ns.load() + record.gap_ns.load());
+  for (int i = 0; i < most && goes_on(area, round); ++i) {
+    move_to(cpus[static_cast<std::size_t>(i) % cpus.size()]);
+    const pid_t pid = area.processes[record.whom.load()].pid.load();
+    const int process = pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;
+    if (process >= 0) {
+      const iovec all{reinterpret_cast<void*>(regions_base), bytes};
+      syscall(SYS_process_madvise, process, &all, 1, MADV_PAGEOUT, 0);
+      close(process);
+    }
+    sleep_until(now_ns() + record.ns.load());
+  }
+}
+
+void disturb(Area& area, const std::vector<int>& cpus, std::size_t bytes, int& cpu) {
   const std::uint32_t round = area.round.get();
   const auto used = std::span(area.disturbances).first(static_cast<std::size_t>(area.disturbances_used.load()));
-  const auto record = std::ranges::find_if(used, [](const DisturbanceRecord& each) { return each.kind.load() == Kind::preempt; });
+  const auto record =
+      std::ranges::find_if(used, [](const DisturbanceRecord& each) { return is_done_by_disturber(each.kind.load()); });
   if (record == used.end()) return;
-  if (const int wanted = record->whom.load(); std::exchange(cpu, wanted) != wanted) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpus[wanted], &set);
-    sched_setaffinity(0, sizeof set, &set);
-  }
+  const bool preempts = record->kind.load() == Kind::preempt;
+  if (const int wanted = preempts ? record->whom.load() : -1; std::exchange(cpu, wanted) != wanted && preempts)
+    move_to(cpus[wanted]);
   // The set-up may take long, so do not spin before the start.
   while (area.started.get() != round) {
     if (gave_up(area) || area.round.get() != round) return;
     area.started.sleep_while(area.started.get(), 100'000'000);
   }
-  take_cpu(area, round, record->gap_ns.load(), record->ns.load());
+  if (preempts) take_cpu(area, round, record->gap_ns.load(), record->ns.load());
+  else page_out(area, cpus, bytes, *record);
 }
 
-[[noreturn]] void live_as_disturber(Area& area, const std::vector<int>& cpus, std::uint32_t seen) {
+[[noreturn]] void live_as_disturber(Area& area, const std::vector<int>& cpus, std::size_t bytes, std::uint32_t seen) {
   prctl(PR_SET_TIMERSLACK, 1);
   const sched_param lowest{1};
   sched_setscheduler(0, SCHED_FIFO, &lowest);  // without the right to it: a thread that has slept preempts others as well
@@ -68,7 +99,7 @@ void disturb(Area& area, const std::vector<int>& cpus, int& cpu) {
       area.taken.sleep_while(seen, 1'000'000'000);
     }
     seen = area.taken.get();
-    disturb(area, cpus, cpu);
+    disturb(area, cpus, bytes, cpu);
   }
 }
 
@@ -83,7 +114,7 @@ void Disturber::prepare(std::span<const Disturbance> disturbances) {
     record.where.store(disturbances[i].where, std::memory_order_relaxed);
     record.gap_ns.store(disturbances[i].gap_ns, std::memory_order_relaxed);
     record.ns.store(disturbances[i].ns, std::memory_order_relaxed);
-    needed_ = needed_ || disturbances[i].kind == Kind::preempt;
+    needed_ = needed_ || is_done_by_disturber(disturbances[i].kind);
   }
   area_.disturbances_used.store(static_cast<int>(disturbances.size()), std::memory_order_release);
   if (!needed_ || pid_ > 0) return;
@@ -92,7 +123,7 @@ void Disturber::prepare(std::span<const Disturbance> disturbances) {
   pid_ = fork();
   if (pid_ != 0) return;
   die_with(runner);
-  live_as_disturber(area_, cpus_, seen);
+  live_as_disturber(area_, cpus_, bytes_, seen);
 }
 
 void Disturber::begin() {

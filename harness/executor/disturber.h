@@ -1,4 +1,4 @@
-// A process of the runner that takes CPUs away (Disturbance::Kind::preempt). It runs with a real-time priority where it may, so
+// A process of the runner that takes CPUs away (Disturbance::Kind::preempt) and pages out (Kind::reclaim). It runs with a real-time priority where it may, so
 // the kernel preempts what runs there at once: a preemptible kernel also in the middle of a system call or a fault, between
 // two locks. A thread that is held there holds its mmap lock, its migration, its unfinished invalidation, while the other CPUs
 // go on. A statement of the scenario cannot do this, and load beside the run does it only by chance.
@@ -17,7 +17,8 @@ namespace faultline {
 
 class Disturber {
  public:
-  Disturber(Area& area, const std::vector<int>& cpus) : area_(area), cpus_(cpus) {}
+  // `bytes`: of the regions, from regions_base on.
+  Disturber(Area& area, const std::vector<int>& cpus, std::size_t bytes) : area_(area), cpus_(cpus), bytes_(bytes) {}
   ~Disturber() { end(); }
   Disturber(const Disturber&) = delete;
   Disturber& operator=(const Disturber&) = delete;
@@ -37,6 +38,7 @@ class Disturber {
  private:
   Area& area_;
   const std::vector<int>& cpus_;
+  const std::size_t bytes_;
   pid_t pid_ = -1;
   bool needed_ = false;  // in this iteration
 };

@@ -48,7 +48,8 @@ class Run {
         limits_{plan.set_up_ms, plan.deadline_ms + delays_ms(program)},
         here_{.cpus = static_cast<int>(cpus_.size()),
               .longest_offset_ns = pace_here().longest_offset_ns,
-              .signals = target.takes_signals()},
+              .signals = target.takes_signals(),
+              .reclaim = plan.reclaim},
         iterations_(program, target, frames, cpus_, [this] { breathe(); }),
         inquiry_(
             program, target, iterations_, limits_, pace_here().plain_ns, [this] { breathe(); },
