@@ -180,7 +180,7 @@ Tally start_of(const Trial& trial) {
 }
 
 std::string trouble_text(const Trial& trial, const ReportStyle& style) {
-  std::string text = lines("Kernel log:", trial.health, 60);
+  std::string text = lines("Kernel log:", told_once(trial.health), 60);
   if (!trial.crash.empty())
     text += "Crash: " + printable(trial.crash) +
             (trial.crashes > 1 ? "; " + std::to_string(trial.crashes) + " times in all" : "") + "\nTarget: " + trial.target +

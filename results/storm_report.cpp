@@ -60,7 +60,7 @@ std::string findings_text(const StormTally& storm) {
     if (storm.known.contains(finding.name)) text += "No finding: " + known_finding_text(finding) + "\n";
   if (storm.wrongs > 0)
     text += block("Values that no healthy kernel shows: " + number_text(storm.wrongs), storm.wrong, most_told);
-  text += block("Kernel log:", storm.health, 40);
+  text += block("Kernel log:", told_once(storm.health), 40);
   text += block("Hang:", storm.hang, 200);
   text += block("Undecided, a round did not end in time:", storm.slow, 10);
   if (!storm.lost.empty()) text += "Lost: " + printable(storm.lost) + "\n" + block("Last words:", storm.words, 40);

@@ -27,7 +27,8 @@ class Watch {
 
   // Called before a run on a target with these GPUs and this driver of its own ("" for none). end() is called after it.
   virtual void begin(const std::vector<std::string>& buses, const std::string& driver) = 0;
-  // Problems of the kernel, and of the GPUs, since the last call. May also be called outside a run.
+  // Problems of the kernel (its log, and a taint that no report of the log explains), and of the GPUs, since the last call. May
+  // also be called outside a run.
   virtual std::vector<Report> log_reports() = 0;
   virtual std::vector<Report> gpu_reports() = 0;
   // What the kernel driver logged since the last call about things that the outcomes show too. Not a problem.

@@ -1,9 +1,12 @@
 #include "harness/app/agent_watch.h"
 
+#include <utility>
+
 #include "drm_glue/gpus/gpu.h"
 #include "drm_glue/health/driver_trace.h"
 #include "drm_glue/health/gpu_watch.h"
 #include "drm_glue/kernel_log.h"
+#include "drm_glue/kernel_taint.h"
 #include "drm_glue/pagemap.h"
 
 namespace faultline::agent {
@@ -26,7 +29,15 @@ class MachineWatch final : public Watch {
     drivers.insert(driver);
     trace_.begin(drivers);
   }
-  std::vector<Report> log_reports() override { return log_.health(); }
+  std::vector<Report> log_reports() override {
+    const std::vector<std::string> tainted = taint_.news();
+    std::vector<Report> reports = log_.health();
+    told_ |= !reports.empty();
+    if (tainted.empty()) return reports;
+    // The kernel writes its report first, so what tainted it has been read, now or before.
+    if (!std::exchange(told_, false)) reports.push_back({taint_line(tainted)});
+    return reports;
+  }
   std::vector<Report> gpu_reports() override { return gpus_.reports(); }
   std::vector<std::string> words() override { return gpus_.words(); }
   DriverCalls calls() override { return trace_.end(); }
@@ -35,6 +46,8 @@ class MachineWatch final : public Watch {
  private:
   PagemapFrames frames_;
   KernelLog log_;
+  KernelTaint taint_;
+  bool told_ = false;  // a report was read since the kernel was last tainted
   GpuWatch gpus_;
   DriverTrace trace_;
 };

@@ -175,6 +175,7 @@ std::function<Machine::Spec(const std::string&, int)> machines(const std::string
       spec.device_log = spec.console + ".gpu";
     }
     if (!lab.kernel.empty()) spec.command.insert(spec.command.end(), {"--kernel", lab.kernel});
+    if (!lab.flavour.empty()) spec.command.insert(spec.command.end(), {"--flavour", lab.flavour});
     if (!lab.append.empty()) spec.command.push_back("--append=" + lab.append);
     spec.command.insert(spec.command.end(), {"--console", "{console}"});
     return spec;

@@ -54,6 +54,7 @@ struct LabOptions {
   std::string append;
   std::string modules;  // where amdgpu.ko is; only for the machine with a GPU, as what follows
   std::string gpu;      // options of the GPU in software (build/softgpu --help)
+  std::string flavour;  // of the lab's own kernel (ci/lab.d/flavours.py); the machine with a GPU has none
 };
 // How to start machines. The local agent is the one next to this executable. FAULTLINE_AGENT and FAULTLINE_LAB replace
 // the command lines of the agent and of ci/lab. The files with a machine's console and stderr get names that begin with

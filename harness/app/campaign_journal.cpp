@@ -11,7 +11,7 @@ namespace faultline::app {
 using nlohmann::json;
 
 json to_json(const LabOptions& lab) {
-  return {{"kernel", lab.kernel}, {"append", lab.append}, {"modules", lab.modules}, {"gpu", lab.gpu}};
+  return {{"kernel", lab.kernel}, {"append", lab.append}, {"modules", lab.modules}, {"gpu", lab.gpu}, {"flavour", lab.flavour}};
 }
 
 CampaignJournal read_campaign(const std::string& path) {
@@ -41,7 +41,7 @@ CampaignJournal read_campaign(const std::string& path) {
           record.at("targets").get_to(campaign.targets);
           record.at("paths").get_to(campaign.paths);
           const json& lab = record.at("lab");
-          campaign.lab = {lab.at("kernel"), lab.at("append"), lab.at("modules"), lab.at("gpu")};
+          campaign.lab = {lab.at("kernel"), lab.at("append"), lab.at("modules"), lab.at("gpu"), lab.value("flavour", "")};
         }
       }
       last = record.value("t", last);

@@ -47,6 +47,8 @@ constexpr const char* examples =
     "                                            on the GPUs here, amdgpu's in each of their modes\n"
     "  faultline run -t lab:dmirror --lab-kernel arch/x86/boot/bzImage stress/scenarios\n"
     "                                            on your own kernel\n"
+    "  faultline run -t lab:dmirror --lab-flavour kasan stress/scenarios\n"
+    "                                            on a kernel that sees each use after free; it is slower\n"
     "  cd ~/linux; make bzImage; faultline run   all scenarios on the kernel that was just built there\n"
     "  faultline run -t lab:amdgpu --lab-kernel bzImage --lab-modules ~/linux fork.scn\n"
     "                                            your own amdgpu on a GPU in software. What hardware is free\n"

@@ -46,9 +46,18 @@ std::vector<std::string> own_command_line() {
   return words;
 }
 
-void add_lab_options(CLI::App& command, LabOptions& lab) {
+void add_kernel_options(CLI::App& command, LabOptions& lab) {
   command.add_option("--lab-kernel", lab.kernel, "A kernel image of your own for the lab")->type_name("FILE");
   command.add_option("--lab-append", lab.append, "Words for the lab kernel's command line")->type_name("WORDS");
+  command
+      .add_option("--lab-flavour", lab.flavour,
+                  "The lab's kernel with other options. kasan: sees every use after free and access out of bounds, slower "
+                  "('ci/lab build --flavour kasan' first)")
+      ->type_name("NAME");
+}
+
+void add_lab_options(CLI::App& command, LabOptions& lab) {
+  add_kernel_options(command, lab);
   command.add_option("--lab-modules", lab.modules, "Where your own amdgpu.ko is, such as a build tree (lab:amdgpu)")
       ->type_name("DIR");
   command
@@ -72,11 +81,22 @@ std::vector<TargetWord> targets_of(const std::vector<std::string>& words, const 
     throw BadInput("faultline: --lab-modules and --lab-gpu need '-t lab:amdgpu'\n");
   if (!options.kernel.empty() && ::access(options.kernel.c_str(), R_OK) != 0)
     throw BadInput("faultline: --lab-kernel " + options.kernel + ": " + std::strerror(errno) + "\n");
+  check_flavour(options, targets);
   return targets;
 }
 
+void check_flavour(const LabOptions& lab, const std::vector<TargetWord>& targets) {
+  if (lab.flavour.empty()) return;
+  if (!lab.kernel.empty())
+    throw BadInput("faultline: --lab-flavour chooses a kernel of the lab's own, --lab-kernel one of yours: give one of them\n");
+  if (std::ranges::none_of(targets, &TargetWord::own_kernel))
+    throw BadInput("faultline: --lab-flavour needs a target in the lab; did you mean '-t lab:" + targets.front().name + "'?\n");
+  if (std::ranges::any_of(targets, &TargetWord::own_gpu))
+    throw BadInput("faultline: --lab-flavour has no amdgpu: run lab:amdgpu without it\n");
+}
+
 void check_lab(const std::string& root, const LabOptions& lab, const std::vector<TargetWord>& targets) {
-  if (lab.kernel.empty() && lab.modules.empty() && lab.gpu.empty()) return;
+  if (lab.kernel.empty() && lab.modules.empty() && lab.gpu.empty() && lab.flavour.empty()) return;
   std::set<std::string> checked;
   for (const TargetWord& target : targets) {
     if (!target.own_kernel() || !checked.insert(target.machine()).second) continue;
@@ -90,12 +110,13 @@ void check_lab(const std::string& root, const LabOptions& lab, const std::vector
 }
 
 std::optional<KernelTree> kernel_tree_for(const LabOptions& lab) {
+  if (!lab.flavour.empty()) return std::nullopt;
   return kernel_tree(lab.kernel.empty() ? fs::current_path() : fs::path(lab.kernel));
 }
 
 std::string take_kernel(const std::optional<KernelTree>& tree, const std::vector<TargetWord>& targets, LabOptions& lab) {
   if (std::ranges::none_of(targets, &TargetWord::own_kernel)) return {};
-  if (!tree && lab.kernel.empty() && in_unbuilt_source(fs::current_path()))
+  if (!tree && lab.kernel.empty() && lab.flavour.empty() && in_unbuilt_source(fs::current_path()))
     std::fputs("faultline: no kernel was built in this source tree (make bzImage): the lab's own runs\n", stderr);
   if (!tree || !lab.kernel.empty()) return tree ? commit_of(*tree) : "";
   lab.kernel = tree->image;
@@ -137,6 +158,7 @@ std::vector<std::string> options_of(const LabOptions& lab, double deadline, cons
   std::vector<std::string> words;
   if (target.own_kernel() && !lab.kernel.empty()) words.insert(words.end(), {"--lab-kernel", lab.kernel});
   if (target.own_kernel() && !lab.append.empty()) words.insert(words.end(), {"--lab-append", lab.append});
+  if (target.own_kernel() && !lab.flavour.empty()) words.insert(words.end(), {"--lab-flavour", lab.flavour});
   if (target.own_gpu() && !lab.modules.empty()) words.insert(words.end(), {"--lab-modules", lab.modules});
   if (target.own_gpu()) words.insert(words.end(), {"--lab-gpu", lab.gpu});
   if (deadline > 0) {

@@ -22,17 +22,22 @@ CLI::Validator a_seed();
 
 std::vector<std::string> own_command_line();
 
-// --lab-kernel, --lab-append, --lab-modules, --lab-gpu.
+// --lab-kernel, --lab-append, --lab-flavour.
+void add_kernel_options(CLI::App& command, LabOptions& lab);
+// ... and --lab-modules, --lab-gpu.
 void add_lab_options(CLI::App& command, LabOptions& lab);
 
 // The targets of these words, each once. Throws BadInput if a word is no target, or an option of the lab has no target there.
 // `in_lab`: some other option needs the lab.
 std::vector<TargetWord> targets_of(const std::vector<std::string>& words, const LabOptions& lab, bool in_lab);
 
+// Throws BadInput if the flavour goes with another kernel, or with none of the targets, or not with all of them in the lab.
+void check_flavour(const LabOptions& lab, const std::vector<TargetWord>& targets);
+
 // Asks the lab what is wrong with its options, before anything runs. Anything but that is told by the run.
 void check_lab(const std::string& root, const LabOptions& lab, const std::vector<TargetWord>& targets);
 
-// The tree of --lab-kernel; without that option, the one from inside which faultline was called.
+// The tree of --lab-kernel; without that option, the one from inside which faultline was called, unless a flavour is chosen.
 std::optional<KernelTree> kernel_tree_for(const LabOptions& lab);
 // Puts the kernel of the tree into the lab if one of the targets is there, and gives what it was built from. Throws BadInput if
 // it lacks a module that a target needs. Without a tree nothing changes; one that was not built is told on stderr.

@@ -103,6 +103,7 @@ TargetWord target_of(const Arguments& arguments, StormKind kind) {
     throw BadInput("faultline: --lab-kernel and --lab-append need a target in the lab\n");
   if (!arguments.lab.kernel.empty() && ::access(arguments.lab.kernel.c_str(), R_OK) != 0)
     throw BadInput("faultline: --lab-kernel " + arguments.lab.kernel + " cannot be read\n");
+  check_flavour(arguments.lab, {target});
   return target;
 }
 
@@ -264,6 +265,7 @@ int storm_command(const Arguments& arguments) {
   storm.plan = plan_of(arguments);
   const TargetWord target = target_of(arguments, storm.plan.kind);
   storm.target = target.word();
+  check_lab(project_root(), arguments.lab, {target});
   const RunFiles files = run_files(arguments.journal, project_root());
   const std::unique_ptr<Journal> journal = open_journal(files.journal);
   watch_signals();
@@ -306,8 +308,7 @@ void add_storm(CLI::App& app, int& status) {
       command->add_option("--seed", arguments->seed, "Seed of the random numbers [random]")->check(a_seed())->type_name("N");
   command->add_flag("--stop-at-first", arguments->stop_at_first, "End at the first finding");
   command->add_option("--json", arguments->journal, "Write the journal (JSON lines) here")->type_name("FILE");
-  command->add_option("--lab-kernel", arguments->lab.kernel, "A kernel image of your own for the lab")->type_name("FILE");
-  command->add_option("--lab-append", arguments->lab.append, "Words for the lab kernel's command line")->type_name("WORDS");
+  add_kernel_options(*command, arguments->lab);
   command->footer(examples);
   command->callback([arguments, seed, &status] {
     arguments->has_seed = seed->count() > 0;

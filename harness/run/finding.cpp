@@ -1,5 +1,7 @@
 #include "harness/run/finding.h"
 
+#include "harness/run/report_title.h"
+
 namespace faultline {
 
 const char* finding_text(Finding::What what) {
@@ -23,7 +25,7 @@ std::vector<Finding> findings(const Trial& trial) {
     const std::string named = describe(trial.allowed.schema, trial.program, strays.front(), false);
     add(Finding::What::forbidden, named.empty() ? describe(trial.allowed.schema, trial.program, strays.front(), true) : named);
   }
-  if (!trial.health.empty()) add(Finding::What::health, headline(trial.health));
+  for (const TitledReport& report : titled_reports(trial.health)) add(Finding::What::health, report.title);
   if (!trial.crash.empty()) add(Finding::What::crash, trial.crash);
   if (!trial.lost.empty()) add(Finding::What::lost, trial.lost);
   if (!trial.hang.empty()) add(Finding::What::hang, trial.hang);

@@ -18,7 +18,7 @@ struct Finding {
     lost,  // the machine died
   };
   What what = What::forbidden;
-  std::string why;  // one line: the outcome; the headline; where it was
+  std::string why;  // one line: the outcome; the title of the report; where it was
   std::string scenario;
   std::string target;
   double seconds = 0;            // since the start of the run
@@ -28,7 +28,7 @@ struct Finding {
 const char* finding_text(Finding::What what);
 
 // What the trial has found so far, the worst first. Without `seconds`, which the run knows. Empty if an incomplete prediction
-// lacks what was seen: that decides nothing.
+// lacks what was seen: that decides nothing. Each title of the kernel log's reports is one finding.
 std::vector<Finding> findings(const Trial& trial);
 
 }  // namespace faultline

@@ -48,7 +48,7 @@ TEST_F(FindingTest, IsToldWithTheBatchAndMayEndTheRun) {
 TEST_F(FindingTest, WithoutTheOptionTheRunGoesOn) {
   const RunResult result = go({"--fault=one=forbidden", "--fault=two=health"}, {"one", "two", "three"});
   EXPECT_EQ(found_, (std::vector<std::string>{"forbidden: one on host: P:r0=alien; run one",
-                                              "health: two on host: WARNING: CPU: 1 PID: 7 at mm/hmm.c:1; run two"}));
+                                              "health: two on host: WARNING at mm/hmm.c:1; run two"}));
   EXPECT_FALSE(result.stopped_at_first);
   EXPECT_EQ(verdict(result.trials[2]), Verdict::agree);
   EXPECT_EQ(result.first_finding->scenario, "one");
@@ -96,6 +96,17 @@ TEST_F(FindingTest, AKnownFindingIsNone) {
   const RunResult result = go({"--gpu=good", "--fault=one=known"}, {"one"});
   EXPECT_TRUE(found_.empty());
   EXPECT_FALSE(result.trials[0].known.empty());
+}
+
+// Each trial has it in its verdict.
+TEST_F(FindingTest, TheSameReportOfAnotherTrialIsNotNew) {
+  const RunResult result = go({"--fault=one=health", "--fault=two=health", "--fault=three=hung-task"}, {"one", "two", "three"});
+  ASSERT_EQ(found_.size(), 3u);
+  EXPECT_EQ(found_[0], "health: one on host: WARNING at mm/hmm.c:1; run one");
+  EXPECT_EQ(found_[1].substr(0, 26), "health: three on host: INF");
+  EXPECT_EQ(verdict(result.trials[1]), Verdict::health);
+  const json again = records("verdict").at(1);
+  EXPECT_EQ(again["reports"], json::parse(R"([{"title": "WARNING at mm/hmm.c:1", "count": 1}])"));
 }
 
 // Rounds over all trials: the first one is made whatever it takes.

@@ -65,21 +65,6 @@ bool is_reused_page(Lines report) {
          any_has(report, "svm_range_restore_pages+");
 }
 
-// The watchdog's line of a task that is hung (check_hung_task()). Its stack follows.
-bool is_hung_task(const std::string& line) { return has(line, "INFO: task ") && has(line, "blocked for more than "); }
-
-// The functions of a stack, the innermost first, without those that the kernel is not sure of ("? kfree+0xe6/0x1a0").
-std::vector<std::string> functions_of(Lines lines) {
-  std::vector<std::string> functions;
-  for (const std::string& line : lines) {
-    const std::size_t end = line.find("+0x");
-    const std::size_t start = end == line.npos ? line.npos : line.rfind(' ', end);
-    if (start == line.npos || (start > 0 && line[start - 1] == '?')) continue;
-    functions.push_back(line.substr(start + 1, end - start - 1));
-  }
-  return functions;
-}
-
 // Whether the stack has these functions in this order, others may be between them.
 bool has_chain(const std::vector<std::string>& stack, std::initializer_list<std::string_view> chain) {
   auto next = chain.begin();
@@ -149,27 +134,6 @@ constexpr std::array table = {
                  .is = is_self_wait},
 };
 
-// Whether a health line goes on with the report that `first` began: the end of a BUG, or one more hung task, which may be hung
-// because the first one is.
-bool goes_on(const std::string& first, const std::string& line) {
-  if (is_hung_task(first)) return is_hung_task(line);
-  return has(first, "BUG") && (has(line, "Oops: ") || has(line, "Kernel panic - not syncing: Fatal exception"));
-}
-
-// The reports in the lines. What comes before the first health line belongs to the first report.
-std::vector<Lines> cut(Lines lines) {
-  std::vector<Lines> reports;
-  std::size_t start = 0;
-  const std::string* first = nullptr;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (!is_health_line(lines[i]) || (first && goes_on(*first, lines[i]))) continue;
-    if (first) reports.push_back(lines.subspan(start, i - start)), start = i;
-    first = &lines[i];
-  }
-  reports.push_back(lines.subspan(start));
-  return reports;
-}
-
 }  // namespace
 
 std::span<const KnownFinding> known_findings() { return table; }
@@ -186,7 +150,7 @@ std::string known_finding_text(const KnownFinding& finding) {
 
 SortedReports sort_reports(Lines lines, std::string_view target, std::string_view kernel) {
   SortedReports sorted;
-  for (const Lines report : cut(lines)) {
+  for (const Lines report : cut_reports(lines)) {
     const auto known = std::ranges::find_if(
         table, [&](const KnownFinding& finding) { return has_finding(finding, target, kernel) && finding.is(report); });
     if (known != table.end()) sorted.known.push_back(&*known);

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-namespace faultline {
+#include "harness/run/report_title.h"
 
-using Lines = std::span<const std::string>;
+namespace faultline {
 
 struct KnownFinding {
   const char* name;          // results/findings/NAME.md explains it

@@ -54,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"garbage", Verdict::error, "not the agent's protocol: unknown ev \"greetings\": {\"ev\": \"greetings\", \"id\": 1}",
             4, 2},
         Row{"notjson", Verdict::error, "not the agent's protocol: not JSON: \x1b[31mKernel panic: \x1b[31mKernel panic", 4, 2},
-        Row{"health", Verdict::health, "WARNING: CPU: 1 PID: 7 at mm/hmm.c:1", 1, 1},
+        Row{"health", Verdict::health, "WARNING at mm/hmm.c:1", 1, 1},
         Row{"crash", Verdict::health,
             "iteration 31 (seed 0): the driver took SIGSEGV at address 0x10 in clEnqueueSVMMemcpy, called by P.gpu at r0 (line "
             "8)",
@@ -107,7 +107,7 @@ TEST_F(RunTest, ASplatBeforeTheEndIsHealth) {
   options_.targets = {{"lab", "dmirror"}};
   const RunResult result = go({"--fault=one=splat", "--once", folder_ / "once"});
   EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
-  EXPECT_EQ(reason(result.trials[0]), "[   12.5] BUG: kernel NULL pointer dereference");
+  EXPECT_EQ(reason(result.trials[0]), "BUG: kernel NULL pointer dereference");
   EXPECT_EQ(result.trials[0].iterations, 500u);  // the second machine did the rest
   EXPECT_EQ(result.trials[0].machines_lost, 1);
   EXPECT_EQ(machines_, 2);
@@ -127,7 +127,7 @@ TEST_F(RunTest, AConsoleIsReadByTheWordsOfTheAgentsLog) {
   options_.targets = {{"lab", "dmirror"}};
   const RunResult result = go({"--fault=one=lockup", "--once", folder_ / "once"});
   EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
-  EXPECT_EQ(reason(result.trials[0]), "[   12.5] watchdog: Watchdog detected hard LOCKUP on cpu 1");
+  EXPECT_EQ(reason(result.trials[0]), "hard LOCKUP");
 }
 
 // Of the explained reports of the driver (known_findings.h) each is told once. The machine goes on.
@@ -149,7 +149,7 @@ TEST_F(RunTest, AKnownFindingOfAnotherTargetIsAFinding) {
   options_.targets = {{"lab", "dmirror"}};
   const RunResult result = go({"--fault=one=known"});
   EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
-  EXPECT_EQ(reason(result.trials[0]), "WARNING: possible circular locking dependency detected");
+  EXPECT_EQ(reason(result.trials[0]), "possible deadlock in svm_range_validate_and_map");
 }
 
 TEST_F(RunTest, AKnownFindingMayEndTheMachine) {
@@ -203,7 +203,7 @@ TEST_F(RunTest, AnotherHungTaskIsAFinding) {
   options_.targets = {{"lab", "amdgpu"}};
   const RunResult result = go({"--targets", "amdgpu", "--fault=one=hung-task"});
   EXPECT_EQ(verdict(result.trials[0]), Verdict::health);
-  EXPECT_EQ(reason(result.trials[0]), "INFO: task kworker/0:1:10 blocked for more than 30 seconds.");
+  EXPECT_EQ(reason(result.trials[0]), "INFO: task hung in flush_delayed_work");
   EXPECT_TRUE(result.trials[0].given_up);
   EXPECT_EQ(result.trials[0].hang, "iteration 31 (seed 0) hangs, and survives SIGKILL");
   EXPECT_EQ(verdict(result.trials[1]), Verdict::agree);

@@ -5,7 +5,7 @@
 #include <span>
 #include <stdexcept>
 
-#include "harness/health_lines.h"
+#include "harness/run/report_title.h"
 
 namespace faultline {
 namespace {
@@ -21,6 +21,16 @@ bool is_told(const Condition& condition, std::span<const Observable> schema, con
   for (std::size_t i = 0; i < schema.size(); ++i)
     if (schema[i].key == condition.key && is_gap(schema[i], outcome[i])) return false;
   return std::ranges::all_of(condition.parts, [&](const Condition& part) { return is_told(part, schema, outcome); });
+}
+
+// "WARNING in f (3 times), INFO: task hung in g"
+std::string titles(Lines health) {
+  std::string text;
+  for (const TitledReport& report : titled_reports(health)) {
+    text += (text.empty() ? "" : ", ") + report.title;
+    if (report.count > 1) text += " (" + std::to_string(report.count) + " times)";
+  }
+  return text;
 }
 
 // Whether known findings have ended each machine before an iteration had ended.
@@ -69,7 +79,7 @@ std::string reason(const Trial& trial) {
       const std::size_t count = not_allowed(trial).size();
       return count == 1 ? "1 outcome is not allowed" : std::to_string(count) + " outcomes are not allowed";
     }
-    case Verdict::health: return trial.health.empty() ? trial.crash : headline(trial.health);
+    case Verdict::health: return trial.health.empty() ? trial.crash : titles(trial.health);
     case Verdict::lost: return "the machine was lost: " + trial.lost;
     case Verdict::hang: return trial.hang;
     case Verdict::error: return trial.error;
@@ -84,11 +94,6 @@ std::string reason(const Trial& trial) {
       return "no iteration was run";
   }
   return "";
-}
-
-const std::string& headline(const std::vector<std::string>& health) {
-  const auto line = std::ranges::find_if(health, is_health_line);
-  return line == health.end() ? health.front() : *line;
 }
 
 std::map<std::pair<std::string, std::string>, std::uint64_t> gaps(const Trial& trial) {

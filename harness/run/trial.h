@@ -77,9 +77,6 @@ Verdict verdict(const Trial& trial);
 // Why the verdict is not `agree`, in one line. Empty for agree.
 std::string reason(const Trial& trial);
 
-// The line of `health` that says what is wrong: the lines before it are context.
-const std::string& headline(const std::vector<std::string>& health);
-
 // The outcomes that make the trial forbidden (or inconclusive, if the prediction is incomplete).
 std::vector<Outcome> not_allowed(const Trial& trial);
 // The allowed outcomes that were never seen.

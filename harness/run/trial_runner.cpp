@@ -6,6 +6,7 @@
 #include "harness/language/waits.h"
 #include "harness/run/known_bugs.h"
 #include "harness/run/known_findings.h"
+#include "harness/run/report_title.h"
 #include "harness/run/slice.h"
 
 namespace faultline {
@@ -270,10 +271,13 @@ void TrialRunner::slice(OpenTrial& open, std::uint64_t iterations, std::optional
   if (!trial.skipped.empty() || !trial.error.empty() || stops) close(open);
 }
 
-// The first of each kind in a trial: what comes after tells little more, and is in the verdict.
+// The first of each kind in a trial: what comes after tells little more, and is in the verdict. A report of the kernel log is told
+// once in a run: with the same title it is the same report, whichever trial meets it.
 void TrialRunner::tell_findings(OpenTrial& open) {
   for (Finding& finding : findings(open.trial)) {
-    if (!open.found.insert(finding.what).second) continue;
+    const bool fresh = finding.what == Finding::What::health ? reports_.insert(finding.target + " " + finding.why).second
+                                                             : open.found.insert(finding.what).second;
+    if (!fresh) continue;
     finding.seconds = seconds();
     if (!first_finding_) first_finding_ = finding;
     const std::string again = events_.again ? events_.again(open.trial) : "";
@@ -320,6 +324,8 @@ void TrialRunner::close(OpenTrial& open) {
   if (!trial.calls.empty()) record["calls"] = calls_json(trial.calls);
   if (const Verdict found = verdict(trial); events_.again && found != Verdict::agree && found != Verdict::skipped)
     record["again"] = events_.again(trial);
+  for (const TitledReport& report : titled_reports(trial.health))
+    record["reports"].push_back({{"title", report.title}, {"count", report.count}});
   write("verdict", record);
   if (events_.trial) events_.trial(trial);
 }

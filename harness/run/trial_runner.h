@@ -31,7 +31,7 @@ struct OpenTrial {
   bool prepared = false;
   bool closed = false;  // no slice makes it any better: given up, skipped, hangs ... or close() was called
   int slices = 0;
-  std::set<Finding::What> found;  // that was told
+  std::set<Finding::What> found;  // that was told, but for reports of the kernel log
 };
 
 class TrialRunner {
@@ -80,7 +80,8 @@ class TrialRunner {
   Journal& journal_;
   const RunEvents& events_;
 
-  std::set<std::string> told_;  // notes that are the same in all trials of a target: what is not counted, known findings
+  std::set<std::string> told_;     // notes that are the same in all trials of a target: what is not counted, known findings
+  std::set<std::string> reports_;  // of the kernel log that were told, by target and title
   bool crashed_ = false;
   std::string journal_failure_;
   std::optional<Finding> first_finding_;

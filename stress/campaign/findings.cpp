@@ -1,36 +1,16 @@
 #include "stress/campaign/findings.h"
 
 #include <algorithm>
-#include <cctype>
 #include <stdexcept>
 
 #include <nlohmann/json.hpp>
+
+#include "harness/run/report_title.h"
 
 namespace faultline {
 namespace {
 
 using nlohmann::json;
-
-// "BUG: KASAN: use-after-free in f+0x1c/0x40" without its numbers.
-std::string without_numbers(const std::string& line) {
-  std::string result;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    if (!std::isxdigit(static_cast<unsigned char>(line[i]))) {
-      result += line[i];
-      continue;
-    }
-    std::size_t end = i;
-    bool digit = false;
-    while (end < line.size() && (std::isalnum(static_cast<unsigned char>(line[end])) || line[end] == '_'))
-      digit = digit || std::isdigit(static_cast<unsigned char>(line[end])), ++end;
-    // A word that only begins like a number is a word.
-    const std::string word = line.substr(i, end - i);
-    const bool number = digit && word.find_first_not_of("0123456789abcdefABCDEFx") == word.npos;
-    result += number ? "#" : word;
-    i = end - 1;
-  }
-  return result;
-}
 
 constexpr Finding::What kinds[] = {Finding::What::forbidden, Finding::What::health, Finding::What::crash, Finding::What::hang,
                                    Finding::What::lost};
