@@ -141,7 +141,8 @@ std::string end_text(const Campaign& campaign, const RunResult& result, double s
     if (!trial.undecided.empty() && trial.iterations == 0)
       text += "Not run: " + trial.target + ": " + printable(trial.undecided) + "\n";
   for (const Trial& trial : result.trials)
-    if (!trial.error.empty()) text += "Failed: " + trial.program.name + " on " + trial.target + ": " + printable(trial.error) + "\n";
+    if (!trial.error.empty())
+      text += "Failed: " + trial.program.name + " on " + trial.target + ": " + printable(trial.error) + "\n";
   text += campaign.found().empty() ? "Nothing was found\n" : "Findings: " + std::to_string(campaign.found().size()) + "\n";
   for (const CampaignFinding& each : campaign.found()) {
     const Finding& finding = each.finding;

@@ -249,8 +249,9 @@ def test_two_interrupts_end_it_at_once(folder):
 
 
 def test_sigterm_while_a_finding_is_made_small(folder):
-    (folder / "one.scn").write_text(LARGE + "  delay 1us\n" * 60)  # so many candidates
-    run = start(folder, "shrink", "--time", "600", "--json", "j.jsonl", "one.scn", agent=FOUND)
+    (folder / "one.scn").write_text(LARGE + "  delay 1us\n" * 60)
+    deaf = f"sh -c '(sed -u 4q; sleep 1000) | {FOUND}'"  # after a hello, the scenario and two candidates
+    run = start(folder, "shrink", "--time", "600", "--json", "j.jsonl", "one.scn", agent=deaf)
     wait_for(folder / "j.jsonl", "finding")
     run.terminate()
     out, _ = run.communicate(timeout=60)
