@@ -23,6 +23,7 @@ REFUSED = {
     "a program in C cannot drive a device of class fault-and-migrate": 10,
     "a program in C cannot drive a device of class preempt-and-restore": 6,
     "a reproducer on test_hmm has either pins or an open and a close": 1,
+    "a reproducer has no userfaultfd": 14,
 }
 
 
