@@ -31,6 +31,8 @@ inline constexpr std::array health_words = {
     "bad unlock balance",
     "scheduling while atomic",
     "sleeping function called from invalid",
+    "pagealloc: memory corruption",  // page_poison=1: somebody wrote to a free page
+    "pagealloc: single bit error",
     "Bad page state",
     "bad page state",
     "Bad rss-counter",

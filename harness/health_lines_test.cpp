@@ -12,6 +12,7 @@ TEST(HealthLines, AreTold) {
            "BUG: unable to handle page fault for address: ffff888000000000",
            "BUG: KASAN: slab-use-after-free in dmirror_fault+0x1/0x2",
            "BUG: Bad page state in process agent  pfn:1234",
+           "pagealloc: memory corruption",
            "BUG: Bad rss-counter state mm:00000000 type:MM_ANONPAGES val:1",
            "Oops: general protection fault, probably for non-canonical address 0xdead: 0000 [#1] SMP",
            "UBSAN: array-index-out-of-bounds in mm/hmm.c:1:2",
@@ -34,6 +35,7 @@ TEST(HealthLines, ChatterIsNot) {
   for (const char* line : {
            "HMM test module loaded. This is only for testing HMM.",
            "Call Trace:",
+           "page dumped because: pagealloc: corrupted page details",
            "Linux version 6.1.0 (gcc) #1 SMP",
            "random: crng init done",
            "lab: agent starts",

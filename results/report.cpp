@@ -25,13 +25,18 @@ std::string plural(std::size_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
-namespace {
-
 std::string fixed(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
 }
+
+std::string journal_text(const std::string& journal, const std::string& failure) {
+  if (!failure.empty()) return "The journal could not be written: " + failure + "; what is above was not all kept\n";
+  return journal.empty() ? "" : "Journal: " + journal + "\n";
+}
+
+namespace {
 
 std::string one_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
@@ -324,10 +329,7 @@ std::string summary_text(const RunResult& result, const ReportStyle& style, cons
             result.first_finding->target + ")\n";
   if (result.interrupted) text += "Interrupted: " + plural(not_run, "trial") + " did not run\n";
   if (result.stopped_at_first) text += "Stopped at the first finding: " + plural(not_run, "trial") + " did not run\n";
-  if (!result.journal_failure.empty())
-    text += "The journal could not be written: " + result.journal_failure + "; what is above was not all kept\n";
-  else if (!journal.empty()) text += "Journal: " + journal + "\n";
-  return text + "Exit " + exit_reason(exit_code) + "\n";
+  return text + journal_text(journal, result.journal_failure) + "Exit " + exit_reason(exit_code) + "\n";
 }
 
 std::string prediction_text(const Program& program, DeviceClass device_class, const Allowed& allowed,

@@ -19,6 +19,12 @@ std::string right(const std::string& text, std::size_t width);
 // "1 page", "2 pages".
 std::string plural(std::size_t count, const std::string& noun);
 
+// 1.25 with one digit behind the point: "1.2".
+std::string fixed(double value, int digits);
+
+// A line that says where the journal is, or why it is not complete. Empty without both.
+std::string journal_text(const std::string& journal, const std::string& failure);
+
 struct ReportStyle {
   bool verbose = false;  // print documentation and every observable
   bool unseen = false;   // print the allowed outcomes that were not seen

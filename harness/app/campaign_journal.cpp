@@ -1,10 +1,14 @@
 #include "harness/app/campaign_journal.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
+
+#include "harness/run/journal.h"
+#include "results/report.h"
 
 namespace faultline::app {
 
@@ -25,14 +29,21 @@ CampaignJournal read_campaign(const std::string& path) {
   std::optional<double> began;
   double last = 0;
   const auto end_part = [&] {
-    if (began) campaign.elapsed += last - *began;
+    if (began) campaign.elapsed += std::max(0.0, last - *began);  // the machine's clock may have been set back
   };
   for (std::string line; std::getline(file, line);) {
     const json record = json::parse(line, nullptr, false);
     if (!record.is_object()) continue;  // the last line may be cut off
+    const bool starts = record.contains("ev") && record["ev"] == "run";
     try {
-      if (record.value("ev", "") == "run") {
-        if (record.value("program", "") != "faultline stress") refuse("the journal of 'faultline run', not of a campaign");
+      if (starts) {
+        const std::string program = record.value("program", "");
+        if (program != "faultline stress")
+          refuse("the journal of '" + printable(program == "faultline" ? "faultline run" : program) +
+                 "', not of a campaign; give one that 'faultline stress' has written");
+        if (const int version = record.value("journal_version", 0); version != journal_version)
+          refuse("journal version " + std::to_string(version) + ", and this program goes on with version " +
+                 std::to_string(journal_version) + "; use the faultline that wrote it, or start a new campaign");
         end_part();
         began = record.at("t");
         if (campaign.parts++ == 0) {
@@ -46,7 +57,7 @@ CampaignJournal read_campaign(const std::string& path) {
       }
       last = record.value("t", last);
     } catch (const json::exception&) {
-      refuse("not the journal of a campaign");
+      if (starts) refuse("not the journal of a campaign");
     }
   }
   end_part();

@@ -14,6 +14,7 @@
 #include "harness/app/app.h"
 #include "harness/app/commands.h"
 #include "harness/app/guards.h"
+#include "harness/app/shrunk_file.h"
 #include "harness/language/diagnostic.h"
 #include "harness/language/printer.h"
 #include "harness/language/words.h"
@@ -159,16 +160,16 @@ void write(const std::string& path, const std::string& text, bool force) {
     std::cout << text;
     return;
   }
-  if (fs::exists(path) && !force) {
+  std::error_code error;
+  if (fs::is_directory(path, error))
+    throw BadInput("faultline: " + path + " is a folder: give the name of a file in it, such as " + path + "/repro.c\n");
+  if (fs::is_regular_file(path, error) && !force) {
     std::ifstream stream(path, std::ios::binary);
     const std::string before{std::istreambuf_iterator<char>(stream), {}};
     if (before.find(mark) == before.npos)
       throw BadInput("faultline: " + path + " is there, and 'faultline repro' did not make it: --force replaces it\n");
   }
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) throw BadInput("faultline: " + path + ": cannot be written\n");
+  if (const std::string why = write_text(text, path); !why.empty()) throw BadInput("faultline: " + why + "\n");
 }
 
 int repro_command(const Arguments& arguments) {

@@ -203,7 +203,7 @@ int run_command(const Arguments& given) {
   options.deadline_ms = static_cast<int>(arguments.deadline * 1000);
   options.crash = arguments.crash;
   options.patience.grace = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.grace * 1000));
-  options.about = {{"command", arguments.command_line}, {"program", "faultline"}, {"journal_version", 1}};
+  options.about = {{"command", arguments.command_line}, {"program", "faultline"}, {"journal_version", journal_version}};
 
   watch_signals();
   ProgressBar bar(stderr, ::isatty(2));
@@ -258,8 +258,7 @@ int run_command(const Arguments& given) {
   bar.clear();
   const int status = arguments.bisect ? bisect_code(result.exit_code(), result.interrupted) : result.exit_code();
   std::cout << summary_text(result, style, files.journal, status) << std::flush;
-  if (std::error_code error; !files.can_replay)
-    fs::remove(fs::path(files.prefix).parent_path(), error);  // if no machine said anything
+  forget(files);
   return status;
 }
 

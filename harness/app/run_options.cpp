@@ -22,8 +22,12 @@ CLI::Validator above_zero(double largest) {
       [largest](std::string& text) {
         double value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size() && value > 0 && value <= largest;
-        return good ? std::string() : "not a number above 0: '" + text + "'";
+        const bool is_number = error == std::errc() && end == text.data() + text.size();
+        if (is_number && value > 0 && value <= largest) return std::string();
+        char most[32];
+        std::snprintf(most, sizeof most, "%.0f", largest);
+        return is_number && value > largest ? "more than " + std::string(most) + ": '" + text + "'"
+                                            : "not a number above 0: '" + text + "'";
       },
       "");
 }
@@ -142,6 +146,11 @@ RunFiles run_files(const std::string& journal, const std::string& root) {
   // The journal goes to a pipe or a device, beside which no file with the machines' output can lie.
   fs::create_directories(folder);
   return {journal, folder + "/", false};
+}
+
+void forget(const RunFiles& files) {
+  std::error_code error;
+  if (!files.can_replay) fs::remove(fs::path(files.prefix).parent_path(), error);
 }
 
 std::unique_ptr<Journal> open_journal(const std::string& path) {

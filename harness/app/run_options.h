@@ -15,7 +15,7 @@
 
 namespace faultline::app {
 
-// A number above 0. The message of CLI11's own check would print the full range of a double.
+// A number above 0, and at most `largest`. The message of CLI11's own check would print the full range of a double.
 CLI::Validator above_zero(double largest);
 // From 0 to 2^64 - 1. CLI11 takes -1 for the largest number, and cuts long ones short.
 CLI::Validator a_seed();
@@ -52,6 +52,8 @@ struct RunFiles {
   bool can_replay = true;
 };
 RunFiles run_files(const std::string& journal, const std::string& root);
+// Removes the folder for machines' output if the journal is no file and no machine has said anything.
+void forget(const RunFiles& files);
 // Throws BadInput if that is no place for a journal.
 std::unique_ptr<Journal> open_journal(const std::string& path);
 

@@ -64,7 +64,7 @@ int shrink_command(const Arguments& arguments) {
   options.seconds = arguments.seconds;
   options.seed = arguments.has_seed ? arguments.seed : std::random_device{}();
   check_lab(root, arguments.lab, options.targets);
-  options.about = {{"command", arguments.command_line}, {"program", "faultline shrink"}, {"journal_version", 1}};
+  options.about = {{"command", arguments.command_line}, {"program", "faultline shrink"}, {"journal_version", journal_version}};
   watch_signals();
 
   const RunFiles files = run_files(arguments.journal, root);
@@ -86,10 +86,12 @@ int shrink_command(const Arguments& arguments) {
   events.stop = stop_asked;
   events.progress = [&](const RunProgress& progress) { bar.update(progress); };
   events.finding = [&](const Finding& found, const std::string&) { finding.finding = found; };
-  events.note = [&](const std::string& line) {
+  const auto complain = [&](const std::string& line) {
     bar.clear();
+    std::cout << std::flush;
     std::fprintf(stderr, "faultline: %s\n", printable(line).c_str());
   };
+  events.note = complain;
   RunResult run;
   try {
     run = run_by_slices(shrinking, options, reference(), *journal, events);
@@ -102,19 +104,23 @@ int shrink_command(const Arguments& arguments) {
   if (result && result->rate > 0) {
     result->finding.finding.what = finding.finding.what;
     const std::string out = arguments.out.empty() ? file_beside(arguments.file) : arguments.out;
-    if (const std::string why = write_shrunk(*result, out); !why.empty()) {
-      std::fprintf(stderr, "faultline: %s\n", why.c_str());
-      return exits::bench;
-    }
-    std::cout << print(result->program) << "Written to " << out << ": " << shrunk_text(*result) << "\n";
-    status = exits::found;
+    const std::string why = write_shrunk(*result, out);
+    status = why.empty() ? exits::found : exits::bench;
+    std::cout << print(result->program);
+    if (why.empty()) std::cout << "Written to " << out << ": ";
+    else complain(why + ": the scenario is above, and in no file");
+    std::cout << shrunk_text(*result) << "\n";
+  } else if (status == exits::agree && run.interrupted) {
+    std::cout << "Interrupted before " << arguments.file << " had shown a finding, or had run often enough without one\n";
+    status = exits::undecided;
   } else if (status == exits::agree) {
     std::cout << "Nothing to make smaller: " << arguments.file << " shows no finding on " << finding.finding.target << "\n";
   } else {
     for (const Trial& trial : run.trials)
       if (const std::string why = reason(trial); !why.empty()) std::cout << trial.target << ": " << printable(why) << "\n";
   }
-  std::cout << "Journal " << files.journal << "\nExit " << exit_reason(status) << "\n" << std::flush;
+  std::cout << journal_text(files.journal, run.journal_failure) << "Exit " << exit_reason(status) << "\n" << std::flush;
+  forget(files);
   return status;
 }
 

@@ -8,6 +8,7 @@
 #include "harness/language/diagnostic.h"
 #include "harness/language/parser.h"
 #include "harness/language/printer.h"
+#include "results/report.h"
 
 namespace faultline::app {
 namespace {
@@ -29,7 +30,7 @@ std::string percent(double rate) {
 
 std::string shrunk_text(const Shrunk& shrunk) {
   if (shrunk.rate <= 0) return "it did not show again";
-  std::string text = std::to_string(statements(shrunk.program)) + " statements";
+  std::string text = plural(statements(shrunk.program), "statement");
   try {
     text += " of " + std::to_string(statements(parse(shrunk.finding.text, shrunk.finding.file)));
   } catch (const ParseError&) {}

@@ -13,7 +13,7 @@ std::string shrunk_text(const Shrunk& shrunk);
 // Writes the scenario, with what it shows as its documentation. Gives an empty text, or why that failed.
 std::string write_shrunk(const Shrunk& shrunk, const std::string& file);
 
-// Writes a text to a file that did not exist. Gives an empty text, or why that failed.
+// Writes a text to a file, which need not exist. Gives an empty text, or why that failed.
 std::string write_text(const std::string& text, const std::string& file);
 
 }  // namespace faultline::app

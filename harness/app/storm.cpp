@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -134,7 +135,8 @@ class Client {
     storm_.interrupted |= stop != Stop::none;
     if (steady_clock::now() - alive_ > silence) return lose("it said nothing for " + std::to_string(silence.count()) + " s");
     if (stop == Stop::now) over_ = true;
-    if (stopped_ || !(stop != Stop::none || (arguments_.stop_at_first && storm_.first_finding_s))) return;
+    const bool enough = (arguments_.stop_at_first && storm_.first_finding_s) || !journal_.failure().empty();
+    if (stopped_ || !(stop != Stop::none || enough)) return;
     stopped_ = true;
     session_.machine().send(agent::to_line(agent::StopRequest{}));
   }
@@ -270,8 +272,8 @@ int storm_command(const Arguments& arguments) {
   const std::unique_ptr<Journal> journal = open_journal(files.journal);
   watch_signals();
   std::cout << "Seed " << storm.plan.seed << "\n" << std::flush;
-  journal->write("run", {{"program", "faultline"},
-                         {"journal_version", 1},
+  journal->write("run", {{"program", "faultline storm"},
+                         {"journal_version", journal_version},
                          {"command", own_command_line()},
                          {"storm", arguments.kind},
                          {"target", storm.target},
@@ -283,12 +285,14 @@ int storm_command(const Arguments& arguments) {
   bar.clear();
   const std::vector<storms::LevelVerdict> leaks = storms::judge_levels(storm.rounds);
   const Verdict verdict = verdict_of(storm, leaks);
-  const int status = exit_code({{storm.target, {verdict}}});
+  std::map<std::string, std::vector<Verdict>> verdicts{{storm.target, {verdict}}};
+  if (!journal->failure().empty()) verdicts["journal"] = {Verdict::error};
+  const int status = exit_code(verdicts);
   journal->write("verdict", {{"target", storm.target}, {"storm", arguments.kind}, {"verdict", verdict_text(verdict)}});
   journal->write("end", {{"exit", status}});
-  std::cout << storm_text(storm, leaks) << "Journal " << files.journal << "\n";
-  if (!journal->failure().empty()) std::cout << "The journal is not complete: " << journal->failure() << "\n";
-  std::cout << "Exit " << status << "\n" << std::flush;
+  std::cout << storm_text(storm, leaks) << journal_text(files.journal, journal->failure());
+  std::cout << "Exit " << exit_reason(status) << "\n" << std::flush;
+  forget(files);
   return status;
 }
 

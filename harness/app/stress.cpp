@@ -130,30 +130,27 @@ std::string progress_text(const Campaign::Status& status, const RunProgress& run
   return text;
 }
 
-std::string number_text(double number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", number);
-  return text;
-}
-
 // One screen at the end.
 std::string end_text(const Campaign& campaign, const RunResult& result, double seconds,
                      const std::map<std::string, Shrunk>& small, const std::map<std::string, std::string>& files,
                      const std::function<std::string(const CampaignFinding&)>& again) {
   const Campaign::Status status = campaign.status();
   std::string text =
-      "Campaign of " + number_text(seconds) + " s\n  " + pools_text(status) + "\n  " + plural(status.iterations, "iteration") +
+      "Campaign of " + fixed(seconds, 1) + " s\n  " + pools_text(status) + "\n  " + plural(status.iterations, "iteration") +
       ", " + std::to_string(std::llround(static_cast<double>(status.iterations) / std::max(seconds, 0.1))) + " a second\n  " +
       std::to_string(status.seen) + " of " + std::to_string(status.allowed) + " allowed outcomes seen\n  " +
       std::to_string(status.features) + " kinds of operations, races and results covered\n";
   for (const Trial& trial : result.trials)
     if (!trial.undecided.empty() && trial.iterations == 0)
       text += "Not run: " + trial.target + ": " + printable(trial.undecided) + "\n";
+  for (const Trial& trial : result.trials)
+    if (!trial.error.empty())
+      text += "Failed: " + trial.program.name + " on " + trial.target + ": " + printable(trial.error) + "\n";
   text += campaign.found().empty() ? "Nothing was found\n" : "Findings: " + std::to_string(campaign.found().size()) + "\n";
   for (const CampaignFinding& each : campaign.found()) {
     const Finding& finding = each.finding;
     text += "  " + padded(finding_text(finding.what), 10) + finding.scenario + " on " + finding.target + ", " +
-            number_text(finding.seconds) + " s after the start";
+            fixed(finding.seconds, 1) + " s after the start";
     if (each.count > 0) text += ", in " + std::to_string(each.count) + " of " + plural(each.iterations, "iteration");
     if (each.again > 0) text += ", and in " + plural(static_cast<std::size_t>(each.again), "other scenario");
     text += ": " + printable(finding.why) + "\n";
@@ -197,7 +194,7 @@ int stress_command(const Arguments& given) {
   check_lab(root, arguments.lab, options.targets);
   options.about = {{"command", arguments.command_line},
                    {"program", "faultline stress"},
-                   {"journal_version", 1},
+                   {"journal_version", journal_version},
                    {"paths", arguments.paths},
                    {"lab", to_json(arguments.lab)}};
   std::vector<Scenario> written = load_scenarios(arguments.paths);
@@ -226,7 +223,7 @@ int stress_command(const Arguments& given) {
 
   std::string targets;
   for (const TargetWord& target : options.targets) targets += " " + target.word();
-  std::cout << "Seed " << options.seed << ", " << number_text(seconds) << " s on" << targets << "\n"
+  std::cout << "Seed " << options.seed << ", " << fixed(seconds, 1) << " s on" << targets << "\n"
             << kernel_line(tree, options, arguments.lab) << std::flush;
 
   const auto tell = [&](const Finding& finding, const std::string& how) {
@@ -252,7 +249,7 @@ int stress_command(const Arguments& given) {
   if (!arguments.resume.empty()) {
     std::ifstream earlier(arguments.resume);
     const std::size_t slices = campaign.resume(earlier);
-    std::cout << "Goes on after " << number_text(before.elapsed) << " s, " << plural(slices, "slice") << ", "
+    std::cout << "Goes on after " << fixed(before.elapsed, 1) << " s, " << plural(slices, "slice") << ", "
               << plural(campaign.found().size(), "finding") << "\n"
               << std::flush;
   }
@@ -302,11 +299,13 @@ int stress_command(const Arguments& given) {
   bar.clear();
   int status = campaign.found().empty() ? result.exit_code() : exits::found;
   if (status == exits::agree && result.interrupted) status = exits::undecided;
-  std::cout << end_text(campaign, result, before.elapsed + clock(), small, small_files, again) << "Journal " << files.journal
-            << "\n";
+  std::cout << end_text(campaign, result, before.elapsed + clock(), small, small_files, again)
+            << journal_text(files.journal, result.journal_failure);
   if (files.can_replay)
-    std::cout << "Go on: faultline stress --resume " << shell_word(files.journal) << " --time " << std::llround(seconds) << "\n";
+    std::cout << "Go on: faultline stress --resume " << shell_word(files.journal) << " --time "
+              << std::max(1LL, std::llround(seconds)) << "\n";
   std::cout << "Exit " << exit_reason(status) << "\n" << std::flush;
+  forget(files);
   return status;
 }
 

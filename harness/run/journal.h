@@ -14,6 +14,9 @@
 
 namespace faultline {
 
+// Of the records. A program that goes on with a journal, or reads it, looks at the record "run".
+inline constexpr int journal_version = 1;
+
 // A file that a run must not write to: it is something else, or another run writes it. The message begins with the path.
 struct NotAJournal : std::runtime_error {
   using std::runtime_error::runtime_error;

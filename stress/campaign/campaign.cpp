@@ -94,8 +94,8 @@ std::size_t Campaign::resume(std::istream& journal) {
   for (std::string line; std::getline(journal, line);) {
     const json record = json::parse(line, nullptr, false);
     if (!record.is_object()) continue;
-    const std::string event = record.value("ev", ""), target = record.value("target", ""), name = record.value("scenario", "");
     try {
+      const std::string event = record.value("ev", ""), target = record.value("target", ""), name = record.value("scenario", "");
       if (event == "scenario") {
         scenarios[target + " " + name] = {record.value("text", ""), record.value("kernel", ""), record.value("file", "")};
       } else if (event == "slice") {
