@@ -26,6 +26,10 @@ Task<bool> held(Cpu cpu, FrameId frame) {
   const Frame& f = cpu.world().frame[frame];
   if (!cpu.on(Rule::migrate_respects_pins)) co_return false;
   if (folio_held(cpu.world(), frame)) co_return true;
+  if (cpu.world().isolators) {
+    const int isolated = co_await cpu.choose("migrate_vma_unmap: folio_isolate_lru", 2);
+    if (isolated) co_return true;
+  }
   if (f.folio) {  // has to be split first, which may fail
     const int fails = co_await cpu.choose("migrate_vma_collect_pmd: split_huge_page", 2);
     if (fails || folio_held(cpu.world(), frame)) co_return true;
@@ -182,6 +186,7 @@ Task<Result> dmirror_migrate(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_d
   ++w.mm[mm].users;
   co_await cpu.until("mmap_read_lock", [cpu, mm] { return can_read_lock(cpu.world(), mm); });
   ++w.mm[mm].readers;
+  ++w.page_lockers;
   for (Slot s = from; s <= to;) {
     const VmaPage& vma = w.mm[mm].vma[s];
     if (!vma.mapped() || !vma.read) {
@@ -193,6 +198,7 @@ Task<Result> dmirror_migrate(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_d
     else co_await migrate_piece_back(cpu, id, s, last);
     s = last + 1;
   }
+  --w.page_lockers;
   read_unlock(w, mm);
   co_await mmput(cpu, mm);
   if (to_device && result.kind == Result::Kind::ok) {  // read back what is on the device now
@@ -208,6 +214,7 @@ Task<Fault> dmirror_devmem_fault(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   World& w = cpu.world();
   Frame& old = w.frame[page];
   get_ref(w, page);  // do_swap_page, under the page-table lock
+  ++w.page_lockers;
   const int device = device_of(old.owner);
   const bool told = others_listen(w, mm, device);
   if (told) co_await invalidate_start(cpu, mm, slot, slot, Notify::migrate, device);
@@ -228,6 +235,7 @@ Task<Fault> dmirror_devmem_fault(Cpu cpu, MmId mm, Slot slot, FrameId page) {
     co_await migrate_back(cpu, mm, slot, pages, 2);
   }
   put_ref(w, page);
+  --w.page_lockers;
   co_return Fault::done;
 }
 

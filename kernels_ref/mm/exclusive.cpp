@@ -58,6 +58,10 @@ Task<bool> make_exclusive(Cpu cpu, MmId mm, Slot slot, FrameId page) {
   World& w = cpu.world();
   co_await cpu.step("folio_trylock");
   Frame& frame = w.frame[page];
+  if (w.page_lockers) {
+    const int busy = co_await cpu.choose("folio_trylock: somebody holds the lock", 2);
+    if (busy) co_return false;
+  }
   if (frame.locked || frame.kind == Frame::Kind::shared) co_return false;  // folio_test_anon
   if (frame.folio) {
     const int tail = co_await cpu.choose("make_device_exclusive_range: PageTail", 2);

@@ -111,6 +111,9 @@ Task<Result> madvise_pageout(Cpu cpu, Slot from, Slot to) {
   co_await read_lock(cpu, mm);
   Result result = ok();
   Gather gather;
+  ++w.page_lockers;
+  ++w.isolators;
+  co_await cpu.step("folio_isolate_lru, shrink_folio_list");  // also pages that it then leaves alone
   for (Slot s = from; s <= to; ++s) {
     if (!w.mm[mm].vma[s].mapped()) result = failed(ENOMEM);
     if (!can_page_out(w, mm, s)) continue;
@@ -124,6 +127,8 @@ Task<Result> madvise_pageout(Cpu cpu, Slot from, Slot to) {
     if (cpu.on(Rule::reclaim_flushes)) flush(w, mm, from, to);
     free_gather(w, gather);
   }
+  --w.page_lockers;
+  --w.isolators;
   read_unlock(w, mm);
   co_return result;
 }
