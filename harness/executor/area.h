@@ -169,6 +169,7 @@ struct Area {
   Word started;                      // equals `round` when start_ns is right
   std::atomic<std::int64_t> start_ns;
   Word finished;                        // bumped when something happened that the runner should look at
+  Word over;                            // equals `round` when `live` is 0; only where ProcessContext::unasked
   std::atomic<std::int32_t> live;       // threads that are not done yet; threads that died stay counted
   std::atomic<std::uint32_t> suspects;  // processes that are being ended; `live` is unreliable if there are any
   Word meeting;                         // bumped at every arrival at a barrier and every end of a thread

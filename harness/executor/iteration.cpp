@@ -37,6 +37,8 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
                  program.threads.size() > cpus_.size(),
                  program.threads.size() >= cpus_.size(),
                  target.capabilities().device_class == DeviceClass::fatal_faults,
+                 target.capabilities().device_class != DeviceClass::fatal_faults &&
+                     std::ranges::find(layout_.unasked, true) != layout_.unasked.end(),
                  -1,
                  {}},
       breathe_(std::move(breathe)),
@@ -72,6 +74,7 @@ bool Iterations::alive(int process) const { return life(process) == Life::born &
 void Iterations::start_roots() {
   area_->round.value.store(0);
   area_->started.value.store(0);
+  area_->over.value.store(0);
   area_->fatal_signal.state.store(0);
   for (ThreadRecord& record : area_->threads) record.tid.store(0), record.call.store(nullptr);
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
@@ -120,6 +123,7 @@ void Iterations::reset() {
     record.call.store(nullptr);
     record.step.store(0);
     record.pid.store(0);
+    record.answered.store(record.command.get() - 1);
     record.life.store(static_cast<std::uint32_t>(Life::unborn));
   }
   forget_end();
@@ -271,61 +275,6 @@ Iterations::End Iterations::wait_for_quiet() {
     breathe_();
     if (const int process = unexpected_death(); process >= 0) return ended(process);
   }
-}
-
-// Reads A, B, A. If A changed, the kernel moved the page in between and the comparison means nothing, so try again.
-Sameness Iterations::compare(const Observe& observe) const {
-  constexpr int attempts = 8;
-  if (frames_ == nullptr || !alive(observe.process) || !alive(observe.process2)) return Sameness::unknown;
-  const pid_t first = area_->processes[observe.process].pid.load();
-  const pid_t second = area_->processes[observe.process2].pid.load();
-  for (int attempt = 0; attempt < attempts; ++attempt) {
-    const auto a = frames_->frame(first, layout_.address_of(observe.cell));
-    const auto b = frames_->frame(second, layout_.address_of(observe.cell2));
-    const auto again = frames_->frame(first, layout_.address_of(observe.cell));
-    if (!a || !b || !again) return Sameness::unknown;
-    if (*a == *again) return *a == *b ? Sameness::same : Sameness::different;
-  }
-  return Sameness::unknown;
-}
-
-// Asks for locations and frames before values, because a load faults pages in. Nothing if a process died late of a kill by a
-// thread that was itself killed before it could say that the kill had succeeded. Then everything must be read again.
-std::optional<Iterations::End> Iterations::observe() {
-  if (const auto end = ask(Command::look); end != End::outcome) return end;
-  for (std::size_t i = 0; i < program_.observes.size(); ++i) {
-    const Observe& observe = program_.observes[i];
-    identities_[i] = observe.kind == Observe::Kind::same ? compare(observe) : Sameness::unknown;
-  }
-  return ask(Command::observe);
-}
-
-// Sends the command to every process that has an observe to answer for it.
-std::optional<Iterations::End> Iterations::ask(Command command) {
-  std::vector<int> readers;
-  for (const Observe& observe : program_.observes)
-    if (answered_by(observe.kind) == command && alive(observe.process) &&
-        std::ranges::find(readers, observe.process) == readers.end())
-      readers.push_back(observe.process);
-  area_->command.store(static_cast<std::uint32_t>(command));
-  for (int process : readers) {
-    ProcessRecord& record = area_->processes[process];
-    record.command.bump();
-    while (record.answered.load(std::memory_order_acquire) != record.command.get()) {
-      const std::uint32_t seen = area_->finished.get();
-      if (record.answered.load(std::memory_order_acquire) == record.command.get()) break;
-      if (area_->bench_error.load() != 0) return End::error;
-      if (const auto end = passed()) return end;
-      if (is_dead(record.pid.load())) {
-        note_deaths();
-        if (!alive(process)) return std::nullopt;
-        return ended(process);
-      }
-      area_->finished.sleep_while(seen, 20 * ms);
-      breathe_();
-    }
-  }
-  return End::outcome;
 }
 
 // Kills the forked processes. A root reaps its own children before it sets up the next iteration. The runner reaps the

@@ -53,6 +53,10 @@ struct Layout {
   std::vector<std::vector<Party>> meeting;  // by barrier: the threads that name it
   std::vector<std::vector<int>> opens;      // by process: devices that are open when its threads start
   std::vector<int> root_of;                 // by process: the root of its tree
+  // By process: it answers its observes as soon as all threads are done, and the runner need not ask. Not where a process may end
+  // before its last statement, and not if anything but values is observed: that comes before any process loads a value.
+  std::vector<bool> unasked;
+  bool has_children = false;
   bool has_barriers = false;
   bool has_stacks = false;
 };

@@ -363,7 +363,6 @@ void place_thread(const ProcessContext& context, int thread) {
 
 void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns) {
   Area& area = context.area;
-  area.threads[thread].tid.store(gettid());
   area.threads[thread].begun.store(1);
   ThreadRun run{context, thread, area.iteration.load(std::memory_order_relaxed), context.layout.first_offset[thread]};
   const Perform perform{run};

@@ -24,6 +24,7 @@ struct ProcessContext {
   bool oversubscribed = false;      // more threads than CPUs: a thread must not spin without yielding
   bool crowded = false;             // no CPU is left for the runner: a thread that waits for the runner must not spin
   bool faults_end_process = false;  // device faults end the process
+  bool unasked = false;             // Layout::unasked is in force
   int process = -1;
   Handles handles;
   Files files;
