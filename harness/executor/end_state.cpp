@@ -63,12 +63,14 @@ std::optional<Iterations::End> Iterations::wait_for_answer(int process) {
     if (record.answered.load(std::memory_order_acquire) == record.command.get()) return End::outcome;
     if (area_->bench_error.load() != 0) return End::error;
     if (const auto end = passed()) return end;
-    if (slept_ns >= look_for_death_ns && is_dead(record.pid.load())) {
+    const bool dead = slept_ns >= look_for_death_ns && is_dead(record.pid.load());
+    if (dead && record.answered.load(std::memory_order_acquire) != record.command.get()) {
       note_deaths();
       if (!alive(process)) return std::nullopt;
       return ended(process);
     }
     const std::int64_t start = now_ns();
+    if (area_->finished.spin([&] { return area_->finished.get() != seen; })) continue;
     area_->finished.sleep_while(seen, slept_ns == 0 ? look_for_death_ns : 20 * ms);
     slept_ns += now_ns() - start;
     breathe_();

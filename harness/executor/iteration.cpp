@@ -37,8 +37,7 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
                  program.threads.size() > cpus_.size(),
                  program.threads.size() >= cpus_.size(),
                  target.capabilities().device_class == DeviceClass::fatal_faults,
-                 target.capabilities().device_class != DeviceClass::fatal_faults &&
-                     std::ranges::find(layout_.unasked, true) != layout_.unasked.end(),
+                 layout_.unasked && target.capabilities().device_class != DeviceClass::fatal_faults,
                  -1,
                  {}},
       breathe_(std::move(breathe)),
@@ -200,6 +199,7 @@ int Iterations::unexpected_death() {
     const ProcessRecord& record = area_->processes[process];
     // Test for death before suspicion: an operation makes the process a suspect before it ends the process.
     if (!alive(process) || record.reaped.load() != 0 || !is_dead(record.pid.load()) || suspect(process) != Suspect::no) continue;
+    if (!root(process) && ends_by_itself(prototype_, process) && area_->over.get() == area_->round.get()) continue;
     // A thread of the driver that blocks the signal dies of its fault without running our handler.
     const Ending ending = ending_of(record.pid.load());
     const bool fault = ending.kind == Ending::Kind::signal && (ending.code == SIGSEGV || ending.code == SIGBUS);
@@ -257,7 +257,6 @@ std::string Iterations::unprepared() const {
 Iterations::End Iterations::wait_for_quiet() {
   constexpr std::int64_t look_for_deaths_ns = 100'000;
   constexpr std::int64_t look_at_everything_ns = 20 * ms;
-  constexpr int spins = 2000;
   for (;;) {
     const std::uint32_t seen = area_->finished.get();
     const bool suspects = area_->suspects.load() != 0;
@@ -268,8 +267,7 @@ Iterations::End Iterations::wait_for_quiet() {
     if (over) return End::outcome;
     if (const auto end = passed()) return *end;
     const std::int64_t start = now_ns();
-    if (!prototype_.crowded)
-      for (int i = 0; i < spins && area_->finished.get() == seen; ++i) __builtin_ia32_pause();
+    if (!prototype_.crowded && area_->finished.spin([&] { return area_->finished.get() != seen; })) continue;
     area_->finished.sleep_while(seen, suspects ? look_for_deaths_ns : look_at_everything_ns);
     if (now_ns() - start < look_at_everything_ns) continue;
     breathe_();
@@ -277,11 +275,11 @@ Iterations::End Iterations::wait_for_quiet() {
   }
 }
 
-// Kills the forked processes. A root reaps its own children before it sets up the next iteration. The runner reaps the
+// Kills the forked processes that do not end by themselves. A root reaps its own children before it sets up the next iteration. The runner reaps the
 // processes further down.
 void Iterations::end_children() {
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
-    if (!root(process) && alive(process) && area_->processes[process].reaped.load() == 0)
+    if (!root(process) && !ends_by_itself(prototype_, process) && alive(process) && area_->processes[process].reaped.load() == 0)
       kill(area_->processes[process].pid.load(), SIGKILL);
   bool below = false;
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {

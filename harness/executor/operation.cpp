@@ -208,9 +208,10 @@ struct Perform {
     // Recorded before the call, so that the runner can tell if this thread is killed inside fork().
     area().live.fetch_add(threads);
     child.life.store(static_cast<std::uint32_t>(Life::forking));
+    const std::uint32_t round = area().round.get();
     const pid_t pid = fork();
     const int error = errno;
-    if (pid == 0) live_as_child(context(), fork_op.process);
+    if (pid == 0) live_as_child(context(), fork_op.process, round);
     if (pid > 0) {
       child.pid.store(pid);
       child.life.store(static_cast<std::uint32_t>(Life::born));

@@ -32,6 +32,12 @@ struct ProcessContext {
   Userfault userfault;
 };
 
+// Whether the forked process ends when all threads of the scenario are done and it has answered. One without threads might not
+// even have begun by then.
+inline bool ends_by_itself(const ProcessContext& context, int process) {
+  return context.unasked && context.layout.opens[process].empty() && !context.layout.threads_of[process].empty();
+}
+
 // mmap(MAP_FIXED), for a region or an mmap statement. False with errno set on failure.
 bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file);
 

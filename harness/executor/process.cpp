@@ -51,9 +51,7 @@ void* worker_of_root(void* argument) {
   area.threads[start.thread].tid.store(gettid());
   std::uint32_t placed = 0;
   for (std::uint32_t round = 0;;) {
-    if (!await(
-            area, area.round, [&] { return area.round.get() != round; }, context.crowded))
-      _exit(0);
+    if (!await_calmly(area, area.round, [&] { return area.round.get() != round; })) _exit(0);
     round = area.round.get();
     if (placed != area.placement.load()) {
       placed = area.placement.load();
@@ -258,9 +256,7 @@ void answer_observes(ProcessContext& context) {
 Command next_command(ProcessContext& context, std::uint32_t& seen) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[context.process];
-  if (!await(
-          area, record.command, [&] { return record.command.get() != seen; }, context.crowded))
-    _exit(0);
+  if (!await_calmly(area, record.command, [&] { return record.command.get() != seen; })) _exit(0);
   seen = record.command.get();
   return static_cast<Command>(area.command.load());
 }
@@ -280,16 +276,19 @@ void answer(ProcessContext& context, std::uint32_t seen) {
 }
 
 // Where the runner does not ask: waits until all threads of the scenario are done, and answers. `seen` is the count of commands.
-void answer_unasked(ProcessContext& context, std::uint32_t seen) {
-  if (!context.unasked || !context.layout.unasked[context.process]) return;
+void answer_unasked(ProcessContext& context, std::uint32_t round, std::uint32_t seen) {
+  const bool answers = context.layout.has_values[context.process];
+  const bool forked = context.program.processes[context.process].parent >= 0;
+  const bool ends = forked && ends_by_itself(context, context.process);
+  if (!context.unasked || (!answers && !ends)) return;
   Area& area = context.area;
-  const std::uint32_t round = area.round.get();
-  if (!await(
-          area, area.over, [&] { return area.over.get() == round; }, context.oversubscribed))
-    _exit(0);
-  at(context, Step::observing);
-  answer_observes(context);
-  say_answered(context, seen);
+  if (!await_calmly(area, area.over, [&] { return area.over.get() == round; })) _exit(0);
+  if (answers) {
+    at(context, Step::observing);
+    answer_observes(context);
+    say_answered(context, seen);
+  }
+  if (ends) _exit(0);
 }
 
 // Sets RLIMIT_STACK to stack_limit, for the stacks of the scenario.
@@ -360,7 +359,7 @@ void check_addresses(ProcessContext& context) {
           at(context, Step::none);
           run_statements(context, thread, area.start_ns.load());
         }
-        answer_unasked(context, seen);
+        answer_unasked(context, round, seen);
         break;
       }
     }
@@ -369,7 +368,7 @@ void check_addresses(ProcessContext& context) {
 
 // Runs after fork() in a multi-threaded process. The C library has repaired its own locks. The executor uses atomics, and
 // only Handles has counts of threads that do not exist in the child.
-[[noreturn]] void live_as_child(ProcessContext& context, int process) {
+[[noreturn]] void live_as_child(ProcessContext& context, int process, std::uint32_t round) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[process];
   // Read this before `life` becomes `born`. From then on the runner may find that all threads are done, and send a command.
@@ -392,7 +391,7 @@ void check_addresses(ProcessContext& context) {
     replace_thread(context, thread, context.layout.forker[process]);
     run_statements(context, thread, record.origin_ns.load());
   }
-  answer_unasked(context, seen);
+  answer_unasked(context, round, seen);
   for (;;) {
     const Command command = next_command(context, seen);
     if (command == Command::look || command == Command::observe) answer(context, seen);
