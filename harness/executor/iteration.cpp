@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <system_error>
 
-#include "harness/executor/look.h"
 #include "harness/executor/meeting.h"
 #include "harness/executor/process.h"
 #include "harness/executor/process_watch.h"
@@ -79,7 +78,7 @@ void Iterations::start_roots() {
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
     ProcessRecord& record = area_->processes[process];
     record.command.value.store(0);
-    record.answered.store(0);
+    record.answered.store(UINT32_MAX);  // it has not answered yet, asked or not
     record.call.store(nullptr);
     record.step.store(0);
     if (!root(process)) continue;
