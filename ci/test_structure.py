@@ -52,6 +52,7 @@ MAY = {
     "opencl_tests/bugs": [],
     "opencl_tests/layer": [],
     "opencl_tests/module": ["opencl_tests"],
+    "stress/bench": VALUES + ["harness/executor", "drm_glue"],
     "stress/direct_io": ["drm_glue"],
     "stress/repro": VALUES,
     "stress/repro/examples": [],  # programs by themselves

@@ -42,12 +42,18 @@ struct SeenResult {
 struct Word {
   std::atomic<std::uint32_t> value;
   std::atomic<std::uint32_t> sleepers;
+  std::atomic<std::uint32_t> spins;        // calls of spin()
+  std::atomic<std::uint32_t> spin_for_ns;  // how long the next one spins
 
   std::uint32_t get() const { return value.load(std::memory_order_acquire); }
   void set(std::uint32_t next);  // stores and wakes all
   void bump();                   // adds one and wakes all
   // Sleeps while the value is `old`, for `longest_ns` at most and never longer than 1 s. May return early, so check again.
   void sleep_while(std::uint32_t old, std::int64_t longest_ns);
+  // Spins until `ready()`. False if that was in vain. Twice as long as the last time that it helped, half as long as the last time
+  // that it did not; now and then as long as can help at all.
+  template <typename Ready>
+  bool spin(Ready ready);
 };
 
 struct Slot {
@@ -169,6 +175,7 @@ struct Area {
   Word started;                      // equals `round` when start_ns is right
   std::atomic<std::int64_t> start_ns;
   Word finished;                        // bumped when something happened that the runner should look at
+  Word over;                            // equals `round` when `live` is 0; only where ProcessContext::unasked
   std::atomic<std::int32_t> live;       // threads that are not done yet; threads that died stay counted
   std::atomic<std::uint32_t> suspects;  // processes that are being ended; `live` is unreliable if there are any
   Word meeting;                         // bumped at every arrival at a barrier and every end of a thread
@@ -205,10 +212,15 @@ class SharedArea {
 
 std::int64_t now_ns();
 
-// Waits for `ready()`: spins first, then yields, then sleeps on `word`. False if the area was aborted first.
-// Spinning matters, because a futex wake-up of an idle CPU takes longer than most iterations.
+// Waits for `ready()`: spins first, then yields, then sleeps on `word`. False if the area was aborted first. For threads that
+// race afterwards, because a futex wake-up of an idle CPU takes longer than most iterations.
 template <typename Ready>
 bool await(Area& area, Word& word, Ready ready, bool oversubscribed);
+
+// The same for everybody else: spins as long as that helped the last time, then sleeps. Beside other work, or with less CPUs than
+// threads, spinning only keeps a CPU from whom it waits for.
+template <typename Ready>
+bool await_calmly(Area& area, Word& word, Ready ready);
 
 // The first bench error of a run wins. Async-signal-safe.
 void report_bench_error(Area& area, const char* what, int process, int thread, int code);
@@ -216,29 +228,58 @@ void report_bench_error(Area& area, const char* what, int process, int thread, i
 bool gave_up(const Area& area);
 
 template <typename Ready>
-bool await(Area& area, Word& word, Ready ready, bool oversubscribed) {
-  // The limits are times and not counts, because a pause or a yield takes a hundred times longer under emulation.
-  constexpr std::int64_t spin_ns = 60'000;
-  constexpr std::int64_t yield_ns = 120'000;
-  constexpr std::int64_t nap_ns = 100'000'000;
-  constexpr int turns = 32;  // between two reads of the clock
-  const std::int64_t start = now_ns();
-  for (std::int64_t now = start; !oversubscribed && now - start < spin_ns; now = now_ns())
+bool spin_for(std::int64_t ns, Ready ready) {
+  constexpr int turns = 16;  // between two reads of the clock
+  // A time and not a count, because a pause takes a hundred times longer under emulation.
+  for (const std::int64_t until = now_ns() + ns; now_ns() < until;)
     for (int i = 0; i < turns; ++i) {
       if (ready()) return true;
       __builtin_ia32_pause();
     }
+  return ready();
+}
+
+template <typename Ready>
+bool Word::spin(Ready ready) {
+  if (ready()) return true;
+  constexpr std::uint32_t longest_ns = 40'000;
+  constexpr std::uint32_t often = 64;
+  const bool probe = spins.fetch_add(1, std::memory_order_relaxed) % often == 0;
+  const std::uint32_t limit_ns = probe ? longest_ns : spin_for_ns.load(std::memory_order_relaxed);
+  const std::int64_t start = now_ns();
+  const bool helped = spin_for(limit_ns, ready);
+  const auto next_ns = helped ? 2 * static_cast<std::uint32_t>(now_ns() - start) : limit_ns / 2;
+  if (helped || !probe) spin_for_ns.store(next_ns < longest_ns ? next_ns : longest_ns, std::memory_order_relaxed);
+  return helped;
+}
+
+// Sleeps until `ready()`. Looks for the end of the run only if nothing woke it for long.
+template <typename Ready>
+bool sleep_until_ready(Area& area, Word& word, Ready ready) {
+  constexpr std::int64_t nap_ns = 100'000'000;
   for (;;) {
     const std::uint32_t seen = word.get();
     if (ready()) return true;
     if (area.abort.load(std::memory_order_acquire) != 0) return false;
-    if (now_ns() - start < yield_ns) {
-      word.sleep_while(seen, 0);
-      continue;
-    }
-    if (gave_up(area)) return false;
+    const std::int64_t start = now_ns();
     word.sleep_while(seen, nap_ns);
+    if (now_ns() - start >= nap_ns && gave_up(area)) return false;
   }
+}
+
+template <typename Ready>
+bool await(Area& area, Word& word, Ready ready, bool oversubscribed) {
+  constexpr std::int64_t spin_ns = 60'000;
+  constexpr std::int64_t yield_ns = 60'000;
+  if (ready() || (!oversubscribed && spin_for(spin_ns, ready))) return true;
+  for (const std::int64_t until = now_ns() + yield_ns; now_ns() < until; word.sleep_while(0, 0))
+    if (ready()) return true;
+  return sleep_until_ready(area, word, ready);
+}
+
+template <typename Ready>
+bool await_calmly(Area& area, Word& word, Ready ready) {
+  return word.spin(ready) || sleep_until_ready(area, word, ready);
 }
 
 }  // namespace faultline

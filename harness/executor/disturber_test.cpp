@@ -106,7 +106,7 @@ class DisturbedTest : public DisturberTest {
   const Program program = parse(shape, "t");
   const Layout layout{program};
   CpuTarget target;
-  ProcessContext context{program, layout, target, *area, cpus, false, false, false, 0, {}};
+  ProcessContext context{program, layout, target, *area, cpus, false, false, false, false, 0, {}};
   Disturber disturber{*area, cpus, page_bytes};
 };
 

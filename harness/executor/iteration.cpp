@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <system_error>
 
-#include "harness/executor/look.h"
 #include "harness/executor/meeting.h"
 #include "harness/executor/process.h"
 #include "harness/executor/process_watch.h"
@@ -37,6 +36,7 @@ Iterations::Iterations(const Program& program, Target& target, Frames* frames, s
                  program.threads.size() > cpus_.size(),
                  program.threads.size() >= cpus_.size(),
                  target.capabilities().device_class == DeviceClass::fatal_faults,
+                 layout_.unasked && target.capabilities().device_class != DeviceClass::fatal_faults,
                  -1,
                  {}},
       breathe_(std::move(breathe)),
@@ -72,12 +72,13 @@ bool Iterations::alive(int process) const { return life(process) == Life::born &
 void Iterations::start_roots() {
   area_->round.value.store(0);
   area_->started.value.store(0);
+  area_->over.value.store(0);
   area_->fatal_signal.state.store(0);
   for (ThreadRecord& record : area_->threads) record.tid.store(0), record.call.store(nullptr);
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
     ProcessRecord& record = area_->processes[process];
     record.command.value.store(0);
-    record.answered.store(0);
+    record.answered.store(UINT32_MAX);  // it has not answered yet, asked or not
     record.call.store(nullptr);
     record.step.store(0);
     if (!root(process)) continue;
@@ -120,6 +121,7 @@ void Iterations::reset() {
     record.call.store(nullptr);
     record.step.store(0);
     record.pid.store(0);
+    record.answered.store(record.command.get() - 1);
     record.life.store(static_cast<std::uint32_t>(Life::unborn));
   }
   forget_end();
@@ -196,6 +198,7 @@ int Iterations::unexpected_death() {
     const ProcessRecord& record = area_->processes[process];
     // Test for death before suspicion: an operation makes the process a suspect before it ends the process.
     if (!alive(process) || record.reaped.load() != 0 || !is_dead(record.pid.load()) || suspect(process) != Suspect::no) continue;
+    if (!root(process) && ends_by_itself(prototype_, process) && area_->over.get() == area_->round.get()) continue;
     // A thread of the driver that blocks the signal dies of its fault without running our handler.
     const Ending ending = ending_of(record.pid.load());
     const bool fault = ending.kind == Ending::Kind::signal && (ending.code == SIGSEGV || ending.code == SIGBUS);
@@ -253,7 +256,6 @@ std::string Iterations::unprepared() const {
 Iterations::End Iterations::wait_for_quiet() {
   constexpr std::int64_t look_for_deaths_ns = 100'000;
   constexpr std::int64_t look_at_everything_ns = 20 * ms;
-  constexpr int spins = 2000;
   for (;;) {
     const std::uint32_t seen = area_->finished.get();
     const bool suspects = area_->suspects.load() != 0;
@@ -264,8 +266,7 @@ Iterations::End Iterations::wait_for_quiet() {
     if (over) return End::outcome;
     if (const auto end = passed()) return *end;
     const std::int64_t start = now_ns();
-    if (!prototype_.crowded)
-      for (int i = 0; i < spins && area_->finished.get() == seen; ++i) __builtin_ia32_pause();
+    if (!prototype_.crowded && area_->finished.spin([&] { return area_->finished.get() != seen; })) continue;
     area_->finished.sleep_while(seen, suspects ? look_for_deaths_ns : look_at_everything_ns);
     if (now_ns() - start < look_at_everything_ns) continue;
     breathe_();
@@ -273,66 +274,11 @@ Iterations::End Iterations::wait_for_quiet() {
   }
 }
 
-// Reads A, B, A. If A changed, the kernel moved the page in between and the comparison means nothing, so try again.
-Sameness Iterations::compare(const Observe& observe) const {
-  constexpr int attempts = 8;
-  if (frames_ == nullptr || !alive(observe.process) || !alive(observe.process2)) return Sameness::unknown;
-  const pid_t first = area_->processes[observe.process].pid.load();
-  const pid_t second = area_->processes[observe.process2].pid.load();
-  for (int attempt = 0; attempt < attempts; ++attempt) {
-    const auto a = frames_->frame(first, layout_.address_of(observe.cell));
-    const auto b = frames_->frame(second, layout_.address_of(observe.cell2));
-    const auto again = frames_->frame(first, layout_.address_of(observe.cell));
-    if (!a || !b || !again) return Sameness::unknown;
-    if (*a == *again) return *a == *b ? Sameness::same : Sameness::different;
-  }
-  return Sameness::unknown;
-}
-
-// Asks for locations and frames before values, because a load faults pages in. Nothing if a process died late of a kill by a
-// thread that was itself killed before it could say that the kill had succeeded. Then everything must be read again.
-std::optional<Iterations::End> Iterations::observe() {
-  if (const auto end = ask(Command::look); end != End::outcome) return end;
-  for (std::size_t i = 0; i < program_.observes.size(); ++i) {
-    const Observe& observe = program_.observes[i];
-    identities_[i] = observe.kind == Observe::Kind::same ? compare(observe) : Sameness::unknown;
-  }
-  return ask(Command::observe);
-}
-
-// Sends the command to every process that has an observe to answer for it.
-std::optional<Iterations::End> Iterations::ask(Command command) {
-  std::vector<int> readers;
-  for (const Observe& observe : program_.observes)
-    if (answered_by(observe.kind) == command && alive(observe.process) &&
-        std::ranges::find(readers, observe.process) == readers.end())
-      readers.push_back(observe.process);
-  area_->command.store(static_cast<std::uint32_t>(command));
-  for (int process : readers) {
-    ProcessRecord& record = area_->processes[process];
-    record.command.bump();
-    while (record.answered.load(std::memory_order_acquire) != record.command.get()) {
-      const std::uint32_t seen = area_->finished.get();
-      if (record.answered.load(std::memory_order_acquire) == record.command.get()) break;
-      if (area_->bench_error.load() != 0) return End::error;
-      if (const auto end = passed()) return end;
-      if (is_dead(record.pid.load())) {
-        note_deaths();
-        if (!alive(process)) return std::nullopt;
-        return ended(process);
-      }
-      area_->finished.sleep_while(seen, 20 * ms);
-      breathe_();
-    }
-  }
-  return End::outcome;
-}
-
-// Kills the forked processes. A root reaps its own children before it sets up the next iteration. The runner reaps the
+// Kills the forked processes that do not end by themselves. A root reaps its own children before it sets up the next iteration. The runner reaps the
 // processes further down.
 void Iterations::end_children() {
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
-    if (!root(process) && alive(process) && area_->processes[process].reaped.load() == 0)
+    if (!root(process) && !ends_by_itself(prototype_, process) && alive(process) && area_->processes[process].reaped.load() == 0)
       kill(area_->processes[process].pid.load(), SIGKILL);
   bool below = false;
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {

@@ -86,6 +86,7 @@ class Iterations {
   void forget_end();
   std::optional<End> observe();
   std::optional<End> ask(Command command);
+  std::optional<End> wait_for_answer(int process);
   Sameness compare(const Observe& observe) const;
   void end_children();
   bool root(int process) const { return program_.processes[process].parent < 0; }

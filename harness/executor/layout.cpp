@@ -50,6 +50,13 @@ Layout::Layout(const Program& program)
     const int parent = program.processes[process].parent;
     root_of.push_back(parent < 0 ? process : root_of[parent]);
   }
+  has_children = std::ranges::any_of(program.processes, [](const Process& process) { return process.parent >= 0; });
+  const bool ends = any_operation(
+      program, [](const Operation& o) { return std::holds_alternative<op::Kill>(o) || std::holds_alternative<op::Exit>(o); });
+  const auto is_value = [](const Observe& observe) { return observe.kind == Observe::Kind::value; };
+  unasked = !ends && std::ranges::all_of(program.observes, is_value);
+  has_values.resize(program.processes.size());
+  for (const Observe& observe : program.observes) has_values[observe.process] = has_values[observe.process] || is_value(observe);
   has_stacks = std::ranges::any_of(program.regions, [](const Region& r) { return r.backing == Backing::stack; });
   each<op::Mmap>(program, [&](int, const op::Mmap& map) { has_stacks = has_stacks || map.backing == Backing::stack; });
   each<op::Fork>(program, [&](int thread, const op::Fork& fork) { forker[fork.process] = thread; });

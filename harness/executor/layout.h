@@ -53,6 +53,11 @@ struct Layout {
   std::vector<std::vector<Party>> meeting;  // by barrier: the threads that name it
   std::vector<std::vector<int>> opens;      // by process: devices that are open when its threads start
   std::vector<int> root_of;                 // by process: the root of its tree
+  // No process ends before its last statement, and only values are observed. So each process knows when all threads are done,
+  // answers its observes without being asked, and a child that opened no device ends by itself.
+  bool unasked = false;
+  std::vector<bool> has_values;  // by process: whether one of its values is observed
+  bool has_children = false;
   bool has_barriers = false;
   bool has_stacks = false;
 };

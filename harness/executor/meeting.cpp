@@ -18,6 +18,13 @@ void finish_thread(ProcessContext& context, int thread) {
   Area& area = context.area;
   area.threads[thread].done.store(1, std::memory_order_release);
   if (context.layout.has_barriers) area.meeting.bump();
+  if (context.unasked) {
+    if (area.live.fetch_sub(1) != 1) return;
+    area.over.set(area.round.get());
+    // Otherwise the processes that look at what is observed wake the runner.
+    if (context.program.observes.empty()) area.finished.bump();
+    return;
+  }
   // Threads of a killed process stay counted in `live`, so it does not reach 0. If there is a suspect, wake the runner for
   // every thread that finishes.
   if (area.live.fetch_sub(1) == 1 || area.suspects.load() != 0) area.finished.bump();

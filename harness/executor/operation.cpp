@@ -208,9 +208,10 @@ struct Perform {
     // Recorded before the call, so that the runner can tell if this thread is killed inside fork().
     area().live.fetch_add(threads);
     child.life.store(static_cast<std::uint32_t>(Life::forking));
+    const std::uint32_t round = area().round.get();
     const pid_t pid = fork();
     const int error = errno;
-    if (pid == 0) live_as_child(context(), fork_op.process);
+    if (pid == 0) live_as_child(context(), fork_op.process, round);
     if (pid > 0) {
       child.pid.store(pid);
       child.life.store(static_cast<std::uint32_t>(Life::born));
@@ -363,7 +364,6 @@ void place_thread(const ProcessContext& context, int thread) {
 
 void run_statements(ProcessContext& context, int thread, std::int64_t origin_ns) {
   Area& area = context.area;
-  area.threads[thread].tid.store(gettid());
   area.threads[thread].begun.store(1);
   ThreadRun run{context, thread, area.iteration.load(std::memory_order_relaxed), context.layout.first_offset[thread]};
   const Perform perform{run};

@@ -24,12 +24,19 @@ struct ProcessContext {
   bool oversubscribed = false;      // more threads than CPUs: a thread must not spin without yielding
   bool crowded = false;             // no CPU is left for the runner: a thread that waits for the runner must not spin
   bool faults_end_process = false;  // device faults end the process
+  bool unasked = false;             // Layout::unasked is in force
   int process = -1;
   Handles handles;
   Files files;
   DirectFile direct_file;
   Userfault userfault;
 };
+
+// Whether the forked process ends when all threads of the scenario are done and it has answered. One without threads might not
+// even have begun by then.
+inline bool ends_by_itself(const ProcessContext& context, int process) {
+  return context.unasked && context.layout.opens[process].empty() && !context.layout.threads_of[process].empty();
+}
 
 // mmap(MAP_FIXED), for a region or an mmap statement. False with errno set on failure.
 bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file);

@@ -51,9 +51,7 @@ void* worker_of_root(void* argument) {
   area.threads[start.thread].tid.store(gettid());
   std::uint32_t placed = 0;
   for (std::uint32_t round = 0;;) {
-    if (!await(
-            area, area.round, [&] { return area.round.get() != round; }, context.crowded))
-      _exit(0);
+    if (!await_calmly(area, area.round, [&] { return area.round.get() != round; })) _exit(0);
     round = area.round.get();
     if (placed != area.placement.load()) {
       placed = area.placement.load();
@@ -70,6 +68,7 @@ void* worker_of_child(void* argument) {
   const ThreadStart start = *static_cast<ThreadStart*>(argument);
   ProcessContext& context = *start.context;
   enter_guarded_thread(context.process, start.thread);
+  context.area.threads[start.thread].tid.store(gettid());
   replace_thread(context, start.thread, start.creator);
   run_statements(context, start.thread, context.area.processes[context.process].origin_ns.load());
   leave_guarded_thread();
@@ -115,8 +114,8 @@ void open_devices(ProcessContext& context) {
 
 // Waits for the forked children of the last iteration, which the runner has killed, so that their teardown has ended. If one
 // does not die, the runner's deadline passes.
-void reap_children() {
-  while (waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {}
+void reap_children(const ProcessContext& context) {
+  while (context.layout.has_children && (waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR)) {}
 }
 
 void map_region(ProcessContext& context, int index) {
@@ -176,7 +175,7 @@ void free_buffers(ProcessContext& context) {
 // asked for. Devices that can be kept are closed only if they shall be `fresh`.
 void set_up(ProcessContext& context, Layout& layout, bool fresh) {
   at(context, Step::reaping);
-  reap_children();
+  reap_children(context);
   at(context, Step::freeing);
   free_buffers(context);
   at(context, Step::closing);
@@ -185,7 +184,8 @@ void set_up(ProcessContext& context, Layout& layout, bool fresh) {
   else context.handles.close_all(context.process, context.layout.opens[context.process]);
   at(context, Step::unmapping);
   munmap(reinterpret_cast<void*>(regions_base), context.layout.regions_bytes());
-  if (const int error = forbid_huge_pages()) give_up(context, "cannot forbid huge pages", error);
+  const bool huge = may_have_huge_pages(context.program);
+  if (const int error = fresh || huge ? forbid_huge_pages() : 0) give_up(context, "cannot forbid huge pages", error);
   at(context, Step::files);
   if (const char* failure = context.files.prepare(context.program, context.process)) give_up(context, failure, errno);
   const std::uint64_t iteration = context.area.iteration.load();
@@ -196,7 +196,7 @@ void set_up(ProcessContext& context, Layout& layout, bool fresh) {
     if (context.program.regions[region].owner == context.process && context.program.regions[region].backing != Backing::none &&
         !is_buffer(context.program.regions[region].backing))
       map_region(context, region);
-  if (may_have_huge_pages(context.program))
+  if (huge)
     if (const int error = allow_advised_huge_pages()) give_up(context, "cannot allow huge pages", error);
   open_userfault(context);
   open_devices(context);
@@ -256,11 +256,15 @@ void answer_observes(ProcessContext& context) {
 Command next_command(ProcessContext& context, std::uint32_t& seen) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[context.process];
-  if (!await(
-          area, record.command, [&] { return record.command.get() != seen; }, context.crowded))
-    _exit(0);
+  if (!await_calmly(area, record.command, [&] { return record.command.get() != seen; })) _exit(0);
   seen = record.command.get();
   return static_cast<Command>(area.command.load());
+}
+
+void say_answered(ProcessContext& context, std::uint32_t seen) {
+  at(context, Step::none);
+  context.area.processes[context.process].answered.store(seen, std::memory_order_release);
+  context.area.finished.bump();
 }
 
 void answer(ProcessContext& context, std::uint32_t seen) {
@@ -268,9 +272,23 @@ void answer(ProcessContext& context, std::uint32_t seen) {
   at(context, look ? Step::looking : Step::observing);
   if (look) answer_looks(context);
   else answer_observes(context);
-  at(context, Step::none);
-  context.area.processes[context.process].answered.store(seen, std::memory_order_release);
-  context.area.finished.bump();
+  say_answered(context, seen);
+}
+
+// Where the runner does not ask: waits until all threads of the scenario are done, and answers. `seen` is the count of commands.
+void answer_unasked(ProcessContext& context, std::uint32_t round, std::uint32_t seen) {
+  const bool answers = context.layout.has_values[context.process];
+  const bool forked = context.program.processes[context.process].parent >= 0;
+  const bool ends = forked && ends_by_itself(context, context.process);
+  if (!context.unasked || (!answers && !ends)) return;
+  Area& area = context.area;
+  if (!await_calmly(area, area.over, [&] { return area.over.get() == round; })) _exit(0);
+  if (answers) {
+    at(context, Step::observing);
+    answer_observes(context);
+    say_answered(context, seen);
+  }
+  if (ends) _exit(0);
 }
 
 // Sets RLIMIT_STACK to stack_limit, for the stacks of the scenario.
@@ -295,11 +313,17 @@ void check_addresses(ProcessContext& context) {
 
 [[noreturn]] void live_as_root(const ProcessContext& prototype, int process) {
   Layout layout = prototype.layout;
-  ProcessContext context{prototype.program, layout,
-                         prototype.target,  prototype.area,
-                         prototype.cpus,    prototype.oversubscribed,
-                         prototype.crowded, prototype.faults_end_process,
-                         process,           {}};
+  ProcessContext context{prototype.program,
+                         layout,
+                         prototype.target,
+                         prototype.area,
+                         prototype.cpus,
+                         prototype.oversubscribed,
+                         prototype.crowded,
+                         prototype.faults_end_process,
+                         prototype.unasked,
+                         process,
+                         {}};
   Area& area = context.area;
   die_with(area.runner_pid.load());
   be_first_for_oom_killer();
@@ -328,12 +352,14 @@ void check_addresses(ProcessContext& context) {
         // A batch does not depend on the one before it, and each tries how the driver closes the device.
         set_up(context, layout, new_batch);
         say_ready(context, round);
-        if (thread < 0) break;
-        if (!await(
-                area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed))
-          _exit(0);
-        at(context, Step::none);
-        run_statements(context, thread, area.start_ns.load());
+        if (thread >= 0) {
+          if (!await(
+                  area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed))
+            _exit(0);
+          at(context, Step::none);
+          run_statements(context, thread, area.start_ns.load());
+        }
+        answer_unasked(context, round, seen);
         break;
       }
     }
@@ -342,7 +368,7 @@ void check_addresses(ProcessContext& context) {
 
 // Runs after fork() in a multi-threaded process. The C library has repaired its own locks. The executor uses atomics, and
 // only Handles has counts of threads that do not exist in the child.
-[[noreturn]] void live_as_child(ProcessContext& context, int process) {
+[[noreturn]] void live_as_child(ProcessContext& context, int process, std::uint32_t round) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[process];
   // Read this before `life` becomes `born`. From then on the runner may find that all threads are done, and send a command.
@@ -361,9 +387,11 @@ void check_addresses(ProcessContext& context) {
   std::array<ThreadStart, limits::threads> starts{};
   start_workers(context, starts, worker_of_child);
   if (thread >= 0) {
+    area.threads[thread].tid.store(gettid());
     replace_thread(context, thread, context.layout.forker[process]);
     run_statements(context, thread, record.origin_ns.load());
   }
+  answer_unasked(context, round, seen);
   for (;;) {
     const Command command = next_command(context, seen);
     if (command == Command::look || command == Command::observe) answer(context, seen);

@@ -12,7 +12,8 @@ namespace faultline {
 // Called in a process that the runner has just forked for a root.
 [[noreturn]] void live_as_root(const ProcessContext& prototype, int process);
 
-// Called in a child that an operation has just forked.
-[[noreturn]] void live_as_child(ProcessContext& parent, int process);
+// Called in a child that an operation has just forked. `round` is that of the iteration, read before the fork: a child without
+// statements may be so late that the next one has begun.
+[[noreturn]] void live_as_child(ProcessContext& parent, int process, std::uint32_t round);
 
 }  // namespace faultline
