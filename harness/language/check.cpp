@@ -46,7 +46,6 @@ class Checker {
       if (region.file >= 0 && region.initial) check_has_pages(region);
     }
     for (const Thread& thread : program_.threads) check_thread(thread);
-    check_spans();
     if (is_about_memory_model(program_)) check_memory_model();
     if (any_operation(program_, is_uffd)) check_userfaults();
     for (const Device& device : program_.devices)
@@ -59,6 +58,20 @@ class Checker {
     }
     if (const std::vector<Waiting> waiting = wait_for_ever(program_); !waiting.empty())
       throw ParseError(endless_wait(program_, source_, waiting, true));
+  }
+
+  void check_spans() const {
+    const Spans spans(program_);
+    int all = 0;
+    for (const Region& region : program_.regions) {
+      const int own = spans.count(static_cast<int>(&region - program_.regions.data()));
+      all += own;
+      if (own > limits::spans_per_region) too_many_spans(region, "in '" + region.name + "'", limits::spans_per_region);
+      if (all > limits::spans) too_many_spans(region, "in all regions together", limits::spans);
+    }
+    for (const File& file : program_.files)
+      if (spans.in_file(static_cast<int>(&file - program_.files.data()), limits::pages_per_region) > limits::spans_per_region)
+        too_many_spans(file, "in '" + file.name + "'", limits::spans_per_region);
   }
 
  private:
@@ -215,20 +228,6 @@ class Checker {
     return !is_buffer(from) || !is_buffer(to) || is_usm(from) == is_usm(to);
   }
 
-  void check_spans() const {
-    const Spans spans(program_);
-    int all = 0;
-    for (const Region& region : program_.regions) {
-      const int own = spans.count(static_cast<int>(&region - program_.regions.data()));
-      all += own;
-      if (own > limits::spans_per_region) too_many_spans(region, "in '" + region.name + "'", limits::spans_per_region);
-      if (all > limits::spans) too_many_spans(region, "in all regions together", limits::spans);
-    }
-    for (const File& file : program_.files)
-      if (spans.in_file(static_cast<int>(&file - program_.files.data()), limits::pages_per_region) > limits::spans_per_region)
-        too_many_spans(file, "in '" + file.name + "'", limits::spans_per_region);
-  }
-
   template <typename Owned>
   void too_many_spans(const Owned& owned, const std::string& where, int limit) const {
     source_.fail_at(owned.place, owned.name,
@@ -293,5 +292,7 @@ int root_of(const Program& program, int process) {
 }
 
 void check(const Program& program, const Source& source) { Checker(program, source).run(); }
+
+void check_spans(const Program& program, const Source& source) { Checker(program, source).check_spans(); }
 
 }  // namespace faultline

@@ -44,6 +44,7 @@ Program parse(std::string_view text, const std::string& file) {
   drop_idle_main_threads(program);
   check(program, source);
   read_conditions(program, source, declarations);
+  check_spans(program, source);
   return std::move(program);
 }
 

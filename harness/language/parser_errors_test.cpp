@@ -325,6 +325,8 @@ TEST(ParserErrors, Limits) {
             "42:9+1 too many observes: the limit is 32");
   EXPECT_EQ(error_of(below_process + "  b: 99 pages none\n" + repeated(9, "  munmap b[", "0]\n")),
             "5:3+1 too many pages and ranges that statements tell apart in 'b': the limit is 16");
+  EXPECT_EQ(error_of(below_process + "  b: 99 pages none\nthread P.t\n" + repeated(9, "observe P:b[", "0]\n")),
+            "5:3+1 too many pages and ranges that statements tell apart in 'b': the limit is 16");
   EXPECT_EQ(error_of(below_process + "  b: 99 pages none\n  c: 99 pages none\n  e: 99 pages none\n" +
                      repeated(6, "  munmap b[", "0]\n") + repeated(6, "  munmap c[", "0]\n") + repeated(6, "  munmap e[", "0]\n")),
             "7:3+1 too many pages and ranges that statements tell apart in all regions together: the limit is 32");
