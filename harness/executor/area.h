@@ -217,10 +217,10 @@ std::int64_t now_ns();
 template <typename Ready>
 bool await(Area& area, Word& word, Ready ready, bool oversubscribed);
 
-// The same for everybody else: spins as long as that helped the last time, then sleeps. Beside other work, or with less CPUs than
-// threads, spinning only keeps a CPU from whom it waits for.
+// The same for everybody else: spins as long as that helped the last time, then sleeps. Beside other work, spinning only keeps a
+// CPU from whom it waits for. With more threads than CPUs it yields first: there the CPU is about to come to whom it waits for.
 template <typename Ready>
-bool await_calmly(Area& area, Word& word, Ready ready);
+bool await_calmly(Area& area, Word& word, Ready ready, bool oversubscribed);
 
 // The first bench error of a run wins. Async-signal-safe.
 void report_bench_error(Area& area, const char* what, int process, int thread, int code);
@@ -270,15 +270,17 @@ bool sleep_until_ready(Area& area, Word& word, Ready ready) {
 template <typename Ready>
 bool await(Area& area, Word& word, Ready ready, bool oversubscribed) {
   constexpr std::int64_t spin_ns = 60'000;
-  constexpr std::int64_t yield_ns = 60'000;
+  constexpr std::int64_t yield_ns = 120'000;  // with the spinning
+  const std::int64_t until = now_ns() + yield_ns;
   if (ready() || (!oversubscribed && spin_for(spin_ns, ready))) return true;
-  for (const std::int64_t until = now_ns() + yield_ns; now_ns() < until; word.sleep_while(0, 0))
+  for (; now_ns() < until; word.sleep_while(0, 0))
     if (ready()) return true;
   return sleep_until_ready(area, word, ready);
 }
 
 template <typename Ready>
-bool await_calmly(Area& area, Word& word, Ready ready) {
+bool await_calmly(Area& area, Word& word, Ready ready, bool oversubscribed) {
+  if (oversubscribed) return await(area, word, ready, true);
   return word.spin(ready) || sleep_until_ready(area, word, ready);
 }
 

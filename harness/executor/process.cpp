@@ -51,7 +51,9 @@ void* worker_of_root(void* argument) {
   area.threads[start.thread].tid.store(gettid());
   std::uint32_t placed = 0;
   for (std::uint32_t round = 0;;) {
-    if (!await_calmly(area, area.round, [&] { return area.round.get() != round; })) _exit(0);
+    if (!await_calmly(
+            area, area.round, [&] { return area.round.get() != round; }, context.oversubscribed))
+      _exit(0);
     round = area.round.get();
     if (placed != area.placement.load()) {
       placed = area.placement.load();
@@ -256,7 +258,9 @@ void answer_observes(ProcessContext& context) {
 Command next_command(ProcessContext& context, std::uint32_t& seen) {
   Area& area = context.area;
   ProcessRecord& record = area.processes[context.process];
-  if (!await_calmly(area, record.command, [&] { return record.command.get() != seen; })) _exit(0);
+  if (!await_calmly(
+          area, record.command, [&] { return record.command.get() != seen; }, context.oversubscribed))
+    _exit(0);
   seen = record.command.get();
   return static_cast<Command>(area.command.load());
 }
@@ -282,7 +286,9 @@ void answer_unasked(ProcessContext& context, std::uint32_t round, std::uint32_t 
   const bool ends = forked && ends_by_itself(context, context.process);
   if (!context.unasked || (!answers && !ends)) return;
   Area& area = context.area;
-  if (!await_calmly(area, area.over, [&] { return area.over.get() == round; })) _exit(0);
+  if (!await_calmly(
+          area, area.over, [&] { return area.over.get() == round; }, context.oversubscribed))
+    _exit(0);
   if (answers) {
     at(context, Step::observing);
     answer_observes(context);
