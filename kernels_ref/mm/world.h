@@ -218,8 +218,8 @@ struct World {
   std::uint32_t known_bugs = 0;                        // bit per MetBug that this execution ran into
   std::array<std::uint64_t, limits::observes> told{};  // the events that the driver has reported, for observes of events
   std::uint32_t broken = 0;                            // bit per Broken: the execution ends here
-  std::uint8_t page_lockers = 0;   // calls under way that lock some anonymous pages for a moment
-  std::uint8_t isolators = 0;      // ... that also take them off the LRU list, with a reference
+  std::uint8_t page_lockers = 0;                       // calls under way that lock some anonymous pages for a moment
+  std::uint8_t isolators = 0;                          // ... that also take them off the LRU list, with a reference
   std::uint16_t pin_waits = none;  // whether this kernel's io_pin_pages waits for a userfault; none: not chosen yet
 };
 static_assert(std::is_trivially_copyable_v<World>);
