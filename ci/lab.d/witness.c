@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/swap.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -253,8 +254,8 @@ static int stale_after_collapse(void) {
   return device_load(p, &v) || v != NEW;
 }
 
-// Whether the page is on the device: its pagemap entry is then a swap entry.
-static int on_device(void* addr) {
+// Whether the page is on the device, or in swap.
+static int is_elsewhere(void* addr) {
   uint64_t entry;
   int pagemap = open("/proc/self/pagemap", O_RDONLY);
   need(pread(pagemap, &entry, sizeof entry, (uintptr_t)addr / PAGE * sizeof entry) == sizeof entry);
@@ -263,8 +264,8 @@ static int on_device(void* addr) {
 
 static int migrated_page_comes_back(void) {
   char* p = map(2, OLD);
-  need(!ask(TO_DEVICE, p, 2) && on_device(at(p, 1)));
-  return !on_device(p);
+  need(!ask(TO_DEVICE, p, 2) && is_elsewhere(at(p, 1)));
+  return !is_elsewhere(p);
 }
 
 static int pinned_page_goes(void) {
@@ -272,7 +273,24 @@ static int pinned_page_goes(void) {
   struct iovec page = {map(1, OLD), PAGE};
   need(!pipe(ends) && vmsplice(ends[1], &page, 1, 0) == PAGE);
   ask(TO_DEVICE, page.iov_base, 1);
-  return on_device(page.iov_base);
+  return is_elsewhere(page.iov_base);
+}
+
+static int stale_after_reclaim(void) {
+  static char header[PAGE];
+  const uint32_t version_and_last_page[] = {1, 1023};
+  memcpy(header + 1024, version_and_last_page, sizeof version_and_last_page);
+  memcpy(header + PAGE - 10, "SWAPSPACE2", 10);
+  int v, disk = open("/dev/ram1", O_RDWR);
+  need(pwrite(disk, header, PAGE, 0) == PAGE && !swapon("/dev/ram1", 0));
+  char* p = map(1, OLD);
+  need(!device_load(p, &v));
+  need(!madvise(p, PAGE, 21 /* MADV_PAGEOUT */) && is_elsewhere(p));
+  map(64, OLD);  // somebody else takes the page that was freed
+  *(int*)p = NEW;
+  int seen = device_load(p, &v) || v != NEW;
+  need(!swapoff("/dev/ram1"));
+  return seen;
 }
 
 static const struct witness {
@@ -291,7 +309,7 @@ static const struct witness {
     {26, stale_after_drop},       {27, second_mapping_stays},
     {28, exclusive_stays},        {29, stale_after_move},
     {30, stale_after_collapse},   {31, migrated_page_comes_back},
-    {32, pinned_page_goes},
+    {32, pinned_page_goes},       {33, stale_after_reclaim},
 };
 
 static void be_mutant(int number) {
