@@ -149,8 +149,8 @@ def test_no_driver_is_in_the_agent_or_its_runner(tmp_path, pocl):
     print(json.dumps(say), file=agent.stdin, flush=True)
     assert json.loads(agent.stdout.readline())["ev"] == "batch"
     [runner] = children(agent.pid)
-    [under_test] = children(runner)
-    assert "libpocl" in libraries(under_test)
+    # Beside the process under test there may be the disturber, which has none of its memory.
+    assert ["libpocl" in libraries(child) for child in children(runner)].count(True) == 1
     assert "libpocl" not in libraries(agent.pid) | libraries(runner)
     agent.communicate(json.dumps({"op": "quit"}) + "\n", timeout=30)
 
