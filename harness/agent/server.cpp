@@ -52,6 +52,7 @@ Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Targ
     : in_(in),
       out_(out),
       allow_crash_(allow_crash || word_on_kernel_command_line("faultline.crash=1")),
+      lab_(word_on_kernel_command_line("faultline.lab=1")),
       targets_(std::move(targets)),
       watch_(std::move(watch)),
       storms_(std::move(storms)) {}
@@ -116,7 +117,7 @@ void Agent::obey(const RunRequest& request) {
   if (target == nullptr) return;
   try {
     const Program program = parse(request.text, request.file);
-    const bool swap = arrange_swap(program, *target);  // before the target looks for swap
+    const bool swap = lab_ && arrange_swap(program, *target);  // before the target looks for swap
     if (const std::string why = cannot_run(program, capabilities_here(*target)); !why.empty())
       return send(SkippedEvent{request.id, why});
     if (const std::string why = too_much_memory(program); !why.empty()) return send(SkippedEvent{request.id, why});

@@ -46,6 +46,7 @@ class Agent {
   const int in_;
   const int out_;
   const bool allow_crash_;
+  const bool lab_;  // this machine is the virtual lab: ci/lab boots with the word
   std::vector<std::unique_ptr<Target>> targets_;
   std::unique_ptr<Watch> watch_;
   Storms storms_;

@@ -52,6 +52,11 @@ void spin_until(std::int64_t when, bool oversubscribed) {
   }
 }
 
+void sleep_until(std::int64_t when) {
+  const timespec time = time_of(when);
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nullptr) == EINTR) {}
+}
+
 void bear_signals() {
   struct sigaction action {};
   action.sa_handler = [](int) {};
@@ -86,8 +91,7 @@ void Disturbed::wait(int statement) const {
       spin_until(until, context_.oversubscribed);
       continue;
     }
-    const timespec when = time_of(until);
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) == EINTR) {}
+    sleep_until(until);
   }
 }
 

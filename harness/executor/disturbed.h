@@ -5,8 +5,9 @@
 
 namespace faultline {
 
-// Waits until the time, in ns of CLOCK_MONOTONIC.
+// Wait until the time, in ns of CLOCK_MONOTONIC.
 void spin_until(std::int64_t when, bool oversubscribed);
+void sleep_until(std::int64_t when);
 
 class Disturbed {
  public:

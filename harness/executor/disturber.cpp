@@ -8,12 +8,12 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "harness/executor/disturbed.h"
 #include "harness/executor/layout.h"
 #include "harness/in_child.h"
 
@@ -23,12 +23,6 @@ namespace {
 using Kind = Disturbance::Kind;
 
 bool is_done_by_disturber(Kind kind) { return kind == Kind::preempt || kind == Kind::reclaim; }
-
-void sleep_until(std::int64_t ns) {
-  constexpr std::int64_t second = 1'000'000'000;
-  const timespec when{ns / second, ns % second};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) == EINTR) {}
-}
 
 // Whether the iteration still has a thread to disturb.
 bool goes_on(const Area& area, std::uint32_t round) {

@@ -1,6 +1,6 @@
-// A process of the runner that takes CPUs away (Disturbance::Kind::preempt) and pages out (Kind::reclaim). It runs with a real-time priority where it may, so
-// the kernel preempts what runs there at once: a preemptible kernel also in the middle of a system call or a fault, between
-// two locks. A thread that is held there holds its mmap lock, its migration, its unfinished invalidation, while the other CPUs
+// A process of the runner that takes CPUs away (Disturbance::Kind::preempt) and pages out (Kind::reclaim). It runs with a real-time
+// priority where it may, so the kernel preempts what runs there at once: a preemptible kernel also in the middle of a system call
+// or a fault, between two locks. A thread that is held there holds its mmap lock, its migration, its unfinished invalidation, while the other CPUs
 // go on. A statement of the scenario cannot do this, and load beside the run does it only by chance.
 //
 // It is no part of the scenario: it has none of its memory, and it sleeps but for the moments that the parameters name.

@@ -238,8 +238,8 @@ SeenResult observed(ProcessContext& context, Cell cell) {
   return result;
 }
 
-// No load may wait for a userfault that nobody resolves any more. Loads the last pages first. A load may map a whole huge page, beyond the end of the file too. A later load from there would
-// then find zeroes.
+// No load may wait for a userfault that nobody resolves any more. Loads the last pages first: a load may map a whole huge page,
+// beyond the end of the file too, and a later load from there would then find zeroes.
 void answer_observes(ProcessContext& context) {
   context.userfault.close();
   Area& area = context.area;
