@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 
 #include "harness/driver_call.h"
 #include "harness/in_child.h"
+#include "harness/shared.h"
 #include "opencl_tests/commands.h"
 
 namespace faultline {
@@ -177,15 +177,6 @@ DeviceList only_trouble(const std::string& what) {
 // Asks the drivers in a child. If the child dies, the function of the driver in which it died is known.
 class Question {
  public:
-  Question() {
-    void* const memory = mmap(nullptr, sizeof *function_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
-    function_ = new (memory) std::atomic<const char*>(nullptr);
-  }
-  ~Question() { munmap(function_, sizeof *function_); }
-  Question(const Question&) = delete;
-  Question& operator=(const Question&) = delete;
-
   // `only`: the *.icd file of the only driver to ask; empty: ask all.
   ChildAnswer ask(std::chrono::milliseconds patience, const std::string& only = "") {
     return in_child(
@@ -210,7 +201,7 @@ class Question {
   }
 
  private:
-  std::atomic<const char*>* function_;
+  const Shared<std::atomic<const char*>> function_;
 };
 
 // Finds the driver that crashed, by asking each one alone.

@@ -4,13 +4,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <exception>
-#include <new>
 #include <system_error>
 
 #include "harness/in_child.h"
@@ -86,17 +84,14 @@ void let_go_of_the_stream() {
 
 }  // namespace
 
-Job run_job(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan) {
-  return [=, &target](Outlet& outlet) {
+Job run_job(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan, Experience& learnt) {
+  return [=, &target, &learnt](Outlet& outlet) {
     EventListener listener(id, outlet);
-    return execute(program, target, frames, plan, listener);
+    return execute(program, target, frames, plan, listener, &learnt);
   };
 }
 
 Runner::Runner(std::uint64_t id, const Job& job) : id_(id) {
-  void* shared = mmap(nullptr, sizeof *stop_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED) fail("mmap");
-  stop_ = new (shared) std::atomic<bool>(false);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
   const pid_t agent = getpid();
@@ -127,7 +122,6 @@ Runner::~Runner() {
   }
   close(events_);
   close(life_);
-  munmap(stop_, sizeof *stop_);
 }
 
 void Runner::ask_to_stop() { stop_->store(true); }

@@ -12,6 +12,7 @@
 
 #include "harness/agent/protocol.h"
 #include "harness/program.h"
+#include "harness/shared.h"
 #include "harness/target.h"
 
 namespace faultline::agent {
@@ -54,11 +55,11 @@ class Runner {
   pid_t pid_ = -1;
   int events_ = -1;
   int life_ = -1;
-  std::atomic<bool>* stop_;  // shared with the runner
+  const Shared<std::atomic<bool>> stop_;
   LineReader lines_;
 };
 
-// Runs a Program.
-Job run_job(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan);
+// Runs a Program. `learnt` is in shared memory: it outlives the runner.
+Job run_job(std::uint64_t id, const Program& program, Target& target, Frames* frames, const RunPlan& plan, Experience& learnt);
 
 }  // namespace faultline::agent

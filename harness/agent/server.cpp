@@ -129,7 +129,8 @@ void Agent::obey(const RunRequest& request) {
       if (const std::string wrong = misfit(*plan.parameters, program, usable_cpus()); !wrong.empty())
         return refuse(request.id, wrong);
     watch_->begin(target->gpus(), target->driver());
-    runner_ = std::make_unique<Runner>(request.id, run_job(request.id, program, *target, watch_->frames(), plan));
+    runner_ =
+        std::make_unique<Runner>(request.id, run_job(request.id, program, *target, watch_->frames(), plan, *learnt_[target]));
   } catch (const std::exception& error) {
     refuse(request.id, error.what());
   }

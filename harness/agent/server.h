@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "harness/agent/protocol.h"
 #include "harness/agent/runner.h"
 #include "harness/agent/watch.h"
+#include "harness/executor/bandit.h"
+#include "harness/shared.h"
 
 namespace faultline::agent {
 
@@ -48,6 +51,7 @@ class Agent {
   const bool allow_crash_;
   const bool lab_;  // this machine is the virtual lab: ci/lab boots with the word
   std::vector<std::unique_ptr<Target>> targets_;
+  std::map<const Target*, Shared<Experience>> learnt_;
   std::unique_ptr<Watch> watch_;
   Storms storms_;
   std::unique_ptr<Runner> runner_;

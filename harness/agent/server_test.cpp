@@ -105,12 +105,16 @@ class AgentTest : public testing::Test {
     std::uint64_t iterations = 0;  // by "done"
     std::uint64_t counted = 0;     // by batches
     std::vector<std::string> errors;
+    std::optional<Parameters> parameters;  // of the first batch
   };
   Heard hear_run() {
     Heard heard;
     for (;;) {
       const Event event = hear();
-      if (const auto* batch = std::get_if<BatchEvent>(&event)) heard.counted += batch->batch.count;
+      if (const auto* batch = std::get_if<BatchEvent>(&event)) {
+        heard.counted += batch->batch.count;
+        if (!heard.parameters) heard.parameters = batch->batch.parameters;
+      }
       if (const auto* error = std::get_if<ErrorEvent>(&event)) heard.errors.push_back(error->message);
       if (const auto* done = std::get_if<DoneEvent>(&event)) {
         heard.iterations = done->iterations;
@@ -160,6 +164,16 @@ TEST_F(AgentTest, RunsOneAfterTheOther) {
   EXPECT_TRUE(heard.errors.empty());
   run(2, small_scenario, 7);
   EXPECT_EQ(hear_run().iterations, 7u);
+}
+
+TEST_F(AgentTest, WhatARunLearntIsKnownToTheNextOne) {
+  run(1, small_scenario, 100);
+  const Heard first = hear_run();
+  run(2, small_scenario, 100);
+  const Heard second = hear_run();
+  ASSERT_TRUE(first.parameters && second.parameters);
+  EXPECT_EQ(first.parameters->seed, second.parameters->seed);
+  EXPECT_NE(*first.parameters, *second.parameters) << "they are drawn from the seed and from what was learnt";
 }
 
 TEST_F(AgentTest, RefusesWithWords) {

@@ -5,14 +5,11 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <climits>
-#include <new>
-#include <system_error>
 
 namespace faultline {
 namespace {
@@ -67,14 +64,6 @@ void Word::sleep_while(std::uint32_t old, std::int64_t longest_ns) {
   futex(value, FUTEX_WAIT, old, &timeout);
   sleepers.fetch_sub(1, std::memory_order_seq_cst);
 }
-
-SharedArea::SharedArea() {
-  void* memory = mmap(nullptr, sizeof(Area), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap of the results area");
-  area_ = new (memory) Area{};
-}
-
-SharedArea::~SharedArea() { munmap(area_, sizeof(Area)); }
 
 std::int64_t now_ns() {
   timespec time{};

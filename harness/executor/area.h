@@ -14,6 +14,7 @@
 
 #include "harness/executor/disturbance.h"
 #include "harness/program.h"
+#include "harness/shared.h"
 #include "harness/target.h"
 #include "harness/times.h"
 
@@ -196,19 +197,7 @@ struct Area {
   CommandTimes times;
 };
 
-// Owns the mapping of the Area. The constructor throws std::system_error.
-class SharedArea {
- public:
-  SharedArea();
-  ~SharedArea();
-  SharedArea(const SharedArea&) = delete;
-  SharedArea& operator=(const SharedArea&) = delete;
-  Area& operator*() const { return *area_; }
-  Area* operator->() const { return area_; }
-
- private:
-  Area* area_;
-};
+using SharedArea = Shared<Area>;
 
 std::int64_t now_ns();
 

@@ -42,9 +42,10 @@ void Bandit::learn(int arm, bool hit) {
   constexpr double memory = 2000;
   Arm& tried = arms_[static_cast<std::size_t>(arm)];
   (hit ? tried.hits : tried.misses) += 1;
-  if (++tries_ < memory) return;
+  double tries = 0;
+  for (const Arm& each : arms_) tries += each.hits + each.misses;
+  if (tries < memory) return;
   for (Arm& each : arms_) each = {each.hits / 2, each.misses / 2};
-  tries_ /= 2;
 }
 
 Placement Preferences::placement(std::mt19937_64& random) {

@@ -13,11 +13,13 @@ std::vector<int> draws(const Bandit& bandit, int arms, std::uint64_t seed = 1) {
 }
 
 TEST(Bandit, KnowsNothingAtFirst) {
-  for (const int count : draws(Bandit(3), 3)) EXPECT_NEAR(count, 1000, 150);
+  std::array<Arm, 3> arms{};
+  for (const int count : draws(Bandit(arms), 3)) EXPECT_NEAR(count, 1000, 150);
 }
 
 TEST(Bandit, SeedAndOutcomesDecide) {
-  Bandit one(3), two(3);
+  std::array<Arm, 3> arms{}, others{};
+  Bandit one(arms), two(others);
   one.learn(2, true);
   two.learn(2, true);
   EXPECT_EQ(draws(one, 3), draws(two, 3));
@@ -25,7 +27,8 @@ TEST(Bandit, SeedAndOutcomesDecide) {
 }
 
 TEST(Bandit, PrefersWhatHits) {
-  Bandit bandit(3);
+  std::array<Arm, 3> arms{};
+  Bandit bandit(arms);
   for (int i = 0; i < 300; ++i) {
     bandit.learn(0, false);
     bandit.learn(1, i % 10 == 0);
@@ -36,7 +39,8 @@ TEST(Bandit, PrefersWhatHits) {
 }
 
 TEST(Bandit, GoesBackToAnArmThatFailed) {
-  Bandit bandit(2);
+  std::array<Arm, 2> arms{};
+  Bandit bandit(arms);
   for (int i = 0; i < 50; ++i) bandit.learn(0, false);
   bandit.learn(1, true);
   for (int i = 0; i < 20'000; ++i) bandit.learn(1, false);
@@ -51,7 +55,8 @@ int stalls(Preferences& preferences) {
 }
 
 TEST(Preferences, ADisturbanceThatShowsRareOutcomesIsDrawnMoreOften) {
-  Preferences preferences, indifferent;
+  Experience learnt{}, nothing_shown{};
+  Preferences preferences(learnt), indifferent(nothing_shown);
   std::mt19937_64 random(1);
   int stalled = 0;
   for (std::uint64_t batch = 0; batch < 100; ++batch)
@@ -65,11 +70,14 @@ TEST(Preferences, ADisturbanceThatShowsRareOutcomesIsDrawnMoreOften) {
       }
     }
   EXPECT_GT(stalls(preferences), 2 * stalls(indifferent));
+  Preferences of_the_next_run(learnt), of_another_target(nothing_shown);
+  EXPECT_GT(stalls(of_the_next_run), 2 * stalls(of_another_target));
 }
 
 // A kind that is never possible here must not be drawn for ever because nothing is known of it.
 TEST(Preferences, WhatIsDrawnInVainIsATryToo) {
-  Preferences preferences;
+  Experience learnt{};
+  Preferences preferences(learnt);
   std::mt19937_64 random(1);
   for (int batch = 0; batch < 50; ++batch) {
     preferences.placement(random);

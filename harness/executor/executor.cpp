@@ -40,7 +40,7 @@ int delays_ms(const Program& program) {
 
 class Run {
  public:
-  Run(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener)
+  Run(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener, Experience& learnt)
       : program_(program),
         plan_(plan),
         listener_(listener),
@@ -50,6 +50,7 @@ class Run {
               .longest_offset_ns = pace_here().longest_offset_ns,
               .signals = target.takes_signals(),
               .reclaim = plan.reclaim},
+        preferences_(learnt),
         iterations_(program, target, frames, cpus_, [this] { breathe(); }),
         inquiry_(
             program, target, iterations_, limits_, pace_here().plain_ns, [this] { breathe(); },
@@ -209,7 +210,8 @@ std::uint64_t Run::all() {
 
 }  // namespace
 
-std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener) {
+std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener,
+                      Experience* learnt) {
   const int cpus = static_cast<int>(usable_cpus().size());
   std::string refusal = cannot_run(program, capabilities_here(target));
   if (refusal.empty() && plan.parameters) refusal = misfit(*plan.parameters, program, cpus);
@@ -219,7 +221,8 @@ std::uint64_t execute(const Program& program, Target& target, Frames* frames, co
     listener.error(refusal);
     return 0;
   }
-  return Run(program, target, frames, plan, listener).all();
+  Experience of_this_run{};
+  return Run(program, target, frames, plan, listener, learnt ? *learnt : of_this_run).all();
 }
 
 }  // namespace faultline

@@ -114,7 +114,11 @@ class Frames {
   virtual std::optional<std::uint64_t> frame(pid_t pid, std::uintptr_t address) = 0;
 };
 
-// Gives how many iterations had an outcome. `frames` may be null if the Program observes no `same`.
-std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener);
+struct Experience;  // bandit.h
+
+// Gives how many iterations had an outcome. `frames` may be null if the Program observes no `same`. `learnt`: on this target so far,
+// and what this run adds to it; null: nothing is known.
+std::uint64_t execute(const Program& program, Target& target, Frames* frames, const RunPlan& plan, RunListener& listener,
+                      Experience* learnt = nullptr);
 
 }  // namespace faultline

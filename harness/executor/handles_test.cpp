@@ -1,12 +1,9 @@
 #include "harness/executor/handles.h"
 
-#include <sys/mman.h>
-
 #include <gtest/gtest.h>
 
-#include <new>
-
 #include "harness/executor/test_support.h"
+#include "harness/shared.h"
 
 namespace faultline {
 namespace {
@@ -110,8 +107,8 @@ class KeptHandle : public CountedHandle {
 class KeepingTarget : public CpuTarget {
  public:
   explicit KeepingTarget(bool keeps) : keeps_(keeps) {}
-  std::unique_ptr<DeviceHandle> open(int) override { return std::make_unique<KeptHandle>(count, keeps_); }
-  Count& count = *new (mmap(nullptr, sizeof(Count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Count{};
+  std::unique_ptr<DeviceHandle> open(int) override { return std::make_unique<KeptHandle>(*count, keeps_); }
+  const Shared<Count> count;
 
  private:
   const bool keeps_;
@@ -127,7 +124,7 @@ int opened(const std::string& statements, bool keeps) {
   const Seen seen =
       run_text("scenario s\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 0\n" + statements, target, plan);
   expect_clean(seen, 30);
-  return target.count.opened;
+  return target.count->opened;
 }
 
 TEST(Handles, ABatchKeepsTheDevicesThatCanBeKept) {

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -16,7 +15,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <new>
 
 #include <gtest/gtest.h>
 
@@ -24,6 +22,7 @@
 #include "harness/executor/process_watch.h"
 #include "harness/executor/test_support.h"
 #include "harness/language/parser.h"
+#include "harness/shared.h"
 
 namespace faultline {
 namespace {
@@ -51,12 +50,6 @@ void wait_in_the_kernel() {
 // A device that is the CPU, with functions to call at a load and at an open.
 class HangTarget : public CpuTarget {
  public:
-  HangTarget() {
-    void* memory = mmap(nullptr, sizeof *shared_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    shared_ = new (memory) Shared;
-  }
-  ~HangTarget() override { munmap(shared_, sizeof *shared_); }
-
   std::unique_ptr<DeviceHandle> open(int device) override {
     if (at_open) at_open(shared_->opens++);
     return std::make_unique<Handle>(*this, CpuTarget::open(device));
@@ -66,7 +59,7 @@ class HangTarget : public CpuTarget {
   std::function<void(int)> at_load, at_open;
 
  private:
-  struct Shared {
+  struct Calls {
     std::atomic<int> loads{0}, opens{0};
   };
   class Handle : public DeviceHandle {
@@ -83,7 +76,7 @@ class HangTarget : public CpuTarget {
     const std::unique_ptr<DeviceHandle> real_;
   };
 
-  Shared* shared_;
+  const Shared<Calls> shared_;
 };
 
 constexpr const char* scenario = R"(scenario s

@@ -27,7 +27,8 @@ thread P.z
 }
 
 Parameters drawn_from(const Program& program, std::uint64_t seed, int rows, int cpus) {
-  Preferences preferences;
+  Experience learnt{};
+  Preferences preferences(learnt);
   return draw_parameters(program, seed, rows, {.cpus = cpus}, preferences);
 }
 
@@ -83,7 +84,8 @@ TEST(Parameters, WhatDrawingGivesFits) {
   const Parameters drawn = drawn_from(program, 9, 2, 2);
   EXPECT_EQ(misfit(drawn, program, 2), "");
   EXPECT_FALSE(has_signals(drawn)) << "the target does not take them";
-  Preferences preferences;
+  Experience learnt{};
+  Preferences preferences(learnt);
   const Parameters many = draw_parameters(program, 9, 64, {.cpus = 2, .signals = true}, preferences);
   EXPECT_EQ(misfit(many, program, 2), "");
   EXPECT_TRUE(has_signals(many));

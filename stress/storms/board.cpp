@@ -1,25 +1,9 @@
 #include "stress/storms/board.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/mman.h>
-
-#include <new>
-#include <system_error>
-#include <type_traits>
 
 namespace faultline::storms {
-
-static_assert(std::is_trivially_destructible_v<Board>);
-
-SharedBoard::SharedBoard() {
-  void* const memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
-  board_ = static_cast<Board*>(memory);  // all zero, which is a valid Board
-}
-
-SharedBoard::~SharedBoard() { munmap(board_, sizeof(Board)); }
 
 void Board::say_wrong(const char* format, ...) {
   const int place = wrongs.fetch_add(1);

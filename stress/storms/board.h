@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "harness/shared.h"
 #include "harness/storm.h"
 
 namespace faultline::storms {
@@ -91,19 +92,7 @@ struct Board {
   void clear_for_next();
 };
 
-// Owns the mapping. Throws std::system_error.
-class SharedBoard {
- public:
-  SharedBoard();
-  ~SharedBoard();
-  SharedBoard(const SharedBoard&) = delete;
-  SharedBoard& operator=(const SharedBoard&) = delete;
-  Board& operator*() const { return *board_; }
-  Board* operator->() const { return board_; }
-
- private:
-  Board* board_;
-};
+using SharedBoard = Shared<Board>;
 
 // A device access that is counted as outstanding while this lives.
 class Outstanding {

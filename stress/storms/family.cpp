@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 
 #include "harness/executor/access.h"
 #include "harness/in_child.h"
+#include "harness/shared.h"
 #include "stress/storms/memory.h"
 #include "stress/storms/random.h"
 
@@ -254,10 +254,10 @@ void be_family(const FamilyPlan& plan, Target& target, Board& board) {
   const SharedArea area;
   install_access_guard(*area, 0, 0, false);
   enter_guarded_thread(0, -1);
-  void* const shared = mmap(nullptr, sizeof(Tree), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  const Shared<Tree> shared;
   const std::uintptr_t base = reserve(pages * page_size);
-  if (shared == MAP_FAILED || base == 0 || !map_pages(base, pages * page_size, MAP_FIXED)) _exit(cannot_start);
-  Tree& tree = *static_cast<Tree*>(shared);  // all zero, which is a valid Tree
+  if (base == 0 || !map_pages(base, pages * page_size, MAP_FIXED)) _exit(cannot_start);
+  Tree& tree = *shared;
   tree.born = tree.alive = 1;
   tree.processes = plan.processes;
   tree.end_ns = now_ns() + plan.work_ns;
