@@ -13,7 +13,7 @@ class HostTarget : public Target {
   std::string unavailable() const override { return {}; }
   Capabilities capabilities() const override;
   bool takes_signals() const override { return true; }  // there are no requests
-  bool bears_reclaim() const override { return true; }
+  bool bears_page_changes() const override { return true; }
   std::unique_ptr<DeviceHandle> open(int device) override;
 
  private:

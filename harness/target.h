@@ -105,8 +105,8 @@ class Target {
   // Whether no request to the device ends early when a signal comes, or does a part, or does it twice. Read the driver, and
   // what it waits for, before saying so.
   virtual bool takes_signals() const { return false; }
-  // Whether no outcome of a request to the device tells whether the page was in swap.
-  virtual bool bears_reclaim() const { return false; }
+  // Whether no outcome of a request to the device tells whether the page was in swap, or was moved.
+  virtual bool bears_page_changes() const { return false; }
   // The bus ids ("0000:03:00.0") of the GPUs to watch while the target runs.
   virtual std::vector<std::string> gpus() const { return {}; }
   // A driver ("test_hmm") that has its function calls counted while the target runs, besides the drivers of its GPUs.

@@ -17,7 +17,7 @@
 #include "harness/executor/direct_file.h"
 #include "harness/executor/files.h"
 #include "harness/executor/memory_need.h"
-#include "harness/executor/swap.h"
+#include "harness/executor/page_means.h"
 #include "harness/language/parser.h"
 #include "harness/version.h"
 
@@ -117,12 +117,12 @@ void Agent::obey(const RunRequest& request) {
   if (target == nullptr) return;
   try {
     const Program program = parse(request.text, request.file);
-    const bool swap = lab_ && arrange_swap(program, *target);  // before the target looks for swap
+    const PageMeans pages = lab_ ? arrange_page_means(program, *target) : PageMeans{};  // before the target looks for swap
     if (const std::string why = cannot_run(program, capabilities_here(*target)); !why.empty())
       return send(SkippedEvent{request.id, why});
     if (const std::string why = too_much_memory(program); !why.empty()) return send(SkippedEvent{request.id, why});
     RunPlan plan = request.plan;
-    plan.reclaim = swap;
+    plan.pages = pages;
     const int deadline_ms = own_deadline_ms();  // also where one is given: the runner inherits the measured pace
     if (plan.deadline_ms <= 0) plan.deadline_ms = deadline_ms;
     if (plan.parameters)

@@ -34,7 +34,8 @@ std::int64_t cost_ns(const Disturbance& disturbance, const Circumstances& here) 
     case Kind::nap: return disturbance.ns;
     case Kind::preempt: return (disturbance.ns + switch_ns) * (1 + statements_ns / disturbance.gap_ns);
     case Kind::signals: return fault_ns * (2 + statements_ns / disturbance.ns);
-    case Kind::reclaim: return 30 * fault_ns * (1 + statements_ns / disturbance.ns);
+    case Kind::reclaim:
+    case Kind::move: return 30 * fault_ns * (1 + statements_ns / disturbance.ns);
   }
   return 0;
 }
@@ -67,12 +68,13 @@ std::optional<Disturbance> draw_signals(const Program& program, const Circumstan
   return Disturbance{Kind::signals, thread, 0, 0, log_uniform(random, shortest, 10 * shortest)};
 }
 
-std::optional<Disturbance> draw_reclaim(const Program& program, const Circumstances& here, std::mt19937_64& random) {
+std::optional<Disturbance> draw_page_change(Kind kind, const Program& program, const Circumstances& here,
+                                            std::mt19937_64& random) {
   const int process = below(random, static_cast<int>(program.processes.size()));
-  if (!here.reclaim || !bears_reclaim(program)) return std::nullopt;
+  if (!(kind == Kind::reclaim ? here.pages.swap : here.pages.nodes) || !bears_page_changes(program)) return std::nullopt;
   const std::int64_t shortest = std::max(here.longest_offset_ns, shortest_period_ns);
   const std::int64_t first = log_uniform(random, shortest_gap_ns, 10 * shortest);
-  return Disturbance{Kind::reclaim, process, 0, first, log_uniform(random, shortest, 10 * shortest)};
+  return Disturbance{kind, process, 0, first, log_uniform(random, shortest, 10 * shortest)};
 }
 
 std::optional<Disturbance> draw(Kind kind, const Program& program, const Circumstances& here, int cpu, std::mt19937_64& random) {
@@ -86,7 +88,8 @@ std::optional<Disturbance> draw(Kind kind, const Program& program, const Circums
       return Disturbance{kind, cpu, 0, gap_ns, log_uniform(random, shortest / 10, 10 * shortest)};
     }
     case Kind::signals: return draw_signals(program, here, random);
-    case Kind::reclaim: return draw_reclaim(program, here, random);
+    case Kind::reclaim:
+    case Kind::move: return draw_page_change(kind, program, here, random);
   }
   return std::nullopt;
 }
@@ -108,6 +111,7 @@ const char* word(Kind kind) {
     case Kind::preempt: return "preempt";
     case Kind::signals: return "signals";
     case Kind::reclaim: return "reclaim";
+    case Kind::move: return "move";
   }
   return "?";
 }
@@ -126,7 +130,9 @@ bool bears_signals(const Thread& thread) {
   });
 }
 
-bool bears_reclaim(const Program& program) {
+bool changes_pages(Kind kind) { return kind == Kind::reclaim || kind == Kind::move; }
+
+bool bears_page_changes(const Program& program) {
   return std::ranges::all_of(program.observes, [](const Observe& each) { return each.kind == Observe::Kind::value; }) &&
          !is_about_memory_model(program) && !may_have_huge_pages(program) && !any_operation(program, [](const Operation& o) {
            if (const auto* advise = std::get_if<op::Madvise>(&o))
@@ -158,23 +164,23 @@ std::string misfit(std::span<const Disturbance> disturbances, const Program& pro
     return std::to_string(disturbances.size()) + " disturbances of an iteration; at most " + std::to_string(most_disturbances);
   for (const Disturbance& it : disturbances) {
     const std::string what = std::string(word(it.kind)) + " of " + std::to_string(it.whom);
-    const int bound = it.kind == Kind::preempt   ? cpus
-                      : it.kind == Kind::reclaim ? static_cast<int>(program.processes.size())
-                                                 : static_cast<int>(program.threads.size());
+    const int bound = it.kind == Kind::preempt ? cpus
+                      : changes_pages(it.kind) ? static_cast<int>(program.processes.size())
+                                               : static_cast<int>(program.threads.size());
     if (it.whom < 0 || it.whom >= bound) return what + " where there are " + std::to_string(bound);
     const bool waits = it.kind == Kind::stall || it.kind == Kind::nap;
     const int statements = waits ? static_cast<int>(program.threads[it.whom].statements.size()) : 1;
     if (it.where < 0 || it.where >= statements || (waits && !may_wait_before(program.threads[it.whom], it.where)))
       return what + " before statement " + std::to_string(it.where);
-    const bool gap = it.kind == Kind::preempt || it.kind == Kind::reclaim;
+    const bool gap = it.kind == Kind::preempt || changes_pages(it.kind);
     if (it.gap_ns < (gap ? shortest_gap_ns : 0) || it.gap_ns > (gap ? s : 0))
       return what + " every " + std::to_string(it.gap_ns) + " ns";
-    const std::int64_t shortest = it.kind == Kind::signals || it.kind == Kind::reclaim ? shortest_period_ns : 0;
+    const std::int64_t shortest = it.kind == Kind::signals || changes_pages(it.kind) ? shortest_period_ns : 0;
     const std::int64_t longest = it.kind == Kind::preempt ? longest_preemption_ns : longest_nap_ns;
     if (it.ns < shortest || it.ns > longest) return what + " for " + std::to_string(it.ns) + " ns";
     if (it.kind == Kind::signals && !bears_signals(program.threads[it.whom]))
       return what + ", which has an operation that a signal may end";
-    if (it.kind == Kind::reclaim && !bears_reclaim(program)) return what + ", which the outcome would show";
+    if (changes_pages(it.kind) && !bears_page_changes(program)) return what + ", which the outcome would show";
   }
   return {};
 }
@@ -192,8 +198,9 @@ std::string text(const Disturbance& it, const Program& program) {
   if (it.kind == Kind::preempt)
     return "CPU " + std::to_string(it.whom) + " is taken for " + length + ", and left for " + duration_text(it.gap_ns) +
            ", by turns";
-  if (it.kind == Kind::reclaim)
-    return program.processes[it.whom].name + " is paged out every " + length + ", from " + duration_text(it.gap_ns) + " on";
+  if (changes_pages(it.kind))
+    return program.processes[it.whom].name + (it.kind == Kind::reclaim ? " is paged out" : "'s pages are moved") + " every " +
+           length + ", from " + duration_text(it.gap_ns) + " on";
   const std::string& name = program.threads[it.whom].name;
   if (it.kind == Kind::signals) return name + " gets a signal every " + length;
   return name + (it.kind == Kind::stall ? " stalls" : " sleeps") + " for " + length + " before #" + std::to_string(it.where + 1);

@@ -1,10 +1,14 @@
 // What the executor does to one iteration, so that threads meet where they rarely meet by themselves.
 //
 // Most disturbances take time from a thread, and nothing else. So they change no allowed outcome: whatever a thread does late, it
-// might have done late on a busy machine. Reclaim takes pages away, and the kernel must bring them back with their values. The
-// reference knows nothing of it, so it disturbs only Programs whose outcomes cannot tell (bears_reclaim): a snapshot, a page's
-// place, or a migration that fails because somebody holds the page would be called forbidden. What else the kernel does to pages
-// (compaction, KSM, huge pages) is no disturbance. SCHED_IDLE and a lower priority are none either, because beside
+// might have done late on a busy machine. Reclaim takes pages away, and the kernel must bring them back with their values; move
+// copies them, as compaction does, which itself finds no reason to move a page that was just made. The reference knows nothing of
+// both, so they disturb only Programs whose outcomes cannot tell (bears_page_changes): a snapshot, a page's place, or a migration
+// that fails because somebody holds the page would be called forbidden.
+//
+// Other pressure is no disturbance. Under a hard memcg limit each call may give ENOMEM, above a soft one each thread sleeps for up to two
+// seconds. KSM has nothing to merge: a page says where and when it was stored (value.h), so no two are equal. Huge pages are statements of the
+// language. SCHED_IDLE and a lower priority are none either, because beside
 // other load such a thread would get no CPU for seconds, and each iteration would take as long.
 #pragma once
 
@@ -26,20 +30,28 @@ struct Disturbance {
               // longest_taken_ns have been taken; also in the middle of a system call
     signals,  // thread `whom` gets a signal every `ns`: in page faults, in requests to devices
     reclaim,  // from `gap_ns` after the start on, all pages of process `whom` are paged out (MADV_PAGEOUT) every `ns`
+    move,     // the same, but they are moved to the other memory node, and back (move_pages)
   };
   Kind kind = Kind::stall;
-  int whom = 0;             // a thread of the Program; preempt: an index into the CPUs that the agent may use; reclaim: a process
-  int where = 0;            // stall, nap: a statement's index; otherwise 0
-  std::int64_t gap_ns = 0;  // preempt, reclaim; otherwise 0
+  int whom = 0;   // a thread of the Program; preempt: an index into the CPUs that the agent may use; reclaim, move: a process
+  int where = 0;  // stall, nap: a statement's index; otherwise 0
+  std::int64_t gap_ns = 0;  // preempt, reclaim, move; otherwise 0
   std::int64_t ns = 0;
   friend bool operator==(const Disturbance&, const Disturbance&) = default;
 };
 
-inline constexpr int disturbance_kinds = 5;
+inline constexpr int disturbance_kinds = 6;
 inline constexpr int most_disturbances = 4;  // of an iteration
 inline constexpr std::int64_t longest_taken_ns = 200'000'000;
 
 const char* word(Disturbance::Kind kind);
+
+// What can be done to pages here. The target bears it.
+struct PageMeans {
+  bool swap = false;   // for reclaim
+  bool nodes = false;  // two nodes of memory, for move
+  friend bool operator==(const PageMeans&, const PageMeans&) = default;
+};
 
 // What the draws depend on besides the seed: this machine, the target, and how long iterations take here.
 struct Circumstances {
@@ -48,7 +60,7 @@ struct Circumstances {
   std::int64_t statements_ns = 0;           // the statements of an iteration on average; 0: not known yet
   std::int64_t iteration_ns = 0;            // the whole iteration; 0: not known yet
   bool signals = false;                     // Target::takes_signals()
-  bool reclaim = false;                     // there is swap, and the target bears that pages go there
+  PageMeans pages;
 };
 
 // Disturbances of this kind for one iteration: one or two of them, of threads and statements that bear them; none if no thread
@@ -60,8 +72,11 @@ std::vector<Disturbance> draw_disturbances(Disturbance::Kind kind, const Program
 // Whether every operation of the thread starts again by itself after a signal, or cannot be interrupted by one.
 bool bears_signals(const Thread& thread);
 
-// Whether an outcome cannot tell whether a page was paged out and brought back.
-bool bears_reclaim(const Program& program);
+// Whether it takes away or copies pages.
+bool changes_pages(Disturbance::Kind kind);
+
+// Whether an outcome cannot tell whether a page was paged out and brought back, or moved.
+bool bears_page_changes(const Program& program);
 
 // Empty if the disturbances of an iteration fit the program and the number of CPUs; otherwise what is wrong with them.
 std::string misfit(std::span<const Disturbance> disturbances, const Program& program, int cpus);

@@ -85,7 +85,7 @@ TEST(Disturbances, SignalsOnlyWhereTheyEndNothing) {
   EXPECT_EQ(misfit(std::span(&wrong, 1), program, 2), "signals of 1, which has an operation that a signal may end");
 }
 
-TEST(Disturbances, ReclaimOnlyWhereNoOutcomeTells) {
+TEST(Disturbances, PagesChangeOnlyWhereNoOutcomeTells) {
   const auto program = [](const std::string& statement, const std::string& observe) {
     return parse(
         "scenario s\ndevice d: recoverable\nprocess P\n  a: 1 page anon rw = 3\n  b: 1 page none\nthread P.x on d\n  fork C\n  " +
@@ -93,22 +93,27 @@ TEST(Disturbances, ReclaimOnlyWhereNoOutcomeTells) {
         "t");
   };
   for (const char* statement : {"load a[0]", "munmap a", "mremap a -> b", "pin a", "madvise a dontneed"})
-    EXPECT_TRUE(bears_reclaim(program(statement, "observe P:a[0]"))) << statement;
+    EXPECT_TRUE(bears_page_changes(program(statement, "observe P:a[0]"))) << statement;
   for (const char* statement : {"migrate a to d", "s = snapshot a", "exclusive a", "check-exclusive a", "madvise a free",
                                 "madvise a pageout", "madvise a collapse", "uffd-wake a"})
-    EXPECT_FALSE(bears_reclaim(program(statement, ""))) << statement;
-  EXPECT_FALSE(bears_reclaim(program("load a[0]", "observe where(P:a[0])")));
-  Circumstances swap = slow;
-  EXPECT_TRUE(many(Kind::reclaim, program("load a[0]", ""), swap).empty()) << "there is no swap";
-  swap.reclaim = true;
-  bool whom[2] = {};
-  for (const Disturbance& each : many(Kind::reclaim, program("load a[0]", ""), swap)) {
-    ASSERT_EQ(misfit(std::span(&each, 1), program("load a[0]", ""), 2), "");
-    whom[each.whom] = true;
+    EXPECT_FALSE(bears_page_changes(program(statement, ""))) << statement;
+  EXPECT_FALSE(bears_page_changes(program("load a[0]", "observe where(P:a[0])")));
+  for (const Kind kind : {Kind::reclaim, Kind::move}) {
+    Circumstances means = slow;
+    means.pages = {.swap = kind == Kind::move, .nodes = kind == Kind::reclaim};
+    EXPECT_TRUE(many(kind, program("load a[0]", ""), means).empty()) << "there is no means for " << word(kind);
+    means.pages = {true, true};
+    bool whom[2] = {};
+    for (const Disturbance& each : many(kind, program("load a[0]", ""), means)) {
+      ASSERT_EQ(each.kind, kind);
+      ASSERT_EQ(misfit(std::span(&each, 1), program("load a[0]", ""), 2), "");
+      whom[each.whom] = true;
+    }
+    EXPECT_TRUE(whom[0] && whom[1]);
+    const Disturbance wrong{kind, 0, 0, 1000, 1'000'000};
+    EXPECT_EQ(misfit(std::span(&wrong, 1), program("migrate a to d", ""), 2),
+              word(kind) + std::string(" of 0, which the outcome would show"));
   }
-  EXPECT_TRUE(whom[0] && whom[1]);
-  const Disturbance wrong{Kind::reclaim, 0, 0, 1000, 1'000'000};
-  EXPECT_EQ(misfit(std::span(&wrong, 1), program("migrate a to d", ""), 2), "reclaim of 0, which the outcome would show");
 }
 
 TEST(Disturbances, NoneBetweenAccessesWithAnOrder) {
@@ -154,6 +159,7 @@ TEST(Disturbances, ForAReader) {
   EXPECT_EQ(text({Kind::preempt, 1, 0, 3000, 45'000}, program), "CPU 1 is taken for 45 us, and left for 3 us, by turns");
   EXPECT_EQ(text({Kind::signals, 0, 0, 0, 20'000}, program), "P.x gets a signal every 20 us");
   EXPECT_EQ(text({Kind::reclaim, 0, 0, 3000, 20'000}, program), "P is paged out every 20 us, from 3 us on");
+  EXPECT_EQ(text({Kind::move, 0, 0, 3000, 20'000}, program), "P's pages are moved every 20 us, from 3 us on");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "harness/executor/disturber.h"
 
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "harness/executor/disturbed.h"
@@ -22,7 +24,7 @@ namespace {
 
 using Kind = Disturbance::Kind;
 
-bool is_done_by_disturber(Kind kind) { return kind == Kind::preempt || kind == Kind::reclaim; }
+bool is_done_by_disturber(Kind kind) { return kind == Kind::preempt || changes_pages(kind); }
 
 // Whether the iteration still has a thread to disturb.
 bool goes_on(const Area& area, std::uint32_t round) {
@@ -45,26 +47,43 @@ void move_to(int cpu) {
   sched_setaffinity(0, sizeof set, &set);
 }
 
+void page_out(pid_t pid, const Layout& layout) {
+  const int process = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (process < 0) return;
+  const iovec all{reinterpret_cast<void*>(regions_base), layout.regions_bytes()};
+  syscall(SYS_process_madvise, process, &all, 1, MADV_PAGEOUT, 0);
+  close(process);
+}
+
+// The first pages of each region: a region is longer only where there may be huge pages, which are not moved.
+void move_pages(pid_t pid, const Layout& layout, int node) {
+  constexpr std::size_t most = limits::pages_per_request;
+  for (const std::uintptr_t region : std::span(layout.region_address).first(layout.region_address.size() - 1)) {
+    std::array<void*, most> pages{};
+    std::array<int, most> nodes{}, found{};
+    for (std::size_t i = 0; i < most; ++i) pages[i] = reinterpret_cast<void*>(region + i * page_bytes);
+    nodes.fill(node);
+    syscall(SYS_move_pages, pid, most, pages.data(), nodes.data(), found.data(), MPOL_MF_MOVE_ALL);
+  }
+}
+
 // Each call is on the next CPU: pages that were just made wait in a list of their CPU, where reclaim does not see them, and
 // MADV_PAGEOUT empties that of its own CPU. A device's request fails after a second of invalidations (test_hmm), hence the limit.
-void page_out(const Area& area, const std::vector<int>& cpus, std::size_t bytes, const DisturbanceRecord& record) {
+void change_pages(const Area& area, const std::vector<int>& cpus, const Layout& layout, const DisturbanceRecord& record) {
   constexpr int most = 10;
   const std::uint32_t round = area.round.get();
   sleep_until(area.start_ns.load() + record.gap_ns.load());
   for (int i = 0; i < most && goes_on(area, round); ++i) {
     move_to(cpus[static_cast<std::size_t>(i) % cpus.size()]);
-    const pid_t pid = area.processes[record.whom.load()].pid.load();
-    const int process = pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;
-    if (process >= 0) {
-      const iovec all{reinterpret_cast<void*>(regions_base), bytes};
-      syscall(SYS_process_madvise, process, &all, 1, MADV_PAGEOUT, 0);
-      close(process);
+    if (const pid_t pid = area.processes[record.whom.load()].pid.load(); pid > 0) {
+      if (record.kind.load() == Kind::reclaim) page_out(pid, layout);
+      else move_pages(pid, layout, 1 - i % 2);
     }
     sleep_until(now_ns() + record.ns.load());
   }
 }
 
-void disturb(Area& area, const std::vector<int>& cpus, std::size_t bytes, int& cpu) {
+void disturb(Area& area, const std::vector<int>& cpus, const Layout& layout, int& cpu) {
   const std::uint32_t round = area.round.get();
   const auto used = std::span(area.disturbances).first(static_cast<std::size_t>(area.disturbances_used.load()));
   const auto record =
@@ -79,10 +98,10 @@ void disturb(Area& area, const std::vector<int>& cpus, std::size_t bytes, int& c
     area.started.sleep_while(area.started.get(), 100'000'000);
   }
   if (preempts) take_cpu(area, round, record->gap_ns.load(), record->ns.load());
-  else page_out(area, cpus, bytes, *record);
+  else change_pages(area, cpus, layout, *record);
 }
 
-[[noreturn]] void live_as_disturber(Area& area, const std::vector<int>& cpus, std::size_t bytes, std::uint32_t seen) {
+[[noreturn]] void live_as_disturber(Area& area, const std::vector<int>& cpus, const Layout& layout, std::uint32_t seen) {
   prctl(PR_SET_TIMERSLACK, 1);
   const sched_param lowest{1};
   sched_setscheduler(0, SCHED_FIFO, &lowest);  // without the right to it: a thread that has slept preempts others as well
@@ -93,7 +112,7 @@ void disturb(Area& area, const std::vector<int>& cpus, std::size_t bytes, int& c
       area.taken.sleep_while(seen, 1'000'000'000);
     }
     seen = area.taken.get();
-    disturb(area, cpus, bytes, cpu);
+    disturb(area, cpus, layout, cpu);
   }
 }
 
@@ -117,7 +136,7 @@ void Disturber::prepare(std::span<const Disturbance> disturbances) {
   pid_ = fork();
   if (pid_ != 0) return;
   die_with(runner);
-  live_as_disturber(area_, cpus_, bytes_, seen);
+  live_as_disturber(area_, cpus_, layout_, seen);
 }
 
 void Disturber::begin() {

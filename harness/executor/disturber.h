@@ -1,4 +1,4 @@
-// A process of the runner that takes CPUs away (Disturbance::Kind::preempt) and pages out (Kind::reclaim). It runs with a real-time
+// A process of the runner that takes CPUs away (Disturbance::Kind::preempt) and changes pages (Kind::reclaim, Kind::move). It runs with a real-time
 // priority where it may, so the kernel preempts what runs there at once: a preemptible kernel also in the middle of a system call
 // or a fault, between two locks. A thread that is held there holds its mmap lock, its migration, its unfinished invalidation, while the other CPUs
 // go on. A statement of the scenario cannot do this, and load beside the run does it only by chance.
@@ -12,13 +12,13 @@
 #include <vector>
 
 #include "harness/executor/area.h"
+#include "harness/executor/layout.h"
 
 namespace faultline {
 
 class Disturber {
  public:
-  // `bytes`: of the regions, from regions_base on.
-  Disturber(Area& area, const std::vector<int>& cpus, std::size_t bytes) : area_(area), cpus_(cpus), bytes_(bytes) {}
+  Disturber(Area& area, const std::vector<int>& cpus, const Layout& layout) : area_(area), cpus_(cpus), layout_(layout) {}
   ~Disturber() { end(); }
   Disturber(const Disturber&) = delete;
   Disturber& operator=(const Disturber&) = delete;
@@ -38,7 +38,7 @@ class Disturber {
  private:
   Area& area_;
   const std::vector<int>& cpus_;
-  const std::size_t bytes_;
+  const Layout& layout_;
   pid_t pid_ = -1;
   bool needed_ = false;  // in this iteration
 };

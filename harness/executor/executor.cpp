@@ -49,7 +49,7 @@ class Run {
         here_{.cpus = static_cast<int>(cpus_.size()),
               .longest_offset_ns = pace_here().longest_offset_ns,
               .signals = target.takes_signals(),
-              .reclaim = plan.reclaim},
+              .pages = plan.pages},
         preferences_(learnt),
         iterations_(program, target, frames, cpus_, [this] { breathe(); }),
         inquiry_(

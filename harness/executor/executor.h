@@ -26,7 +26,7 @@ struct RunPlan {
   int deadline_ms = 5000;                // for one iteration, from the start of its threads
   std::optional<Parameters> parameters;  // use these instead of drawing them
   int set_up_ms = 120'000;               // for the set-up; on a busy machine a driver may compile kernels for a long time
-  bool reclaim = false;                  // there is swap for it (swap.h), and the target bears it; the agent knows
+  PageMeans pages;                       // if the target bears it; the agent knows (page_means.h)
   friend bool operator==(const RunPlan&, const RunPlan&) = default;
 };
 

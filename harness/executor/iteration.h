@@ -102,7 +102,7 @@ class Iterations {
   const std::vector<int> cpus_;
   ProcessContext prototype_;
   const std::function<void()> breathe_;
-  Disturber disturber_{*area_, cpus_, layout_.regions_bytes()};
+  Disturber disturber_{*area_, cpus_, layout_};
   std::vector<int> devices_;
   bool roots_alive_ = false;
   Limits limits_;

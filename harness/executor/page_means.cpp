@@ -1,4 +1,4 @@
-#include "harness/executor/swap.h"
+#include "harness/executor/page_means.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -8,28 +8,33 @@
 
 #include <array>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
-#include "harness/executor/disturbance.h"
 #include "harness/executor/layout.h"
 #include "harness/queries.h"
 
 namespace faultline {
 namespace {
 
-constexpr const char* ram_disk = "/dev/ram1";
+constexpr std::array<const char*, 2> disks{"/dev/zram0", "/dev/ram1"};
 
-bool is_on() {
+// The disk with swap on it; null: none.
+const char* swap_disk() {
   std::ifstream in("/proc/swaps");
   for (std::string line; std::getline(in, line);)
-    if (line.starts_with(ram_disk)) return true;
-  return false;
+    for (const char* disk : disks)
+      if (line.starts_with(disk)) return disk;
+  return nullptr;
 }
 
+// A zram disk has no size at first.
+void size_zram() { std::ofstream("/sys/block/zram0/disksize") << "64M"; }
+
 // What mkswap writes: union swap_header of linux/swap.h, version 1.
-bool make_swap() {
-  const int disk = open(ram_disk, O_RDWR | O_CLOEXEC);
+bool make_swap(const char* path) {
+  const int disk = open(path, O_RDWR | O_CLOEXEC);
   if (disk < 0) return false;
   std::uint64_t bytes = 0;
   std::array<char, page_bytes> page{};
@@ -43,6 +48,14 @@ bool make_swap() {
   return bytes == page.size();
 }
 
+bool give_swap() {
+  if (swap_disk()) return true;
+  size_zram();
+  for (const char* disk : disks)
+    if (make_swap(disk) && swapon(disk, 0) == 0) return true;
+  return false;
+}
+
 bool pages_out(const Program& program) {
   return any_operation(program, [](const Operation& o) {
     const auto* advise = std::get_if<op::Madvise>(&o);
@@ -52,13 +65,13 @@ bool pages_out(const Program& program) {
 
 }  // namespace
 
-bool arrange_swap(const Program& program, const Target& target) {
+PageMeans arrange_page_means(const Program& program, const Target& target) {
   if (pages_out(program)) {
-    if (is_on()) swapoff(ram_disk);
-    return false;
+    if (const char* disk = swap_disk()) swapoff(disk);
+    return {};
   }
-  if (!target.bears_reclaim() || !bears_reclaim(program)) return false;
-  return is_on() || (make_swap() && swapon(ram_disk, 0) == 0);
+  if (!target.bears_page_changes() || !bears_page_changes(program)) return {};
+  return {.swap = give_swap(), .nodes = std::filesystem::exists("/sys/devices/system/node/node1")};
 }
 
 }  // namespace faultline
