@@ -20,6 +20,9 @@ constexpr const char* dmirror =
 constexpr const char* pins =
 #include "stress/repro/pins.inc"
     ;
+constexpr const char* uffd =
+#include "stress/repro/uffd.inc"
+    ;
 
 struct Piece {
   std::vector<std::string> names;
@@ -95,7 +98,7 @@ std::string assembled(const Parts& parts) {
     else if (piece.names.at(0) == functions_begin) to = &helpers;
     else to->push_back(piece);
   }
-  for (const char* source : {files, dmirror, pins})
+  for (const char* source : {files, dmirror, pins, uffd})
     for (const Piece& piece : pieces_of(source)) helpers.push_back(piece);
   for (const auto& [place, text] : {std::pair("@checks@\n", parts.checks),
                                     {"@start@\n", parts.start},

@@ -1,4 +1,4 @@
-// The pieces of C that all reproducers are made of: runtime.c, files.c, dmirror.c and pins.c.
+// The pieces of C that all reproducers are made of: runtime.c, files.c, dmirror.c, pins.c and uffd.c.
 #pragma once
 
 #include <string>

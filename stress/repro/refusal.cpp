@@ -33,7 +33,6 @@ const char* machine_text(Machine machine) {
 std::string unable(const Program& program, const Thread& thread, const Operation& operation, Machine machine) {
   if (order_of(operation) != Order::plain || std::holds_alternative<op::Update>(operation) || is_svm_command(operation))
     return "it is about the memory model of OpenCL, which needs a driver of OpenCL";
-  if (is_uffd(operation)) return "a reproducer has no userfaultfd";
   const bool moves = std::holds_alternative<op::Migrate>(operation) || std::holds_alternative<op::Snapshot>(operation) ||
                      std::holds_alternative<op::Exclusive>(operation);
   const bool pins = std::holds_alternative<op::Pin>(operation) || std::holds_alternative<op::Unpin>(operation);

@@ -155,7 +155,12 @@ class Generator {
     const int process = program_.threads[thread].process;
     std::string text = root(process) && starters() > 1 ? "\tbegin();\n" : "\tstagger();\n";
     for (std::size_t i = 0; i < program_.threads[thread].statements.size(); ++i) text += line(thread, static_cast<int>(i));
-    return text + "\ts->left[" + names_.process(process) + "]--;\n";
+    text += "\ts->left[" + names_.process(process) + "]--;\n";
+    for (const Statement& statement : program_.threads[thread].statements)
+      if (const auto* protect = std::get_if<op::UffdProtect>(&statement.operation); protect && !protect->set)
+        text += "\twake_again(" + names_.page(protect->range) + ", " + std::to_string(protect->range.count) + ", &s->left[" +
+                names_.process(process) + "]);\n";
+    return text;
   }
 
   std::string process(int p) const {
@@ -224,8 +229,22 @@ class Generator {
     return text;
   }
 
+  bool has_uffd(int p) const {
+    return std::ranges::any_of(threads_of_[p], [this](int thread) {
+      return std::ranges::any_of(program_.threads[thread].statements, [](const Statement& s) { return is_uffd(s.operation); });
+    });
+  }
+  // A child has its parent's descriptor, and must not keep it open.
+  std::string opens_uffd(int p) const {
+    if (has_uffd(p)) return "\topen_uffd();\n";
+    bool inherits = false;
+    for (int parent = program_.processes[p].parent; parent >= 0; parent = program_.processes[parent].parent)
+      inherits = inherits || has_uffd(parent);
+    return inherits ? "\tclose_uffd();\n" : "";
+  }
+
   std::string opens(int p) const {
-    std::string text;
+    std::string text = opens_uffd(p);
     const std::vector<int> devices = opened_first(program_)[p];
     if (speech_.machine == Machine::dmirror)
       for (const int device : devices)
@@ -264,6 +283,7 @@ class Generator {
       const std::vector<const Observable*> own = looks_of(p, kind);
       if (own.empty()) continue;
       text += "\tWAIT(s->phase >= " + std::to_string(phase) + ");\n";
+      if (phase == 2 && has_uffd(p)) text += "\tclose_uffd();\n";
       for (const Observable* o : own)
         text += "\ts->" + names_.member(*o) + " = " + (phase == 1 ? "where(" : "load(") +
                 names_.page(program_.observes[o->observe].cell) + ");\n";

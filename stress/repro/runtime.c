@@ -1,7 +1,7 @@
 // The C code that reproducers are made of, in pieces. A line with three slashes begins a piece and says what the piece
 // defines. A reproducer gets the pieces with a name that it uses (pieces.cpp). What a scenario decides is generated: the
 // addresses, `struct shared`, the threads, and the functions that main() calls.
-/// syscall SYS_pidfd_open SYS_io_uring_setup
+/// syscall SYS_pidfd_open SYS_io_uring_setup SYS_userfaultfd
 #include <sys/syscall.h>
 /// err errx
 #include <err.h>
@@ -11,6 +11,8 @@
 #include <fcntl.h>
 /// io_uring_params io_uring_sqe
 #include <linux/io_uring.h>
+/// uffdio_api uffdio_register uffdio_range uffdio_copy UFFDIO_WAKE UFFDIO_UNREGISTER
+#include <linux/userfaultfd.h>
 /// poll
 #include <poll.h>
 /// pthread_create pthread_mutex_t

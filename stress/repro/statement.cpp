@@ -33,6 +33,15 @@ const char* advice_text(op::Advice advice) {
   throw std::logic_error("an advice of no kind");
 }
 
+const char* mode_text(op::UffdRegister::Mode mode) {
+  switch (mode) {
+    case op::UffdRegister::Mode::missing: return "UFFDIO_REGISTER_MODE_MISSING";
+    case op::UffdRegister::Mode::wp: return "UFFDIO_REGISTER_MODE_WP";
+    case op::UffdRegister::Mode::both: return "UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP";
+  }
+  throw std::logic_error("a userfaultfd of no mode");
+}
+
 struct Say {
   const Speech& speech;
   int slot;
@@ -117,10 +126,23 @@ struct Say {
     return call(o.read ? "pin_read" : "pin", {page(o.range), number(o.range.count)});
   }
   std::string operator()(const op::Unpin& o) const { return call("unpin", {page(o.range), number(o.range.count)}); }
+  std::string operator()(const op::UffdRegister& o) const {
+    return call("uffd_register", {page(o.range), number(o.range.count), mode_text(o.mode)});
+  }
+  std::string operator()(const op::UffdUnregister& o) const {
+    return call("uffd_range", {"UFFDIO_UNREGISTER", page(o.range), number(o.range.count)});
+  }
+  std::string operator()(const op::UffdCopy& o) const { return call("uffd_copy", {page(o.cell), number(o.value)}); }
+  std::string operator()(const op::UffdZero& o) const { return call("uffd_zero", {page(o.range), number(o.range.count)}); }
+  std::string operator()(const op::UffdProtect& o) const {
+    return call("uffd_protect", {page(o.range), number(o.range.count), o.set ? "UFFDIO_WRITEPROTECT_MODE_WP" : "0"});
+  }
+  std::string operator()(const op::UffdWake& o) const {
+    return call("uffd_range", {"UFFDIO_WAKE", page(o.range), number(o.range.count)});
+  }
   template <typename Op>
-  requires(is_one_of<Op, op::Update, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill, op::UffdRegister, op::UffdUnregister,
-                     op::UffdCopy, op::UffdZero, op::UffdProtect, op::UffdWake>) std::string
-  operator()(const Op&) const {
+  requires(is_one_of<Op, op::Update, op::SvmMap, op::SvmUnmap, op::SvmCopy, op::SvmFill>) std::string operator()(
+      const Op&) const {
     throw std::logic_error("cannot_say() refuses this operation");
   }
 
