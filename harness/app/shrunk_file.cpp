@@ -50,6 +50,7 @@ std::string write_shrunk(const Shrunk& shrunk, const std::string& file) {
   const Finding& finding = shrunk.finding.finding;
   program.doc = std::string(finding_text(finding.what)) + " on " + finding.target + ", in " + percent(shrunk.rate) +
                 " of the iterations. Made of " + (shrunk.finding.file.empty() ? finding.scenario : shrunk.finding.file) + ".";
+  if (shrunk.forbidden) program.claims = {{Claim::Kind::never, *shrunk.forbidden, {}}};
   return write_text(print(program), file);
 }
 

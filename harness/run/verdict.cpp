@@ -92,6 +92,39 @@ std::optional<Nearest> nearest_allowed(const Allowed& allowed, const Outcome& se
   return best;
 }
 
+std::optional<Condition> what_is_forbidden(const Allowed& allowed, const Outcome& seen) {
+  if (!allowed.complete || allowed.outcomes.empty() || seen.size() != allowed.schema.size()) return std::nullopt;
+  const auto is_allowed = [&](const std::vector<std::size_t>& parts) {
+    return std::ranges::any_of(allowed.outcomes, [&](const Outcome& outcome) {
+      return std::ranges::all_of(parts, [&](std::size_t i) { return outcome[i] == seen[i]; });
+    });
+  };
+  // In this order they are tried to be left out.
+  std::vector<std::size_t> parts;
+  const auto add = [&](auto wanted) {
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      if (wanted(i)) parts.push_back(i);
+  };
+  const auto told_by_all = [&](std::size_t i) {
+    const Observable::Kind kind = allowed.schema[i].kind;
+    return (kind == Observable::Kind::result || kind == Observable::Kind::value) && seen[i] != text_unknown &&
+           seen[i] != text_not_reached;
+  };
+  add([&](std::size_t i) { return !told_by_all(i); });
+  add(told_by_all);
+  if (is_allowed(parts)) return std::nullopt;
+  for (std::size_t i = 0; i < parts.size();) {
+    std::vector<std::size_t> fewer = parts;
+    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+    if (is_allowed(fewer)) ++i;
+    else parts = std::move(fewer);
+  }
+  std::ranges::sort(parts);
+  Condition all{Condition::Kind::all, "", "", {}, {}};
+  for (const std::size_t i : parts) all.parts.push_back({Condition::Kind::equal, allowed.schema[i].key, seen[i], {}, {}});
+  return all.parts.size() == 1 ? all.parts.front() : all;
+}
+
 Verdict judge(const Allowed& allowed, std::span<const Outcome> seen) {
   const bool all =
       std::all_of(seen.begin(), seen.end(), [&](const Outcome& outcome) { return allowed_by(allowed, outcome).has_value(); });

@@ -47,6 +47,10 @@ struct Nearest {
 };
 std::optional<Nearest> nearest_allowed(const Allowed& allowed, const Outcome& seen);
 
+// What of a forbidden outcome is forbidden: "A = x and B = y", which holds in it and in no allowed outcome. No part of it can be left out. Prefers
+// results and values over what fewer targets tell. Nothing if an allowed outcome equals `seen`, or the prediction is incomplete.
+std::optional<Condition> what_is_forbidden(const Allowed& allowed, const Outcome& seen);
+
 // The verdict on the outcomes of one scenario on one target. Inconclusive if there are none.
 Verdict judge(const Allowed& allowed, std::span<const Outcome> seen);
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/language/parser.h"
+#include "harness/language/printer.h"
 #include "harness/run/trial.h"
 
 namespace faultline {
@@ -131,6 +132,25 @@ TEST(NearestAllowed, CountsObservables) {
   EXPECT_EQ(near->outcome, 1u);
   EXPECT_EQ(near->differs, (std::vector<std::size_t>{3}));
   EXPECT_FALSE(nearest_allowed(allowed_of(program(), {}), {"ok"}));
+}
+
+TEST(WhatIsForbidden, HoldsInNoAllowedOutcome) {
+  const Program p = program();
+  const Allowed allowed = allowed_of(p, {{"ok", "0", "fault", "0", "same"}, {"ok", "1", "fault", "1", "different"}});
+  const auto text = [&](const Outcome& seen) {
+    const std::optional<Condition> forbidden = what_is_forbidden(allowed, seen);
+    if (!forbidden) return std::string();
+    EXPECT_TRUE(holds(*forbidden, allowed.schema, seen));
+    EXPECT_EQ(check_claim({Claim::Kind::never, *forbidden, {}}, allowed).state, ClaimState::holds);
+    return print(*forbidden);
+  };
+  EXPECT_EQ(text({"ok", "1", "fault", "alien", "different"}), "C:r1 = alien");
+  EXPECT_EQ(text({"ok", "0", "fault", "1", "same"}), "P.gpu:r0 = 0 and C:r1 = 1") << "each by itself is allowed";
+  EXPECT_EQ(text({"ok", "0", "fault", "0", "different"}), "C:r1 = 0 and same(P:a[0],C:a[0]) = different");
+  EXPECT_EQ(text({"ok", "0", "hit", "0", "same"}), "P.gpu:r0.faults = hit");
+  EXPECT_EQ(text({"ok", "1", "fault", "1", "different"}), "") << "an allowed one";
+  EXPECT_FALSE(what_is_forbidden(allowed_of(p, allowed.outcomes, false), {"ok", "1", "fault", "alien", "different"}));
+  EXPECT_FALSE(what_is_forbidden(allowed_of(p, {}), {"ok", "1", "fault", "alien", "different"}));
 }
 
 TEST(Judge, IncompletePredictionsForbidNothing) {

@@ -21,6 +21,14 @@ std::uint64_t sightings(const Trial& trial) {
   return found == Verdict::health || found == Verdict::lost || found == Verdict::hang ? 1 : 0;
 }
 
+// What it has shown most often.
+std::optional<Condition> forbidden_in(const Trial& trial) {
+  const std::vector<Outcome> strays = not_allowed(trial);
+  if (strays.empty()) return std::nullopt;
+  return what_is_forbidden(
+      trial.allowed, *std::ranges::max_element(strays, {}, [&](const Outcome& outcome) { return trial.seen.at(outcome).count; }));
+}
+
 }  // namespace
 
 Shrinking::Shrinking(std::vector<CampaignFinding> findings, Options options) : options_(std::move(options)) {
@@ -53,6 +61,7 @@ bool Shrinking::start(Place& place) {
 void Shrinking::finish(Place& place, bool smallest) {
   Shrunk shrunk;
   shrunk.program = place.shrinker ? place.shrinker->program() : place.scenario->program;
+  shrunk.forbidden = std::exchange(place.forbidden, std::nullopt);
   shrunk.rate = place.shrinker ? place.shrinker->rate() : 0;
   shrunk.tried = place.shrinker ? place.shrinker->tried() : 0;
   shrunk.smallest = smallest;
@@ -92,6 +101,7 @@ bool Shrinking::told(const Trial& trial, bool closed) {
     finish(place, false);
     return true;
   }
+  if (place.shrinker->program() == trial.program) place.forbidden = forbidden_in(trial);
   place.scenario.reset();
   return true;
 }

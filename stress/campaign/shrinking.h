@@ -19,9 +19,10 @@ namespace faultline {
 struct Shrunk {
   CampaignFinding finding;
   Program program;
-  double rate = 0;        // the share of iterations that show it; 0: it did not show again
-  int tried = 0;          // programs
-  bool smallest = false;  // no part of it can be taken away; otherwise the time was up
+  std::optional<Condition> forbidden;  // of its outcomes; nothing if no outcome tells
+  double rate = 0;                     // the share of iterations that show it; 0: it did not show again
+  int tried = 0;                       // programs
+  bool smallest = false;               // no part of it can be taken away; otherwise the time was up
 };
 
 class Shrinking : public WorkSource {
@@ -47,6 +48,7 @@ class Shrinking : public WorkSource {
     std::optional<CampaignFinding> finding;
     std::optional<Shrinker> shrinker;          // once the finding has shown again
     std::shared_ptr<const Scenario> scenario;  // that runs
+    std::optional<Condition> forbidden;        // in the smallest program so far
     double until = 0;                          // of the clock, for this finding
     double end = 0;                            // for all
     std::uint64_t slices = 0;

@@ -65,6 +65,8 @@ TEST(Shrinking, AFindingBecomesSmall) {
   EXPECT_TRUE(forks(fake.done[0].program));
   EXPECT_LT(weight(fake.done[0].program), weight(parse(text, "")) * 2 / 3);
   EXPECT_EQ(fake.done[0].tried + 1, fake.programs);
+  ASSERT_TRUE(fake.done[0].forbidden);
+  EXPECT_EQ(fake.done[0].forbidden->value, "bad");
 }
 
 TEST(Shrinking, TheTimeEndsIt) {
