@@ -204,18 +204,16 @@ class Tree:
         run_make(command, os.environ, log)
 
 
-def build(source, variant, keep):
-    """Returns the folder of a finished lab, building what is not there."""
-    done = cached(source, variant)
-    if done:
-        return done
+def make_lab(source, name, keep, work):
+    """Returns the folder of that name in the cache. If it is not there, work(tree, partial, log) fills it."""
+    folder = os.path.join(cache_root(), name)
+    if os.path.isdir(folder):
+        return folder
     check_tools()
     with Tree(source) as tree:
-        done = cached(source, variant)  # by whom we waited for
-        if done:
-            return done
+        if os.path.isdir(folder):  # by whom we waited for
+            return folder
         started = time.monotonic()
-        folder = os.path.join(cache_root(), key(source, variant))
         partial = folder + ".partial"
         shutil.rmtree(partial, ignore_errors=True)
         os.makedirs(partial)
@@ -223,8 +221,7 @@ def build(source, variant, keep):
         try:
             sources.unpack(source, tree.src)
             tree.make_healthy()
-            compile_kernel(tree, partial, log, variant)
-            finish(tree, partial, log)
+            work(tree, partial, log)
         except BaseException:
             if os.path.exists(log):
                 os.replace(log, os.path.join(tree.root, "failed.log"))
@@ -235,6 +232,14 @@ def build(source, variant, keep):
             shutil.rmtree(tree.src, ignore_errors=True)
         note(f"built in {time.monotonic() - started:.0f} s")
         return folder
+
+
+def build(source, variant, keep):
+    """Returns the folder of a finished lab, building what is not there."""
+    def work(tree, partial, log):
+        compile_kernel(tree, partial, log, variant)
+        finish(tree, partial, log)
+    return make_lab(source, key(source, variant), keep, work)
 
 
 def compile_kernel(tree, partial, log, variant):

@@ -7,12 +7,10 @@ The key has the healthy lab's in it: kernel and module are of one build.
 
 import os
 import shutil
-import time
 
 import build as lab_build
 import driver_mutants
-import source as sources
-from common import cache_root, note
+from common import cache_root
 from initramfs import read
 
 VARIANT = "amdgpu-mutants"
@@ -35,30 +33,12 @@ def build(source, _, keep):
     if done := cached(source, VARIANT):
         return done
     healthy = lab_build.build(source, lab_build.AMDGPU, keep=True)
-    with lab_build.Tree(source) as tree:
-        if done := cached(source, VARIANT):  # by whom we waited for
-            return done
-        started = time.monotonic()
-        folder = os.path.join(cache_root(), key(source))
-        partial = folder + ".partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(healthy, partial, copy_function=os.link, ignore=shutil.ignore_patterns(MODULES))
-        log = os.path.join(partial, "build.log")
-        os.remove(log)  # the healthy lab's own
-        try:
-            sources.unpack(source, tree.src)
-            tree.make_healthy()
-            compile_driver(tree, log, os.path.join(partial, MODULES))
-        except BaseException:
-            if os.path.exists(log):
-                os.replace(log, os.path.join(tree.root, "failed.log"))
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        os.rename(partial, folder)
-        if not keep:
-            shutil.rmtree(tree.src, ignore_errors=True)
-        note(f"built in {time.monotonic() - started:.0f} s")
-        return folder
+
+    def work(tree, partial, log):
+        shutil.copytree(healthy, partial, copy_function=os.link, dirs_exist_ok=True,
+                        ignore=shutil.ignore_patterns(MODULES, os.path.basename(log)))
+        compile_driver(tree, log, os.path.join(partial, MODULES))
+    return lab_build.make_lab(source, key(source), keep, work)
 
 
 def compile_driver(tree, log, folder):

@@ -9,12 +9,9 @@ has no other kernel built again.
 
 import difflib
 import os
-import shutil
-import time
 
 import build as lab_build
-import source as sources
-from common import BAD_INPUT, HERE, LabError, cache_root, note
+from common import BAD_INPUT, HERE, LabError
 
 # {flavour: the modules that come with it}. Its options are those of kernel.config and those of FLAVOUR.config, which win.
 MODULES = {"kasan": ["kasan_test_module"]}
@@ -38,34 +35,11 @@ def cached(source, flavour):
 
 def build(source, flavour, keep):
     """Returns the folder of a finished lab, building what is not there."""
-    if done := cached(source, flavour):
-        return done
-    lab_build.check_tools()
-    with lab_build.Tree(source) as tree:
-        if done := cached(source, flavour):  # by whom we waited for
-            return done
-        started = time.monotonic()
-        folder = os.path.join(cache_root(), lab_build.key(source, flavour))
-        partial = folder + ".partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        os.makedirs(partial)
-        log = os.path.join(partial, "build.log")
-        try:
-            sources.unpack(source, tree.src)
-            tree.make_healthy()
-            tree.obj = os.path.join(tree.root, "obj-" + flavour)
-            compile_kernel(tree, flavour, partial, log)
-            lab_build.finish(tree, partial, log)
-        except BaseException:
-            if os.path.exists(log):
-                os.replace(log, os.path.join(tree.root, "failed.log"))
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        os.rename(partial, folder)
-        if not keep:
-            shutil.rmtree(tree.src, ignore_errors=True)
-        note(f"built in {time.monotonic() - started:.0f} s")
-        return folder
+    def work(tree, partial, log):
+        tree.obj = os.path.join(tree.root, "obj-" + flavour)
+        compile_kernel(tree, flavour, partial, log)
+        lab_build.finish(tree, partial, log)
+    return lab_build.make_lab(source, lab_build.key(source, flavour), keep, work)
 
 
 def compile_kernel(tree, flavour, partial, log):

@@ -32,6 +32,9 @@ LAST_WORDS = 40
 APPEND = ("console=ttyS0 nokaslr page_poison=1 oops=panic panic=-1 mitigations=off acpi=noirq no_timer_check "
           "rcupdate.rcu_cpu_stall_timeout=60 tsc=reliable rdinit=/init faultline.lab=1")
 
+# Two nodes of memory, so that pages can be moved (move_pages). KFD would have a node for each, so not beside a GPU.
+NODES = "numa=fake=2"
+
 STARTED = re.compile(rb"lab: (agent|command) starts")
 ENDED = re.compile(rb"lab: (?:agent|command) ended with status (\d+)")
 GONE = "the process of its device ended before the machine"
@@ -93,7 +96,7 @@ def release(path):
 
 
 def command_line(options, hardware, initrd_fd, agent_fd, console):
-    append = " ".join(filter(None, [APPEND, options.append]))
+    append = " ".join(filter(None, [APPEND, "" if hardware.words else NODES, options.append]))
     return [
         *hardware.program, *accel.flags(options.accel),
         "-name", "faultline-lab,process=qemu-system-x86",  # also where ld.so starts it (vfio_user.py)
