@@ -24,16 +24,17 @@ struct Capabilities {
   Sight sight{.location = false, .events = false};  // what it can tell besides values and errors
   bool migrate = false;                             // migration to device memory and to system memory
   bool snapshot = false;
-  bool pin = false;         // pin and unpin, through a descriptor that the process opened itself
-  bool exclusive = false;   // exclusive and check-exclusive
-  bool direct = false;      // direct-read and direct-write: the machine has a file system with O_DIRECT
-  bool uffd = false;        // userfaultfd, for faults of the kernel too, and for write protection
-  bool inherited = true;    // a child may drive the descriptor that its parent opened
-  bool forked = true;       // a process that the scenario forks may open the device
-  bool system = true;       // the device reaches any memory of its process
-  bool svm_coarse = false;  // SVM buffers (class Svm), handed over by map and unmap
-  bool svm_fine = false;    // SVM buffers that CPU and device use at once
-  bool atomics = false;     // accesses with a memory order, in memory that CPU and device use at once
+  bool pin = false;            // pin and unpin, through a descriptor that the process opened itself
+  bool exclusive = false;      // exclusive and check-exclusive
+  bool direct = false;         // direct-read and direct-write: the machine has a file system with O_DIRECT
+  bool uffd = false;           // userfaultfd, for faults of the kernel too, and for write protection
+  bool page_failures = false;  // a migration may have an allocation that fails (page_failure.h)
+  bool inherited = true;       // a child may drive the descriptor that its parent opened
+  bool forked = true;          // a process that the scenario forks may open the device
+  bool system = true;          // the device reaches any memory of its process
+  bool svm_coarse = false;     // SVM buffers (class Svm), handed over by map and unmap
+  bool svm_fine = false;       // SVM buffers that CPU and device use at once
+  bool atomics = false;        // accesses with a memory order, in memory that CPU and device use at once
   UsmAccess usm_host, usm_shared, usm_device;
   bool device_address = false;     // buffers that pass their device address to a kernel (cl_ext_buffer_device_address)
   bool swap = false;               // the machine has swap; the reference does not model MADV_PAGEOUT with swap
@@ -75,6 +76,7 @@ inline constexpr std::array capability_table = {
     Capability("direct", Capability::Line::own, "; direct I/O", &Capabilities::direct),
     Capability("uffd", Capability::Line::own, "; userfaultfd", &Capabilities::uffd),
     Capability("migrate", Capability::Line::own, "; migrates", &Capabilities::migrate),
+    Capability("page_failures", Capability::Line::own, ", also where memory runs out", &Capabilities::page_failures),
     Capability("svm_coarse", Capability::Line::svm, "coarse-grained buffers", &Capabilities::svm_coarse),
     Capability("svm_fine", Capability::Line::svm, ", fine-grained buffers", &Capabilities::svm_fine),
     Capability("system", Capability::Line::svm, ", any memory", &Capabilities::system),

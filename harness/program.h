@@ -33,8 +33,9 @@ inline constexpr int claims = 32;
 inline constexpr int observes = 32;
 inline constexpr int claim_depth = 16;  // nesting of one claim's condition
 inline constexpr int name_bytes = 32;
-inline constexpr int value = 200;  // the largest value that a store writes
-inline constexpr int added = 50;   // the sum of all `add`s in a Program
+inline constexpr int value = 200;       // the largest value that a store writes
+inline constexpr int allocations = 32;  // the number of the one that fails
+inline constexpr int added = 50;        // the sum of all `add`s in a Program
 inline constexpr int delay_us = 1'000'000;
 }  // namespace limits
 
@@ -214,6 +215,7 @@ struct Migrate {
   PageRange range;
   bool to_device = true;
   Via via;
+  int fail = 0;  // which of the request's allocations of a page fails (/proc/TASK/fail-nth), from 1 on; 0: none
   friend bool operator==(const Migrate&, const Migrate&) = default;
 };
 struct Snapshot {

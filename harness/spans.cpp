@@ -44,8 +44,10 @@ class Cuts {
     range({o.to.region, o.to.page, o.range.count});
     moves_.push_back(o);
   }
-  void add(const op::Snapshot& o) {
-    for (int page = 0; page < o.range.count; ++page) cell({o.range.region, o.range.first + page});
+  void add(const op::Snapshot& o) { each_page(o.range); }
+  void add(const op::Migrate& o) {
+    if (o.fail > 0) each_page(o.range);
+    else range(o.range);
   }
   template <typename Operation>
   void add(const Operation& o) {
@@ -53,6 +55,9 @@ class Cuts {
   }
 
   void cell(Cell c) { range({c.region, c.page, 1}); }
+  void each_page(const PageRange& r) {
+    for (int page = 0; page < r.count; ++page) cell({r.region, r.first + page});
+  }
   void range(const PageRange& r) {
     cut(r.region, r.first);
     cut(r.region, r.first + r.count);

@@ -1,6 +1,6 @@
 // Spans: runs of pages that the Program never tells apart.
 //
-// A page that a load, a store, an observe or a snapshot names is a span of its own. The pages between two such
+// A page that a load, a store, an observe, a snapshot or a migration with an allocation that fails names is a span of its own. The pages between two such
 // pages, which only appear as parts of ranges, make one span, however many they are. So the cost of a prediction
 // depends on the operations of a Program, and a region can be as large as an address space.
 //

@@ -11,6 +11,7 @@ namespace {
 // What an operation needs from the device.
 struct Request {
   bool migrate = false;
+  bool fails = false;  // one of its allocations
   bool snapshot = false;
   bool pin = false;
   bool exclusive = false;
@@ -27,7 +28,7 @@ struct RequestOf {
   Request operator()(const op::Store& store) const { return access(store); }
   Request operator()(const op::Update& update) const { return access(update); }
   Request operator()(const op::Migrate& migrate) const {
-    return {.migrate = true, .region = migrate.range.region, .via = migrate.via};
+    return {.migrate = true, .fails = migrate.fail > 0, .region = migrate.range.region, .via = migrate.via};
   }
   Request operator()(const op::Snapshot& snapshot) const { return {.snapshot = true, .via = snapshot.via}; }
   Request operator()(const op::Exclusive& exclusive) const { return {.exclusive = true, .via = exclusive.via}; }
@@ -99,6 +100,9 @@ std::string missing(const Request& request, const Program& program, const Capabi
   const auto backing_of = [&](int region) { return region < 0 ? Backing::none : program.regions[region].backing; };
   const Backing backing = backing_of(request.region);
   if (request.migrate && !can.migrate && !is_buffer(backing)) return "no migration between device and system memory";
+  if (request.fails && !can.page_failures)
+    return "no allocations that fail: CONFIG_FAIL_PAGE_ALLOC, root, and N in ignore-gfp-wait and ignore-gfp-highmem and 0 in "
+           "min-order of /sys/kernel/debug/fail_page_alloc; or the virtual lab";
   if (request.snapshot && !can.snapshot) return "no snapshots of page tables";
   if (request.pin && !can.pin) return "no long-term pins";
   if (request.exclusive && !can.exclusive) return "no exclusive access of a device";

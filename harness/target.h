@@ -81,6 +81,7 @@ class DeviceHandle {
   virtual Svm* svm() { return nullptr; }
   virtual int ordered(std::span<OrderedAccess> /*accesses*/) { return ENOTSUP; }
   // Requests return an errno. A device supports the requests that its Capabilities name.
+  // With no pages: moves nothing, and makes memory of the caller ready. The next call then touches none for the first time.
   virtual int migrate(std::uintptr_t /*address*/, int /*pages*/, bool /*to_device*/) { return ENOTSUP; }
   virtual int snapshot(std::uintptr_t /*address*/, std::span<unsigned char> /*bytes_per_page*/) { return ENOTSUP; }
   virtual int pin(std::uintptr_t /*address*/, int /*pages*/, bool /*read*/) { return ENOTSUP; }

@@ -17,6 +17,7 @@
 #include "harness/executor/direct_file.h"
 #include "harness/executor/files.h"
 #include "harness/executor/memory_need.h"
+#include "harness/executor/page_failure.h"
 #include "harness/executor/page_means.h"
 #include "harness/language/parser.h"
 #include "harness/version.h"
@@ -55,7 +56,9 @@ Agent::Agent(int in, int out, bool allow_crash, std::vector<std::unique_ptr<Targ
       lab_(word_on_kernel_command_line("faultline.lab=1")),
       targets_(std::move(targets)),
       watch_(std::move(watch)),
-      storms_(std::move(storms)) {}
+      storms_(std::move(storms)) {
+  if (lab_) allow_page_failures();
+}
 
 void Agent::send_line(const std::string& line) {
   const std::string bytes = line + "\n";

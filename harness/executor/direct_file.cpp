@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "harness/executor/huge_pages.h"
+#include "harness/executor/page_failure.h"
 #include "harness/executor/userfault.h"
 #include "harness/executor/value.h"
 
@@ -97,6 +98,7 @@ Capabilities capabilities_here(const Target& target) {
   }();
   can.direct = direct;
   can.uffd = has_userfaultfd();
+  can.page_failures = has_page_failures();
   const HugePageSettings huge = huge_page_settings();
   can.huge_pages = huge.anonymous;
   can.shared_huge_pages = huge.shared;

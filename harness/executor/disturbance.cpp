@@ -120,6 +120,8 @@ const char* word(Kind kind) {
 // (a file system may be interrupted, or do a part), and the commands of OpenCL, whose drivers are programs.
 bool bears_signals(const Thread& thread) {
   return std::ranges::none_of(thread.statements, [](const Statement& statement) {
+    const auto* migrate = std::get_if<op::Migrate>(&statement.operation);
+    if (migrate && migrate->fail > 0) return true;  // the stack of the handler may need the page that is not there
     return order_of(statement.operation) != Order::plain || is_svm_command(statement.operation) ||
            std::visit(
                []<typename Op>(const Op&) {

@@ -1,4 +1,5 @@
 #include "harness/executor/operation.h"
+#include "harness/executor/page_failure.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -297,7 +298,13 @@ struct Perform {
       });
     const Handles::Use device(context().handles, migrate.via.opener, migrate.via.device);
     if (!device) return errno_result(EBADF);
-    return errno_result(device->migrate(run.context.layout.address_of(migrate.range), migrate.range.count, migrate.to_device));
+    const auto ask = [&](int pages) {
+      return device->migrate(context().layout.address_of(migrate.range), pages, migrate.to_device);
+    };
+    const PageFailure failure(migrate.fail, [&] { ask(0); });
+    if (failure.error() != 0)
+      report_bench_error(context().area, "cannot make an allocation fail", context().process, run.thread, failure.error());
+    return errno_result(ask(migrate.range.count));
   }
 
   SeenResult operator()(const op::Exclusive& exclusive) const {

@@ -179,6 +179,7 @@ class Checker {
   }
   void check_in_memory_model(const Statement& statement, const op::Migrate& migrate) const {
     const Region& region = check_buffer(statement, migrate.range.region);
+    if (migrate.fail > 0) source_.fail_at(statement.place, "fail", "the driver of a buffer decides what it allocates");
     if (region.backing == Backing::usm_host || region.backing == Backing::usm_device)
       source_.fail_at(statement.place, region.name, "'" + region.name + "' stays where it is: of USM, only usm-shared migrates");
   }

@@ -191,7 +191,9 @@ struct unit : sor<keyword<"us">, keyword<"ms">> { static constexpr auto expected
 struct delay : seq<verb<"delay">, expect<duration>, expect<unit>> {};
 struct open : seq<verb<"open">, expect<descriptor>> {};
 struct close : seq<verb<"close">, expect<descriptor>> {};
-struct migrate : seq<verb<"migrate">, range, expect<keyword<"to">>, expect<destination>, request_via> {};
+struct allocation : number { static constexpr auto expected = "a number (the allocation that fails)"; };
+struct migrate : seq<verb<"migrate">, range, expect<keyword<"to">>, expect<destination>, request_via,
+                     opt<token<keyword<"fail">>, expect<allocation>>> {};
 struct snapshot : seq<verb<"snapshot">, range, request_via> {};
 struct pin_kind : word {
   static constexpr auto& table = words::pin_kinds;

@@ -72,7 +72,8 @@ TEST(Parser, ReadsWhoDoesAnAccess) {
                                     "thread P.t\n  load a[0]\n  load a[0] via d\n  fork C\n"
                                     "process C\n  load a[0] via P.d\n  migrate a to d\n"
                                     "thread C.gpu on P.d\n  load a[0]\n  load a[0] via d\n  load a[0] via cpu\n"
-                                    "  migrate a to d\n  snapshot a\n  migrate a to system via d\n",
+                                    "  migrate a to d\n  snapshot a\n  migrate a to system via d\n"
+                                    "  migrate a to d via P.d fail 2\n",
                                 "x.scn");
   const Via cpu, of_parent{0, 0}, of_child{0, 1};
   EXPECT_EQ(operation<op::Load>(program, 0, 0).via, cpu);
@@ -86,6 +87,7 @@ TEST(Parser, ReadsWhoDoesAnAccess) {
   EXPECT_EQ(operation<op::Migrate>(program, 2, 3).via, of_parent);
   EXPECT_EQ(operation<op::Snapshot>(program, 2, 4).via, of_parent);
   EXPECT_EQ(operation<op::Migrate>(program, 2, 5), (op::Migrate{{0, 0, 2}, false, of_child}));
+  EXPECT_EQ(operation<op::Migrate>(program, 2, 6), (op::Migrate{{0, 0, 2}, true, of_parent, 2}));
 }
 
 TEST(Parser, ReadsPageRanges) {

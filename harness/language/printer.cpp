@@ -97,7 +97,7 @@ class StatementText {
   std::string operator()(const op::Migrate& migrate) const {
     const int device = migrate.to_device ? migrate.via.device : -1;
     return "migrate " + range(migrate.range) + " to " + (device >= 0 ? program_.devices.at(device).name : "system") +
-           via(migrate.via, implied_via(thread_, device));
+           via(migrate.via, implied_via(thread_, device)) + (migrate.fail > 0 ? " fail " + std::to_string(migrate.fail) : "");
   }
   std::string operator()(const op::Exclusive& exclusive) const {
     return (exclusive.check ? "check-exclusive " : "exclusive ") + range(exclusive.range) +

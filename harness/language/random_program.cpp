@@ -162,7 +162,7 @@ class Generator {
       case 16: return userfault(thread);
       case 17: return op::Open{0};
       case 18: return op::Close{0};
-      case 19: return op::Migrate{range(thread), chance(2), via(thread, false)};
+      case 19: return op::Migrate{range(thread), chance(2), via(thread, false), chance(4) ? 1 + below(limits::allocations) : 0};
       case 20: return op::Pin{range(thread), chance(2), via(thread, false)};
       case 21: return op::Unpin{range(thread), via(thread, false)};
       case 22: return op::Exclusive{range(thread), chance(2), via(thread, false)};

@@ -238,14 +238,17 @@ class Reader : Names {
   Operation read(grammar::migrate, const Node& operation) const {
     const PageRange range = request_range(operation);
     const Node& to = get<grammar::destination>(operation);
-    if (text_of(to) == "system") return op::Migrate{range, false, request_via(operation, -1, "migrate to system")};
+    const Node* const allocation = find<grammar::allocation>(operation);
+    const int fail = allocation ? number(*allocation, "allocation", limits::allocations) : 0;
+    if (allocation && fail == 0) this->fail(*allocation, "allocations are counted from 1 on");
+    if (text_of(to) == "system") return op::Migrate{range, false, request_via(operation, -1, "migrate to system"), fail};
     const int device = find_named(program_.devices, text_of(to));
     if (device < 0) {
       std::vector<std::string> known = names_of(program_.devices);
       known.push_back("system");
-      fail(to, "unknown device " + shown(text_of(to)), did_you_mean(text_of(to), known));
+      this->fail(to, "unknown device " + shown(text_of(to)), did_you_mean(text_of(to), known));
     }
-    return op::Migrate{range, true, request_via(operation, device, "migrate")};
+    return op::Migrate{range, true, request_via(operation, device, "migrate"), fail};
   }
 
   // The pages of a request to a device.

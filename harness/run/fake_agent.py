@@ -14,7 +14,7 @@ import time
 
 NO_USM = {"access": False, "atomics": False, "concurrent": False, "concurrent_atomics": False}
 BUFFERS = {"events": False, "migration_errors": True, "svm_coarse": False, "svm_fine": False, "atomics": False, "usm_host": NO_USM,
-           "usm_shared": NO_USM, "usm_device": NO_USM, "device_address": False, "uffd": False, "huge_pages": False,
+           "usm_shared": NO_USM, "usm_device": NO_USM, "device_address": False, "uffd": False, "page_failures": False, "huge_pages": False,
            "shared_huge_pages": False}
 TARGETS = {
     "host": {"class": "shares_cpu_tables", "faults": False, "identity": True, "location": False, "migrate": False,

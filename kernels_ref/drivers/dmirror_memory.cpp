@@ -6,6 +6,7 @@
 #include "kernels_ref/mm/huge_memory.h"
 #include "kernels_ref/mm/migrate_device.h"
 #include "kernels_ref/mm/migration_entries.h"
+#include "kernels_ref/mm/page_failure.h"
 
 namespace faultline::ref {
 
@@ -77,22 +78,29 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   co_await cpu.step("dmirror_migrate_alloc_and_copy");
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from];
+    if (f == none || (may_fail(cpu) && co_await allocation_fails(cpu, "dmirror_devmem_alloc_page"))) continue;
     // migrate_vma_pages: only anonymous memory can live on the device.
-    if (f == none || (f != zero_page && w.frame[f].kind == Frame::Kind::shared)) continue;
+    if (f != zero_page && w.frame[f].kind == Frame::Kind::shared) continue;
     device[s - from] = static_cast<std::uint8_t>(device_page_for(cpu, id, f, s));
   }
+  if (cpu.self().fail_nth > 0) cpu.self().fail_nth = some_allocation;
   bool inserts = false;  // migrate_vma_pages: MIGRATE once more, from the first page that was not there
   for (Slot s = from; s <= to; ++s) {
-    if (source[s - from] != zero_page) continue;
+    if (source[s - from] != zero_page || device[s - from] == none) continue;
     if (!inserts) inserts = co_await tell_others(cpu, id, s, to);
     co_await cpu.step("migrate_vma_insert_page");
-    if (migrate_vma_insert_page(cpu, mm, s, device[s - from], writable[s - from])) continue;
+    const bool fails = may_fail(cpu) && co_await allocation_fails(cpu, "migrate_vma_insert_page: pte_alloc, anon_vma_prepare");
+    if (!fails && migrate_vma_insert_page(cpu, mm, s, device[s - from], writable[s - from])) continue;
     release_device_page(w, device[s - from]);
     device[s - from] = none;
   }
   if (inserts) co_await invalidate_end(cpu, mm);
+  Slot unstored = to + 1;  // the first page whose entry is not stored. The driver ignores the error
+  for (Slot s = from; s < unstored; ++s)
+    if (device[s - from] != none && !w.mirror[id].entry[s].valid() && may_fail(cpu) && co_await allocation_fails(cpu, "xa_store"))
+      unstored = s;
   co_await cpu.until("dmirror_migrate_finalize_and_map: mutex", [cpu, id] { return mutex_free(cpu, id); });
-  for (Slot s = from; s <= to; ++s) {
+  for (Slot s = from; s < unstored; ++s) {
     if (device[s - from] == none) continue;
     const FrameId mapped = source[s - from] == zero_page ? device[s - from] : source[s - from];
     if (w.frame[mapped].mapcount == 0) cpu.meets(MetBug::stale_migrated_entry);
@@ -117,7 +125,7 @@ Task<void> migrate_back(Cpu cpu, MmId mm, Slot from, FramesOfRange pages, int ow
     if (page == none) continue;
     // migrate_vma_check_page still allows a device page one extra reference. Since 27674ef6c73f such pages have none.
     const int others = w.frame[page].refs - own;
-    if (others > 1) {
+    if (others > 1 || (may_fail(cpu) && co_await allocation_fails(cpu, "dmirror_devmem_fault_alloc_and_copy: alloc_page_vma"))) {
       migrate_vma_finalize(cpu, page, page);
       page = none;
     } else if (cpu.on(Rule::migrate_back_erases_entry) && w.frame[page].owner != none) {
@@ -201,11 +209,15 @@ Task<Result> dmirror_migrate(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_d
   --w.page_lockers;
   read_unlock(w, mm);
   co_await mmput(cpu, mm);
+  if (to_device && result.kind == Result::Kind::ok && may_fail(cpu) && co_await allocation_fails(cpu, "dmirror_bounce_init"))
+    result = failed(ENOMEM);
   if (to_device && result.kind == Result::Kind::ok) {  // read back what is on the device now
     co_await cpu.until("dmirror_do_read: mutex", [cpu, id] { return mutex_free(cpu, id); });
     for (Slot s = from; s <= to; ++s)
       if (!w.mirror[id].entry[s].valid()) result = failed(ENOENT);
   }
+  if (result.kind == Result::Kind::ok && may_fail(cpu) && co_await allocation_fails(cpu, "copy_to_user: wp_page_copy"))
+    result = failed(EFAULT);
   co_await put_file(cpu, id);
   co_return result;
 }

@@ -189,6 +189,7 @@ struct ThreadState {
   std::uint8_t moved = 0;         // ... and a migration to the device has stored its entry since hmm_range_fault()
   std::uint8_t retries = none;    // its device's access to this page (Slot) has faulted, and amdkfd may yet be at work on that
   std::uint8_t userfault = none;  // it sleeps in handle_userfault() for this page (Slot) of its own process
+  std::uint8_t fail_nth = 0;      // current->fail_nth: which allocation of a page fails (page_failure.h)
   std::uint8_t interrupted = 0;   // a SIGKILL has ended that sleep, so the thread never returns to user space
   std::array<std::uint8_t, limits::barriers> arrivals{};
 };

@@ -1,5 +1,6 @@
 #include "kernels_ref/scenario/thread.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <concepts>
 #include <stdexcept>
@@ -9,6 +10,7 @@
 #include "kernels_ref/mm/driver_ops.h"
 #include "kernels_ref/mm/filemap.h"
 #include "kernels_ref/mm/fork_exit.h"
+#include "kernels_ref/mm/page_failure.h"
 #include "kernels_ref/mm/userfaultfd.h"
 
 namespace faultline::ref {
@@ -109,7 +111,23 @@ Task<Result> run(Cpu cpu, const op::UffdProtect& o) {
 }
 Task<Result> run(Cpu cpu, const op::UffdWake& o) { return uffd_wake(cpu, first(cpu, o.range), last(cpu, o.range)); }
 
+// fork() in another thread write-protects the stack of this one: then a copy of a page of the stack may be what fails.
+bool others_fork(Cpu cpu) {
+  return std::ranges::any_of(cpu.shape->program->threads, [cpu](const Thread& thread) {
+    return &thread != &cpu.program_thread() && thread.process == cpu.process() &&
+           std::ranges::any_of(thread.statements,
+                               [](const Statement& s) { return std::holds_alternative<op::Fork>(s.operation); });
+  });
+}
+
+Task<Result> migrate_failing(Cpu cpu, const op::Migrate& o) {
+  cpu.self().fail_nth = others_fork(cpu) ? some_allocation : static_cast<std::uint8_t>(o.fail);
+  const Result result = co_await ask(cpu, o.via, cpu.driver().migrate, first(cpu, o.range), last(cpu, o.range), o.to_device);
+  cpu.self().fail_nth = 0;
+  co_return result;
+}
 Task<Result> run(Cpu cpu, const op::Migrate& o) {
+  if (o.fail > 0) return migrate_failing(cpu, o);
   return ask(cpu, o.via, cpu.driver().migrate, first(cpu, o.range), last(cpu, o.range), o.to_device);
 }
 Task<Result> run(Cpu cpu, const op::Snapshot& o) {

@@ -26,7 +26,7 @@ class Unknown {
 
   std::string operator()(const op::Load& o) const { return via(o.via); }
   std::string operator()(const op::Store& o) const { return via(o.via); }
-  std::string operator()(const op::Migrate& o) const { return via(o.via); }
+  std::string operator()(const op::Migrate& o) const { return o.fail > 0 ? "an allocation that fails" : via(o.via); }
   std::string operator()(const op::Fork&) const { return {}; }
   std::string operator()(const op::Wait&) const { return {}; }
   std::string operator()(const op::Barrier&) const { return {}; }
