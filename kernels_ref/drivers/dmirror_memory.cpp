@@ -216,8 +216,6 @@ Task<Result> dmirror_migrate(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_d
     for (Slot s = from; s <= to; ++s)
       if (!w.mirror[id].entry[s].valid()) result = failed(ENOENT);
   }
-  if (result.kind == Result::Kind::ok && may_fail(cpu) && co_await allocation_fails(cpu, "copy_to_user: wp_page_copy"))
-    result = failed(EFAULT);
   co_await put_file(cpu, id);
   co_return result;
 }

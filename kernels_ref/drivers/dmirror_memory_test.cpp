@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "harness/language/parser.h"
 #include "kernels_ref/predict.h"
@@ -43,6 +44,27 @@ TEST(DmirrorMemory, TwoFaultsAtOnceMayLoseTheDevicesEntry) {
 // Two faults one after the other meet no bug.
 TEST(DmirrorMemory, OneFaultAfterTheOther) {
   EXPECT_EQ(bugs_of("thread P.m\n  migrate a[0] to d\n  load a[0]\n  load a[0]\n  load a[0] via d\n"), Names{});
+}
+
+// The texts of the first result, in every allowed outcome.
+std::set<std::string> results(const std::string& body) {
+  std::set<std::string> texts;
+  const Allowed allowed =
+      predict(parse("scenario t\ndevice d: recoverable\nprocess P\n  a: 2 pages anon rw\nthread P.t\n" + body, "test"));
+  EXPECT_TRUE(allowed.complete);
+  for (const Outcome& outcome : allowed.outcomes) texts.insert(outcome.at(0));
+  return texts;
+}
+
+TEST(DmirrorMemory, AnAllocationFails) {
+  using Texts = std::set<std::string>;
+  EXPECT_EQ(results("  migrate a to d via d fail 1\n"), Texts{"ENOENT"});
+  EXPECT_EQ(results("  migrate a to d via d fail 2\n"), Texts{"ENOENT"});
+  EXPECT_EQ(results("  migrate a to d via d fail 3\n"), (Texts{"ENOENT", "ENOMEM", "ok"}))
+      << "what is allocated later is not counted";
+  EXPECT_EQ(results("  migrate a to system via d fail 1\n"), Texts{"ok"}) << "nothing is allocated";
+  const std::string fork = "thread P.u\n  fork C\nprocess C\n";
+  EXPECT_EQ(results("  migrate a to system via d fail 1\n" + fork), (Texts{"EFAULT", "ok"})) << "a copy of the stack";
 }
 
 // dmirror_devmem_fault_alloc_and_copy takes no mutex.

@@ -9,7 +9,7 @@ namespace faultline::ref {
 // modelled (parts of page tables, nodes of an xarray).
 inline constexpr std::uint8_t some_allocation = 255;
 
-inline bool may_fail(Cpu cpu) { return cpu.self().fail_nth > 0; }
+inline bool may_fail(Cpu cpu) { return cpu.self().fail_nth > 0 && cpu.on(Rule::migrate_runs_out); }
 
 // Whether this allocation of a page fails. Ask may_fail() first.
 inline Task<bool> allocation_fails(Cpu cpu, const char* label) {

@@ -108,6 +108,7 @@ enum class Rule {
   migrate_tells_others,       // MMU_NOTIFY_MIGRATE goes to every device but its owner
   migrate_respects_write,     // a read-only page comes back read-only
   migrate_respects_pins,      // migrate_vma_collect_pmd, migrate_vma_check_page: a held page does not move
+  migrate_runs_out,           // dmirror_devmem_alloc_page, alloc_page_vma: a page that gets no memory stays where it is
   close_evicts,               // dmirror_fops_release
   // drivers/gpu/drm/amd/amdkfd
   kfd_migrates_range,        // svm_migrate_to_ram: a fault of the CPU brings back the whole range

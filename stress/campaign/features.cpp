@@ -21,6 +21,7 @@ std::string kind_of(const Operation& operation) {
         if constexpr (requires { o.protection; }) text += "." + std::to_string(2 * o.protection.read + o.protection.write);
         if constexpr (requires { o.backing; }) text += "." + std::to_string(static_cast<int>(o.backing));
         if constexpr (requires { o.to_device; }) text += o.to_device ? "+" : "-";
+        if constexpr (requires { o.fail; }) text += o.fail > 0 ? "f" : "";
         if constexpr (requires { o.read; }) text += o.read ? "r" : "w";
         if constexpr (requires { o.dontunmap; }) text += o.dontunmap ? "k" : "m";
         if constexpr (requires { o.check; }) text += o.check ? "?" : "!";

@@ -101,8 +101,8 @@ class Checker:
         try:
             program = faultline.parse(script.text)
         except faultline.ParseError as error:
-            if programs.cuts_too_fine(error):
-                return "too many pages"
+            if programs.is_too_large(error):
+                return "too large"
             raise
         try:
             allowed = faultline.predict(program, self.device_class, MOST_STATES)

@@ -88,7 +88,8 @@ MOVES = ("mremap", "mremap dontunmap")
 PLAIN_KINDS = ("load", "store", *MAPPINGS, "msync", "truncate", "munmap", "mprotect", "mremap", "mremap dontunmap", "dontneed",
                "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free", "pageout",
                "remove", "collapse", "fork", "exit", "kill")
-REQUEST_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive", "pin", "pin read", "unpin")
+FAILING_KINDS = ("to device fail", "to system fail")
+REQUEST_KINDS = ("to device", "to system", *FAILING_KINDS, "snapshot", "exclusive", "check-exclusive", "pin", "pin read", "unpin")
 ANY_DEVICE_KINDS = ("device load", "device store", "open", "close")
 MIGRATION_KINDS = ("to device", "to system", "snapshot", "exclusive", "check-exclusive")
 PIN_KINDS = ("pin", "pin read", "unpin")
@@ -96,7 +97,7 @@ DIRECT_KINDS = ("direct-read", "direct-write")
 UFFD_CALLS = ("uffd-unregister", "uffd-copy", "uffd-zero", "uffd-protect", "uffd-unprotect", "uffd-wake")
 UFFD_KINDS = ("uffd-register", *UFFD_CALLS, "held")
 UFFD_MODES = ("both", "missing", "wp")
-DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + PIN_KINDS
+DEVICE_KINDS = ANY_DEVICE_KINDS + MIGRATION_KINDS + FAILING_KINDS + PIN_KINDS
 KINDS = PLAIN_KINDS + DIRECT_KINDS + UFFD_KINDS + DEVICE_KINDS
 NOT_ANON = {"mmap shared", "mmap stack", "mmap private f", "mmap shared f", "truncate"}  # not in a scenario with userfaultfd
 ADVICES = ("dontneed", "dontfork", "hugepage", "populate-read", "populate-write", "wipeonfork", "keeponfork", "free",
@@ -108,7 +109,7 @@ def kinds_of(capabilities: dict) -> tuple[str, ...]:
     """The kinds of statements for a target with these capabilities (faultline.Machine.hello)."""
     migrates, pins = capabilities["migrate"] and capabilities["snapshot"], capabilities["pin"]
     return (PLAIN_KINDS + DIRECT_KINDS * capabilities["direct"] + UFFD_KINDS * capabilities["uffd"] + ANY_DEVICE_KINDS * (migrates or pins) +
-            MIGRATION_KINDS * migrates + PIN_KINDS * pins)
+            MIGRATION_KINDS * migrates + FAILING_KINDS * (migrates and capabilities["page_failures"]) + PIN_KINDS * pins)
 
 
 def together(first: str, second: str) -> bool:
@@ -303,10 +304,10 @@ class _Writer:
             line = f"mremap {source} -> {REGION_NAMES[to_region]}[{to_first}]{kind.removeprefix('mremap')}"
         elif kind in ADVICES:
             line = f"madvise {self._text(*pages)} {kind}"
-        elif kind == "to device":
-            line = f"migrate {self._text(*pages)} to {DEVICE_NAMES[statement.device]} via {self._via(process, statement)}"
-        elif kind == "to system":
-            line = f"migrate {self._text(*pages)} to system via {self._via(process, statement)}"
+        elif kind in ("to device", "to system", *FAILING_KINDS):
+            to = DEVICE_NAMES[statement.device] if kind.startswith("to device") else "system"
+            fail = f" fail {1 + statement.to_first % 4}" if kind in FAILING_KINDS else ""
+            line = f"migrate {self._text(*pages)} to {to} via {self._via(process, statement)}{fail}"
         elif kind in ("snapshot", "exclusive", "check-exclusive"):
             line = f"{kind} {self._text(*pages)} via {self._via(process, statement)}"
         elif kind in PIN_KINDS:
@@ -381,10 +382,10 @@ def script(draft: Draft) -> Script:
     return writer.finish()
 
 
-def cuts_too_fine(error: ValueError) -> bool:
-    """Whether the only reason for a faultline.ParseError is that mremap()s of huge regions cut each other too often. Only the
-    language knows the limit: do not count here a second time."""
-    return "too many pages and ranges" in str(error)
+def is_too_large(error: ValueError) -> bool:
+    """Whether the only reason for a faultline.ParseError is that mremap()s of huge regions cut each other too often, or that there are
+    too many operations, with those that held accesses need. Only the language knows the limits: do not count here a second time."""
+    return any(f"too many {what}" in str(error) for what in ("pages and ranges", "operations of all threads"))
 
 
 def waits_for_ever(error: ValueError) -> bool:

@@ -43,7 +43,8 @@ _weights = {"load": 4, "store": 5, "mmap anon": 2, "mmap shared": 2, "mmap stack
             "dontneed": 2, "dontfork": 1, "hugepage": 1, "populate-read": 1, "populate-write": 2, "wipeonfork": 2,
             "keeponfork": 1, "free": 2, "pageout": 1, "fork": 4, "exit": 1, "kill": 1,
             "direct-read": 3, "direct-write": 2}
-_device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2, "snapshot": 4, "exclusive": 3,
+_device_weights = {"device load": 5, "device store": 5, "to device": 4, "to system": 2,
+                   "to device fail": 3, "to system fail": 1, "snapshot": 4, "exclusive": 3,
                    "check-exclusive": 2, "open": 1, "close": 1, "pin": 7, "pin read": 2, "unpin": 3}
 
 # In programs with userfaultfd. Few plain accesses: one that waits for user space has nobody who resolves it.

@@ -76,7 +76,7 @@ def test_every_operation_is_drawn():
     assert set(faultline.operations()) - drawn == not_here
 
 
-NEITHER = {"migrate": False, "snapshot": False, "pin": False, "direct": False, "uffd": False}
+NEITHER = {"migrate": False, "snapshot": False, "pin": False, "direct": False, "uffd": False, "page_failures": False}
 MIGRATES = NEITHER | {"migrate": True, "snapshot": True}
 PINS = NEITHER | {"pin": True}
 DIRECT = NEITHER | {"direct": True}
@@ -90,8 +90,8 @@ def test_kinds_follow_from_what_a_target_can_do():
     assert programs.kinds_of(DIRECT) == programs.PLAIN_KINDS + programs.DIRECT_KINDS
     assert programs.kinds_of(UFFD) == programs.PLAIN_KINDS + programs.UFFD_KINDS
     devices = set(programs.KINDS) - set(programs.DIRECT_KINDS) - set(programs.UFFD_KINDS)
-    assert set(programs.kinds_of(MIGRATES)) == devices - set(programs.PIN_KINDS)
-    assert set(programs.kinds_of(PINS)) == devices - set(programs.MIGRATION_KINDS)
+    assert set(programs.kinds_of(MIGRATES)) == devices - set(programs.PIN_KINDS) - set(programs.FAILING_KINDS)
+    assert set(programs.kinds_of(PINS)) == devices - set(programs.MIGRATION_KINDS) - set(programs.FAILING_KINDS)
 
 
 @pytest.mark.parametrize("can, device_class", [(NEITHER, "shares-cpu-tables"), (DIRECT, "shares-cpu-tables"), (UFFD, "shares-cpu-tables"),
@@ -107,7 +107,7 @@ def test_every_draft_is_a_scenario(can, device_class):
         try:
             program = faultline.parse(drawn.text)
         except faultline.ParseError as error:
-            if not programs.cuts_too_fine(error):
+            if not programs.is_too_large(error):
                 raise
             too_fine.append(drawn.text)
             return

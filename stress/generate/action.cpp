@@ -47,7 +47,9 @@ constexpr Action table[] = {
     {Kind::device_load, true, anywhere, page, 5, reads},
     {Kind::device_store, true, anywhere, page, 5, writes},
     {Kind::to_device, true, &Capabilities::migrate, pages, 4, maps},
+    {Kind::to_device_short, true, &Capabilities::page_failures, pages, 2, maps},
     {Kind::to_system, true, &Capabilities::migrate, pages, 2, maps},
+    {Kind::to_system_short, true, &Capabilities::page_failures, pages, 1, maps},
     {Kind::snapshot, true, &Capabilities::snapshot, pages, 3, reads},
     {Kind::exclusive, true, &Capabilities::exclusive, pages, 3, maps},
     {Kind::check_exclusive, true, &Capabilities::exclusive, pages, 1, nothing},
@@ -85,6 +87,7 @@ const Action& action(Kind kind) { return table[static_cast<std::size_t>(kind)]; 
 
 bool has(const Capabilities& can, const Action& action) {
   if (action.on_device && !can.system) return false;
+  if (action.needs == &Capabilities::page_failures && !can.migrate) return false;
   if (action.kind == Kind::pageout && can.swap) return false;
   return !action.needs || can.*action.needs;
 }

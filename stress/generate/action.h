@@ -41,7 +41,9 @@ struct Action {
     device_load,
     device_store,
     to_device,
+    to_device_short,  // there is no memory for the last page
     to_system,
+    to_system_short,
     snapshot,
     exclusive,
     check_exclusive,

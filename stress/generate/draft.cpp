@@ -140,7 +140,9 @@ std::optional<Operation> Draft::operation(int thread, const Action& action, Page
       return op::Kill{static_cast<int>(child - program_.processes.begin())};
     }
     case Kind::to_device: return op::Migrate{range, true, via};
+    case Kind::to_device_short: return op::Migrate{range, true, via, range.count};
     case Kind::to_system: return op::Migrate{range, false, via};
+    case Kind::to_system_short: return op::Migrate{range, false, via, range.count};
     case Kind::snapshot: return op::Snapshot{range, via};
     case Kind::exclusive: return op::Exclusive{range, false, via};
     case Kind::check_exclusive: return op::Exclusive{range, true, via};

@@ -36,6 +36,23 @@ static long ask_device(int fd, unsigned long what, char *page, int pages)
 
 	return hmm(fd, what, page, pages, copy, NULL);
 }
+/// ask_device_failing
+/* In the request, allocation `nth` of a page fails. Without pages first: what this thread touches for the first time counts. */
+static long ask_device_failing(int fd, unsigned long what, char *page, int pages, int nth)
+{
+	char copy[16 * PAGE] __attribute__((aligned(PAGE))), text[4];
+	int fail = open("/proc/thread-self/fail-nth", O_WRONLY);
+	long error;
+
+	memset(copy, 0, sizeof(copy));
+	need(fail >= 0 && pwrite(fail, "0", 1, 0) == 1, "/proc/thread-self/fail-nth");
+	hmm(fd, what, page, 0, copy, NULL);
+	need(pwrite(fail, text, snprintf(text, sizeof(text), "%d", nth), 0) > 0, "fail-nth");
+	error = hmm(fd, what, page, pages, copy, NULL);
+	need(pwrite(fail, "0", 1, 0) == 1, "fail-nth");
+	close(fail);
+	return error;
+}
 /// snapshot
 /* A letter for each page: ! error, . nothing, r w readable, writable, z Z zero page, d D in device memory, x another. */
 static long snapshot(int fd, char *page, int pages, char *letters)

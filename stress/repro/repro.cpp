@@ -321,6 +321,14 @@ class Generator {
       const auto* advise = std::get_if<op::Madvise>(&o);
       return advise && advise->advice == op::Advice::pageout;
     };
+    const auto fails = [](const Operation& o) {
+      const auto* migrate = std::get_if<op::Migrate>(&o);
+      return migrate && migrate->fail > 0;
+    };
+    const std::string knobs = "/sys/kernel/debug/fail_page_alloc/";
+    for (const auto& [knob, value] : {std::pair("ignore-gfp-wait", "N"), {"ignore-gfp-highmem", "N"}, {"min-order", "0"}})
+      if (any_operation(program_, fails))
+        unless("says(\"" + knobs + knob + "\", \"" + value + "\")", std::string("echo ") + value + " > " + knobs + knob);
     if (any_operation(program_, pages_out)) text += "\tif (says(\"/proc/swaps\", \"\\n/\"))\n\t\terrx(2, \"swapoff -a\");\n";
     return text;
   }

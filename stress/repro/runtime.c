@@ -7,7 +7,7 @@
 #include <err.h>
 /// errno EACCES EBADF EBUSY EEXIST EFAULT EINVAL EIO ENOENT ENOMEM ENXIO EPERM ESRCH ECHILD
 #include <errno.h>
-/// O_RDWR O_RDONLY fallocate tee vmsplice pipe2
+/// O_RDWR O_RDONLY O_WRONLY fallocate tee vmsplice pipe2
 #include <fcntl.h>
 /// io_uring_params io_uring_sqe
 #include <linux/io_uring.h>

@@ -114,7 +114,9 @@ struct Say {
     return call("close_device", {"&" + device({o.device, opener})});
   }
   std::string operator()(const op::Migrate& o) const {
-    return request(o.to_device ? "HMM_DMIRROR_MIGRATE_TO_DEV" : "HMM_DMIRROR_MIGRATE_TO_SYS", o);
+    const char* const what = o.to_device ? "HMM_DMIRROR_MIGRATE_TO_DEV" : "HMM_DMIRROR_MIGRATE_TO_SYS";
+    if (o.fail == 0) return request(what, o);
+    return call("ask_device_failing", {device(o.via), what, page(o.range), number(o.range.count), number(o.fail)});
   }
   std::string operator()(const op::Exclusive& o) const {
     return request(o.check ? "HMM_DMIRROR_CHECK_EXCLUSIVE" : "HMM_DMIRROR_EXCLUSIVE", o);

@@ -170,9 +170,23 @@ std::vector<Program> narrowed(const Program& program) {
   return result;
 }
 
-constexpr std::array<Reduction, 10> steps = {without_processes,  without_roots,    without_threads,  without_devices,
+// Migrations that get all their pages.
+std::vector<Program> without_failures(const Program& program) {
+  std::vector<Program> result;
+  for (std::size_t i = program.threads.size(); i-- > 0;)
+    for (std::size_t k = program.threads[i].statements.size(); k-- > 0;) {
+      Program less = program;
+      auto* const migrate = std::get_if<op::Migrate>(&less.threads[i].statements[k].operation);
+      if (!migrate || migrate->fail == 0) continue;
+      migrate->fail = 0;
+      result.push_back(std::move(less));
+    }
+  return result;
+}
+
+constexpr std::array<Reduction, 11> steps = {without_processes,  without_roots,    without_threads,  without_devices,
                                              without_statements, without_barriers, without_observes, without_pages,
-                                             narrowed,           without_regions};
+                                             narrowed,           without_failures, without_regions};
 
 }  // namespace
 

@@ -21,6 +21,7 @@ std::size_t weight(const Program& program) {
       std::visit(
           [&](const auto& o) {
             if constexpr (requires { o.range; }) weight += static_cast<std::size_t>(o.range.count > 1);
+            if constexpr (requires { o.fail; }) weight += static_cast<std::size_t>(o.fail > 0);
           },
           statement.operation);
   }

@@ -1,0 +1,46 @@
+"""In the virtual lab the executor pages out and moves pages while a scenario runs (harness/executor/disturbance.h)."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCENARIO = ROOT / "stress/scenarios/mapping/store-after-reclaim.scn"  # nothing in it unmaps its page
+
+
+def kernel(*words):
+    done = subprocess.run([ROOT / "ci/lab", "path", *words], capture_output=True, text=True, check=False)
+    if done.returncode or not shutil.which("qemu-system-x86_64"):
+        pytest.skip(f"the lab kernel is not built: ci/lab build {' '.join(words)}")
+    return pathlib.Path(done.stdout.strip()) / "bzImage"
+
+
+def run(folder, *words):
+    journal = folder / "journal.jsonl"
+    done = subprocess.run([ROOT / "build/faultline", "run", "-t", "lab:dmirror", "--seed", "3", "--json", journal, *map(str, words), SCENARIO],
+                          capture_output=True, text=True, timeout=550, check=False)
+    return done, journal
+
+
+def kinds(journal):
+    """The kinds of disturbances that iterations had."""
+    parameters = [record["parameters"] for record in map(json.loads, journal.read_text().splitlines()) if "parameters" in record]
+    return {disturbance[0] for each in parameters for row in each.get("disturbances", []) for disturbance in row}
+
+
+def test_a_healthy_kernel_keeps_the_value(tmp_path):
+    kernel()
+    done, journal = run(tmp_path, "--iterations", 1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {"reclaim", "move"} <= kinds(journal)
+
+
+@pytest.mark.parametrize("mutant, disturbed", [(29, "P's pages are moved"), (33, "P is paged out")])
+def test_a_kernel_that_tells_no_notifier_is_found(tmp_path, mutant, disturbed):
+    words = ["--lab-kernel", kernel("--mutants"), "--lab-append", f"faultline_mutant={mutant}", "--iterations", 20_000, "--stop-at-first"]
+    done, _ = run(tmp_path, *words)
+    assert done.returncode == 1 and "forbidden (lab:dmirror" in done.stdout, done.stdout + done.stderr
+    assert f"Disturbed: {disturbed}" in done.stdout, done.stdout
