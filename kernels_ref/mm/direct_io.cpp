@@ -48,7 +48,10 @@ Task<Result> direct_read(Cpu cpu, Slot slot, int value) {
   World& w = cpu.world();
   const GupFlags flags{.write = true, .pins = co_await takes_pins(cpu)};
   std::uint8_t page = none;
-  if (const int error = co_await transfer(cpu, slot, flags, &page)) co_return failed(error);
+  ++w.page_lockers;  // bio_set_pages_dirty: set_page_dirty_lock
+  const int error = co_await transfer(cpu, slot, flags, &page);
+  --w.page_lockers;
+  if (error) co_return failed(error);
   w.frame[page].contents = {static_cast<std::uint8_t>(slot), static_cast<std::uint8_t>(value)};
   if (cpu.on(Rule::direct_read_dirties)) set_page_dirty(w, page);
   if (cpu.on(Rule::direct_io_holds_page)) release(w, page, flags.pins);
