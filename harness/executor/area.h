@@ -156,6 +156,18 @@ struct DisturbanceRecord {
   std::atomic<std::int64_t> ns;
 };
 
+// Iterations that the leader of the only root runs one after the other, while the runner sleeps (turns.h).
+struct Turns {
+  static constexpr std::uint32_t most = 64;
+  static constexpr std::uint32_t stop = 1u << 31;  // in `now`: the leader begins no other
+  std::atomic<std::uint32_t> count;
+  std::atomic<std::uint32_t> now;      // the one that runs, or that ran last
+  std::atomic<std::int64_t> since_ns;  // when the leader began it; 0: the runner did
+  std::array<std::int64_t, most*(limits::threads + limits::operations) / 4> offsets;  // a row for each
+  std::array<std::uint64_t, most> iterations;                                         // Area::iteration of each
+  std::array<SeenResult, std::size_t{most} * 32> results;  // of all statements, then of all observes, for each but the last
+};
+
 enum class Command : std::uint32_t { none, iterate, look, observe, leave };
 
 struct Area {
@@ -187,6 +199,8 @@ struct Area {
   std::array<Slot, limits::operations> slots;
   std::array<Reading, limits::observes> readings;
   std::array<Look, limits::observes> looks;
+
+  Turns turns;
 
   std::atomic<std::uint32_t> bench_error;  // 0: none, 1: being written, 2: complete
   std::array<char, 256> bench_error_text;

@@ -67,6 +67,7 @@ class Run {
   void tell_driver(Iterations::End end, std::uint64_t iteration);
   void count(Batch& batch, std::uint64_t iteration);
   Parameters draw(std::uint64_t rows);
+  std::vector<Row> rows_of_turns(const Parameters& parameters, std::uint64_t index, std::uint64_t left) const;
 
   const Program& program_;
   const RunPlan& plan_;
@@ -77,7 +78,7 @@ class Run {
   Preferences preferences_;
   Iterations iterations_;
   Inquiry inquiry_;
-  const OutcomeReader reader_;
+  OutcomeReader reader_;
   std::unordered_map<std::string, std::size_t> seen_;  // from an outcome's key to its index in the batch's outcomes
   std::uint64_t next_ = 0;                             // the next iteration
   std::uint64_t batches_ = 0;
@@ -95,6 +96,21 @@ Parameters Run::draw(std::uint64_t rows) {
   here_.statements_ns = iterations_.usual_ns();
   return draw_parameters(program_, batch_seed(plan_.seed, batches_), static_cast<int>(std::min<std::uint64_t>(rows, most_rows)),
                          here_, preferences_);
+}
+
+// Those of the iterations from `index` on that need the runner only afterwards. As few as fit into a time that a stop may wait.
+std::vector<Row> Run::rows_of_turns(const Parameters& parameters, std::uint64_t index, std::uint64_t left) const {
+  constexpr std::int64_t longest_ns = 20 * ms;
+  const std::int64_t fit = here_.iteration_ns > 0 ? std::max<std::int64_t>(longest_ns / here_.iteration_ns, 1) : 1;
+  const std::uint64_t most = std::min({left, std::uint64_t{iterations_.most_turns()}, static_cast<std::uint64_t>(fit)});
+  std::vector<Row> rows{row_of(parameters, index)};
+  // A disturbed one makes its own deadline longer, and the runner tells the Disturber.
+  while (rows.size() < most && rows.back().disturbances.empty()) {
+    const Row next = row_of(parameters, index + rows.size());
+    if (!next.disturbances.empty()) break;
+    rows.push_back(next);
+  }
+  return rows;
 }
 
 void Run::count(Batch& batch, std::uint64_t iteration) {
@@ -157,9 +173,16 @@ Run::Next Run::one_batch(std::uint64_t size) {
   Next next = Next::go_on;
   const std::int64_t start = now_ns();
   for (std::uint64_t i = 0; i < size && next == Next::go_on; ++i) {
+    const std::vector<Row> rows = rows_of_turns(batch.parameters, i, size - i);
+    Iterations::End end = iterations_.run(rows, limits_);
+    for (std::uint32_t turn = 0; turn < iterations_.turns_kept(); ++turn, ++i) {
+      reader_.read(turn);
+      count(batch, next_++);
+      errors_in_a_row_ = crashes_in_a_row_ = hangs_in_a_row_ = 0;
+    }
+    reader_.read({});
     const std::uint64_t iteration = next_++;
     const Row row = row_of(batch.parameters, i);
-    Iterations::End end = iterations_.run(row, limits_);
     if (end == Iterations::End::late || end == Iterations::End::unprepared) {
       const Inquiry::Found found = inquiry_.look_into(end, iteration, row);
       if (found.hang) listener_.hang(*found.hang);

@@ -13,6 +13,7 @@
 #include "harness/executor/meeting.h"
 #include "harness/executor/process.h"
 #include "harness/executor/process_watch.h"
+#include "harness/executor/turns.h"
 #include "harness/queries.h"
 
 namespace faultline {
@@ -95,51 +96,25 @@ void Iterations::reset() {
   Area& area = *area_;
   area.iteration.fetch_add(1);
   area.abort.store(0);
-  area.suspects.store(0);
-  area.ready.store(0);
   area.bench_error.store(0);
   area.driver_failed.state.store(0);
   area.driver_waits.state.store(0);
-  int live = 0;
-  for (int thread = 0; thread < static_cast<int>(program_.threads.size()); ++thread) {
-    ThreadRecord& record = area.threads[thread];
-    record.done.store(0);
-    record.begun.store(0);
-    for (auto& arrivals : record.arrivals) arrivals.store(0);
-    if (root(program_.threads[thread].process)) ++live;
-    else record.tid.store(0), record.call.store(nullptr);
-    const int first = layout_.first_slot[thread];
-    for (std::size_t i = 0; i < program_.threads[thread].statements.size(); ++i) area.slots[first + i].done.store(0);
-  }
-  area.live.store(live);
-  for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process) {
-    ProcessRecord& record = area.processes[process];
-    record.suspect.store(0);
-    record.ended.store(0);
-    record.reaped.store(0);
-    if (root(process)) continue;
-    record.call.store(nullptr);
-    record.step.store(0);
-    record.pid.store(0);
-    record.answered.store(record.command.get() - 1);
-    record.life.store(static_cast<std::uint32_t>(Life::unborn));
-  }
-  forget_end();
+  reset_records(program_, layout_, area);
 }
 
-void Iterations::forget_end() {
-  for (std::size_t i = 0; i < program_.observes.size(); ++i) {
-    area_->readings[i].done.store(0);
-    area_->looks[i].done.store(0);
-  }
-}
-
-void Iterations::launch(const Row& row) {
+void Iterations::launch(std::span<const Row> rows) {
   Area& area = *area_;
-  for (std::size_t i = 0; i < row.offsets.size(); ++i) area.offsets[i].store(row.offsets[i], std::memory_order_relaxed);
-  disturber_.prepare(row.disturbances);
+  const std::vector<std::int64_t>& first = rows.front().offsets;
+  for (std::size_t i = 0; i < first.size(); ++i) area.offsets[i].store(first[i], std::memory_order_relaxed);
+  area.turns.count.store(static_cast<std::uint32_t>(rows.size()));
+  area.turns.now.store(0);
+  area.turns.since_ns.store(0);
+  if (rows.size() > 1)
+    for (std::int64_t* to = area.turns.offsets.data(); const Row& row : rows) to = std::ranges::copy(row.offsets, to).out;
+  disturber_.prepare(rows.front().disturbances);
   area.command.store(static_cast<std::uint32_t>(Command::iterate));
   area.round.bump();
+  round_ = area.round.get();
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
     if (root(process)) area.processes[process].command.bump();
   disturber_.begin();
@@ -186,7 +161,7 @@ bool Iterations::settled(int process) {
 }
 
 bool Iterations::quiet() {
-  if (area_->started.get() != area_->round.get()) return false;
+  if (area_->started.get() != round_) return false;
   for (int process = 0; process < static_cast<int>(program_.processes.size()); ++process)
     if (!settled(process)) return false;
   return true;
@@ -198,7 +173,7 @@ int Iterations::unexpected_death() {
     const ProcessRecord& record = area_->processes[process];
     // Test for death before suspicion: an operation makes the process a suspect before it ends the process.
     if (!alive(process) || record.reaped.load() != 0 || !is_dead(record.pid.load()) || suspect(process) != Suspect::no) continue;
-    if (!root(process) && ends_by_itself(prototype_, process) && area_->over.get() == area_->round.get()) continue;
+    if (!root(process) && ends_by_itself(prototype_, process) && area_->over.get() == round_) continue;
     // A thread of the driver that blocks the signal dies of its fault without running our handler.
     const Ending ending = ending_of(record.pid.load());
     const bool fault = ending.kind == Ending::Kind::signal && (ending.code == SIGSEGV || ending.code == SIGBUS);
@@ -222,20 +197,26 @@ Iterations::End Iterations::ended(int process) {
   return End::crash;
 }
 
+// When the current phase began: the end of the statements, their start, or that of the set-up.
+std::int64_t Iterations::since_ns() const {
+  if (quiet_ns_ != 0) return quiet_ns_;
+  if (has_started()) return area_->start_ns.load();
+  return std::max(launched_ns_, area_->turns.since_ns.load());
+}
+
 // Whether the limit for the current phase has passed. While a process waits for children of the last iteration to die, the
 // deadline applies, not the limit of the set-up.
 std::optional<Iterations::End> Iterations::passed() {
   const std::int64_t now = now_ns(), deadline_ns = limits_.deadline_ms * ms + longer_ns_;
   std::optional<End> end;
-  if (quiet_ns_ != 0) {
-    if (now - quiet_ns_ > deadline_ns) end = End::late;
-  } else if (area_->started.get() == area_->round.get()) {
-    if (now - area_->start_ns.load() > deadline_ns) end = End::late;
+  const std::int64_t since = since_ns();
+  if (quiet_ns_ != 0 || has_started()) {
+    if (now - since > deadline_ns) end = End::late;
   } else if (std::ranges::any_of(area_->processes, [](const ProcessRecord& record) {
                return record.step.load() == static_cast<std::uint32_t>(Step::reaping);
              })) {
-    if (now - launched_ns_ > deadline_ns) end = End::late;
-  } else if (now - launched_ns_ > limits_.set_up_ms * ms + longer_ns_) {
+    if (now - since > deadline_ns) end = End::late;
+  } else if (now - since > limits_.set_up_ms * ms + longer_ns_) {
     end = End::unprepared;
   }
   if (end) disturber_.end();  // it is no part of what hangs
@@ -339,32 +320,74 @@ std::string Iterations::error() const {
   return error_;
 }
 
-Iterations::End Iterations::run(const Row& row, const Limits& limits) {
+std::uint32_t Iterations::most_turns() const {
+  // The first iteration runs alone, because it starts the processes.
+  return prototype_.unasked && roots_alive_ && ended_ > 0 ? faultline::most_turns(program_, layout_) : 1;
+}
+
+// Sleeps until the last turn, or until a turn needs the runner, which is then the last one.
+std::optional<Iterations::End> Iterations::wait_for_last_turn() {
+  constexpr std::int64_t look_at_everything_ns = 20 * ms;
+  const std::uint32_t first = round_;
+  const auto leader = std::ranges::find_if(program_.processes, [](const Process& process) { return process.parent < 0; });
+  const ProcessRecord& record = area_->processes[leader - program_.processes.begin()];
+  Turns& turns = area_->turns;
+  for (bool dull = true;;) {
+    const std::uint32_t seen = area_->finished.get();
+    const bool over =
+        record.answered.load(std::memory_order_acquire) == record.command.get() || told() || area_->bench_error.load() != 0;
+    const bool last = over || (turns.now.load() & Turns::stop) != 0;
+    const std::uint32_t turn = last ? turns.now.fetch_or(Turns::stop) & ~Turns::stop : turns.now.load();
+    if (round_ != first + turn) dull = true;
+    round_ = first + turn;
+    turns_kept_ = turn;
+    if (over) return std::nullopt;
+    // Look again after the stop: the leader may just have begun another turn.
+    if (const auto end = passed()) {
+      if (last) return end;
+      turns.now.fetch_or(Turns::stop);
+      continue;
+    }
+    const int process = dull ? -1 : unexpected_death();
+    if (process >= 0) {
+      if (last) return ended(process);
+      turns.now.fetch_or(Turns::stop);
+      continue;
+    }
+    const std::int64_t start = now_ns();
+    area_->finished.sleep_while(seen, look_at_everything_ns);
+    dull = now_ns() - start < look_at_everything_ns;
+    if (!dull) breathe_();
+  }
+}
+
+Iterations::End Iterations::run(const Row& row, const Limits& limits) { return run(std::span(&row, 1), limits); }
+
+Iterations::End Iterations::run(std::span<const Row> rows, const Limits& limits) {
   error_.clear();
   limits_ = limits;
-  limits_.deadline_ms += static_cast<int>(delay_ns(row.disturbances) / ms);
+  limits_.deadline_ms += static_cast<int>(delay_ns(rows.front().disturbances) / ms);
   quiet_ns_ = longer_ns_ = 0;
+  turns_kept_ = 0;
   launched_ns_ = now_ns();
   reset();
   if (!roots_alive_) start_roots();
-  launch(row);
+  launch(rows);
+  if (rows.size() > 1)
+    if (const auto end = wait_for_last_turn()) return *end;
   return wait_for_end();
 }
 
 Iterations::End Iterations::go_on(int longer_ms) {
   // Make the deadline of the current phase `longer_ms` from now.
-  const std::int64_t since = quiet_ns_ != 0                               ? quiet_ns_
-                             : area_->started.get() == area_->round.get() ? area_->start_ns.load()
-                                                                          : launched_ns_;
-  longer_ns_ = now_ns() - since - limits_.deadline_ms * ms + longer_ms * ms;
+  longer_ns_ = now_ns() - since_ns() - limits_.deadline_ms * ms + longer_ms * ms;
   return wait_for_end();
 }
 
 Iterations::End Iterations::wait_for_end() {
   if (quiet_ns_ == 0) {
     const End end = wait_for_quiet();
-    if (first_set_up_ns_ == 0 && area_->started.get() == area_->round.get())
-      first_set_up_ns_ = area_->start_ns.load() - launched_ns_;
+    if (first_set_up_ns_ == 0 && has_started()) first_set_up_ns_ = area_->start_ns.load() - launched_ns_;
     if (end != End::outcome) return end;
     quiet_ns_ = now_ns();
     if (longer_ns_ == 0) {
@@ -376,7 +399,7 @@ Iterations::End Iterations::wait_for_end() {
   if (program_.observes.empty()) return End::outcome;
   for (;;) {
     if (const auto observed = observe()) return *observed;
-    forget_end();
+    forget_readings(program_, *area_);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +47,11 @@ class Iterations {
   // After End::outcome the area holds the outcome until the next call.
   // The disturbances of the row are added to the deadline.
   End run(const Row& row, const Limits& limits);
+  // Several iterations, each with its row and its deadline; most_turns() at most, and none of them disturbed. The end and the area are
+  // those of the last one that began: turns_kept() say how many came before it. Their results are kept (turns.h).
+  End run(std::span<const Row> rows, const Limits& limits);
+  std::uint32_t most_turns() const;
+  std::uint32_t turns_kept() const { return turns_kept_; }
   // Waits `longer_ms` more for the same iteration, which was late.
   End go_on(int longer_ms);
   // Ends the processes that the iteration left, once its outcome has been read. False if something survives SIGKILL.
@@ -72,7 +78,10 @@ class Iterations {
  private:
   void start_roots();
   void reset();
-  void launch(const Row& row);
+  void launch(std::span<const Row> rows);
+  std::optional<End> wait_for_last_turn();
+  std::int64_t since_ns() const;
+  bool has_started() const { return area_->started.get() == round_; }
   End wait_for_end();
   End wait_for_quiet();
   std::optional<End> passed();
@@ -83,7 +92,6 @@ class Iterations {
   int unexpected_death();
   End ended(int process);
   bool alive(int process) const;
-  void forget_end();
   std::optional<End> observe();
   std::optional<End> ask(Command command);
   std::optional<End> wait_for_answer(int process);
@@ -107,6 +115,8 @@ class Iterations {
   bool roots_alive_ = false;
   Limits limits_;
   std::int64_t launched_ns_ = 0;
+  std::uint32_t round_ = 0;  // of the iteration that is looked at
+  std::uint32_t turns_kept_ = 0;
   std::int64_t quiet_ns_ = 0;  // when all threads were done; 0: not yet
   std::int64_t longer_ns_ = 0;
   std::int64_t first_set_up_ns_ = 0;

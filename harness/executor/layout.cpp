@@ -26,12 +26,11 @@ Layout::Layout(const Program& program)
   region_address.push_back(regions_base);
   for (const Region& region : program.regions)
     region_address.push_back(region_address.back() + ((region.pages * page_bytes + stack_limit) / apart + 1) * apart);
-  int slot = 0;
   int offset = 0;
   for (int thread = 0; thread < static_cast<int>(program.threads.size()); ++thread) {
-    first_slot.push_back(slot);
+    first_slot.push_back(slots);
     first_offset.push_back(offset);
-    slot += static_cast<int>(program.threads[thread].statements.size());
+    slots += static_cast<int>(program.threads[thread].statements.size());
     ++offset;
     for (const Statement& statement : program.threads[thread].statements)
       if (const auto* barrier = std::get_if<op::Barrier>(&statement.operation)) {
@@ -57,6 +56,15 @@ Layout::Layout(const Program& program)
   unasked = !ends && std::ranges::all_of(program.observes, is_value);
   has_values.resize(program.processes.size());
   for (const Observe& observe : program.observes) has_values[observe.process] = has_values[observe.process] || is_value(observe);
+  int roots = 0;
+  unattended = unasked;
+  for (std::size_t process = 0; process < program.processes.size(); ++process) {
+    const int parent = program.processes[process].parent;
+    if (parent < 0) ++roots;
+    else if (program.processes[parent].parent >= 0 || !opens[process].empty() || has_values[process]) unattended = false;
+    if (threads_of[process].empty()) unattended = false;
+  }
+  unattended = unattended && roots == 1;
   has_stacks = std::ranges::any_of(program.regions, [](const Region& r) { return r.backing == Backing::stack; });
   each<op::Mmap>(program, [&](int, const op::Mmap& map) { has_stacks = has_stacks || map.backing == Backing::stack; });
   each<op::Fork>(program, [&](int thread, const op::Fork& fork) { forker[fork.process] = thread; });

@@ -42,6 +42,7 @@ struct Layout {
   // One more entry than there are regions: the last is the end of all. The driver chooses the addresses of buffers, and each
   // process fills in its own.
   std::vector<std::uintptr_t> region_address;
+  int slots = 0;                             // statements of all threads
   std::vector<int> first_slot;               // by thread: its first statement's place in Area::slots
   std::vector<int> first_offset;             // by thread: its first offset in a row of Parameters
   std::vector<std::vector<int>> threads_of;  // by process; the leader runs the first one
@@ -56,6 +57,8 @@ struct Layout {
   // No process ends before its last statement, and only values are observed. So each process knows when all threads are done,
   // answers its observes without being asked, and a child that opened no device ends by itself.
   bool unasked = false;
+  // Nothing needs the runner between two iterations: there is one root, and its children end by themselves with no observe to answer.
+  bool unattended = false;
   std::vector<bool> has_values;  // by process: whether one of its values is observed
   bool has_children = false;
   bool has_barriers = false;

@@ -21,8 +21,8 @@ void finish_thread(ProcessContext& context, int thread) {
   if (context.unasked) {
     if (area.live.fetch_sub(1) != 1) return;
     area.over.set(area.round.get());
-    // Otherwise the processes that look at what is observed wake the runner.
-    if (context.program.observes.empty()) area.finished.bump();
+    // Otherwise the processes that look at what is observed wake the runner, or the leader does.
+    if (context.program.observes.empty() && !unattended(context)) area.finished.bump();
     return;
   }
   // Threads of a killed process stay counted in `live`, so it does not reach 0. If there is a suspect, wake the runner for

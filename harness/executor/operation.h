@@ -38,6 +38,9 @@ inline bool ends_by_itself(const ProcessContext& context, int process) {
   return context.unasked && context.layout.opens[process].empty() && !context.layout.threads_of[process].empty();
 }
 
+// Whether the leader of the root may run several iterations on its own (turns.h).
+inline bool unattended(const ProcessContext& context) { return context.unasked && context.layout.unattended; }
+
 // mmap(MAP_FIXED), for a region or an mmap statement. False with errno set on failure.
 bool map_fixed(const ProcessContext& context, PageRange range, Backing backing, Protection protection, int file);
 

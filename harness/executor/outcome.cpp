@@ -1,5 +1,6 @@
 #include "harness/executor/outcome.h"
 
+#include "harness/executor/turns.h"
 #include "harness/executor/value.h"
 #include "harness/queries.h"
 
@@ -29,6 +30,7 @@ OutcomeReader::OutcomeReader(const Program& program, const Layout& layout, const
 // If a thread did not finish, its first statement without a result had either begun or not; its result is unknown. The
 // statements after it were not reached.
 OutcomeReader::Known OutcomeReader::known(int thread, int statement) const {
+  if (turn_) return Known::result;
   const int first = layout_.first_slot[thread];
   if (area_.slots[first + statement].done.load(std::memory_order_acquire) != 0) return Known::result;
   const int process = program_.threads[thread].process;
@@ -36,6 +38,20 @@ OutcomeReader::Known OutcomeReader::known(int thread, int statement) const {
   if (!root && static_cast<Life>(area_.processes[process].life.load()) != Life::born) return Known::not_reached;
   const bool first_missing = statement == 0 || area_.slots[first + statement - 1].done.load(std::memory_order_acquire) != 0;
   return first_missing ? Known::unknown : Known::not_reached;
+}
+
+std::uint64_t OutcomeReader::iteration() const { return turn_ ? area_.turns.iterations[*turn_] : area_.iteration.load(); }
+
+const SeenResult& OutcomeReader::result_of(const Observable& observable) const {
+  const int slot = layout_.first_slot[observable.thread] + observable.statement;
+  return turn_ ? kept(program_, layout_, area_, *turn_, slot) : area_.slots[slot].result;
+}
+
+// Null if the observe has no answer.
+const SeenResult* OutcomeReader::reading_of(const Observable& observable) const {
+  if (turn_) return &kept(program_, layout_, area_, *turn_, layout_.slots + observable.observe);
+  const Reading& reading = area_.readings[observable.observe];
+  return reading.done.load() != 0 ? &reading.result : nullptr;
 }
 
 bool OutcomeReader::alive(int process) const {
@@ -53,7 +69,7 @@ void OutcomeReader::append(std::string& key, const SeenResult& result) const {
       key += static_cast<char>(result.code >> 8 & 0xff);
       break;
     case SeenResult::Kind::word: {
-      const CellContent content = decode_word(area_.iteration.load(), result.word);
+      const CellContent content = decode_word(iteration(), result.word);
       key += static_cast<char>(content.kind);
       key += static_cast<char>(content.home);
       key += static_cast<char>(content.value);
@@ -78,14 +94,14 @@ std::string OutcomeReader::key(const std::vector<Sameness>& identities) const {
     } else if (observable.kind == Observable::Kind::events) {
       key += events_text(area_.looks[observable.observe]) + '\0';
     } else if (observable.kind == Observable::Kind::value) {
-      const Reading& reading = area_.readings[observable.observe];
-      key += static_cast<char>(reading.done.load());
-      if (reading.done.load() != 0) append(key, reading.result);
+      const SeenResult* const read = reading_of(observable);
+      key += static_cast<char>(read != nullptr);
+      if (read != nullptr) append(key, *read);
     } else {
       const Known what = known(observable.thread, observable.statement);
       key += static_cast<char>(what);
       if (what != Known::result) continue;
-      const SeenResult& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
+      const SeenResult& result = result_of(observable);
       if (observable.kind == Observable::Kind::result) append(key, result);
       else key += static_cast<char>(result.faults_known * 2 + result.faulted);
     }
@@ -98,7 +114,7 @@ std::string OutcomeReader::text(const SeenResult& result, Cell cell) const {
     case SeenResult::Kind::errno_value: return errno_text(result.code);
     case SeenResult::Kind::signal: return signal_text(result.code);
     case SeenResult::Kind::word: {
-      const CellContent content = decode_word(area_.iteration.load(), result.word);
+      const CellContent content = decode_word(iteration(), result.word);
       if (content.kind == CellContent::Kind::zero) return text_zero;
       if (content.kind == CellContent::Kind::alien) return text_alien;
       // The check is right by accident if the word names a span that this program lacks.
@@ -136,9 +152,8 @@ Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
       continue;
     }
     if (observable.kind == Observable::Kind::value) {
-      const Reading& reading = area_.readings[observable.observe];
-      outcome.push_back(reading.done.load() != 0 ? text(reading.result, program_.observes[observable.observe].cell)
-                                                 : text_not_reached);
+      const SeenResult* const read = reading_of(observable);
+      outcome.push_back(read != nullptr ? text(*read, program_.observes[observable.observe].cell) : text_not_reached);
       continue;
     }
     const Known what = known(observable.thread, observable.statement);
@@ -146,7 +161,7 @@ Outcome OutcomeReader::texts(const std::vector<Sameness>& identities) const {
       outcome.emplace_back(what == Known::unknown ? text_unknown : text_not_reached);
       continue;
     }
-    const SeenResult& result = area_.slots[layout_.first_slot[observable.thread] + observable.statement].result;
+    const SeenResult& result = result_of(observable);
     if (observable.kind == Observable::Kind::faults) {
       // A failed request does not say whether the fault path ran.
       outcome.emplace_back(result.faults_known == 0 ? text_not_reached : result.faulted != 0 ? text_fault : text_hit);

@@ -1,6 +1,8 @@
 // Decodes result slots into outcomes. Makes keys that compare the outcomes of iterations cheaply.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,9 @@ class OutcomeReader {
  public:
   OutcomeReader(const Program& program, const Layout& layout, const Area& area, const Sight& sight);
 
+  // Reads what was kept of a turn (turns.h), or the area.
+  void read(std::optional<std::uint32_t> turn) { turn_ = turn; }
+
   // The keys of two iterations are equal if and only if their outcomes are. `identities` is indexed by observe.
   std::string key(const std::vector<Sameness>& identities) const;
   Outcome texts(const std::vector<Sameness>& identities) const;
@@ -27,6 +32,9 @@ class OutcomeReader {
   enum class Known : unsigned char { result, unknown, not_reached };
   Known known(int thread, int statement) const;
   bool alive(int process) const;
+  std::uint64_t iteration() const;
+  const SeenResult& result_of(const Observable& observable) const;
+  const SeenResult* reading_of(const Observable& observable) const;
   void append(std::string& key, const SeenResult& result) const;
   std::string text(const SeenResult& result, Cell cell) const;
 
@@ -34,6 +42,7 @@ class OutcomeReader {
   const Layout& layout_;
   const Area& area_;
   std::vector<Observable> schema_;
+  std::optional<std::uint32_t> turn_;
 };
 
 }  // namespace faultline

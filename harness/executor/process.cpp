@@ -17,6 +17,7 @@
 #include "harness/executor/huge_pages.h"
 #include "harness/executor/look.h"
 #include "harness/executor/memory_need.h"
+#include "harness/executor/turns.h"
 #include "harness/executor/value.h"
 #include "harness/in_child.h"
 #include "harness/queries.h"
@@ -216,6 +217,9 @@ void say_ready(ProcessContext& context, std::uint32_t round) {
   if (area.ready.fetch_add(1) + 1 != roots) return;
   area.start_ns.store(now_ns() + margin_ns);
   area.started.set(round);
+  // Of a further turn (turns.h) the workers hear only now. Waiting through its set-up, on a CPU that the leader may need, they would
+  // only delay it. If they have one of their own, they still spin for the round, as that helped the last time.
+  if (area.round.get() != round) area.round.set(round);
 }
 
 SeenResult observed(ProcessContext& context, Cell cell) {
@@ -281,8 +285,9 @@ void answer(ProcessContext& context, std::uint32_t seen) {
 
 // Where the runner does not ask: waits until all threads of the scenario are done, and answers. `seen` is the count of commands.
 void answer_unasked(ProcessContext& context, std::uint32_t round, std::uint32_t seen) {
-  const bool answers = context.layout.has_values[context.process];
   const bool forked = context.program.processes[context.process].parent >= 0;
+  const bool leads = !forked && unattended(context);
+  const bool answers = leads || context.layout.has_values[context.process];
   const bool ends = forked && ends_by_itself(context, context.process);
   if (!context.unasked || (!answers && !ends)) return;
   Area& area = context.area;
@@ -292,7 +297,7 @@ void answer_unasked(ProcessContext& context, std::uint32_t round, std::uint32_t 
   if (answers) {
     at(context, Step::observing);
     answer_observes(context);
-    say_answered(context, seen);
+    if (!leads) say_answered(context, seen);
   }
   if (ends) _exit(0);
 }
@@ -313,6 +318,27 @@ void check_addresses(ProcessContext& context) {
   if (mmap(where, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != where)
     give_up(context, "the regions' addresses are taken", errno);
   munmap(where, bytes);
+}
+
+// One iteration of a root's leader. `batch` is the count of placements at the last one, `seen` that of commands.
+void iterate(ProcessContext& context, Layout& layout, std::uint32_t& batch, std::uint32_t round, std::uint32_t seen) {
+  Area& area = context.area;
+  const std::vector<int>& threads = context.layout.threads_of[context.process];
+  const int thread = threads.empty() ? -1 : threads.front();
+  const bool new_batch = batch != area.placement.load();
+  batch = area.placement.load();
+  if (new_batch && thread >= 0) place_thread(context, thread);
+  // A batch does not depend on the one before it, and each tries how the driver closes the device.
+  set_up(context, layout, new_batch);
+  say_ready(context, round);
+  if (thread >= 0) {
+    if (!await(
+            area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed))
+      _exit(0);
+    at(context, Step::none);
+    run_statements(context, thread, area.start_ns.load());
+  }
+  answer_unasked(context, round, seen);
 }
 
 }  // namespace
@@ -343,6 +369,7 @@ void check_addresses(ProcessContext& context) {
   if (context.layout.has_stacks) limit_stack(context);
   std::array<ThreadStart, limits::threads> starts{};
   start_workers(context, starts, worker_of_root);
+  std::uint32_t round = 0;
   std::uint32_t batch = 0;  // the count of placements, which are drawn for each batch
   for (std::uint32_t seen = 0;;) {
     switch (next_command(context, seen)) {
@@ -350,24 +377,12 @@ void check_addresses(ProcessContext& context) {
       case Command::leave: _exit(0);
       case Command::look:
       case Command::observe: answer(context, seen); break;
-      case Command::iterate: {
-        const std::uint32_t round = area.round.get();
-        const bool new_batch = batch != area.placement.load();
-        batch = area.placement.load();
-        if (new_batch && thread >= 0) place_thread(context, thread);
-        // A batch does not depend on the one before it, and each tries how the driver closes the device.
-        set_up(context, layout, new_batch);
-        say_ready(context, round);
-        if (thread >= 0) {
-          if (!await(
-                  area, area.started, [&] { return area.started.get() == round; }, context.oversubscribed))
-            _exit(0);
-          at(context, Step::none);
-          run_statements(context, thread, area.start_ns.load());
-        }
-        answer_unasked(context, round, seen);
+      case Command::iterate:
+        round = area.round.get();
+        do iterate(context, layout, batch, round++, seen);
+        while (unattended(context) && next_turn(context));
+        if (unattended(context)) say_answered(context, seen);
         break;
-      }
     }
   }
 }
