@@ -1,12 +1,14 @@
 #include "kernels_ref/drivers/dmirror.h"
 
 #include <cerrno>
+#include <string_view>
 
 #include "kernels_ref/drivers/dmirror_memory.h"
 #include "kernels_ref/drivers/driver.h"
 #include "kernels_ref/drivers/pinned.h"
 #include "kernels_ref/mm/fork_exit.h"
 #include "kernels_ref/mm/hmm.h"
+#include "kernels_ref/mm/huge_memory.h"
 
 namespace faultline::ref {
 
@@ -122,6 +124,12 @@ void dmirror_interval_invalidate(Cpu cpu, MirrorId id, Slot from, Slot to) {
   for (Slot s = from; s <= (one_more >= 0 ? one_more : to); ++s) entry[s] = {};
 }
 
+// A migration replaces the entry of each page, and puts it back when migrate_vma_check_page finds that somebody holds the page. Until
+// then hmm_range_fault() sees no page.
+bool may_be_collected(const World& w, const Pte& pte) {
+  return w.page_lockers > 0 && pte.kind == Pte::Kind::page && folio_held(w, pte.frame);
+}
+
 Task<Result> dmirror_snapshot(Cpu cpu, MirrorId opener, Slot from, Slot to) {
   World& w = cpu.world();
   co_await cpu.step("dmirror_snapshot");
@@ -135,7 +143,10 @@ Task<Result> dmirror_snapshot(Cpu cpu, MirrorId opener, Slot from, Slot to) {
     ++w.mm[mm_of(opener)].readers;
     for (Slot s = from; s <= to; ++s) {
       if (s > from) co_await cpu.step("hmm_range_fault: snapshot");
-      result.letters |= static_cast<std::uint64_t>(hmm_snapshot(cpu, mm_of(opener), s, device_of(opener))) << (4 * (s - from));
+      std::uint64_t letter = static_cast<std::uint64_t>(hmm_snapshot(cpu, mm_of(opener), s, device_of(opener)));
+      if (may_be_collected(w, w.mm[mm_of(opener)].pte[s]) && co_await cpu.choose("migrate_vma_collect_pmd", 2))
+        letter = std::string_view(snapshot_alphabet).find('.');
+      result.letters |= letter << (4 * (s - from));
     }
     read_unlock(w, mm_of(opener));
     co_await mmput(cpu, mm_of(opener));
