@@ -16,7 +16,9 @@ import pytest
 
 from test_lab_gpu import HERE, amdgpu, lab, qemu, softgpu  # noqa: F401  pylint: disable=unused-import
 
+import driver_build
 import modules
+import source as sources
 import softgpu as softgpu_lab
 import stock
 from common import LabError
@@ -108,7 +110,7 @@ def test_migrations_on_ones_own_driver_with_little_vram(qemu, amdgpu, softgpu, t
 @pytest.fixture(scope="session")
 def overcommit(tmp_path_factory):
     program = tmp_path_factory.mktemp("overcommit") / "overcommit"
-    subprocess.run(["gcc", "-O1", "-static", "-I", ROOT / "drm_glue/uapi", "-I", "/usr/include/libdrm", "-o", program,
+    subprocess.run(["gcc", "-O1", "-static", "-pthread", "-I", ROOT / "drm_glue/uapi", "-I", "/usr/include/libdrm", "-o", program,
                     HERE / "lab.d/overcommit.c"], check=True)
     return program
 
@@ -122,6 +124,40 @@ def test_more_memory_than_the_gpu_has(qemu, amdgpu, softgpu, overcommit, tmp_pat
         assert done.returncode == 0 and len(told) == 2, done.stdout + done.stderr
         assert all(int(moved) > 0 for _, moved, _ in told)
         assert any(int(evicted) > 0 for _, _, evicted in told) == evicts, told
+
+
+def health_lines(console):
+    """By the words of harness/health_lines.h."""
+    header = (ROOT / "harness/health_lines.h").read_text()
+    words = re.findall(r'^    "(.+?)",', header[header.index("health_words"):], re.MULTILINE)
+    assert "WARNING:" in words
+    return [line for line in console.read_text(errors="replace").splitlines() if any(word in line for word in words)]
+
+
+def changing(softgpu, overcommit, console, append="", words=()):  # pylint: disable=redefined-outer-name
+    """20 MiB on a GPU of 16 while mappings change: pages that are wrong, evictions, the exit status."""
+    done = lab("exec", "--softgpu", softgpu, "--softgpu-options", "--vram 16M --seed 3", *words, "--append",
+               f"lockdep.prove_locking=0 {append}", "--file", f"{overcommit}:overcommit", "--console", console, "--", "sh", "-c",
+               "modprobe amdgpu; /overcommit 20 40")
+    told = re.search(r"changing: asked \d+ refused \d+ moved \d+ evicted (\d+) most \d+ KiB wrong (\d+)\n", done.stdout)
+    assert told, done.stdout + done.stderr
+    return int(told[2]), int(told[1]), done.returncode
+
+
+def test_overcommit_while_mappings_change(qemu, amdgpu, softgpu, overcommit, tmp_path):
+    """One thread prefetches, another one maps, unmaps, stores and reads: chunks evict each other, and all pages stay right."""
+    wrong, evicted, status = changing(softgpu, overcommit, tmp_path / "c")
+    assert (wrong, status) == (0, 0) and evicted > 0
+    assert health_lines(tmp_path / "c") == []
+
+
+def test_a_driver_that_loses_pages_is_seen_while_mappings_change(qemu, softgpu, overcommit, tmp_path):
+    folder = driver_build.cached(sources.find(None), None)
+    if not folder:
+        pytest.skip("amdgpu with bugs is not built: ci/lab build --amdgpu-mutants")
+    kernel = ["--kernel", f"{folder}/bzImage", "--modules", f"{folder}/modules"]
+    wrong, _, status = changing(softgpu, overcommit, tmp_path / "c", "amdgpu.faultline_mutant=14", kernel)
+    assert wrong > 0 and status == 1
 
 
 # --- What goes wrong.

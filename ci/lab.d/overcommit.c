@@ -1,13 +1,19 @@
 // More memory than the GPU has. Two processes, one after the other, prefetch their pages to it by KFD's SVM; then both
-// read them back.
+// read them back. Or one process, while its memory changes.
 //
 //   overcommit MIB      of each process. Prints a line for each: requests, those refused, moves to VRAM and evictions (of which the
 //                       driver drops events), the VRAM that was used at most, pages that are wrong
+//   overcommit MIB N    one process, whose second thread does N changes meanwhile: it unmaps and maps, stores, and reads. The first
+//                       thread goes on prefetching all until they are done, so chunks evict each other. A prefetch of a chunk that
+//                       has a hole at that moment is refused. At the end no hole is left, and all is read.
 //
 // It runs in the lab, where amdgpu's is the only KFD node. Exit status: 0 all pages are right, 1 some are not, 2 no KFD.
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kfd_ioctl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,40 +101,123 @@ static void wait_for(int fd) {
   if (read(fd, &byte, 1) < 0) perror("read");
 }
 
-static int process(const char* name, size_t bytes, int before, int after, int end) {
-  const int kfd = open("/dev/kfd", O_RDWR | O_CLOEXEC), drm = render_node();
-  struct kfd_ioctl_acquire_vm_args acquire = {.drm_fd = drm, .gpu_id = gpu_id()};
-  if (kfd < 0 || drm < 0 || ioctl(kfd, AMDKFD_IOC_ACQUIRE_VM, &acquire)) return perror("KFD"), 2;
-  FILE* events = migrations(kfd, acquire.gpu_id);
-  if (!events) return perror("SMI events"), 2;
+// A process of the GPU, and its memory, of whole chunks.
+struct user {
+  int kfd, drm;
+  unsigned id;
+  FILE* events;
+  char* memory;
+  size_t bytes;
+  struct moves moves;
+  size_t asked, refused;
+  uint64_t most;
+};
+
+static int start_user(struct user* user, size_t bytes) {
+  *user = (struct user){.kfd = open("/dev/kfd", O_RDWR | O_CLOEXEC), .drm = render_node(), .id = gpu_id(), .bytes = bytes};
+  struct kfd_ioctl_acquire_vm_args acquire = {.drm_fd = user->drm, .gpu_id = user->id};
+  if (user->kfd < 0 || user->drm < 0 || ioctl(user->kfd, AMDKFD_IOC_ACQUIRE_VM, &acquire)) return perror("KFD"), 2;
+  user->events = migrations(user->kfd, user->id);
+  if (!user->events) return perror("SMI events"), 2;
   struct kfd_ioctl_set_xnack_mode_args xnack = {.xnack_enabled = 1};
-  ioctl(kfd, AMDKFD_IOC_SET_XNACK_MODE, &xnack);
+  ioctl(user->kfd, AMDKFD_IOC_SET_XNACK_MODE, &xnack);
   char* all = mmap(NULL, bytes + CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (all == MAP_FAILED) return perror("mmap"), 2;
-  char* memory = (char*)(((uintptr_t)all + CHUNK - 1) & ~(CHUNK - 1));
-  const size_t pattern = (size_t)name[0] << 56;
-  for (size_t at = 0; at < bytes; at += PAGE) *(size_t*)(memory + at) = at ^ pattern;
-  wait_for(before);
-  struct moves moves = {{0}};
-  size_t asked = 0, refused = 0, wrong = 0;
-  uint64_t most = 0;
-  for (size_t at = 0; at < bytes; at += CHUNK, ++asked) {
-    refused += prefetch(kfd, acquire.gpu_id, memory + at) != 0;
-    const uint64_t used = vram_used(drm);
-    count_moves(events, &moves);
-    if (used > most) most = used;
+  user->memory = (char*)(((uintptr_t)all + CHUNK - 1) & ~(CHUNK - 1));
+  return 0;
+}
+
+static void prefetch_all(struct user* user) {
+  for (size_t at = 0; at < user->bytes; at += CHUNK, ++user->asked) {
+    user->refused += prefetch(user->kfd, user->id, user->memory + at) != 0;
+    const uint64_t used = vram_used(user->drm);
+    count_moves(user->events, &user->moves);
+    if (used > user->most) user->most = used;
   }
+}
+
+static void tell(const char* name, const struct user* user, size_t wrong) {
+  printf("%s: asked %zu refused %zu moved %zu evicted %zu most %llu KiB wrong %zu\n", name, user->asked, user->refused,
+         user->moves.by[0], user->moves.by[3], (unsigned long long)(user->most >> 10), wrong);
+}
+
+static int process(const char* name, size_t bytes, int before, int after, int end) {
+  struct user user;
+  if (start_user(&user, bytes)) return 2;
+  const size_t pattern = (size_t)name[0] << 56;
+  for (size_t at = 0; at < bytes; at += PAGE) *(size_t*)(user.memory + at) = at ^ pattern;
+  wait_for(before);
+  prefetch_all(&user);
   close(after);
   wait_for(end);
-  count_moves(events, &moves);
-  for (size_t at = 0; at < bytes; at += PAGE) wrong += *(size_t*)(memory + at) != (at ^ pattern);
-  printf("%s: asked %zu refused %zu moved %zu evicted %zu most %llu KiB wrong %zu\n", name, asked, refused, moves.by[0],
-         moves.by[3], (unsigned long long)(most >> 10), wrong);
+  count_moves(user.events, &user.moves);
+  size_t wrong = 0;
+  for (size_t at = 0; at < bytes; at += PAGE) wrong += *(size_t*)(user.memory + at) != (at ^ pattern);
+  tell(name, &user, wrong);
   return wrong != 0;
+}
+
+// The thread that changes mappings and pages, and alone knows what each page must hold.
+struct changer {
+  char* memory;
+  size_t pages, changes;
+  size_t* holds;  // by page: its first word; 0 after it was mapped
+  size_t wrong;
+  unsigned seed;
+  atomic_int done;
+};
+
+static size_t wrong_pages(const struct changer* it, size_t first, size_t count) {
+  size_t wrong = 0;
+  for (size_t page = first; page < first + count; ++page) wrong += *(size_t*)(it->memory + page * PAGE) != it->holds[page];
+  return wrong;
+}
+
+static void remap(struct changer* it, size_t first, size_t count) {
+  char* const at = it->memory + first * PAGE;
+  munmap(at, count * PAGE);
+  if (mmap(at, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at) ++it->wrong;
+  memset(it->holds + first, 0, count * sizeof *it->holds);
+}
+
+static void* change(void* argument) {
+  struct changer* it = argument;
+  for (size_t number = 1; number <= it->changes; ++number) {
+    const size_t count = 1 + (size_t)rand_r(&it->seed) % 64, first = (size_t)rand_r(&it->seed) % (it->pages - count);
+    switch (rand_r(&it->seed) % 3) {
+      case 0: remap(it, first, count); break;
+      case 1:
+        for (size_t page = first; page < first + count; ++page)
+          *(size_t*)(it->memory + page * PAGE) = it->holds[page] = number << 20 | page;
+        break;
+      default: it->wrong += wrong_pages(it, first, count);
+    }
+  }
+  it->done = 1;
+  return NULL;
+}
+
+static int changing(size_t bytes, size_t changes) {
+  struct user user;
+  if (start_user(&user, bytes)) return 2;
+  struct changer it = {.memory = user.memory, .pages = bytes / PAGE, .changes = changes, .seed = 1};
+  it.holds = calloc(it.pages, sizeof *it.holds);
+  for (size_t page = 0; page < it.pages; ++page) *(size_t*)(it.memory + page * PAGE) = it.holds[page] = ~page;
+  prefetch_all(&user);
+  pthread_t thread;
+  if ((errno = pthread_create(&thread, NULL, change, &it))) return perror("thread"), 2;
+  do prefetch_all(&user);
+  while (!it.done);
+  pthread_join(thread, NULL);
+  count_moves(user.events, &user.moves);
+  it.wrong += wrong_pages(&it, 0, it.pages);
+  tell("changing", &user, it.wrong);
+  return it.wrong != 0;
 }
 
 int main(int count, char** words) {
   const size_t bytes = (count > 1 ? strtoul(words[1], NULL, 10) : 32) << 20;
+  if (count > 2) return changing(bytes, strtoul(words[2], NULL, 10));
   int start[2], next[2], both[2];
   if (pipe(start) || pipe(next) || pipe(both)) return perror("pipe"), 2;
   close(start[1]);  // each waits for the end of a pipe
