@@ -45,7 +45,7 @@ class DmirrorTarget : public Target {
   std::string driver() const override { return "test_hmm"; }
   std::string unavailable() const override;
   Capabilities capabilities() const override;
-  bool takes_signals() const override { return true; }  // test_hmm waits for locks and notifiers uninterruptibly
+  bool takes_signals() const override { return true; }       // test_hmm waits for locks and notifiers uninterruptibly
   bool bears_page_changes() const override { return true; }  // hmm_range_fault() brings them back
   std::unique_ptr<DeviceHandle> open(int device) override;
 

@@ -272,7 +272,6 @@ def test_sigterm_before_anything_showed(folder):
 
 
 @pytest.mark.parametrize("text, message", [
-    (ONE.replace("  r0 = load", "  uffd-register a missing\n  r0 = load"), "a reproducer has no userfaultfd"),
     (ONE.replace("process P", "device d: preempt-and-restore\nprocess P") + "thread P.gpu on d\n  store a[0] 1\n",
      "a program in C cannot drive a device of class preempt-and-restore"),
     (ONE.replace("always P:r0 = 7\n", ""), "has no claim 'never' or 'always' to look for on this device: give --outcome CONDITION"),
