@@ -144,8 +144,9 @@ Task<Result> dmirror_snapshot(Cpu cpu, MirrorId opener, Slot from, Slot to) {
     for (Slot s = from; s <= to; ++s) {
       if (s > from) co_await cpu.step("hmm_range_fault: snapshot");
       std::uint64_t letter = static_cast<std::uint64_t>(hmm_snapshot(cpu, mm_of(opener), s, device_of(opener)));
-      if (may_be_collected(w, w.mm[mm_of(opener)].pte[s]) && co_await cpu.choose("migrate_vma_collect_pmd", 2))
-        letter = std::string_view(snapshot_alphabet).find('.');
+      int collected = 0;
+      if (may_be_collected(w, w.mm[mm_of(opener)].pte[s])) collected = co_await cpu.choose("migrate_vma_collect_pmd", 2);
+      if (collected) letter = std::string_view(snapshot_alphabet).find('.');
       result.letters |= letter << (4 * (s - from));
     }
     read_unlock(w, mm_of(opener));

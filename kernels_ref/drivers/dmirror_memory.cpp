@@ -78,7 +78,10 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
   co_await cpu.step("dmirror_migrate_alloc_and_copy");
   for (Slot s = from; s <= to; ++s) {
     const std::uint8_t f = source[s - from];
-    if (f == none || (may_fail(cpu) && co_await allocation_fails(cpu, "dmirror_devmem_alloc_page"))) continue;
+    if (f == none) continue;
+    bool fails = false;
+    if (may_fail(cpu)) fails = co_await allocation_fails(cpu, "dmirror_devmem_alloc_page");
+    if (fails) continue;
     // migrate_vma_pages: only anonymous memory can live on the device.
     if (f != zero_page && w.frame[f].kind == Frame::Kind::shared) continue;
     device[s - from] = static_cast<std::uint8_t>(device_page_for(cpu, id, f, s));
@@ -89,16 +92,19 @@ Task<void> migrate_piece(Cpu cpu, MirrorId id, Slot from, Slot to) {
     if (source[s - from] != zero_page || device[s - from] == none) continue;
     if (!inserts) inserts = co_await tell_others(cpu, id, s, to);
     co_await cpu.step("migrate_vma_insert_page");
-    const bool fails = may_fail(cpu) && co_await allocation_fails(cpu, "migrate_vma_insert_page: pte_alloc, anon_vma_prepare");
+    bool fails = false;
+    if (may_fail(cpu)) fails = co_await allocation_fails(cpu, "migrate_vma_insert_page: pte_alloc, anon_vma_prepare");
     if (!fails && migrate_vma_insert_page(cpu, mm, s, device[s - from], writable[s - from])) continue;
     release_device_page(w, device[s - from]);
     device[s - from] = none;
   }
   if (inserts) co_await invalidate_end(cpu, mm);
   Slot unstored = to + 1;  // the first page whose entry is not stored. The driver ignores the error
-  for (Slot s = from; s < unstored; ++s)
-    if (device[s - from] != none && !w.mirror[id].entry[s].valid() && may_fail(cpu) && co_await allocation_fails(cpu, "xa_store"))
-      unstored = s;
+  for (Slot s = from; s < unstored; ++s) {
+    if (device[s - from] == none || w.mirror[id].entry[s].valid() || !may_fail(cpu)) continue;
+    const bool fails = co_await allocation_fails(cpu, "xa_store");
+    if (fails) unstored = s;
+  }
   co_await cpu.until("dmirror_migrate_finalize_and_map: mutex", [cpu, id] { return mutex_free(cpu, id); });
   for (Slot s = from; s < unstored; ++s) {
     if (device[s - from] == none) continue;
@@ -125,7 +131,9 @@ Task<void> migrate_back(Cpu cpu, MmId mm, Slot from, FramesOfRange pages, int ow
     if (page == none) continue;
     // migrate_vma_check_page still allows a device page one extra reference. Since 27674ef6c73f such pages have none.
     const int others = w.frame[page].refs - own;
-    if (others > 1 || (may_fail(cpu) && co_await allocation_fails(cpu, "dmirror_devmem_fault_alloc_and_copy: alloc_page_vma"))) {
+    bool stays = others > 1;
+    if (!stays && may_fail(cpu)) stays = co_await allocation_fails(cpu, "dmirror_devmem_fault_alloc_and_copy: alloc_page_vma");
+    if (stays) {
       migrate_vma_finalize(cpu, page, page);
       page = none;
     } else if (cpu.on(Rule::migrate_back_erases_entry) && w.frame[page].owner != none) {
@@ -209,8 +217,10 @@ Task<Result> dmirror_migrate(Cpu cpu, MirrorId id, Slot from, Slot to, bool to_d
   --w.page_lockers;
   read_unlock(w, mm);
   co_await mmput(cpu, mm);
-  if (to_device && result.kind == Result::Kind::ok && may_fail(cpu) && co_await allocation_fails(cpu, "dmirror_bounce_init"))
-    result = failed(ENOMEM);
+  bool fails = false;
+  if (to_device && result.kind == Result::Kind::ok && may_fail(cpu))
+    fails = co_await allocation_fails(cpu, "dmirror_bounce_init");
+  if (fails) result = failed(ENOMEM);
   if (to_device && result.kind == Result::Kind::ok) {  // read back what is on the device now
     co_await cpu.until("dmirror_do_read: mutex", [cpu, id] { return mutex_free(cpu, id); });
     for (Slot s = from; s <= to; ++s)

@@ -124,8 +124,10 @@ Task<Result> migrate_failing(Cpu cpu, const op::Migrate& o) {
   const bool forked = others_fork(cpu);
   cpu.self().fail_nth = forked ? some_allocation : static_cast<std::uint8_t>(o.fail);
   Result result = co_await ask(cpu, o.via, cpu.driver().migrate, first(cpu, o.range), last(cpu, o.range), o.to_device);
-  if (forked && may_fail(cpu) && result.kind == Result::Kind::ok && co_await allocation_fails(cpu, "copy_to_user: wp_page_copy"))
-    result = failed(EFAULT);
+  bool fails = false;
+  if (forked && may_fail(cpu) && result.kind == Result::Kind::ok)
+    fails = co_await allocation_fails(cpu, "copy_to_user: wp_page_copy");
+  if (fails) result = failed(EFAULT);
   cpu.self().fail_nth = 0;
   co_return result;
 }
