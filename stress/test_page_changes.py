@@ -38,9 +38,9 @@ def test_a_healthy_kernel_keeps_the_value(tmp_path):
     assert {"reclaim", "move"} <= kinds(journal)
 
 
-@pytest.mark.parametrize("mutant, disturbed", [(29, "P's pages are moved"), (33, "P is paged out")])
-def test_a_kernel_that_tells_no_notifier_is_found(tmp_path, mutant, disturbed):
-    words = ["--lab-kernel", kernel("--mutants"), "--lab-append", f"faultline_mutant={mutant}", "--iterations", 20_000, "--stop-at-first"]
+def test_a_kernel_that_tells_no_notifier_is_found(tmp_path):
+    """Bug 29: try_to_migrate_one() moves a page under the device. Shown once in some hundred iterations."""
+    words = ["--lab-kernel", kernel("--mutants"), "--lab-append", "faultline_mutant=29", "--iterations", 5000, "--stop-at-first"]
     done, _ = run(tmp_path, *words)
     assert done.returncode == 1 and "forbidden (lab:dmirror" in done.stdout, done.stdout + done.stderr
-    assert f"Disturbed: {disturbed}" in done.stdout, done.stdout
+    assert "Disturbed: P's pages are moved" in done.stdout, done.stdout

@@ -58,6 +58,20 @@ namespace {
 
 bool page_locked(const World& w, FrameId page) { return page != none && w.frame[page].locked; }
 
+// Whether another thread may hold the lock of a page for a moment, because its own fault of the same file is under way.
+bool others_may_lock(Cpu cpu) {
+  for (std::size_t t = 0; t < cpu.shape->program->threads.size(); ++t) {
+    const Thread& thread = cpu.shape->program->threads[t];
+    const ThreadState& state = cpu.world().thread[t];
+    if (static_cast<std::int64_t>(t) == cpu.thread || state.life != ThreadState::Life::running ||
+        state.next >= thread.statements.size())
+      continue;
+    const Operation& operation = thread.statements[state.next].operation;
+    if (!std::holds_alternative<op::Barrier>(operation) && !std::holds_alternative<op::Wait>(operation)) return true;
+  }
+  return false;
+}
+
 // filemap_map_pages: maps the page, and the pages around it that are in the page cache and need no waiting. (If
 // some statement cuts files, the fault itself maps its own page, so that it can come too late.)
 Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
@@ -80,6 +94,10 @@ Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
     if (s != slot && only_last && cpu.shape->on_disk[vma.object]) {
       const int ends = co_await cpu.choose("filemap_map_pages: filemap_map_pmd", 2);
       if (ends) co_return;
+    }
+    if (s != slot && w.mm[mm].pte[s].kind == Pte::Kind::none && others_may_lock(cpu)) {
+      const int skips = co_await cpu.choose("next_uptodate_page: folio_trylock", 2);
+      if (skips) continue;
     }
     if (w.mm[mm].pte[s].kind == Pte::Kind::none && !(s == slot && cpu.shape->cuts_files))
       set_pte(w, mm, s, page_pte(page, writable));
