@@ -50,6 +50,7 @@ def test_each_fits_the_source(table, words, tmp_path):
                 break
     assert not wanted
     before = {p: p.read_text() for p in tmp_path.rglob("*.c")}
+    assert table.plan(str(tmp_path))[1] == {}
     table.apply(str(tmp_path))
     after = {p: p.read_text() for p in before}
     assert all(after[p].startswith(planted.DECLARATION) for p in before)
@@ -104,6 +105,37 @@ int user(void)
 def test_an_anchor_that_does_not_fit_is_an_error(function, anchor, message):
     with pytest.raises(LabError, match=message):
         planted.edited(TEXT, planted.Edit("x.c", function, anchor, "$0"))
+
+
+def bug(number, anchor):
+    return planted.Mutant(number, f"m{number}", "mm", False, "", [planted.Edit("x.c", "target", anchor, "$0 // $0")])
+
+
+def test_a_mutant_that_does_not_fit_is_left_out_by_name(tmp_path, capsys):
+    (tmp_path / "x.c").write_text(TEXT)
+    elsewhere = {2: bug(2, "return 0;").edits}
+    table = planted.Bugs([], [bug(1, "if (a)"), bug(2, "gone"), bug(3, "lost")], elsewhere)
+    table.apply(str(tmp_path))
+    text = (tmp_path / "x.c").read_text()
+    assert "if (a) // if (a)" in text and "return 0; // return 0;" in text
+    said = capsys.readouterr().err
+    assert "1 of 3 mutants" in said and "3 m3" in said and "'lost'" in said and "m2" not in said
+
+
+def test_a_mutant_is_planted_whole_or_not_at_all(tmp_path):
+    (tmp_path / "x.c").write_text(TEXT)
+    half = bug(1, "if (a)")
+    half = half._replace(edits=half.edits + bug(1, "gone").edits)
+    texts, misfits = planted.Bugs([], [half, bug(2, "return 0;")]).plan(str(tmp_path))
+    assert list(misfits) == ["1 m1"] and "if (a) //" not in texts["x.c"]
+
+
+def test_a_source_without_the_switch_is_refused(tmp_path):
+    (tmp_path / "x.c").write_text(TEXT)
+    with pytest.raises(LabError, match="0 times"):
+        planted.Bugs(bug(0, "gone").edits, [bug(1, "if (a)")]).apply(str(tmp_path))
+    with pytest.raises(LabError, match="no mutant fits"):
+        planted.Bugs([], [bug(1, "gone")]).apply(str(tmp_path))
 
 
 def test_an_edit_stays_in_its_function():

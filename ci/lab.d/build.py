@@ -21,6 +21,7 @@ import time
 import initramfs
 import modules
 import mutants
+import options
 import source as sources
 from common import HERE, LabError, cache_root, note
 from progress import run_make
@@ -174,12 +175,13 @@ class Tree:
         make compiles nothing again."""
         config = os.path.join(self.obj, ".config")
         before = initramfs.read(config) if os.path.exists(config) else b""
+        wanted = options.fitted(fragment(variant), self.src)
         times = os.stat(config) if before else None
         self.make(log, "tinyconfig")
         with open(config, "a", encoding="utf-8") as f:
-            f.write(fragment(variant))
+            f.write(wanted)
         self.make(log, "olddefconfig")
-        missing = not_in_effect(fragment(variant), read_text(config))
+        missing = not_in_effect(wanted, read_text(config))
         if missing:
             raise LabError("this kernel does not take " + ", ".join(missing) +
                            f" (from {ADDED.get(variant, FRAGMENT)}): a dependency is missing, or the name changed")

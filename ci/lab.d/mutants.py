@@ -212,5 +212,24 @@ MUTANTS = [
            silent(33, "mm/rmap.c", "try_to_unmap_one")),
 ]
 
-KERNEL = Bugs(SWITCH, MUTANTS)
+# The same bugs where 6.12 has them in other places.
+ELSEWHERE = {
+    18: [Edit("mm/memory.c", "__copy_present_ptes", "wrprotect_ptes(",
+              "if (!(faultline_mutant == 18 && vma_is_anonymous(src_vma) &&\n"
+              "\t\t      addr + nr * PAGE_SIZE == src_vma->vm_end && addr > src_mm->brk &&\n"
+              "\t\t      vma_pages(src_vma) <= 16))\n\t\t\t$0")],
+    22: [Edit("mm/mprotect.c", "change_pud_range", "if (!range.start) {",
+              "if (!range.start && faultline_mutant != 22) {")],
+    25: silent(25, "mm/memory.c", "wp_page_copy"),
+    32: [Edit("mm/migrate_device.c", "migrate_vma_check_page",
+              "if ((folio_ref_count(folio) - extra) > folio_mapcount(folio))",
+              "if (faultline_mutant != 32 &&\n"
+              "\t    (folio_ref_count(folio) - extra) > folio_mapcount(folio))"),
+         Edit("mm/migrate.c", "folio_migrate_mapping",
+              "if (folio_ref_count(folio) != expected_count)",
+              "if (folio_ref_count(folio) != expected_count &&\n"
+              "\t    !(faultline_mutant == 32 && folio_is_device_private(newfolio)))")],
+}
+
+KERNEL = Bugs(SWITCH, MUTANTS, ELSEWHERE)
 recipe, apply, table = KERNEL.recipe, KERNEL.apply, KERNEL.table

@@ -1,8 +1,9 @@
 """Bugs planted in the kernel's source: edits that are applied for one build, and taken back.
 
 An edit names a file, a function and an anchor: a short piece of text that must occur
-exactly once in that function. In the replacement, $0 is the anchor. If the source has
-changed, `apply` lists the anchors that no longer fit, and changes nothing.
+exactly once in that function. In the replacement, $0 is the anchor. Where the source of another
+version does not fit a mutant, that version's own edits are tried. `apply` says which mutants are
+left out, with the anchors that do not fit.
 """
 
 import os
@@ -10,7 +11,7 @@ import re
 import shutil
 from collections import namedtuple
 
-from common import LabError
+from common import LabError, note
 
 Edit = namedtuple("Edit", "path function anchor replacement")
 Mutant = namedtuple("Mutant", "number name part race story edits")
@@ -45,37 +46,58 @@ def edited(text, edit):
     return text[:at] + edit.replacement.replace("$0", edit.anchor) + after
 
 
-class Bugs:
-    """A table of mutants, each behind faultline_mutant == N, and the edits that make that switch."""
+def planned(src, edits, before):
+    """{path: new text}: `before`, and these edits, all of them. Raises LabError if one does not fit."""
+    texts = dict(before)
+    for edit in edits:
+        if edit.path not in texts:
+            try:
+                with open(os.path.join(src, edit.path), encoding="utf-8") as f:
+                    texts[edit.path] = f.read()
+            except OSError as e:
+                raise LabError(f"{edit.path}: {e.strerror}") from e
+        texts[edit.path] = edited(texts[edit.path], edit)
+    return texts
 
-    def __init__(self, switch, mutants):
-        self.switch, self.mutants = switch, mutants
+
+def listed(misfits):
+    return "\n".join(f"  {label}: {why}" for label, why in misfits.items())
+
+
+class Bugs:
+    """A table of mutants, each behind faultline_mutant == N, and the edits that make that switch.
+    `elsewhere`: {number: the edits of that mutant for newer kernels}."""
+
+    def __init__(self, switch, mutants, elsewhere=None):
+        self.switch, self.mutants, self.elsewhere = switch, mutants, elsewhere or {}
 
     def plan(self, src):
-        """Returns {path: new text} for all edits. Raises one LabError that lists all misfits."""
-        texts, misfits = {}, []
-        labelled = [("switch", e) for e in self.switch]
-        labelled += [(f"mutant {m.number} {m.name}", e) for m in self.mutants for e in m.edits]
-        for label, edit in labelled:
-            try:
-                if edit.path not in texts:
-                    with open(os.path.join(src, edit.path), encoding="utf-8") as f:
-                        texts[edit.path] = f.read()
-                texts[edit.path] = edited(texts[edit.path], edit)
-            except (OSError, LabError) as e:
-                misfits.append(f"  {label}: {e}")
-        if misfits:
-            raise LabError("the mutants do not fit this source (they are written for 6.1):\n" +
-                           "\n".join(misfits))
-        return texts
+        """Returns {path: new text} and {label: why it does not fit}, in which a mutant stands that is left out.
+        Raises LabError if the switch does not fit, or no mutant does."""
+        texts, misfits = planned(src, self.switch, {}), {}
+        for m in self.mutants:
+            alternatives = [m.edits, *([self.elsewhere[m.number]] if m.number in self.elsewhere else [])]
+            for edits in alternatives:
+                try:
+                    texts = planned(src, edits, texts)
+                    misfits.pop(f"{m.number} {m.name}", None)
+                    break
+                except LabError as e:
+                    misfits.setdefault(f"{m.number} {m.name}", str(e))
+        if len(misfits) == len(self.mutants):
+            raise LabError("no mutant fits this source (they are written for 6.1):\n" + listed(misfits))
+        return texts, misfits
 
     def recipe(self):
         """Everything that changes what is compiled, as text. Stories and names do not."""
-        return DECLARATION + repr(self.switch) + repr([m.edits for m in self.mutants])
+        return DECLARATION + repr(self.switch) + repr([m.edits for m in self.mutants]) + repr(self.elsewhere)
 
     def apply(self, src):
-        """Adds all mutants to the source tree. revert() removes them."""
-        for path, text in self.plan(src).items():
+        """Adds the mutants that fit to the source tree, and says which do not. revert() removes them."""
+        texts, misfits = self.plan(src)
+        if misfits:
+            note(f"{len(misfits)} of {len(self.mutants)} mutants do not fit this source and are left out:\n" + listed(misfits))
+        for path, text in texts.items():
             full = os.path.join(src, path)
             shutil.copy2(full, full + SAVED)
             with open(full, "w", encoding="utf-8") as f:

@@ -7,7 +7,8 @@ import re
 import shutil
 import subprocess
 
-from common import BAD_INPUT, LabError, note
+import fetched
+from common import BAD_INPUT, UNDECIDED, LabError, note
 
 PREFERRED = "6.1"
 WHERE = "/usr/src"
@@ -27,22 +28,29 @@ class Source:
         self.place = path if self.is_dir else self.identity
 
 
-def find(wanted):
-    """`wanted` is None, a version such as 6.1, a tarball, or a source folder."""
+def find(wanted, fetch=None):
+    """`wanted` is None, a version such as 6.1, a tarball, or a source folder. `fetch(version)` gets a tarball that is not
+    here yet; without it, only what was fetched before is found."""
     if wanted and (os.path.sep in wanted or os.path.exists(wanted)):
         return Source(checked(os.path.abspath(wanted)))
     if wanted:
-        path = packaged(wanted)
-        if not path:
-            raise LabError(f"no source of Linux {wanted}: {WHERE}/linux-source-{wanted}.tar.* "
-                           f"is not there. Install it: apt-get install linux-source-{wanted}",
-                           BAD_INPUT)
-        return Source(path)
+        return Source(packaged(wanted) or fetched.cached(wanted) or got(wanted, fetch))
     path = packaged(PREFERRED) or newest()
     if not path:
         raise LabError("no kernel source here. Install one: apt-get install linux-source, or "
                        "give --source a version, a tarball or a folder", BAD_INPUT)
     return Source(path)
+
+
+def got(version, fetch):
+    """What fetch() gets, for a version that is neither installed nor cached. LabError where none can be had."""
+    if version not in fetched.SUITES:
+        raise LabError(f"no source of Linux {version}: {WHERE}/linux-source-{version}.tar.* "
+                       f"is not there. Install it: apt-get install linux-source-{version}. Fetched unasked: " +
+                       ", ".join(fetched.SUITES), BAD_INPUT)
+    if not fetch:
+        raise LabError(f"no source of Linux {version} here yet. Fetch and build it: ci/lab build --source {version}", UNDECIDED)
+    return fetch(version)
 
 
 def checked(path):
