@@ -20,7 +20,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # RAM that ends at the end of a memory block, with a part for movable pages only: so there is a block that can be emptied.
-APPEND = "mem=896M movablecore=384M"
+APPEND = "mem=896M movablecore=384M numa=fake=1"  # one node: movablecore is spread over all of them
 TARGET = "lab:direct-io"
 TOO_SLOW = ""  # the answer if an experiment was never done before the end of its transfer
 # These must wait for the transfer's end: inode_dio_wait(), kill_ioctx(), exit_aio(), offline_pages().
