@@ -42,9 +42,9 @@ def start(folder, *words, agent):
                             stderr=subprocess.PIPE, text=True)
 
 
-def wait_for(path, event):
-    for _ in range(600):
-        if path.exists() and f'"ev":"{event}"' in path.read_text():
+def wait_for(path, event, times=1):
+    for _ in range(2400):
+        if path.exists() and path.read_text().count(f'"ev":"{event}"') >= times:
             return
         time.sleep(0.05)
-    raise AssertionError(f"no {event} in {path}")
+    raise AssertionError(f"{path} has not {times} {event}")

@@ -252,7 +252,7 @@ def test_sigterm_while_a_finding_is_made_small(folder):
     (folder / "one.scn").write_text(LARGE + "  delay 1us\n" * 60)
     deaf = f"sh -c '(sed -u 4q; sleep 1000) | {FOUND}'"  # after a hello, the scenario and two candidates
     run = start(folder, "shrink", "--time", "600", "--json", "j.jsonl", "one.scn", agent=deaf)
-    wait_for(folder / "j.jsonl", "finding")
+    wait_for(folder / "j.jsonl", "slice", 3)
     run.terminate()
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 1, out
