@@ -81,6 +81,10 @@ Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
   for (Slot s = vma_start(cpu, mm, slot); s <= last; ++s) {
     if (window(*cpu.shape, s) != window(*cpu.shape, slot)) continue;
     const VmaPage& vma = w.mm[mm].vma[s];
+    if (s != slot && cached_page(w, vma) != none && w.mm[mm].pte[s].kind == Pte::Kind::none && others_may_lock(cpu)) {
+      const int skips = co_await cpu.choose("next_uptodate_page: folio_trylock", 2);
+      if (skips) continue;
+    }
     const FrameId page = cached_page(w, vma);
     if (page == none || page_locked(w, page) || w.frame[page].dropped) continue;
     if (beyond_end(cpu, vma)) {  // may be mapped if it is in a huge page that begins before the end
@@ -94,10 +98,6 @@ Task<void> map_around(Cpu cpu, MmId mm, Slot slot, bool writable) {
     if (s != slot && only_last && cpu.shape->on_disk[vma.object]) {
       const int ends = co_await cpu.choose("filemap_map_pages: filemap_map_pmd", 2);
       if (ends) co_return;
-    }
-    if (s != slot && w.mm[mm].pte[s].kind == Pte::Kind::none && others_may_lock(cpu)) {
-      const int skips = co_await cpu.choose("next_uptodate_page: folio_trylock", 2);
-      if (skips) continue;
     }
     if (w.mm[mm].pte[s].kind == Pte::Kind::none && !(s == slot && cpu.shape->cuts_files))
       set_pte(w, mm, s, page_pte(page, writable));
