@@ -185,6 +185,16 @@ bool interrupted(std::int64_t ns) {
   return clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr) == EINTR;
 }
 
+TEST_F(DisturbedTest, SignalsEndBeforeAThreadStarves) {
+  bear_signals();
+  disturb({{Kind::signals, 0, 0, 0, 10'000}});
+  const Disturbed disturbed(context, 0);
+  int signals = 0;
+  while (interrupted(50 * ms)) ++signals;
+  EXPECT_GT(signals, 0);
+  EXPECT_LE(signals, 500);
+}
+
 TEST_F(DisturbedTest, SignalsComeUntilTheEndOfTheThread) {
   bear_signals();
   disturb({{Kind::signals, 0, 0, 0, 5 * ms}});
