@@ -64,7 +64,8 @@ class DmirrorHandle : public DeviceHandle {
   // fails with -ENOENT when a page is already gone by then.
   int migrate(std::uintptr_t address, int pages, bool to_device) override {
     alignas(page_size) unsigned char buffer[limits::pages_per_request * page_size];
-    for (std::size_t at = 0; pages == 0 && at < sizeof buffer; at += page_size) buffer[at] = 0;
+    if (pages == 0)  // makes the stack ready for the next call
+      for (std::size_t at = 0; at < sizeof buffer; at += page_size) buffer[at] = 0;
     dmirror::Command command{};
     return submit(to_device ? dmirror::migrate_to_device : dmirror::migrate_to_system, address, buffer, pages, command);
   }

@@ -2,20 +2,10 @@
 
 import json
 import pathlib
-import shutil
 import subprocess
-
-import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCENARIO = ROOT / "stress/scenarios/mapping/store-after-reclaim.scn"  # nothing in it unmaps its page
-
-
-def kernel(*words):
-    done = subprocess.run([ROOT / "ci/lab", "path", *words], capture_output=True, text=True, check=False)
-    if done.returncode or not shutil.which("qemu-system-x86_64"):
-        pytest.skip(f"the lab kernel is not built: ci/lab build {' '.join(words)}")
-    return pathlib.Path(done.stdout.strip()) / "bzImage"
 
 
 def run(folder, *words):
@@ -31,16 +21,16 @@ def kinds(journal):
     return {disturbance[0] for each in parameters for row in each.get("disturbances", []) for disturbance in row}
 
 
-def test_a_healthy_kernel_keeps_the_value(tmp_path):
-    kernel()
+def test_a_healthy_kernel_keeps_the_value(tmp_path, lab_kernel):
+    lab_kernel()
     done, journal = run(tmp_path, "--iterations", 1500)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {"reclaim", "move"} <= kinds(journal)
 
 
-def test_a_kernel_that_tells_no_notifier_is_found(tmp_path):
+def test_a_kernel_that_tells_no_notifier_is_found(tmp_path, lab_kernel):
     """Bug 29: try_to_migrate_one() moves a page under the device. Shown once in some hundred iterations."""
-    words = ["--lab-kernel", kernel("--mutants"), "--lab-append", "faultline_mutant=29", "--iterations", 5000, "--stop-at-first"]
+    words = ["--lab-kernel", lab_kernel("--mutants"), "--lab-append", "faultline_mutant=29", "--iterations", 5000, "--stop-at-first"]
     done, journal = run(tmp_path, *words)
     assert done.returncode == 1 and "forbidden (lab:dmirror" in done.stdout, done.stdout + done.stderr
     assert "move" in kinds(journal)

@@ -98,7 +98,8 @@ Capabilities capabilities_here(const Target& target) {
   }();
   can.direct = direct;
   can.uffd = has_userfaultfd();
-  can.page_failures = has_page_failures();
+  static const bool page_failures = has_page_failures();  // asked once, too: it reads four files
+  can.page_failures = page_failures;
   const HugePageSettings huge = huge_page_settings();
   can.huge_pages = huge.anonymous;
   can.shared_huge_pages = huge.shared;

@@ -22,7 +22,6 @@
 #include "harness/executor/process_watch.h"
 #include "harness/executor/test_support.h"
 #include "harness/language/parser.h"
-#include "harness/shared.h"
 
 namespace faultline {
 namespace {
@@ -47,38 +46,6 @@ void wait_in_the_kernel() {
   for (;;) pause();
 }
 
-// A device that is the CPU, with functions to call at a load and at an open.
-class HangTarget : public CpuTarget {
- public:
-  std::unique_ptr<DeviceHandle> open(int device) override {
-    if (at_open) at_open(shared_->opens++);
-    return std::make_unique<Handle>(*this, CpuTarget::open(device));
-  }
-
-  // The argument is the number of earlier calls, in all processes together.
-  std::function<void(int)> at_load, at_open;
-
- private:
-  struct Calls {
-    std::atomic<int> loads{0}, opens{0};
-  };
-  class Handle : public DeviceHandle {
-   public:
-    Handle(HangTarget& target, std::unique_ptr<DeviceHandle> real) : target_(target), real_(std::move(real)) {}
-    DeviceAccess load(std::uintptr_t address) override {
-      if (target_.at_load) target_.at_load(target_.shared_->loads++);
-      return real_->load(address);
-    }
-    DeviceAccess store(std::uintptr_t address, std::uint64_t value) override { return real_->store(address, value); }
-
-   private:
-    HangTarget& target_;
-    const std::unique_ptr<DeviceHandle> real_;
-  };
-
-  const Shared<Calls> shared_;
-};
-
 constexpr const char* scenario = R"(scenario s
 device d: shares-cpu-tables
 process P
@@ -99,7 +66,7 @@ struct Alive : Seen {
   int breaths = 0;
 };
 
-Alive run(HangTarget& target, std::uint64_t iterations, int deadline_ms = 300, int set_up_ms = 60'000) {
+Alive run(WatchedTarget& target, std::uint64_t iterations, int deadline_ms = 300, int set_up_ms = 60'000) {
   RunPlan plan;
   plan.iterations = iterations;
   plan.deadline_ms = deadline_ms;
@@ -148,26 +115,26 @@ void expect_hang(const Alive& seen, const std::string& state, const std::string&
 }
 
 TEST(Hangs, AThreadThatSpins) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_load = [](int) { spin(); };
   expect_hang(run(target, 3), "R", "of CPU time without getting on");
 }
 
 TEST(Hangs, AThreadThatSleepsForEver) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_load = [](int) { sleep_on_a_futex(); };
   expect_hang(run(target, 3), "S", "none of its tasks got CPU time, or waited for a CPU");
 }
 
 TEST(Hangs, AThreadThatIsStuckInTheKernel) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_load = [](int) { wait_in_the_kernel(); };
   expect_hang(run(target, 3), "D", "none of its tasks got CPU time, or waited for a CPU");
 }
 
 // The processes of the scenario have opened the device. After that no other process can.
 TEST(Hangs, ADeviceThatIsStuckForOthersToo) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_load = [](int) { sleep_on_a_futex(); };
   target.at_open = [](int before) {
     if (before == 1) sleep_on_a_futex();  // the open by the control iteration
@@ -246,7 +213,7 @@ TEST(Hangs, AProcessThatSurvivesBeingKilled) {
   ASSERT_EQ(pipe(ends), 0);
   const pid_t runner = file->path.empty() ? -1 : fork();  // this process goes on as the server of the file
   if (runner == 0) {
-    HangTarget target;
+    WatchedTarget target;
     target.at_load = [&](int) {
       char byte;
       (void)!read(open(file->path.c_str(), O_RDONLY), &byte, 1);
@@ -280,7 +247,7 @@ TEST(Hangs, AProcessThatSurvivesBeingKilled) {
 }
 
 TEST(Hangs, OneThatDoesNotComeBackIsTold) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_load = [](int before) {
     if (before == 5) sleep_on_a_futex();
   };
@@ -297,7 +264,7 @@ TEST(Hangs, OneThatDoesNotComeBackIsTold) {
 // ---- Iterations that take long but do not hang.
 
 TEST(Slow, AnIterationThatEndsAfterItsDeadlineCounts) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_load = [](int before) {
     if (before == 1) nap(1500);
   };
@@ -306,7 +273,7 @@ TEST(Slow, AnIterationThatEndsAfterItsDeadlineCounts) {
 }
 
 TEST(Slow, ASetUpHasALimitOfItsOwn) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_open = [](int before) {
     if (before == 0) nap(1500);
   };
@@ -314,7 +281,7 @@ TEST(Slow, ASetUpHasALimitOfItsOwn) {
 }
 
 TEST(Slow, ASetUpThatDoesNotEndIsToldAndIsNoHang) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_open = [](int) { sleep_on_a_futex(); };
   const Alive seen = run(target, 3, 300, 500);
   EXPECT_EQ(seen.iterations, 0u);
@@ -333,7 +300,7 @@ TEST(Slow, ThreadsThatWaitForEachOtherAreNoHangOfAKernel) {
       "thread P.u\n  barrier x\n  barrier y\n",
       "test.scn");
   std::swap(program.threads[1].statements[0], program.threads[1].statements[1]);
-  HangTarget target;
+  WatchedTarget target;
   RunPlan plan;
   plan.iterations = 1;
   plan.deadline_ms = 300;
@@ -347,7 +314,7 @@ TEST(Slow, ThreadsThatWaitForEachOtherAreNoHangOfAKernel) {
 
 // If a control iteration takes long too, the machine is too slow for a verdict.
 TEST(Slow, AControlIterationThatTakesLongAsksForNoVerdict) {
-  HangTarget target;
+  WatchedTarget target;
   target.at_load = [](int) { sleep_on_a_futex(); };
   target.at_open = [](int before) {
     for (const std::int64_t until = now_ns() + (before % 2 == 1 ? 3 : 0) * 1'000'000'000LL; now_ns() < until;) {}

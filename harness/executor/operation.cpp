@@ -1,5 +1,4 @@
 #include "harness/executor/operation.h"
-#include "harness/executor/page_failure.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -16,6 +15,7 @@
 #include "harness/executor/disturbed.h"
 #include "harness/executor/meeting.h"
 #include "harness/executor/ordered.h"
+#include "harness/executor/page_failure.h"
 #include "harness/executor/process.h"
 #include "harness/executor/value.h"
 #include "harness/queries.h"

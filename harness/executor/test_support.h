@@ -1,12 +1,16 @@
 // For the tests of the executor: a target without a kernel driver, and the results of a run as a value.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "harness/executor/executor.h"
+#include "harness/shared.h"
 
 namespace faultline {
 
@@ -22,6 +26,38 @@ class CpuTarget : public Target {
 
   int open_error = 0;
   bool signals = true;
+};
+
+// A device that is the CPU, with functions to call at a load and at an open.
+class WatchedTarget : public CpuTarget {
+ public:
+  std::unique_ptr<DeviceHandle> open(int device) override {
+    if (at_open) at_open(shared_->opens++);
+    return std::make_unique<Handle>(*this, CpuTarget::open(device));
+  }
+
+  // The argument is the number of earlier calls, in all processes together.
+  std::function<void(int)> at_load, at_open;
+
+ private:
+  struct Calls {
+    std::atomic<int> loads{0}, opens{0};
+  };
+  class Handle : public DeviceHandle {
+   public:
+    Handle(WatchedTarget& target, std::unique_ptr<DeviceHandle> real) : target_(target), real_(std::move(real)) {}
+    DeviceAccess load(std::uintptr_t address) override {
+      if (target_.at_load) target_.at_load(target_.shared_->loads++);
+      return real_->load(address);
+    }
+    DeviceAccess store(std::uintptr_t address, std::uint64_t value) override { return real_->store(address, value); }
+
+   private:
+    WatchedTarget& target_;
+    const std::unique_ptr<DeviceHandle> real_;
+  };
+
+  const Shared<Calls> shared_;
 };
 
 // The results of a run: outcomes with their counts, and everything else that the listener was told.

@@ -3,12 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
-
-#include <atomic>
-#include <functional>
-#include <new>
 
 #include "harness/executor/test_support.h"
 #include "harness/language/parser.h"
@@ -31,31 +26,6 @@ thread P.t
   store a[0] 5
 observe P:a[0]
 )";
-
-// A device that is the CPU, with a function to call at each load. It gets the number of earlier loads.
-class CountingTarget : public CpuTarget {
- public:
-  explicit CountingTarget(std::function<void(int)> at_load) : at_load_(std::move(at_load)) {
-    void* memory = mmap(nullptr, sizeof *loads_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    loads_ = new (memory) std::atomic<int>(0);
-  }
-  ~CountingTarget() override { munmap(loads_, sizeof *loads_); }
-  std::unique_ptr<DeviceHandle> open(int device) override { return std::make_unique<Handle>(*this, CpuTarget::open(device)); }
-
- private:
-  struct Handle : DeviceHandle {
-    Handle(CountingTarget& target, std::unique_ptr<DeviceHandle> real) : target(target), real(std::move(real)) {}
-    DeviceAccess load(std::uintptr_t address) override {
-      target.at_load_(target.loads_->fetch_add(1));
-      return real->load(address);
-    }
-    DeviceAccess store(std::uintptr_t address, std::uint64_t value) override { return real->store(address, value); }
-    CountingTarget& target;
-    const std::unique_ptr<DeviceHandle> real;
-  };
-  const std::function<void(int)> at_load_;
-  std::atomic<int>* loads_;
-};
 
 // Undisturbed, so that all iterations but the first may be turns.
 RunPlan plan(std::uint64_t iterations, int deadline_ms = 30'000) {
@@ -80,7 +50,7 @@ TEST(Turns, OnlyWhereNothingNeedsTheRunner) {
 }
 
 TEST(Turns, EachCountsOnceWithItsOwnValues) {
-  CountingTarget target([](int) {});
+  WatchedTarget target;
   const Seen seen = run_text(two_threads, target, plan(3000));
   expect_clean(seen, 3000);
   // A value of another iteration would be "alien", a result that was kept twice or never would leave other numbers.
@@ -108,10 +78,11 @@ process C
 
 TEST(Turns, AHangInTheMiddleIsToldWithItsIteration) {
   constexpr int which = 777;
-  CountingTarget target([](int loads) {
+  WatchedTarget target;
+  target.at_load = [](int loads) {
     if (loads == which)
       for (;;) asm volatile("pause" ::: "memory");
-  });
+  };
   const Seen seen = run_text(two_threads, target, plan(1000, 300));
   ASSERT_EQ(seen.hangs.size(), 1u);
   EXPECT_EQ(seen.hangs[0].iteration, static_cast<std::uint64_t>(which));
@@ -119,18 +90,20 @@ TEST(Turns, AHangInTheMiddleIsToldWithItsIteration) {
 }
 
 TEST(Turns, OneThatIsLateAndEndsCounts) {
-  CountingTarget target([](int loads) {
+  WatchedTarget target;
+  target.at_load = [](int loads) {
     if (loads == 500) usleep(700'000);
-  });
+  };
   const Seen seen = run_text(two_threads, target, plan(1000, 200));
   expect_clean(seen, 1000);
 }
 
 TEST(Turns, AnErrorInTheMiddleIsToldWithItsIteration) {
   constexpr int which = 400;
-  CountingTarget target([](int loads) {
+  WatchedTarget target;
+  target.at_load = [](int loads) {
     if (loads == which) raise(SIGKILL);
-  });
+  };
   const Seen seen = run_text(two_threads, target, plan(1000));
   ASSERT_EQ(seen.errors.size(), 1u);
   EXPECT_EQ(seen.errors[0].find("iteration 400: "), 0u) << seen.errors[0];

@@ -58,7 +58,7 @@ namespace {
 
 bool page_locked(const World& w, FrameId page) { return page != none && w.frame[page].locked; }
 
-// Whether another thread may hold the lock of a page for a moment, because its own fault of the same file is under way.
+// Whether another thread may hold the lock of a page for a moment: its own fault may be under way. Which file it faults on is not asked.
 bool others_may_lock(Cpu cpu) {
   for (std::size_t t = 0; t < cpu.shape->program->threads.size(); ++t) {
     const Thread& thread = cpu.shape->program->threads[t];

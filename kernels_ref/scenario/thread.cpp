@@ -1,11 +1,11 @@
 #include "kernels_ref/scenario/thread.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <concepts>
 #include <stdexcept>
 
 #include "harness/outcome.h"
+#include "harness/queries.h"
 #include "kernels_ref/mm/direct_io.h"
 #include "kernels_ref/mm/driver_ops.h"
 #include "kernels_ref/mm/filemap.h"
@@ -113,11 +113,11 @@ Task<Result> run(Cpu cpu, const op::UffdWake& o) { return uffd_wake(cpu, first(c
 
 // fork() in another thread write-protects the stack of this one: then a copy of a page of the stack may be what fails.
 bool others_fork(Cpu cpu) {
-  return std::ranges::any_of(cpu.shape->program->threads, [cpu](const Thread& thread) {
-    return &thread != &cpu.program_thread() && thread.process == cpu.process() &&
-           std::ranges::any_of(thread.statements,
-                               [](const Statement& s) { return std::holds_alternative<op::Fork>(s.operation); });
+  bool found = false;
+  each<op::Fork>(*cpu.shape->program, [&](int thread, const op::Fork&) {
+    found = found || (thread != cpu.thread && cpu.shape->program->threads[thread].process == cpu.process());
   });
+  return found;
 }
 
 Task<Result> migrate_failing(Cpu cpu, const op::Migrate& o) {

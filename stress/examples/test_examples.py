@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
@@ -25,13 +24,6 @@ PATCHED = {"hang": "mm/mmu_notifier.c", "leak": "lib/test_hmm.c"}
 SCENARIOS = sorted(HERE.glob("*.scn"))
 
 
-def lab_path(*words):
-    done = subprocess.run([ROOT / "ci/lab", "path", *words], capture_output=True, text=True, check=False)
-    if done.returncode or not shutil.which("qemu-system-x86_64"):
-        pytest.skip(f"the lab kernel is not built: ci/lab build {' '.join(words)}")
-    return pathlib.Path(done.stdout.strip()) / "bzImage"
-
-
 def faultline(folder, *words):
     return subprocess.run([ROOT / "build/faultline", *map(str, words), "--json", folder / "j.jsonl"], cwd=folder, capture_output=True,
                           text=True, timeout=550, check=False)
@@ -42,16 +34,16 @@ def run(folder, *words):
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_bug_shows(tmp_path, name):
+def test_a_planted_bug_shows(tmp_path, lab_kernel, name):
     number, iterations, verdict, line = PLANTED[name]
-    done = run(tmp_path, "--lab-kernel", lab_path("--mutants"), "--lab-append", f"faultline_mutant={number}", "--iterations",
+    done = run(tmp_path, "--lab-kernel", lab_kernel("--mutants"), "--lab-append", f"faultline_mutant={number}", "--iterations",
                iterations, HERE / f"{name}.scn")
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(rf"^Verdict \S+ {verdict} \(lab:dmirror", done.stdout, re.M) and line in done.stdout, done.stdout
 
 
-def test_a_healthy_kernel_shows_none(tmp_path):
-    lab_path()
+def test_a_healthy_kernel_shows_none(tmp_path, lab_kernel):
+    lab_kernel()
     done = run(tmp_path, "--iterations", 200, *SCENARIOS)
     assert done.returncode == 0 and done.stdout.count(" agree (lab:dmirror") == len(SCENARIOS) == 4, done.stdout + done.stderr
 
